@@ -1,0 +1,178 @@
+"""Minibatches that mix labelled and unlabelled rows without biasing the loss.
+
+With ten labels among thousands of rows a plain random minibatch rarely holds a label.
+Here every minibatch holds some of both kinds, and each row's weight says how many rows
+of its kind it stands for, so that the expected loss of a minibatch is the loss of all
+the data (a stratified Horvitz-Thompson estimate).
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sk_ssvae.randomness import Stream, stream_generator
+
+__all__ = ["Batch", "MixedBatches", "Rows", "row_chunks"]
+
+Batch = tuple[dict[str, Tensor], Tensor]
+"""What skorch takes for a minibatch: inputs by name, and the labels' codes."""
+
+
+class Rows(Dataset[Batch]):
+    """Training rows on one device, the labelled ones first.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_rows, n_features)
+        Rows, in any order.
+    codes : Tensor of int64 of shape (n_rows,)
+        Classes 0 ... n_classes - 1, or -1.
+    n_classes : int
+        Number of classes.
+    weight : Tensor of shape (n_rows,), default=None
+        Positive weights of the rows; 1 by default.
+    guess : Tensor of shape (n_rows, n_classes), default=None
+        A teacher's probabilities for the unlabelled rows; ignored elsewhere.
+    trust : Tensor of shape (n_rows,), default=None
+        How much each guess counts, from 0 (not at all) to 1.
+
+    Attributes
+    ----------
+    target : Tensor of shape (n_rows, n_classes)
+        One-hot classes of the labelled rows, guesses for the others.
+    bound_weight : Tensor of shape (n_rows,)
+        Share of a row in the mean bound over all rows; sums to 1.
+    target_weight : Tensor of shape (n_rows,)
+        Share of a row in the mean cross-entropy of its kind, times its trust; sums to
+        1 over the labelled rows.
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        codes: Tensor,
+        n_classes: int,
+        *,
+        weight: Tensor | None = None,
+        guess: Tensor | None = None,
+        trust: Tensor | None = None,
+    ) -> None:
+        order = torch.argsort((codes < 0).to(torch.int8), stable=True)
+        n = self.n_labelled = int((codes >= 0).sum())
+        ones = torch.ones(len(x), dtype=x.dtype, device=x.device)
+        w = (ones if weight is None else weight)[order]
+        self.x = x[order]
+        self.codes = codes[order]
+        self.target = torch.zeros(len(x), n_classes, dtype=x.dtype, device=x.device)
+        self.target[torch.arange(n), self.codes[:n]] = 1
+        self.bound_weight = w / w.sum()
+        self.target_weight = torch.zeros_like(w)
+        if n:
+            self.target_weight[:n] = w[:n] / w[:n].sum()
+        if guess is not None and n < len(x):
+            self.target[n:] = guess[order][n:]
+            counts = ones if trust is None else trust[order]
+            self.target_weight[n:] = w[n:] * counts[n:] / w[n:].sum()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int | Tensor) -> Batch:
+        return {"x": self.x[index]}, self.codes[index]
+
+
+class MixedBatches:
+    """One pass over the rows in minibatches of labelled and unlabelled rows.
+
+    Iterating yields ``len(self)`` minibatches. Both kinds are dealt from shuffled
+    passes over their rows, as often as needed. A minibatch has `batch_size` rows: the
+    labelled ones in their share of the data, but at least a quarter of the minibatch
+    (or all there are) and at most all but one.
+
+    Parameters
+    ----------
+    rows : Rows
+        The training data.
+    batch_size : int
+        Rows in a minibatch. With 1, one row of each kind.
+    seed : int
+        Seed of the shuffling.
+    epoch : int
+        Number of the first epoch; each epoch has a shuffling of its own, whichever
+        epochs came before it.
+    """
+
+    def __init__(
+        self, rows: Rows, batch_size: int, *, seed: int, epoch: int = 0
+    ) -> None:
+        self.rows = rows
+        self.seed = seed
+        self.epoch = epoch
+        n, n_labelled = len(rows), rows.n_labelled
+        n_unlabelled = n - n_labelled
+        size = min(batch_size, n)
+        self.n_batches = -(-n // size)
+        share = max(round(size * n_labelled / n), size // 4, 1)
+        spare = 1 if n_unlabelled else 0
+        self.labelled_size = min(n_labelled, max(1, min(share, size - spare)))
+        self.unlabelled_size = min(
+            n_unlabelled, max(spare, size - self.labelled_size)
+        )
+
+    def __len__(self) -> int:
+        return self.n_batches
+
+    def _deal(self, first: int, n: int, size: int, g: torch.Generator) -> Tensor:
+        """Indices (n_batches, size) from shuffled passes over rows first ... first+n."""
+        if size == 0:
+            return torch.empty(self.n_batches, 0, dtype=torch.int64)
+        n_passes = -(-self.n_batches * size // n)
+        deck = torch.cat([torch.randperm(n, generator=g) for _ in range(n_passes)])
+        return first + deck[: self.n_batches * size].view(self.n_batches, size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rows, n = self.rows, self.rows.n_labelled
+        generator = stream_generator(self.seed, Stream.BATCHES, self.epoch)
+        self.epoch += 1
+        labelled = self._deal(0, n, self.labelled_size, generator)
+        unlabelled = self._deal(n, len(rows) - n, self.unlabelled_size, generator)
+        device = rows.x.device
+        index = torch.cat([labelled, unlabelled], dim=1).to(device)
+        # Each row stands for this many rows of its kind.
+        factor = torch.ones(index.shape[1], dtype=rows.x.dtype, device=device)
+        factor[: self.labelled_size] *= n / max(1, self.labelled_size)
+        factor[self.labelled_size :] *= (len(rows) - n) / max(1, self.unlabelled_size)
+        for i in index:
+            yield (
+                {
+                    "x": rows.x[i],
+                    "target": rows.target[i],
+                    "bound_weight": rows.bound_weight[i] * factor,
+                    "target_weight": rows.target_weight[i] * factor,
+                },
+                rows.codes[i[: self.labelled_size]],
+            )
+
+
+def row_chunks(n_rows: int, cells_per_row: int, cells: int = 2**22) -> Iterator[slice]:
+    """Slices of rows that keep a computation on them near `cells` numbers.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows in all.
+    cells_per_row : int
+        Numbers that one row takes in the largest intermediate result.
+    cells : int
+        Budget of a chunk.
+
+    Yields
+    ------
+    chunk : slice
+        Consecutive, together all rows.
+    """
+    size = max(1, cells // max(1, cells_per_row))
+    for start in range(0, n_rows, size):
+        yield slice(start, min(n_rows, start + size))

@@ -1,0 +1,726 @@
+"""The scikit-learn face: parameters, validation, fitted state."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.callback import CallbackSupportMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+from skorch.history import History
+from sk_ssvae import inference
+from sk_ssvae.batches import Rows
+from sk_ssvae.columns import Columns, fit_columns
+from sk_ssvae.generative import GenerativeMixin
+from sk_ssvae.labels import UNLABELED, encode_classes, encode_labels, split_labels
+from sk_ssvae.likelihoods import LIKELIHOODS, check_unit_interval, choose_likelihood
+from sk_ssvae.model import M2, MODELS
+from sk_ssvae.randomness import RandomState, draw_seed
+from sk_ssvae.teachers import guess_labels, trust
+from sk_ssvae.training import EpochTasks, SSVAENet, make_net, resolve_device, train
+
+__all__ = ["SSVAEClassifier"]
+
+Array = npt.NDArray[Any]
+
+# What scikit-learn's callback machinery keeps on an estimator while it is fitted.
+_CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+
+
+@contextmanager
+def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
+    """Give an estimator its former attributes back if fitting does not succeed."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        state = vars(estimator)
+        kept = {name: state[name] for name in _CALLBACK_STATE if name in state}
+        state.clear()
+        state.update(before | kept)
+        raise
+
+
+class SSVAEClassifier(  # type: ignore[misc]  # scikit-learn has no type information
+    GenerativeMixin,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    ClassifierMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    r"""Semi-supervised variational autoencoder (M2) as a classifier.
+
+    For many rows and few labels: rows with label -1 have no label and still teach the
+    model what the data look like. The generative model of Kingma et al. [1]_ is
+
+    .. math::
+        p(y) = \mathrm{Cat}(y; \pi), \quad p(z) = N(z; 0, I), \quad
+        p(x | y, z) = \textstyle\prod_j f(x_j; h_j(y, z))
+
+    with inference networks q(y | x), the classifier, and q(z | x, y). What is
+    minimised is minus the mean over rows of a lower bound of log p(x, y) where y is
+    known and of log p(x) where it is not, plus `alpha` times the mean cross-entropy of
+    the labelled rows. ``docs/model.md`` gives the formulas.
+
+    Parameters
+    ----------
+    latent_size : int, default=10
+        Number of latent dimensions, the columns of `transform`.
+
+    hidden_sizes : sequence of int, default=(128,)
+        Sizes of the hidden layers of classifier and encoder; the decoder has them in
+        reverse.
+
+    model : {"m2"}, default="m2"
+        The generative model.
+
+    likelihood : {"auto", "bernoulli", "gaussian"}, default="auto"
+        p(x | y, z) of a column. "bernoulli" needs values in [0, 1]. "gaussian"
+        standardises the columns inside and learns a scale for each. "auto" chooses
+        "bernoulli" if all values lie in [0, 1] and at least a third of them are
+        exactly 0 or 1 (binary data, image intensities), else "gaussian"; see
+        `likelihood_`.
+
+    teacher : estimator, default=None
+        Who makes the first guess at the hidden labels. None is the plain model. Any
+        scikit-learn classifier that takes -1, such as
+        :class:`~sklearn.semi_supervised.LabelSpreading`, is cloned, fitted on the same
+        rows in the user's units with classes coded 0 ... n_classes - 1, and its
+        answers for the unlabelled rows are soft targets, the certain ones counting
+        most. Their pull fades in a straight line to nothing over the first 70 % of the
+        steps of `fit`. `partial_fit` does not use the teacher.
+
+    teacher_weight : float, default=50.0
+        Weight of the teacher's cross-entropy at the start, beside `alpha`.
+
+    class_prior : {"uniform", "empirical"} or array-like of shape (n_classes,), \
+            default="uniform"
+        p(y): the same for all classes, the (weighted) shares of the labelled rows, or
+        given in the order of `classes_`.
+
+    alpha : float, default=50.0
+        Weight of the classification term. Bounds are sums over the columns, so what
+        is a large weight grows with their number. 0.1 is the paper's choice.
+
+    max_epochs : int, default=100
+        Passes over the rows.
+
+    batch_size : int, default=128
+        Rows in a minibatch. Each minibatch has labelled and unlabelled rows.
+
+    learning_rate : float, default=1e-3
+        Step size of Adam.
+
+    device : str or torch.device, default="auto"
+        "cpu", "cuda", "cuda:N", "mps" or a torch.device; "auto" takes the first of
+        CUDA, MPS and CPU that is there.
+
+    callbacks : list of skorch callbacks, default=None
+        Called by the skorch net during training. There is no validation split: monitor
+        ``"train_loss"``, ``"bound"`` or ``"classification"``. scikit-learn's callbacks
+        are set by `set_callbacks`.
+
+    random_state : int, RandomState instance or None, default=None
+        Fixes weights, minibatches, noise, samples, and every ``random_state=None`` of
+        the teacher. The global generators of numpy and torch are never used.
+
+    verbose : int, default=0
+        0 prints nothing, 1 prints a line an epoch.
+
+    warm_start : bool, default=False
+        Go on training the fitted model at the next `fit`, for `max_epochs` more.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted, without -1.
+
+    class_prior_ : ndarray of shape (n_classes,)
+        p(y).
+
+    likelihood_ : {"bernoulli", "gaussian"}
+        The likelihood in use.
+
+    n_features_in_ : int
+        Number of columns seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if they all are strings.
+
+    n_iter_ : int
+        Number of epochs done.
+
+    transduction_ : ndarray of shape (n_samples,)
+        Class of every row of the last `fit` or `partial_fit`: the given label where
+        there is one, else the predicted class.
+
+    label_distributions_ : ndarray of float32 of shape (n_samples, n_classes)
+        The probabilities behind `transduction_`; one-hot for labelled rows.
+
+    history_ : skorch.history.History
+        One entry an epoch: ``train_loss``, ``bound`` (mean lower bound over all rows in
+        nats, in standardised units for the Gaussian), ``classification``, ``teacher``.
+
+    module_ : torch.nn.Module
+        The networks (`sk_ssvae.model.M2`).
+
+    net_ : skorch.NeuralNet
+        The net that trained them.
+
+    device_ : torch.device
+        Where they are.
+
+    See Also
+    --------
+    sklearn.semi_supervised.LabelSpreading : Labels spread over a graph of the rows.
+    sklearn.semi_supervised.SelfTrainingClassifier : A classifier that learns from its
+        own confident predictions.
+
+    Notes
+    -----
+    Columns that are constant in `fit` carry no information: the model leaves them out,
+    and `sample` and `inverse_transform` give them back as they were.
+
+    References
+    ----------
+    .. [1] D. P. Kingma, D. J. Rezende, S. Mohamed and M. Welling. Semi-supervised
+       learning with deep generative models. NIPS 2014. arXiv:1406.5298.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ssvae import SSVAEClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> few = np.full_like(y, -1)
+    >>> few[::10] = y[::10]  # 15 labels, 135 rows without
+    >>> clf = SSVAEClassifier(latent_size=2, max_epochs=50, random_state=0)
+    >>> bool(clf.fit(X, few).score(X, y) > 0.8)
+    True
+    >>> clf.transform(X).shape
+    (150, 2)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "latent_size": [Interval(Integral, 1, None, closed="left")],
+        "hidden_sizes": ["array-like"],
+        "model": [StrOptions(set(MODELS))],
+        "likelihood": [StrOptions({"auto", *LIKELIHOODS})],
+        "teacher": [None, HasMethods(["fit", "predict", "get_params"])],
+        "teacher_weight": [Interval(Real, 0, None, closed="left")],
+        "class_prior": [StrOptions({"uniform", "empirical"}), "array-like"],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "device": [str, torch.device],
+        "callbacks": [None, list],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        hidden_sizes: tuple[int, ...] = (128,),
+        model: str = "m2",
+        likelihood: str = "auto",
+        teacher: BaseEstimator | None = None,
+        teacher_weight: float = 50.0,
+        class_prior: str | npt.ArrayLike = "uniform",
+        alpha: float = 50.0,
+        max_epochs: int = 100,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        device: str | torch.device = "auto",
+        callbacks: list[Any] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+    ) -> None:
+        self.latent_size = latent_size
+        self.hidden_sizes = hidden_sizes
+        self.model = model
+        self.likelihood = likelihood
+        self.teacher = teacher
+        self.teacher_weight = teacher_weight
+        self.class_prior = class_prior
+        self.alpha = alpha
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.device = device
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.net_.module_.latent_size)
+
+    @property
+    def module_(self) -> M2:
+        """The networks."""
+        module: M2 = self.net_.module_
+        return module
+
+    @property
+    def history_(self) -> History:
+        """One entry an epoch."""
+        return self.net_.history_
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs done."""
+        return len(self.net_.history_)
+
+    @property
+    def device_(self) -> torch.device:
+        """Where the networks are."""
+        return self.module_.classes.device
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Fit the model to labelled and unlabelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Finite numbers. At least two rows and one column that varies.
+
+        y : array-like of shape (n_samples,)
+            Labels, with -1 for unlabelled rows: integers, or dtype object with strings
+            and the integer -1. At least two classes must be labelled.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the bounds and in the classification term, not
+            negative. A row of weight zero is as if it were not there.
+
+        Returns
+        -------
+        self : SSVAEClassifier
+            The fitted estimator. KeyboardInterrupt ends training early and leaves a
+            fitted model with the epochs done.
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter cannot be used, or training diverges. The estimator
+            is then as it was before the call.
+        """
+        with _all_or_nothing(self):
+            go_on = self.warm_start and self.__sklearn_is_fitted__()
+            X, y, weight = self._validate(X, y, sample_weight, reset=not go_on)
+            used = slice(None) if weight is None else weight > 0
+            codes = np.full(len(y), UNLABELED)
+            classes, codes[used] = encode_labels(
+                y[used],
+                self.classes_ if go_on else None,
+                owner=type(self).__name__,
+            )
+            if go_on:
+                net = self._resume()
+            else:
+                net = self._start(X, codes, weight, classes, streaming=False)
+            context = self._init_callback_context(max_subtasks=self.max_epochs)
+            data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+            context.call_on_fit_task_begin(estimator=self, **data)
+            tasks = EpochTasks(
+                self, context, data, lambda net: {"net_": net.snapshot()}
+            )
+            self._train(
+                net, X, codes, weight, teacher=self.teacher,
+                max_epochs=self.max_epochs, tasks=tasks,
+            )
+            context.call_on_fit_task_end(
+                estimator=self, **data, reconstruction_attributes=dict
+            )
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Train one epoch on a chunk of rows.
+
+        The first call fixes the classes, the likelihood, and location and scale of the
+        columns: make its chunk large enough to speak for the rest. Columns that are
+        constant in it are kept. The teacher is not used.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Finite numbers; at least two rows in the first call.
+
+        y : array-like of shape (n_samples,)
+            Labels, with -1 for unlabelled rows; none need be labelled.
+
+        classes : array-like of shape (n_classes,), default=None
+            All classes, without -1. Needed at the first call.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative.
+
+        Returns
+        -------
+        self : SSVAEClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As for `fit`; the estimator is then as it was before the call.
+        """
+        with _all_or_nothing(self):
+            go_on = self.__sklearn_is_fitted__()
+            X, y, weight = self._validate(X, y, sample_weight, reset=not go_on)
+            known = self._known_classes(classes)
+            used = slice(None) if weight is None else weight > 0
+            codes = np.full(len(y), UNLABELED)
+            codes[used] = encode_labels(y[used], known)[1]
+            if go_on:
+                net = self._resume()
+            else:
+                net = self._start(X, codes, weight, known, streaming=True)
+            self._train(net, X, codes, weight, teacher=None, max_epochs=1, tasks=None)
+        return self
+
+    def _known_classes(self, classes: npt.ArrayLike | None) -> Array:
+        """Classes of `partial_fit`: given at the first call, the same ever after."""
+        fitted = self.__sklearn_is_fitted__()
+        if classes is None:
+            if not fitted:
+                raise ValueError(
+                    "classes must be passed at the first call to partial_fit."
+                )
+            known: Array = self.classes_
+            return known
+        given = encode_classes(classes)
+        if fitted and not np.array_equal(given, self.classes_):
+            raise ValueError(
+                f"classes={given.tolist()} differs from the classes that the model "
+                f"has: {self.classes_.tolist()}."
+            )
+        return given
+
+    def _validate(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Array, Array, Array | None]:
+        """X as floats, y as a vector, weights or None."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            ensure_min_samples=2 if reset else 1,
+        )
+        if sample_weight is None:
+            return X, y, None
+        weight = _check_sample_weight(
+            sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+        )
+        return X, y, weight
+
+    def _fixed_parameters(self) -> dict[str, Any]:
+        """Parameters that a fitted model cannot change."""
+        names = ("latent_size", "hidden_sizes", "model", "likelihood", "class_prior")
+        return {name: getattr(self, name) for name in names}
+
+    def _start(
+        self,
+        X: Array,
+        codes: npt.NDArray[np.int64],
+        weight: Array | None,
+        classes: Array,
+        *,
+        streaming: bool,
+    ) -> SSVAENet:
+        """Fix all that training cannot change, and make an untrained net."""
+        hidden_sizes = _check_hidden_sizes(self.hidden_sizes)
+        device = resolve_device(self.device)
+        self.classes_ = classes
+        self.class_prior_ = self._prior(codes, weight)
+        self.likelihood_ = (
+            choose_likelihood(X) if self.likelihood == "auto" else self.likelihood
+        )
+        self._columns = fit_columns(
+            X,
+            standardize=LIKELIHOODS[self.likelihood_].standardize,
+            sample_weight=weight,
+            keep_constant=streaming,
+        )
+        self._fixed = self._fixed_parameters()
+        self._seed = draw_seed(self.random_state)
+        return make_net(
+            model=self.model,
+            n_features=self._columns.n_kept,
+            class_prior=self.class_prior_,
+            latent_size=self.latent_size,
+            hidden_sizes=hidden_sizes,
+            likelihood=self.likelihood_,
+            seed=self._seed,
+            device=device,
+        )
+
+    def _resume(self) -> SSVAENet:
+        """Return the net to go on with, if the parameters still describe it."""
+        for name, now in self._fixed_parameters().items():
+            before = self._fixed[name]
+            if not np.array_equal(now, before):
+                raise ValueError(
+                    f"{name} was {before!r} when the model was made and cannot become "
+                    f"{now!r} as training goes on. Set warm_start=False and call fit, "
+                    "or use a clone."
+                )
+        net: SSVAENet = self.net_
+        return net
+
+    def _prior(
+        self, codes: npt.NDArray[np.int64], weight: Array | None
+    ) -> npt.NDArray[np.float64]:
+        """p(y) as the parameter `class_prior` says."""
+        n_classes = len(self.classes_)
+        if isinstance(self.class_prior, str):
+            if self.class_prior == "uniform":
+                return np.full(n_classes, 1 / n_classes)
+            labelled = codes != UNLABELED
+            counts = np.bincount(
+                codes[labelled],
+                weights=None if weight is None else weight[labelled],
+                minlength=n_classes,
+            )
+            if not counts.all():
+                missing = self.classes_[counts == 0].tolist()
+                raise ValueError(
+                    "class_prior='empirical' needs a labelled row of every class, but "
+                    f"there is none of {missing}. Give the prior as an array."
+                )
+            return np.asarray(counts / counts.sum(), dtype=np.float64)
+        prior = np.asarray(self.class_prior, dtype=np.float64)
+        if (
+            prior.shape != (n_classes,)
+            or not (prior > 0).all()
+            or not np.isclose(prior.sum(), 1)
+        ):
+            raise ValueError(
+                f"class_prior must hold {n_classes} positive numbers with sum 1, one "
+                f"for each of the classes {self.classes_.tolist()}; got "
+                f"{self.class_prior!r}."
+            )
+        return prior / prior.sum()
+
+    def _train(
+        self,
+        net: SSVAENet,
+        X: Array,
+        codes: npt.NDArray[np.int64],
+        weight: Array | None,
+        *,
+        teacher: BaseEstimator | None,
+        max_epochs: int,
+        tasks: EpochTasks | None,
+    ) -> None:
+        """Train the net on the rows, and make it and its answers the fitted state."""
+        if self.likelihood_ == "bernoulli":
+            check_unit_interval(X)
+        encoded = self._columns.encode(X)
+        used = slice(None) if weight is None else weight > 0
+        device = torch.device(net.device)
+
+        def tensor(a: Array) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(a)).to(device)
+
+        hints: dict[str, torch.Tensor] = {}
+        if weight is not None:
+            hints["weight"] = tensor(weight[used].astype(np.float32))
+        if teacher is not None and (codes[used] == UNLABELED).any():
+            guess = guess_labels(
+                teacher, X[used], codes[used], len(self.classes_), self._seed
+            )
+            hints |= {"guess": tensor(guess), "trust": tensor(trust(guess))}
+        rows = Rows(
+            tensor(encoded[used]), tensor(codes[used]), len(self.classes_), **hints
+        )
+        train(
+            net,
+            rows,
+            max_epochs=max_epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            alpha=self.alpha,
+            teacher_weight=self.teacher_weight,
+            callbacks=self.callbacks,
+            verbose=self.verbose,
+            tasks=tasks,
+        )
+        distributions = np.exp(inference.log_posterior_y(net.module_, encoded))
+        labelled = codes != UNLABELED
+        distributions[labelled] = np.eye(len(self.classes_))[codes[labelled]]
+        self.label_distributions_ = distributions
+        self.transduction_ = self.classes_[distributions.argmax(axis=1)]
+        self.net_ = net
+
+    def _encode(self, X: Any) -> npt.NDArray[np.float32]:
+        """Rows from the user as the networks take them."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        columns: Columns = self._columns
+        return columns.encode(X)
+
+    def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        log_proba : ndarray of float32 of shape (n_samples, n_classes)
+            Log q(y | x), in nats, in the order of `classes_`.
+        """
+        return inference.log_posterior_y(self.module_, self._encode(X))
+
+    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Probabilities of the classes, q(y | x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        proba : ndarray of float32 of shape (n_samples, n_classes)
+            In the order of `classes_`; rows sum to 1.
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """Most probable classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels from `classes_`.
+        """
+        labels: Array = self.classes_[self.predict_log_proba(X).argmax(axis=1)]
+        return labels
+
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Latent means with the class averaged out, sum_y q(y | x) mu(x, y).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        Z : ndarray of float32 of shape (n_samples, latent_size)
+            Latent means.
+        """
+        return inference.latent_means(self.module_, self._encode(X))
+
+    def score(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Accuracy over the labelled rows; rows with label -1 carry no truth.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        y : array-like of shape (n_samples,)
+            True labels; rows with -1 are left out.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        accuracy : float
+            In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If no row is labelled.
+        """
+        predicted = self.predict(X)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(predicted, y, sample_weight)
+        labelled, labels = split_labels(y)
+        if not labelled.any():
+            raise ValueError(
+                f"score needs labelled rows, but y is -1 (unlabelled) in all {len(y)}."
+            )
+        if sample_weight is not None:
+            sample_weight = np.asarray(sample_weight)[labelled]
+        return float(
+            accuracy_score(labels, predicted[labelled], sample_weight=sample_weight)
+        )
+
+
+def _check_hidden_sizes(hidden_sizes: Any) -> tuple[int, ...]:
+    """Hidden sizes as a tuple of positive integers."""
+    sizes = tuple(hidden_sizes)
+    if not all(
+        isinstance(size, Integral) and not isinstance(size, bool) and size > 0
+        for size in sizes
+    ):
+        raise ValueError(
+            f"hidden_sizes must hold positive integers, got {hidden_sizes!r}."
+        )
+    return tuple(int(size) for size in sizes)

@@ -1,0 +1,138 @@
+"""Between the user's columns and the network's tensors: an affine map per column."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.preprocessing import StandardScaler
+
+__all__ = ["MAX_DEVIATIONS", "Columns", "fit_columns"]
+
+MAX_DEVIATIONS = 1e6
+"""Cells farther than this many standard deviations from the training mean count as
+being that far away, so that no input can overflow single precision."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """An invertible map from user's units to network's units, column by column.
+
+    Attributes
+    ----------
+    mean : ndarray of float64 of shape (n_features,)
+        What is subtracted; for a constant column its value.
+    scale : ndarray of float64 of shape (n_features,)
+        What is divided by.
+    kept : ndarray of bool of shape (n_features,)
+        The columns that the network sees. The others were constant: they carry no
+        information, are left out of the likelihood, and come back as they were.
+    dtype : dtype
+        float32 or float64, the dtype in which values go back to the user.
+    """
+
+    mean: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+    kept: npt.NDArray[np.bool_]
+    dtype: np.dtype[Any]
+
+    @property
+    def n_kept(self) -> int:
+        """Number of columns that the network sees."""
+        return int(self.kept.sum())
+
+    @property
+    def log_det(self) -> float:
+        """Log-determinant of `encode`: log p(user's) = log p(network's) + log_det."""
+        return -float(np.log(self.scale[self.kept]).sum())
+
+    def encode(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """User's units to network's units.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            Finite numbers.
+
+        Returns
+        -------
+        A : ndarray of float32 of shape (n_rows, n_kept)
+            A copy, with every cell within ``MAX_DEVIATIONS`` of zero.
+        """
+        A = (X[:, self.kept] - self.mean[self.kept]) / self.scale[self.kept]
+        return np.clip(A, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
+
+    def decode(self, A: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Network's units back to user's units, constant columns included.
+
+        Parameters
+        ----------
+        A : ndarray of float32 of shape (n_rows, n_kept)
+            Values in the network's units.
+
+        Returns
+        -------
+        X : ndarray of shape (n_rows, n_features)
+            Values in the user's units, of the dtype that was fitted on.
+        """
+        X = np.empty((len(A), len(self.kept)))
+        X[:] = self.mean
+        X[:, self.kept] += A * self.scale[self.kept]
+        return X.astype(self.dtype, copy=False)
+
+
+def fit_columns(
+    X: npt.NDArray[Any],
+    *,
+    standardize: bool,
+    sample_weight: npt.NDArray[Any] | None = None,
+    keep_constant: bool = False,
+) -> Columns:
+    """Choose location and scale of every column.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+        Finite numbers, float32 or float64.
+    standardize : bool
+        Subtract the mean and divide by the standard deviation, or leave as is.
+    sample_weight : ndarray of shape (n_rows,), default=None
+        Weights for mean and deviation.
+    keep_constant : bool
+        Show constant columns to the network too. True where later rows may vary
+        (`partial_fit`).
+
+    Returns
+    -------
+    columns : Columns
+
+    Raises
+    ------
+    ValueError
+        If all columns are constant, or a column's values are so large that their
+        variance is not a finite number.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaler = StandardScaler().fit(X, sample_weight=sample_weight)
+    var = np.asarray(scaler.var_, dtype=np.float64)
+    if not np.isfinite(var).all():
+        column = int(np.argmin(np.isfinite(var)))
+        raise ValueError(
+            f"Column {column} of X holds values too large to standardise: the largest "
+            f"magnitude is {np.abs(X[:, column]).max():.3g}. Rescale the column."
+        )
+    # StandardScaler sets the scale of a column to 1 where its deviation is zero or
+    # below rounding error, which is how it tells us what it takes for constant.
+    scale = np.asarray(scaler.scale_, dtype=np.float64)
+    varies = scale == np.sqrt(var)
+    if not varies.any():
+        raise ValueError(
+            f"Every column of X is constant in all {len(X)} rows, so there is nothing "
+            "to learn from. Give at least one column that varies."
+        )
+    kept = np.ones_like(varies) if keep_constant else varies
+    mean = np.asarray(scaler.mean_, dtype=np.float64)
+    if not standardize:
+        mean = np.where(kept, 0.0, mean)
+        scale = np.ones_like(scale)
+    return Columns(mean=mean, scale=scale, kept=kept, dtype=X.dtype)

@@ -1,0 +1,188 @@
+"""The generative half of the face: latent points and draws, in the user's units."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+
+from sk_ssvae import inference
+from sk_ssvae.columns import Columns
+from sk_ssvae.labels import encode_labels
+from sk_ssvae.likelihoods import check_unit_interval
+from sk_ssvae.model import M2
+from sk_ssvae.randomness import RandomState, Stream, draw_seed, stream_generator
+
+__all__ = ["GenerativeMixin"]
+
+Array = npt.NDArray[Any]
+
+
+class GenerativeMixin:
+    """`inverse_transform`, `sample` and `score_samples` of a fitted estimator."""
+
+    random_state: RandomState
+    classes_: Array
+    class_prior_: npt.NDArray[np.float64]
+    likelihood_: str
+    module_: M2
+    _columns: Columns
+    _seed: int
+
+    def inverse_transform(
+        self, Z: npt.ArrayLike, y: npt.ArrayLike | None = None
+    ) -> Array:
+        """Decoded means of latent points.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, latent_size)
+            Latent points.
+
+        y : label or array-like of shape (n_samples,), default=None
+            Class of each point, or one for all. None averages the means over the
+            class prior.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Means of p(x | y, z), in the units and columns of fit.
+
+        Raises
+        ------
+        ValueError
+            If `Z` has another number of columns, or `y` is not among `classes_`.
+        """
+        check_is_fitted(self)
+        points = check_array(Z, dtype=np.float32, input_name="Z")
+        latent_size = self.module_.latent_size
+        if points.shape[1] != latent_size:
+            raise ValueError(
+                f"Z has {points.shape[1]} columns, but the latent space of "
+                f"{type(self).__name__} has {latent_size} dimensions."
+            )
+        n_classes = len(self.classes_)
+        if y is None:
+            weights = np.tile(self.class_prior_, (len(points), 1))
+        else:
+            weights = np.eye(n_classes)[self._codes(y, len(points))]
+        means = inference.decoded_means(
+            self.module_, np.array(points), weights.astype(np.float32)
+        )
+        return self._columns.decode(means)
+
+    def sample(
+        self, n_samples: int = 1, y: npt.ArrayLike | None = None
+    ) -> tuple[Array, Array]:
+        """Draw rows from the model, x ~ p(y) p(z) p(x | y, z).
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        y : label or array-like of shape (n_samples,), default=None
+            Class of each row, or one for all; with an array, `n_samples` may be left
+            out. None draws the classes from `class_prior_`.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Drawn rows, in the units and columns of fit.
+
+        y : ndarray of shape (n_samples,)
+            Their classes.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is not positive, or `y` is not among `classes_` or has
+            another length.
+
+        Notes
+        -----
+        As for :class:`~sklearn.mixture.GaussianMixture`, an integer `random_state`
+        gives the same draws at every call, a RandomState instance or None new ones.
+        """
+        check_is_fitted(self)
+        if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer):
+            raise TypeError(
+                f"n_samples must be an integer, got {n_samples!r} of type "
+                f"{type(n_samples).__name__}."
+            )
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        seed = draw_seed(self.random_state)
+        generator = stream_generator(seed, Stream.SAMPLE)
+        if y is None:
+            rng = np.random.default_rng([seed, Stream.SAMPLE])
+            codes = rng.choice(
+                len(self.classes_), size=int(n_samples), p=self.class_prior_
+            )
+        else:
+            n_given = n_samples if np.ndim(y) == 0 or n_samples != 1 else len(y)  # type: ignore[arg-type]
+            codes = self._codes(y, int(n_given))
+        drawn = inference.draw_rows(self.module_, codes.astype(np.int64), generator)
+        return self._columns.decode(drawn), self.classes_[codes]
+
+    def score_samples(self, X: npt.ArrayLike, n_draws: int = 50) -> Array:
+        """Importance-weighted lower bound of log p(x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; in [0, 1] for the Bernoulli likelihood.
+
+        n_draws : int, default=50
+            Draws of z for each class. The bound grows towards log p(x) with it.
+
+        Returns
+        -------
+        bound : ndarray of float32 of shape (n_samples,)
+            In nats, for densities in the user's units: for the Gaussian likelihood the
+            log-determinant of the scaling is counted. Constant columns are not. A
+            fitted model gives a row the same value at every call and in any company.
+
+        Raises
+        ------
+        ValueError
+            If `n_draws` is not positive, or a value has no probability.
+        """
+        rows = self._encode(X)
+        if isinstance(n_draws, bool) or not isinstance(n_draws, int | np.integer):
+            raise TypeError(
+                f"n_draws must be an integer, got {n_draws!r} of type "
+                f"{type(n_draws).__name__}."
+            )
+        if n_draws < 1:
+            raise ValueError(f"n_draws must be at least 1, got {n_draws}.")
+        if self.likelihood_ == "bernoulli":
+            check_unit_interval(rows)
+        bound = inference.importance_weighted_bound(
+            self.module_,
+            rows,
+            int(n_draws),
+            stream_generator(self._seed, Stream.SCORE),
+        )
+        return bound + np.float32(self._columns.log_det)
+
+    def _encode(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        raise NotImplementedError
+
+    def _codes(self, y: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
+        """Codes of the classes that a user asks for, one a row."""
+        if np.ndim(y) == 0:
+            y = np.full(n_rows, y, dtype=self.classes_.dtype if isinstance(y, str) else None)
+        labels = column_or_1d(y)
+        if len(labels) != n_rows:
+            raise ValueError(
+                f"y has {len(labels)} labels for {n_rows} rows. Give one label, or one "
+                "a row."
+            )
+        codes = encode_labels(labels, self.classes_)[1]
+        if (codes < 0).any():
+            raise ValueError(
+                f"y contains -1, which is not a class. The classes are "
+                f"{self.classes_.tolist()}."
+            )
+        return codes

@@ -1,0 +1,175 @@
+"""What a trained model answers: rows in, arrays out, in bounded memory."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sk_ssvae.batches import row_chunks
+from sk_ssvae.model import M2
+
+__all__ = [
+    "decoded_means",
+    "draw_rows",
+    "importance_weighted_bound",
+    "latent_means",
+    "log_posterior_y",
+]
+
+Array = npt.NDArray[np.float32]
+
+DRAWS_AT_ONCE = 8
+
+
+def _device(model: M2) -> torch.device:
+    return model.classes.device
+
+
+def _by_chunks(
+    f: Callable[..., Tensor], model: M2, cells_per_row: int, *arrays: npt.NDArray
+) -> Array:
+    """Apply `f` to chunks of rows of the arrays, as tensors on the model's device."""
+    device = _device(model)
+    with torch.inference_mode():
+        parts = [
+            f(*(torch.from_numpy(a[chunk]).to(device) for a in arrays)).cpu().numpy()
+            for chunk in row_chunks(len(arrays[0]), cells_per_row)
+        ]
+    out: Array = np.concatenate(parts)
+    return out
+
+
+def _widest(model: M2) -> int:
+    """Numbers that one row takes in the model's widest layer."""
+    return max(max(p.shape) for p in model.parameters())
+
+
+def log_posterior_y(model: M2, x: Array) -> Array:
+    """Log q(y | x), of shape (n_rows, n_classes)."""
+    return _by_chunks(model, model, _widest(model), x)
+
+
+def latent_means(model: M2, x: Array) -> Array:
+    """Return sum_y q(y | x) mu(x, y), of shape (n_rows, latent_size)."""
+
+    def means(rows: Tensor) -> Tensor:
+        q_y = model.posterior_y(rows).probs
+        mu = model.posterior_z(rows[:, None], model.classes).mean
+        return (q_y[:, :, None] * mu).sum(1)
+
+    return _by_chunks(means, model, len(model.classes) * _widest(model), x)
+
+
+def decoded_means(model: M2, z: Array, weights: Array) -> Array:
+    """Means of p(x | y, z), averaged over classes.
+
+    Parameters
+    ----------
+    model : M2
+        The model.
+    z : ndarray of float32 of shape (n_rows, latent_size)
+        Latent points.
+    weights : ndarray of float32 of shape (n_rows, n_classes)
+        Weight of each class for each row; rows sum to 1.
+
+    Returns
+    -------
+    means : ndarray of float32 of shape (n_rows, n_features)
+        In the network's units.
+    """
+
+    def means(points: Tensor, w: Tensor) -> Tensor:
+        each = model.likelihood_x(points[:, None], model.classes).mean
+        return (w[:, :, None] * each).sum(1)
+
+    return _by_chunks(means, model, len(model.classes) * _widest(model), z, weights)
+
+
+def draw_rows(
+    model: M2, codes: npt.NDArray[np.int64], generator: torch.Generator
+) -> Array:
+    """Draw x from p(z) p(x | y, z), one row for each class code given.
+
+    Parameters
+    ----------
+    model : M2
+        The model.
+    codes : ndarray of int64 of shape (n_rows,)
+        Classes.
+    generator : torch.Generator
+        Source of the draws, on the CPU: what is drawn of z does not depend on the
+        device.
+
+    Returns
+    -------
+    x : ndarray of float32 of shape (n_rows, n_features)
+        In the network's units.
+    """
+    device = _device(model)
+    on_device = generator
+    if device.type != "cpu":
+        on_device = torch.Generator(device=device).manual_seed(generator.initial_seed())
+
+    def draw(chunk: Tensor) -> Tensor:
+        z = torch.randn(len(chunk), model.latent_size, generator=generator).to(device)
+        return model.likelihood_x(z, model.classes[chunk]).sample(on_device)
+
+    return _by_chunks(draw, model, _widest(model), codes)
+
+
+def importance_weighted_bound(
+    model: M2, x: Array, n_draws: int, generator: torch.Generator
+) -> Array:
+    r"""Importance-weighted lower bound of log p(x), the class summed exactly.
+
+    .. math::
+        \log \sum_y p(y) \frac1S \sum_s
+        \frac{p(x | y, z_{ys}) p(z_{ys})}{q(z_{ys} | x, y)},
+        \qquad z_{ys} \sim q(z | x, y)
+
+    Its expectation grows with S from (at S = 1, and before the class is summed) the
+    bound L to log p(x): Burda, Grosse & Salakhutdinov 2016, arXiv 1509.00519,
+    theorem 1.
+
+    Parameters
+    ----------
+    model : M2
+        The model.
+    x : ndarray of float32 of shape (n_rows, n_features)
+        Rows in the network's units.
+    n_draws : int
+        S. All rows and classes share the same S standard normal draws, so a row's
+        value depends neither on its neighbours nor on its place.
+    generator : torch.Generator
+        Source of the draws, on the CPU.
+
+    Returns
+    -------
+    bound : ndarray of float32 of shape (n_rows,)
+        In nats, for x in the network's units.
+    """
+    noise = torch.randn(n_draws, model.latent_size, generator=generator)
+    noise = noise.to(_device(model))
+
+    def log_evidence(rows: Tensor) -> Tensor:
+        q_z = model.posterior_z(rows[:, None, None], model.classes[:, None])
+        parts = []
+        for eps in noise.split(DRAWS_AT_ONCE):
+            z = q_z.rsample(eps)
+            log_weight = (
+                model.likelihood_x(z, model.classes[:, None]).log_prob(
+                    rows[:, None, None]
+                )
+                - 0.5 * z.square().sum(-1)
+                + 0.5 * eps.square().sum(-1)
+                + q_z.log_scale.sum(-1)
+            )
+            parts.append(log_weight.logsumexp(-1))
+        log_p_x_given_y = torch.stack(parts, -1).logsumexp(-1) - math.log(n_draws)
+        return (log_p_x_given_y + model.log_prior).logsumexp(-1)
+
+    per_row = DRAWS_AT_ONCE * len(model.classes) * _widest(model)
+    return _by_chunks(log_evidence, model, per_row, x)

@@ -1,0 +1,199 @@
+"""Labels as scikit-learn's semi-supervised estimators take them: -1 is unknown."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.multiclass import check_classification_targets
+
+__all__ = ["UNLABELED", "encode_classes", "encode_labels", "split_labels"]
+
+UNLABELED = -1
+
+_USE_OBJECT_DTYPE = (
+    "To mark unlabelled rows among strings, use an array of dtype object that "
+    "holds strings and the integer -1, e.g. np.array(['a', 'b', -1], dtype=object)."
+)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _mask_unlabeled(y: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which labels are the marker -1, and refuse what could be mistaken for it."""
+    if y.dtype.kind == "b":
+        raise ValueError(
+            "y is boolean, which has no room for -1: assigning -1 to a boolean array "
+            "stores True. Use integers: y.astype(int), with -1 for unlabelled rows."
+        )
+    if y.dtype.kind in "US":
+        minus_one = "-1" if y.dtype.kind == "U" else b"-1"
+        if bool((y == minus_one).any()):
+            raise ValueError(
+                f"y is an array of strings that contains {minus_one!r}. "
+                + _USE_OBJECT_DTYPE
+            )
+        return np.zeros(len(y), dtype=bool)
+    if y.dtype.kind != "O":
+        return np.asarray(y == UNLABELED)
+    for row, value in enumerate(y):
+        if isinstance(value, str | bytes):
+            if value in ("-1", b"-1"):
+                raise ValueError(
+                    f"y contains the string {value!r} (row {row}). " + _USE_OBJECT_DTYPE
+                )
+        elif isinstance(value, bool | np.bool_):
+            raise ValueError(
+                f"y contains the boolean {value} (row {row}), which cannot be told "
+                "from the integers 0 and 1. Use integers or strings as labels."
+            )
+        elif not _is_number(value):
+            raise ValueError(
+                f"y contains {value!r} (row {row}), which is neither a number nor a "
+                "string. Mark unlabelled rows by the integer -1."
+            )
+    return np.fromiter((_is_number(v) and v == UNLABELED for v in y), bool, len(y))
+
+
+def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Labels of dtype object as numbers if they are numbers; mixtures are refused."""
+    if labels.dtype.kind != "O" or len(labels) == 0:
+        return labels
+    kinds = {type(v).__name__ for v in labels}
+    numbers = [_is_number(v) for v in labels]
+    if all(numbers):
+        return np.array(labels.tolist())
+    if any(numbers) or {"str", "bytes"} <= kinds:
+        raise ValueError(
+            f"y mixes labels of the types {sorted(kinds)}. Use labels of one type, "
+            "and the integer -1 for unlabelled rows."
+        )
+    return labels
+
+
+def split_labels(
+    y: npt.NDArray[Any],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
+    """Tell labelled from unlabelled rows.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,)
+        Integers, whole floats, strings, or dtype object; -1 marks an unlabelled row.
+
+    Returns
+    -------
+    labelled : ndarray of bool of shape (n_rows,)
+        True where the row has a label.
+    labels : ndarray of shape (n_labelled,)
+        The labels of those rows, as numbers if they are numbers.
+
+    Raises
+    ------
+    ValueError
+        If `y` is boolean, holds the string "-1", has missing values or mixes types.
+    """
+    labelled = ~_mask_unlabeled(y)
+    return labelled, _plain(y[labelled])
+
+
+def encode_classes(classes: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Sorted, distinct classes, as given to `partial_fit`.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+        At least two labels; never -1.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The sorted labels.
+
+    Raises
+    ------
+    ValueError
+        If -1 is among them, or fewer than two are left.
+    """
+    given = np.asarray(classes)
+    if given.ndim != 1:
+        raise ValueError(f"classes must be one-dimensional, got shape {given.shape}.")
+    labelled, labels = split_labels(given)
+    if not labelled.all():
+        raise ValueError(
+            "classes contains -1, which marks unlabelled rows and is not a class. "
+            "Pass np.unique(y[y != -1])."
+        )
+    distinct = np.unique(labels)
+    if len(distinct) < 2:
+        raise ValueError(
+            f"classes must hold at least 2 classes, got {distinct.tolist()}."
+        )
+    return distinct
+
+
+def encode_labels(
+    y: npt.NDArray[Any],
+    classes: npt.NDArray[Any] | None = None,
+    *,
+    owner: str = "The estimator",
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Map labels to codes 0 ... n_classes - 1, and -1 to itself.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,)
+        Labels; -1 marks an unlabelled row.
+    classes : ndarray of shape (n_classes,), default=None
+        Sorted classes. None takes those that occur in `y`.
+    owner : str
+        Who asks, for error messages.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        Sorted classes, without -1.
+    codes : ndarray of int64 of shape (n_rows,)
+        Index into `classes`, or -1.
+
+    Raises
+    ------
+    ValueError
+        If `y` cannot be read as classes, no row is labelled, only one class is
+        (both only when `classes` is None), or a label is not among `classes`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_ssvae.labels import encode_labels
+    >>> encode_labels(np.array(["cat", -1, "ant"], dtype=object))
+    (array(['ant', 'cat'], dtype=object), array([ 1, -1,  0]))
+    """
+    labelled, labels = split_labels(y)
+    if len(labels):
+        check_classification_targets(labels)
+    if classes is None:
+        if len(labels) == 0:
+            raise ValueError(
+                f"{owner} needs labelled rows, but y is -1 (unlabelled) in all "
+                f"{len(y)} rows. Label at least one row of each class."
+            )
+        classes = np.unique(labels)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{owner} needs labelled rows of at least 2 classes, but the labelled "
+                f"rows of y hold one class only: {classes[0]!r}."
+            )
+    else:
+        unknown = sorted(set(labels.tolist()) - set(classes.tolist()), key=str)
+        if unknown:
+            raise ValueError(
+                f"y contains labels that are not among the classes: {unknown}. "
+                f"The classes are {classes.tolist()}."
+            )
+    codes = np.full(len(y), UNLABELED, dtype=np.int64)
+    if len(labels):
+        codes[labelled] = np.searchsorted(classes, labels.astype(classes.dtype))
+    return classes, codes

@@ -1,0 +1,216 @@
+"""Densities of a row: the normal and the Bernoulli, and which of them fits the data.
+
+The distributions here draw from a generator that is handed in, which those of
+``torch.distributions`` cannot do.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = [
+    "LIKELIHOODS",
+    "Bernoulli",
+    "BernoulliVector",
+    "DiagonalNormal",
+    "Gaussian",
+    "Likelihood",
+    "RowDistribution",
+    "check_unit_interval",
+    "choose_likelihood",
+]
+
+
+class RowDistribution(Protocol):
+    """A distribution over rows of features, independent given its parameters."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of shape (..., n_features)."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density of rows (..., n_features), summed over features: (...)."""
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """One draw of shape (..., n_features)."""
+
+
+@dataclass(frozen=True)
+class DiagonalNormal:
+    """N(mean, diag(exp(log_scale))^2) over the last axis.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (..., n_features)
+        Means.
+    log_scale : Tensor, broadcastable to mean
+        Logarithms of the standard deviations.
+    """
+
+    mean: Tensor
+    log_scale: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density, summed over the last axis; `x` broadcasts against the mean."""
+        standard = (x - self.mean) * (-self.log_scale).exp()
+        log_norm = self.log_scale + 0.5 * math.log(2 * math.pi)
+        return (-0.5 * standard.square() - log_norm).sum(-1)
+
+    def rsample(self, noise: Tensor) -> Tensor:
+        """``mean + scale * noise``, differentiable in both (Kingma & Welling 2014)."""
+        return self.mean + self.log_scale.exp() * noise
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """One draw."""
+        return self.rsample(
+            torch.randn(
+                self.mean.shape,
+                generator=generator,
+                device=self.mean.device,
+                dtype=self.mean.dtype,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class BernoulliVector:
+    """Independent Bernoulli variables over the last axis.
+
+    Attributes
+    ----------
+    logits : Tensor of shape (..., n_features)
+        Log-odds of a one.
+    """
+
+    logits: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """Probability of a one."""
+        return self.logits.sigmoid()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-probability, summed over the last axis.
+
+        For intensities between 0 and 1 this is the cross-entropy
+        ``x log p + (1 - x) log(1 - p)``, which is what VAEs on grey images use and
+        is not a normalised density.
+        """
+        return (x * self.logits - F.softplus(self.logits)).sum(-1)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """One draw of zeros and ones."""
+        return torch.bernoulli(self.mean, generator=generator)
+
+
+class Bernoulli(nn.Module):
+    """p(x | h) = product over columns of Bernoulli(x_j; sigmoid(h_j)).
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns.
+    """
+
+    standardize = False
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_outputs = n_features
+
+    def forward(self, outputs: Tensor) -> BernoulliVector:
+        """Turn decoder outputs (..., n_outputs) into a distribution."""
+        return BernoulliVector(outputs)
+
+
+class Gaussian(nn.Module):
+    """p(x | h) = product over columns of N(x_j; h_j, s_j^2), with s_j learned.
+
+    The variance is ``MIN_SCALE**2 + exp(2 * log_scale)``: it cannot reach zero, where
+    the density of a column that the decoder reproduces exactly would be infinite.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns.
+    """
+
+    standardize = True
+    MIN_SCALE = 0.05
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.n_outputs = n_features
+        self.log_scale = nn.Parameter(torch.zeros(n_features))
+
+    def forward(self, outputs: Tensor) -> DiagonalNormal:
+        """Turn decoder outputs (..., n_outputs) into a distribution."""
+        log_variance = torch.logaddexp(
+            2 * self.log_scale,
+            torch.full_like(self.log_scale, 2 * math.log(self.MIN_SCALE)),
+        )
+        return DiagonalNormal(outputs, 0.5 * log_variance)
+
+
+Likelihood = Bernoulli | Gaussian
+
+LIKELIHOODS: dict[str, type[Bernoulli] | type[Gaussian]] = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+}
+
+
+def choose_likelihood(X: npt.NDArray[Any]) -> str:
+    """Choose "bernoulli" or "gaussian" from the data, as ``likelihood="auto"`` does.
+
+    Bernoulli is chosen only if every value lies in [0, 1] and at least a third of all
+    cells are exactly 0 or 1: all of them in binary data, the background and the
+    saturated pixels in images scaled to [0, 1]. Measurements that merely were scaled
+    to [0, 1] touch the ends once a column or so, and get the Gaussian.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+        Finite numbers.
+
+    Returns
+    -------
+    name : {"bernoulli", "gaussian"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_ssvae.likelihoods import choose_likelihood
+    >>> choose_likelihood(np.array([[0.0, 1.0], [0.3, 0.0]]))
+    'bernoulli'
+    >>> choose_likelihood(np.array([[0.1, 0.9], [0.3, 1.0]]))
+    'gaussian'
+    """
+    if X.min() < 0 or X.max() > 1:
+        return "gaussian"
+    at_ends = ((X == 0) | (X == 1)).mean()
+    return "bernoulli" if at_ends >= 1 / 3 else "gaussian"
+
+
+def check_unit_interval(X: npt.NDArray[Any]) -> None:
+    """Refuse values for which the Bernoulli has no probability.
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside [0, 1]; names the column and the value.
+    """
+    outside = (X < 0) | (X > 1)
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        raise ValueError(
+            "likelihood='bernoulli' needs values in [0, 1], but X has "
+            f"{X[row, column]:.6g} in row {row}, column {column}. Rescale X (e.g. "
+            "MinMaxScaler(clip=True)) or use likelihood='gaussian'."
+        )

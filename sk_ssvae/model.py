@@ -1,0 +1,114 @@
+"""The generative model and its inference networks, returning distributions.
+
+Kingma, Rezende, Mohamed & Welling, "Semi-supervised Learning with Deep Generative
+Models", NIPS 2014, arXiv 1406.5298; the model that the paper calls M2.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical
+
+from sk_ssvae.likelihoods import LIKELIHOODS, DiagonalNormal, RowDistribution
+from sk_ssvae.networks import MLP, PairMLP
+from sk_ssvae.randomness import Stream, stream_generator
+
+__all__ = ["M2", "MODELS"]
+
+
+class M2(nn.Module):
+    r"""The semi-supervised VAE, M2.
+
+    Generative process, :math:`\pi` being the class prior:
+
+    .. math::
+        p(y) = \mathrm{Cat}(y; \pi), \qquad
+        p(z) = N(z; 0, I), \qquad
+        p_\theta(x | y, z) = \prod_j f(x_j; h_j(y, z)).
+
+    Inference networks:
+
+    .. math::
+        q_\phi(y | x) = \mathrm{Cat}(y; \pi_\phi(x)), \qquad
+        q_\phi(z | x, y) = N(z; \mu_\phi(x, y), \mathrm{diag}\, \sigma_\phi^2(x, y)).
+
+    Arguments broadcast over their leading axes: rows ``x[:, None]`` of shape
+    (n_rows, 1, n_features) against the unit vectors ``model.classes`` of shape
+    (n_classes, n_classes) give everything for all pairs of row and class at once,
+    with the row's share of the first layer computed once per row.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns of x.
+    class_prior : sequence of float of length n_classes
+        p(y); positive, with sum 1.
+    latent_size : int
+        Number of latent dimensions of z.
+    hidden_sizes : sequence of int
+        Hidden layers of classifier and encoder; the decoder has them in reverse.
+    likelihood : {"bernoulli", "gaussian"}
+        The factor f of p(x | y, z).
+    seed : int
+        Seed of the initial weights.
+    """
+
+    # Bounds the logarithm of sigma(x, y) smoothly: scales between 0.0067 and 148.
+    MAX_LOG_SCALE = 5.0
+
+    classes: Tensor
+    log_prior: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        class_prior: Sequence[float],
+        latent_size: int,
+        hidden_sizes: Sequence[int],
+        likelihood: str,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        g = stream_generator(seed, Stream.WEIGHTS)
+        n_classes = len(class_prior)
+        self.latent_size = latent_size
+        self.likelihood = LIKELIHOODS[likelihood](n_features)
+        self.classifier = MLP(n_features, n_classes, hidden_sizes, generator=g)
+        self.encoder = PairMLP(
+            n_features, n_classes, 2 * latent_size, hidden_sizes, generator=g
+        )
+        self.decoder = PairMLP(
+            latent_size,
+            n_classes,
+            self.likelihood.n_outputs,
+            hidden_sizes[::-1],
+            generator=g,
+        )
+        prior = torch.tensor(class_prior, dtype=torch.float64)
+        self.register_buffer("log_prior", prior.log().float())
+        self.register_buffer("classes", torch.eye(n_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Log q(y | x), normalised, of shape (..., n_classes)."""
+        logits: Tensor = self.classifier(x)
+        return logits.log_softmax(-1)
+
+    def posterior_y(self, x: Tensor) -> Categorical:
+        """q(y | x) for rows of shape (..., n_features)."""
+        return Categorical(logits=self(x), validate_args=False)
+
+    def posterior_z(self, x: Tensor, y: Tensor) -> DiagonalNormal:
+        """q(z | x, y) for x (..., n_features) and one-hot y (..., n_classes)."""
+        mean, raw = self.encoder(x, y).chunk(2, -1)
+        bound = self.MAX_LOG_SCALE
+        return DiagonalNormal(mean, bound * torch.tanh(raw / bound))
+
+    def likelihood_x(self, z: Tensor, y: Tensor) -> RowDistribution:
+        """p(x | y, z) for z (..., latent_size) and one-hot y (..., n_classes)."""
+        distribution: RowDistribution = self.likelihood(self.decoder(z, y))
+        return distribution
+
+
+MODELS: dict[str, type[M2]] = {"m2": M2}
+"""The models by the name that ``SSVAEClassifier(model=...)`` takes."""

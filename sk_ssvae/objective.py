@@ -1,0 +1,240 @@
+r"""The loss, one function an equation.
+
+Sources: [M2] Kingma, Rezende, Mohamed & Welling 2014, arXiv 1406.5298;
+[VAE] Kingma & Welling 2014, arXiv 1312.6114. Sums run over features and latent
+dimensions, means over rows. The bounds are what the papers write as -L and -U: lower
+bounds, to be maximised. `sk_ssvae.model.M2` is the model everywhere.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sk_ssvae.likelihoods import DiagonalNormal
+from sk_ssvae.model import M2
+
+__all__ = [
+    "Loss",
+    "class_bounds",
+    "cross_entropy",
+    "gaussian_kl",
+    "labelled_bound",
+    "ssvae_loss",
+    "teacher_pull",
+    "unlabelled_bound",
+]
+
+
+def gaussian_kl(q_z: DiagonalNormal) -> Tensor:
+    r"""KL divergence of a diagonal normal from N(0, I). [VAE] appendix B.
+
+    .. math:: KL = \tfrac12 \sum_k (\mu_k^2 + \sigma_k^2 - 1 - \log \sigma_k^2)
+
+    Parameters
+    ----------
+    q_z : DiagonalNormal over (..., latent_size)
+        The approximate posterior.
+
+    Returns
+    -------
+    kl : Tensor of shape (...)
+        In nats, never negative.
+    """
+    log_variance = 2 * q_z.log_scale
+    return 0.5 * (q_z.mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+
+
+def labelled_bound(
+    model: M2, x: Tensor, y: Tensor, log_prior: Tensor, noise: Tensor
+) -> Tensor:
+    r"""Bound of log p(x, y), one draw of z for each pair of x and y. [M2] eq. 6.
+
+    .. math::
+        L(x, y) = E_{q(z|x,y)}[\log p(x|y,z)] + \log p(y) - KL(q(z|x,y) \| p(z))
+        \le \log p(x, y)
+
+    Parameters
+    ----------
+    model : M2
+        The model.
+    x : Tensor of shape (..., n_features)
+        Rows.
+    y : Tensor of shape (..., n_classes)
+        One-hot classes; leading axes broadcast against those of `x`.
+    log_prior : Tensor of shape (...)
+        log p(y) of those classes.
+    noise : Tensor of shape (..., latent_size)
+        Standard normal draws, for z = mu + sigma * noise.
+
+    Returns
+    -------
+    bound : Tensor of shape (...)
+        An unbiased estimate of L(x, y), in nats.
+    """
+    q_z = model.posterior_z(x, y)
+    z = q_z.rsample(noise)
+    return model.likelihood_x(z, y).log_prob(x) + log_prior - gaussian_kl(q_z)
+
+
+def class_bounds(model: M2, x: Tensor, noise: Tensor) -> Tensor:
+    """L(x, y) for every class y, in one pass.
+
+    Parameters
+    ----------
+    model : M2
+        The model.
+    x : Tensor of shape (n_rows, n_features)
+        Rows.
+    noise : Tensor of shape (n_rows, latent_size)
+        One draw a row, shared by its classes: each term stays unbiased, and what the
+        classes have in common cancels from their differences.
+
+    Returns
+    -------
+    bounds : Tensor of shape (n_rows, n_classes)
+    """
+    return labelled_bound(
+        model, x[:, None], model.classes, model.log_prior, noise[:, None]
+    )
+
+
+def unlabelled_bound(log_q_y: Tensor, bounds: Tensor) -> Tensor:
+    r"""Bound of log p(x), the sum over classes taken exactly. [M2] eq. 7.
+
+    .. math:: U(x) = \sum_y q(y|x) [L(x, y) - \log q(y|x)] \le \log p(x)
+
+    Parameters
+    ----------
+    log_q_y : Tensor of shape (n_rows, n_classes)
+        log q(y | x).
+    bounds : Tensor of shape (n_rows, n_classes)
+        L(x, y) for every class.
+
+    Returns
+    -------
+    bound : Tensor of shape (n_rows,)
+        In nats.
+    """
+    return (log_q_y.exp() * (bounds - log_q_y)).sum(-1)
+
+
+def cross_entropy(log_q_y: Tensor, target: Tensor) -> Tensor:
+    r"""Classification term. [M2] eq. 9; for one-hot targets -log q(y | x).
+
+    .. math:: H(t, q) = -\sum_y t_y \log q(y|x)
+
+    Parameters
+    ----------
+    log_q_y : Tensor of shape (n_rows, n_classes)
+        log q(y | x).
+    target : Tensor of shape (n_rows, n_classes)
+        Known classes one-hot, or a teacher's probabilities.
+
+    Returns
+    -------
+    loss : Tensor of shape (n_rows,)
+        In nats.
+    """
+    return -(target * log_q_y).sum(-1)
+
+
+def teacher_pull(progress: float, fades_at: float = 0.7) -> float:
+    """Strength of the teacher, from 1 down to 0 in a straight line.
+
+    Parameters
+    ----------
+    progress : float in [0, 1]
+        Share of the training steps that are done.
+    fades_at : float in (0, 1]
+        Share at which nothing is left.
+
+    Returns
+    -------
+    pull : float in [0, 1]
+    """
+    return max(0.0, 1.0 - progress / fades_at)
+
+
+class Loss(NamedTuple):
+    """The loss of a batch and what it is made of; scalars, means over all rows.
+
+    ``total = -bound + alpha * classification + teacher``.
+    """
+
+    total: Tensor
+    bound: Tensor
+    classification: Tensor
+    teacher: Tensor
+
+
+def ssvae_loss(
+    model: M2,
+    x: Tensor,
+    log_q_y: Tensor,
+    target: Tensor,
+    n_labelled: int,
+    *,
+    bound_weight: Tensor,
+    target_weight: Tensor,
+    alpha: float,
+    pull: float,
+    generator: torch.Generator,
+) -> Loss:
+    r"""Loss of a batch whose first `n_labelled` rows are labelled. [M2] eqs. 8 and 9.
+
+    .. math::
+        J = -\frac1N \Big[\sum_{labelled} L(x, y) + \sum_{unlabelled} U(x)\Big]
+            + \frac{\alpha}{N_l} \sum_{labelled} -\log q(y|x)
+
+    With the mean over rows, Kingma's alpha (0.1 N in his sums) is 0.1, and the reading
+    in which q(y | x) stands for p(y), so that each labelled row's log q(y | x) counts
+    once, is alpha = N_l / N (the constant log p(y) aside).
+
+    The weights carry the means: their sum over the batches of an epoch, or their
+    expectation over a random batch, makes the weighted sums below the means above (see
+    `sk_ssvae.batches`).
+
+    Parameters
+    ----------
+    model : M2
+        The model.
+    x : Tensor of shape (n_rows, n_features)
+        Rows, the labelled ones first.
+    log_q_y : Tensor of shape (n_rows, n_classes)
+        log q(y | x) of the same rows.
+    target : Tensor of shape (n_rows, n_classes)
+        One-hot classes of the labelled rows, a teacher's guess for the others.
+    n_labelled : int
+        Number of labelled rows.
+    bound_weight, target_weight : Tensor of shape (n_rows,)
+        Weights of the rows in the bounds and in the cross-entropies.
+    alpha : float
+        Weight of the classification term.
+    pull : float
+        Weight of the teacher's term, at this step.
+    generator : torch.Generator
+        Source of the noise, on the device of `x`.
+
+    Returns
+    -------
+    loss : Loss
+    """
+    n_rows = len(x)
+    noise = torch.randn(
+        n_rows, model.latent_size, generator=generator, device=x.device, dtype=x.dtype
+    )
+    n = n_labelled
+    labelled = labelled_bound(
+        model, x[:n], target[:n], target[:n] @ model.log_prior, noise[:n]
+    )
+    unlabelled = unlabelled_bound(log_q_y[n:], class_bounds(model, x[n:], noise[n:]))
+    bound = bound_weight @ torch.cat([labelled, unlabelled])
+    terms = target_weight * cross_entropy(log_q_y, target)
+    classification, teacher = terms[:n].sum(), pull * terms[n:].sum()
+    return Loss(
+        total=alpha * classification + teacher - bound,
+        bound=bound,
+        classification=classification,
+        teacher=teacher,
+    )

@@ -1,0 +1,63 @@
+"""Random numbers from one seed, without touching any global generator.
+
+Every stream of random numbers is a pure function of an integer seed and a
+path (what it is for, which epoch). Nothing is carried over from one stream to
+the next, so a fit that is continued draws what an uninterrupted one would
+have drawn, and there is no generator state to store in a fitted estimator.
+"""
+
+from enum import IntEnum
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+__all__ = ["RandomState", "Stream", "draw_seed", "stream_generator", "stream_seed"]
+
+RandomState: TypeAlias = int | np.random.RandomState | None
+
+
+class Stream(IntEnum):
+    """What a stream of random numbers is for."""
+
+    WEIGHTS = 0
+    BATCHES = 1
+    NOISE = 2
+    SAMPLE = 3
+    SCORE = 4
+    TEACHER = 5
+
+
+def draw_seed(random_state: RandomState) -> int:
+    """Turn scikit-learn's `random_state` into one integer seed.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        An integer gives the same seed at every call and an instance is
+        advanced. None takes fresh entropy from the operating system, where
+        scikit-learn would advance numpy's global generator.
+
+    Returns
+    -------
+    seed : int
+        A seed in [0, 2**31 - 1).
+    """
+    if random_state is None:
+        random_state = np.random.RandomState()  # noqa: NPY002 (scikit-learn's type)
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def stream_seed(seed: int, stream: Stream, step: int = 0) -> int:
+    """Seed of one stream, in [0, 2**32)."""
+    path = np.random.SeedSequence([seed, int(stream), step])
+    return int(path.generate_state(1)[0])
+
+
+def stream_generator(
+    seed: int, stream: Stream, step: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Return a generator of its own for one stream, on `device`."""
+    generator = torch.Generator(device=device)
+    return generator.manual_seed(stream_seed(seed, stream, step))

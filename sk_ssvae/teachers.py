@@ -1,0 +1,115 @@
+"""Who makes the first guess at the hidden labels.
+
+Any scikit-learn classifier that takes -1 for unlabelled rows can be the teacher. Its
+guesses are soft targets for q(y | x); the training loop lets their pull fade.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, clone
+
+from sk_ssvae.randomness import Stream, stream_seed
+
+__all__ = ["guess_labels", "trust"]
+
+
+def _seed_estimator(estimator: BaseEstimator, seed: int) -> None:
+    """Give a seed to every `random_state` that is None, nested ones included."""
+    open_states = sorted(
+        name
+        for name, value in estimator.get_params(deep=True).items()
+        if value is None and name.split("__")[-1] == "random_state"
+    )
+    estimator.set_params(
+        **{
+            name: stream_seed(seed, Stream.TEACHER, i) % (2**31)
+            for i, name in enumerate(open_states)
+        }
+    )
+
+
+def guess_labels(
+    teacher: BaseEstimator,
+    X: npt.NDArray[Any],
+    codes: npt.NDArray[np.int64],
+    n_classes: int,
+    seed: int,
+) -> npt.NDArray[np.float32]:
+    """Fit a copy of the teacher and ask it for the classes of the training rows.
+
+    A transductive teacher's ``label_distributions_`` come first, then its
+    ``predict_proba``, then its ``predict``.
+
+    Parameters
+    ----------
+    teacher : estimator
+        A classifier whose ``fit(X, y)`` takes -1 for unlabelled rows. It is cloned.
+    X : ndarray of shape (n_rows, n_features)
+        Rows in the user's units: a teacher that needs scaled columns is a pipeline.
+    codes : ndarray of int64 of shape (n_rows,)
+        Classes 0 ... n_classes - 1, or -1.
+    n_classes : int
+        Number of classes.
+    seed : int
+        Seed for every random_state of the teacher that is None.
+
+    Returns
+    -------
+    guess : ndarray of float32 of shape (n_rows, n_classes)
+        Probabilities. A row is zero where the teacher has no answer (NaN or nothing
+        but zeros, as LabelSpreading gives rows that no label reaches).
+
+    Raises
+    ------
+    ValueError
+        If the teacher answers with classes that it was not given, or in the wrong
+        shape.
+    """
+    teacher = clone(teacher)
+    _seed_estimator(teacher, seed)
+    teacher.fit(X, codes)
+    final = teacher[-1] if hasattr(teacher, "steps") else teacher
+    if hasattr(final, "label_distributions_"):
+        answer = np.asarray(final.label_distributions_, dtype=np.float64)
+        answered = np.asarray(final.classes_)
+    elif hasattr(teacher, "predict_proba"):
+        answer = np.asarray(teacher.predict_proba(X), dtype=np.float64)
+        answered = np.asarray(teacher.classes_)
+    else:
+        answered, which = np.unique(teacher.predict(X), return_inverse=True)
+        answer = np.eye(len(answered))[which]
+    if answer.shape != (len(X), len(answered)) or not np.isin(
+        answered, np.arange(n_classes)
+    ).all():
+        raise ValueError(
+            f"The teacher {type(final).__name__} answered with classes "
+            f"{answered.tolist()} in an array of shape {answer.shape}, but was given "
+            f"the codes 0 ... {n_classes - 1} for {len(X)} rows, -1 where unlabelled. "
+            "A teacher must be a classifier that takes -1 for unlabelled rows, such as "
+            "LabelSpreading or SelfTrainingClassifier."
+        )
+    guess = np.zeros((len(X), n_classes))
+    guess[:, answered.astype(int)] = np.clip(np.nan_to_num(answer, posinf=0.0), 0, None)
+    mass = guess.sum(axis=1, keepdims=True)
+    return np.divide(guess, mass, out=guess, where=mass > 0).astype(np.float32)
+
+
+def trust(guess: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """How much a guess counts: 1 - entropy / log(n_classes).
+
+    Parameters
+    ----------
+    guess : ndarray of shape (n_rows, n_classes)
+        Probabilities, or zeros for no answer.
+
+    Returns
+    -------
+    trust : ndarray of float32 of shape (n_rows,)
+        1 for a certain guess, 0 for a uniform one and for no answer.
+    """
+    p = guess.astype(np.float64)
+    entropy = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
+    certain = 1 - entropy / np.log(guess.shape[1])
+    return np.where(p.sum(axis=1) > 0, certain.clip(0, 1), 0).astype(np.float32)
