@@ -117,15 +117,13 @@ class MixedBatches:
         share = max(round(size * n_labelled / n), size // 4, 1)
         spare = 1 if n_unlabelled else 0
         self.labelled_size = min(n_labelled, max(1, min(share, size - spare)))
-        self.unlabelled_size = min(
-            n_unlabelled, max(spare, size - self.labelled_size)
-        )
+        self.unlabelled_size = min(n_unlabelled, max(spare, size - self.labelled_size))
 
     def __len__(self) -> int:
         return self.n_batches
 
     def _deal(self, first: int, n: int, size: int, g: torch.Generator) -> Tensor:
-        """Indices (n_batches, size) from shuffled passes over rows first ... first+n."""
+        """Deal indices (n_batches, size) from shuffled passes over `n` rows."""
         if size == 0:
             return torch.empty(self.n_batches, 0, dtype=torch.int64)
         n_passes = -(-self.n_batches * size // n)

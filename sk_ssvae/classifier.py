@@ -16,24 +16,27 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.callback import CallbackSupportMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
     validate_data,
 )
-from skorch.history import History
+
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows
-from sk_ssvae.columns import Columns, fit_columns
+from sk_ssvae.columns import fit_columns
 from sk_ssvae.generative import GenerativeMixin
-from sk_ssvae.labels import UNLABELED, encode_classes, encode_labels, split_labels
+from sk_ssvae.labels import (
+    UNLABELED,
+    encode_classes,
+    encode_labels,
+    prior_of_classes,
+)
 from sk_ssvae.likelihoods import LIKELIHOODS, check_unit_interval, choose_likelihood
-from sk_ssvae.model import M2, MODELS
+from sk_ssvae.model import MODELS
+from sk_ssvae.networks import check_hidden_sizes
+from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.teachers import guess_labels, trust
 from sk_ssvae.training import EpochTasks, SSVAENet, make_net, resolve_device, train
@@ -60,7 +63,8 @@ def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
         raise
 
 
-class SSVAEClassifier(  # type: ignore[misc]  # scikit-learn has no type information
+class SSVAEClassifier(
+    PredictiveMixin,
     GenerativeMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -282,33 +286,9 @@ class SSVAEClassifier(  # type: ignore[misc]  # scikit-learn has no type informa
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "net_")
-
     @property
     def _n_features_out(self) -> int:
         return int(self.net_.module_.latent_size)
-
-    @property
-    def module_(self) -> M2:
-        """The networks."""
-        module: M2 = self.net_.module_
-        return module
-
-    @property
-    def history_(self) -> History:
-        """One entry an epoch."""
-        return self.net_.history_
-
-    @property
-    def n_iter_(self) -> int:
-        """Number of epochs done."""
-        return len(self.net_.history_)
-
-    @property
-    def device_(self) -> torch.device:
-        """Where the networks are."""
-        return self.module_.classes.device
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(
@@ -365,8 +345,13 @@ class SSVAEClassifier(  # type: ignore[misc]  # scikit-learn has no type informa
                 self, context, data, lambda net: {"net_": net.snapshot()}
             )
             self._train(
-                net, X, codes, weight, teacher=self.teacher,
-                max_epochs=self.max_epochs, tasks=tasks,
+                net,
+                X,
+                codes,
+                weight,
+                teacher=self.teacher,
+                max_epochs=self.max_epochs,
+                tasks=tasks,
             )
             context.call_on_fit_task_end(
                 estimator=self, **data, reconstruction_attributes=dict
@@ -477,10 +462,10 @@ class SSVAEClassifier(  # type: ignore[misc]  # scikit-learn has no type informa
         streaming: bool,
     ) -> SSVAENet:
         """Fix all that training cannot change, and make an untrained net."""
-        hidden_sizes = _check_hidden_sizes(self.hidden_sizes)
+        hidden_sizes = check_hidden_sizes(self.hidden_sizes)
         device = resolve_device(self.device)
         self.classes_ = classes
-        self.class_prior_ = self._prior(codes, weight)
+        self.class_prior_ = prior_of_classes(self.class_prior, classes, codes, weight)
         self.likelihood_ = (
             choose_likelihood(X) if self.likelihood == "auto" else self.likelihood
         )
@@ -515,40 +500,6 @@ class SSVAEClassifier(  # type: ignore[misc]  # scikit-learn has no type informa
                 )
         net: SSVAENet = self.net_
         return net
-
-    def _prior(
-        self, codes: npt.NDArray[np.int64], weight: Array | None
-    ) -> npt.NDArray[np.float64]:
-        """p(y) as the parameter `class_prior` says."""
-        n_classes = len(self.classes_)
-        if isinstance(self.class_prior, str):
-            if self.class_prior == "uniform":
-                return np.full(n_classes, 1 / n_classes)
-            labelled = codes != UNLABELED
-            counts = np.bincount(
-                codes[labelled],
-                weights=None if weight is None else weight[labelled],
-                minlength=n_classes,
-            )
-            if not counts.all():
-                missing = self.classes_[counts == 0].tolist()
-                raise ValueError(
-                    "class_prior='empirical' needs a labelled row of every class, but "
-                    f"there is none of {missing}. Give the prior as an array."
-                )
-            return np.asarray(counts / counts.sum(), dtype=np.float64)
-        prior = np.asarray(self.class_prior, dtype=np.float64)
-        if (
-            prior.shape != (n_classes,)
-            or not (prior > 0).all()
-            or not np.isclose(prior.sum(), 1)
-        ):
-            raise ValueError(
-                f"class_prior must hold {n_classes} positive numbers with sum 1, one "
-                f"for each of the classes {self.classes_.tolist()}; got "
-                f"{self.class_prior!r}."
-            )
-        return prior / prior.sum()
 
     def _train(
         self,
@@ -601,59 +552,6 @@ class SSVAEClassifier(  # type: ignore[misc]  # scikit-learn has no type informa
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
 
-    def _encode(self, X: Any) -> npt.NDArray[np.float32]:
-        """Rows from the user as the networks take them."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        columns: Columns = self._columns
-        return columns.encode(X)
-
-    def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Logarithms of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        log_proba : ndarray of float32 of shape (n_samples, n_classes)
-            Log q(y | x), in nats, in the order of `classes_`.
-        """
-        return inference.log_posterior_y(self.module_, self._encode(X))
-
-    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Probabilities of the classes, q(y | x).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        proba : ndarray of float32 of shape (n_samples, n_classes)
-            In the order of `classes_`; rows sum to 1.
-        """
-        return np.exp(self.predict_log_proba(X))
-
-    def predict(self, X: npt.ArrayLike) -> Array:
-        """Most probable classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels from `classes_`.
-        """
-        labels: Array = self.classes_[self.predict_log_proba(X).argmax(axis=1)]
-        return labels
-
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latent means with the class averaged out, sum_y q(y | x) mu(x, y).
 
@@ -667,60 +565,5 @@ class SSVAEClassifier(  # type: ignore[misc]  # scikit-learn has no type informa
         Z : ndarray of float32 of shape (n_samples, latent_size)
             Latent means.
         """
-        return inference.latent_means(self.module_, self._encode(X))
-
-    def score(
-        self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        sample_weight: npt.ArrayLike | None = None,
-    ) -> float:
-        """Accuracy over the labelled rows; rows with label -1 carry no truth.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        y : array-like of shape (n_samples,)
-            True labels; rows with -1 are left out.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        accuracy : float
-            In [0, 1].
-
-        Raises
-        ------
-        ValueError
-            If no row is labelled.
-        """
-        predicted = self.predict(X)
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(predicted, y, sample_weight)
-        labelled, labels = split_labels(y)
-        if not labelled.any():
-            raise ValueError(
-                f"score needs labelled rows, but y is -1 (unlabelled) in all {len(y)}."
-            )
-        if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[labelled]
-        return float(
-            accuracy_score(labels, predicted[labelled], sample_weight=sample_weight)
-        )
-
-
-def _check_hidden_sizes(hidden_sizes: Any) -> tuple[int, ...]:
-    """Hidden sizes as a tuple of positive integers."""
-    sizes = tuple(hidden_sizes)
-    if not all(
-        isinstance(size, Integral) and not isinstance(size, bool) and size > 0
-        for size in sizes
-    ):
-        raise ValueError(
-            f"hidden_sizes must hold positive integers, got {hidden_sizes!r}."
-        )
-    return tuple(int(size) for size in sizes)
+        rows = self._encode(X)
+        return inference.latent_means(self.module_, rows)

@@ -7,10 +7,9 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from sk_ssvae import inference
-from sk_ssvae.columns import Columns
+from sk_ssvae.fitted import FittedState
 from sk_ssvae.labels import encode_labels
 from sk_ssvae.likelihoods import check_unit_interval
-from sk_ssvae.model import M2
 from sk_ssvae.randomness import RandomState, Stream, draw_seed, stream_generator
 
 __all__ = ["GenerativeMixin"]
@@ -18,21 +17,15 @@ __all__ = ["GenerativeMixin"]
 Array = npt.NDArray[Any]
 
 
-class GenerativeMixin:
+class GenerativeMixin(FittedState):
     """`inverse_transform`, `sample` and `score_samples` of a fitted estimator."""
 
     random_state: RandomState
-    classes_: Array
-    class_prior_: npt.NDArray[np.float64]
-    likelihood_: str
-    module_: M2
-    _columns: Columns
-    _seed: int
 
     def inverse_transform(
         self, Z: npt.ArrayLike, y: npt.ArrayLike | None = None
     ) -> Array:
-        """Decoded means of latent points.
+        """Decode latent points to means of x.
 
         Parameters
         ----------
@@ -120,7 +113,7 @@ class GenerativeMixin:
                 len(self.classes_), size=int(n_samples), p=self.class_prior_
             )
         else:
-            n_given = n_samples if np.ndim(y) == 0 or n_samples != 1 else len(y)  # type: ignore[arg-type]
+            n_given = np.size(y) if n_samples == 1 else n_samples
             codes = self._codes(y, int(n_given))
         drawn = inference.draw_rows(self.module_, codes.astype(np.int64), generator)
         return self._columns.decode(drawn), self.classes_[codes]
@@ -166,13 +159,12 @@ class GenerativeMixin:
         )
         return bound + np.float32(self._columns.log_det)
 
-    def _encode(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        raise NotImplementedError
-
     def _codes(self, y: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
         """Codes of the classes that a user asks for, one a row."""
         if np.ndim(y) == 0:
-            y = np.full(n_rows, y, dtype=self.classes_.dtype if isinstance(y, str) else None)
+            y = np.full(
+                n_rows, y, dtype=self.classes_.dtype if isinstance(y, str) else None
+            )
         labels = column_or_1d(y)
         if len(labels) != n_rows:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ def _device(model: M2) -> torch.device:
 
 
 def _by_chunks(
-    f: Callable[..., Tensor], model: M2, cells_per_row: int, *arrays: npt.NDArray
+    f: Callable[..., Tensor], model: M2, cells_per_row: int, *arrays: npt.NDArray[Any]
 ) -> Array:
     """Apply `f` to chunks of rows of the arrays, as tensors on the model's device."""
     device = _device(model)
@@ -157,7 +158,7 @@ def importance_weighted_bound(
     def log_evidence(rows: Tensor) -> Tensor:
         q_z = model.posterior_z(rows[:, None, None], model.classes[:, None])
         parts = []
-        for eps in noise.split(DRAWS_AT_ONCE):
+        for eps in torch.split(noise, DRAWS_AT_ONCE):
             z = q_z.rsample(eps)
             log_weight = (
                 model.likelihood_x(z, model.classes[:, None]).log_prob(

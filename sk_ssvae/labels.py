@@ -7,7 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.multiclass import check_classification_targets
 
-__all__ = ["UNLABELED", "encode_classes", "encode_labels", "split_labels"]
+__all__ = [
+    "UNLABELED",
+    "encode_classes",
+    "encode_labels",
+    "prior_of_classes",
+    "split_labels",
+]
 
 UNLABELED = -1
 
@@ -184,7 +190,7 @@ def encode_labels(
         if len(classes) < 2:
             raise ValueError(
                 f"{owner} needs labelled rows of at least 2 classes, but the labelled "
-                f"rows of y hold one class only: {classes[0]!r}."
+                f"rows of y hold one class only: {classes.tolist()}."
             )
     else:
         unknown = sorted(set(labels.tolist()) - set(classes.tolist()), key=str)
@@ -197,3 +203,65 @@ def encode_labels(
     if len(labels):
         codes[labelled] = np.searchsorted(classes, labels.astype(classes.dtype))
     return classes, codes
+
+
+def prior_of_classes(
+    class_prior: str | npt.ArrayLike,
+    classes: npt.NDArray[Any],
+    codes: npt.NDArray[np.int64],
+    weight: npt.NDArray[Any] | None = None,
+) -> npt.NDArray[np.float64]:
+    """Work out p(y).
+
+    Parameters
+    ----------
+    class_prior : {"uniform", "empirical"} or array-like of shape (n_classes,)
+        The same for all classes, the shares of the labelled rows, or given.
+    classes : ndarray of shape (n_classes,)
+        The labels.
+    codes : ndarray of int64 of shape (n_rows,)
+        Classes 0 ... n_classes - 1, or -1.
+    weight : ndarray of shape (n_rows,), default=None
+        Weights of the rows, for "empirical".
+
+    Returns
+    -------
+    prior : ndarray of float64 of shape (n_classes,)
+        Positive, with sum 1.
+
+    Raises
+    ------
+    ValueError
+        If "empirical" finds no row of a class, or the array is not a distribution
+        over the classes that is positive everywhere.
+    """
+    n_classes = len(classes)
+    if isinstance(class_prior, str) and class_prior == "uniform":
+        return np.full(n_classes, 1 / n_classes)
+    if isinstance(class_prior, str):
+        labelled = codes != UNLABELED
+        counts = np.bincount(
+            codes[labelled],
+            weights=None if weight is None else weight[labelled],
+            minlength=n_classes,
+        )
+        if not counts.all():
+            raise ValueError(
+                "class_prior='empirical' needs a labelled row of every class, but "
+                f"there is none of {classes[counts == 0].tolist()}. Give the prior as "
+                "an array."
+            )
+        shares: npt.NDArray[np.float64] = counts / counts.sum()
+        return shares
+    prior = np.asarray(class_prior, dtype=np.float64)
+    if (
+        prior.shape != (n_classes,)
+        or not (prior > 0).all()
+        or not np.isclose(prior.sum(), 1)
+    ):
+        raise ValueError(
+            f"class_prior must hold {n_classes} positive numbers with sum 1, one for "
+            f"each of the classes {classes.tolist()}; got {class_prior!r}."
+        )
+    normalised: npt.NDArray[np.float64] = prior / prior.sum()
+    return normalised

@@ -5,12 +5,15 @@ All weights are drawn from a generator that is handed in: constructing an
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MLP", "PairMLP", "linear"]
+__all__ = ["MLP", "PairMLP", "check_hidden_sizes", "linear"]
 
 
 def linear(
@@ -40,9 +43,8 @@ def linear(
     -------
     layer : nn.Linear
     """
-    layer: nn.Linear = nn.utils.skip_init(
-        nn.Linear, in_features, out_features, bias=bias
-    )
+    skip_init: Callable[..., nn.Linear] = nn.utils.skip_init
+    layer = skip_init(nn.Linear, in_features, out_features, bias=bias)
     bound = 1 / math.sqrt(in_features if fan_in is None else fan_in)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
@@ -73,7 +75,7 @@ class MLP(nn.Module):
         super().__init__()
         sizes = [in_features, *hidden_sizes, out_features]
         layers: list[nn.Module] = []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             layers += [linear(n_in, n_out, generator=generator), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
 
@@ -129,3 +131,29 @@ class PairMLP(nn.Module):
         """Map (..., a_features) and (..., b_features) to (..., out_features)."""
         out: Tensor = self.rest(self.from_a(a) + self.from_b(b))
         return out
+
+
+def check_hidden_sizes(hidden_sizes: Any) -> tuple[int, ...]:
+    """Return sizes of hidden layers as a tuple of positive integers.
+
+    Parameters
+    ----------
+    hidden_sizes : iterable of int
+        Sizes as a user gives them.
+
+    Returns
+    -------
+    sizes : tuple of int
+
+    Raises
+    ------
+    ValueError
+        If one of them is not a positive integer.
+    """
+    sizes = tuple(hidden_sizes)
+    for size in sizes:
+        if not isinstance(size, Integral) or isinstance(size, bool) or int(size) < 1:
+            raise ValueError(
+                f"hidden_sizes must hold positive integers, got {hidden_sizes!r}."
+            )
+    return tuple(int(size) for size in sizes)

@@ -45,7 +45,7 @@ def draw_seed(random_state: RandomState) -> int:
         A seed in [0, 2**31 - 1).
     """
     if random_state is None:
-        random_state = np.random.RandomState()  # noqa: NPY002 (scikit-learn's type)
+        random_state = np.random.RandomState()
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 

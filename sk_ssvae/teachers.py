@@ -80,9 +80,10 @@ def guess_labels(
     else:
         answered, which = np.unique(teacher.predict(X), return_inverse=True)
         answer = np.eye(len(answered))[which]
-    if answer.shape != (len(X), len(answered)) or not np.isin(
-        answered, np.arange(n_classes)
-    ).all():
+    if (
+        answer.shape != (len(X), len(answered))
+        or not np.isin(answered, np.arange(n_classes)).all()
+    ):
         raise ValueError(
             f"The teacher {type(final).__name__} answered with classes "
             f"{answered.tolist()} in an array of shape {answer.shape}, but was given "
@@ -93,7 +94,7 @@ def guess_labels(
     guess = np.zeros((len(X), n_classes))
     guess[:, answered.astype(int)] = np.clip(np.nan_to_num(answer, posinf=0.0), 0, None)
     mass = guess.sum(axis=1, keepdims=True)
-    return np.divide(guess, mass, out=guess, where=mass > 0).astype(np.float32)
+    return np.asarray(guess / np.where(mass > 0, mass, 1), dtype=np.float32)
 
 
 def trust(guess: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -66,7 +66,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-class SSVAENet(NeuralNet):  # type: ignore[misc]  # skorch has no type information
+class SSVAENet(NeuralNet):
     """A skorch net that trains a semi-supervised VAE on `Rows`.
 
     Parameters
@@ -177,7 +177,7 @@ class SSVAENet(NeuralNet):  # type: ignore[misc]  # skorch has no type informati
         return state
 
 
-class EpochTasks(Callback):  # type: ignore[misc]  # skorch has no type information
+class EpochTasks(Callback):
     """Report epochs as tasks to scikit-learn's callbacks.
 
     Parameters

@@ -1,0 +1,112 @@
+"""The discriminative half of the face: classes and their probabilities."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import accuracy_score
+from sklearn.utils.validation import check_consistent_length, column_or_1d
+
+from sk_ssvae import inference
+from sk_ssvae.fitted import FittedState
+from sk_ssvae.labels import split_labels
+
+__all__ = ["PredictiveMixin"]
+
+Array = npt.NDArray[Any]
+
+
+class PredictiveMixin(FittedState):
+    """`predict`, its probabilities and `score` of a fitted estimator."""
+
+    def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Logarithms of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        log_proba : ndarray of float32 of shape (n_samples, n_classes)
+            Log q(y | x), in nats, in the order of `classes_`.
+        """
+        rows = self._encode(X)
+        return inference.log_posterior_y(self.module_, rows)
+
+    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Probabilities of the classes, q(y | x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        proba : ndarray of float32 of shape (n_samples, n_classes)
+            In the order of `classes_`; rows sum to 1.
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """Most probable classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Labels from `classes_`.
+        """
+        codes = self.predict_log_proba(X).argmax(axis=1)
+        labels: Array = self.classes_[codes]
+        return labels
+
+    def score(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Accuracy over the labelled rows; rows with label -1 carry no truth.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        y : array-like of shape (n_samples,)
+            True labels; rows with -1 are left out.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        accuracy : float
+            In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If no row is labelled.
+        """
+        predicted = self.predict(X)
+        truth = column_or_1d(y, warn=True)
+        check_consistent_length(predicted, truth, sample_weight)
+        labelled, labels = split_labels(truth)
+        if not labelled.any():
+            raise ValueError(
+                "score needs labelled rows, but y is -1 (unlabelled) in all "
+                f"{len(truth)} rows."
+            )
+        if sample_weight is not None:
+            sample_weight = np.asarray(sample_weight)[labelled]
+        return float(
+            accuracy_score(labels, predicted[labelled], sample_weight=sample_weight)
+        )
