@@ -59,7 +59,8 @@ class Columns:
         A : ndarray of float32 of shape (n_rows, n_kept)
             A copy, with every cell within ``MAX_DEVIATIONS`` of zero.
         """
-        A = (X[:, self.kept] - self.mean[self.kept]) / self.scale[self.kept]
+        with np.errstate(over="ignore"):
+            A = (X[:, self.kept] - self.mean[self.kept]) / self.scale[self.kept]
         return np.clip(A, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
 
     def decode(self, A: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
@@ -109,30 +110,24 @@ def fit_columns(
     Raises
     ------
     ValueError
-        If all columns are constant, or a column's values are so large that their
-        variance is not a finite number.
+        If all columns are constant.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaler = StandardScaler().fit(X, sample_weight=sample_weight)
-    var = np.asarray(scaler.var_, dtype=np.float64)
-    if not np.isfinite(var).all():
-        column = int(np.argmin(np.isfinite(var)))
-        raise ValueError(
-            f"Column {column} of X holds values too large to standardise: the largest "
-            f"magnitude is {np.abs(X[:, column]).max():.3g}. Rescale the column."
-        )
+    # Relative to the largest magnitude, squares neither overflow nor vanish.
+    magnitude = np.abs(X).max(axis=0).astype(np.float64)
+    magnitude[magnitude == 0] = 1.0
+    scaler = StandardScaler().fit(X / magnitude, sample_weight=sample_weight)
     # StandardScaler sets the scale of a column to 1 where its deviation is zero or
     # below rounding error, which is how it tells us what it takes for constant.
-    scale = np.asarray(scaler.scale_, dtype=np.float64)
-    varies = scale == np.sqrt(var)
+    varies = scaler.scale_ == np.sqrt(scaler.var_)
     if not varies.any():
         raise ValueError(
             f"Every column of X is constant in all {len(X)} rows, so there is nothing "
             "to learn from. Give at least one column that varies."
         )
     kept = np.ones_like(varies) if keep_constant else varies
-    mean = np.asarray(scaler.mean_, dtype=np.float64)
-    if not standardize:
-        mean = np.where(kept, 0.0, mean)
-        scale = np.ones_like(scale)
+    if standardize:
+        mean, scale = scaler.mean_ * magnitude, scaler.scale_ * magnitude
+    else:
+        mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+    mean = np.where(kept, mean, X[0])
     return Columns(mean=mean, scale=scale, kept=kept, dtype=X.dtype)

@@ -113,8 +113,8 @@ class GenerativeMixin(FittedState):
                 len(self.classes_), size=int(n_samples), p=self.class_prior_
             )
         else:
-            n_given = np.size(y) if n_samples == 1 else n_samples
-            codes = self._codes(y, int(n_given))
+            n_rows = np.size(y) if n_samples == 1 else n_samples
+            codes = self._codes(y, int(n_rows))
         drawn = inference.draw_rows(self.module_, codes.astype(np.int64), generator)
         return self._columns.decode(drawn), self.classes_[codes]
 
@@ -161,11 +161,8 @@ class GenerativeMixin(FittedState):
 
     def _codes(self, y: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
         """Codes of the classes that a user asks for, one a row."""
-        if np.ndim(y) == 0:
-            y = np.full(
-                n_rows, y, dtype=self.classes_.dtype if isinstance(y, str) else None
-            )
-        labels = column_or_1d(y)
+        given = np.asarray(y)
+        labels = column_or_1d(np.repeat(given, n_rows) if given.ndim == 0 else given)
         if len(labels) != n_rows:
             raise ValueError(
                 f"y has {len(labels)} labels for {n_rows} rows. Give one label, or one "

@@ -1,0 +1,61 @@
+"""Which defaults: held-out accuracy over data sets that no other benchmark reports.
+
+    python benchmarks/choose_defaults.py alpha 0.1 1 5 20 50
+    python benchmarks/choose_defaults.py latent_size 5 10 20 --teacher
+
+Every other parameter stays at its default. Needs the six sets in ``SK_SSVAE_DATA``,
+or a connection to OpenML.
+"""
+
+import argparse
+import ast
+import json
+
+import numpy as np
+import torch
+from data import few_labels, load
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading
+
+from sk_ssvae import SSVAEClassifier
+
+SETS = ("pendigits", "satimage", "segment", "texture", "vehicle", "waveform5000")
+
+
+def main():
+    """Print a line for each value: accuracy on each set and the mean of them all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("values", nargs="+", type=ast.literal_eval)
+    parser.add_argument("--teacher", action="store_true")
+    parser.add_argument("--fixed", type=json.loads, default={})
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--per-class", type=int, nargs="+", default=[5, 20])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    teacher = None
+    if args.teacher:
+        teacher = make_pipeline(
+            StandardScaler(), LabelSpreading(kernel="knn", max_iter=200)
+        )
+    print(f"{args.name:>24}", *(f"{s:>12}" for s in SETS), f"{'mean':>8}")
+    for value in args.values:
+        accuracy = np.zeros((len(SETS), len(args.per_class), args.seeds))
+        for i, name in enumerate(SETS):
+            X, y = load(name, args.rows)
+            for j, per_class in enumerate(args.per_class):
+                for seed in range(args.seeds):
+                    split = few_labels(X, y, per_class, seed)
+                    X_train, y_few, _, X_test, y_test = split
+                    clf = SSVAEClassifier(random_state=seed, teacher=teacher)
+                    clf.set_params(**args.fixed, **{args.name: value})
+                    clf.fit(X_train, y_few)
+                    accuracy[i, j, seed] = 100 * clf.score(X_test, y_test)
+        cells = [f"{a:12.1f}" for a in accuracy.mean(axis=(1, 2))]
+        print(f"{value!s:>24}", *cells, f"{accuracy.mean():8.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Shared by all tests: one thread, and a small problem with few labels."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_iris, make_blobs
+
+from sk_ssvae import SSVAEClassifier
+
+torch.set_num_threads(1)
+
+
+def hide(y, per_class, seed=0, marker=-1):
+    """Return a copy of `y` with all but `per_class` labels of each class hidden."""
+    rng = np.random.RandomState(seed)
+    few = np.full_like(y, marker)
+    for label in np.unique(y):
+        rows = rng.choice(np.flatnonzero(y == label), per_class, replace=False)
+        few[rows] = label
+    return few
+
+
+@pytest.fixture
+def iris():
+    """X, y with five labels a class, all labels."""
+    X, y = load_iris(return_X_y=True)
+    return X, hide(y, 5), y
+
+
+@pytest.fixture
+def blobs():
+    """X, y with two labels a class, all labels: three clear clusters in the plane."""
+    X, y = make_blobs(120, centers=3, random_state=0, cluster_std=0.6)
+    return X, hide(y, 2), y
+
+
+@pytest.fixture
+def quick():
+    """Return a function that makes a small, fast estimator."""
+
+    def make(**params):
+        defaults = dict(
+            latent_size=2, hidden_sizes=(16,), max_epochs=4, random_state=0
+        )
+        return SSVAEClassifier(**(defaults | params))
+
+    return make
+
+
+@pytest.fixture
+def global_generators():
+    """Return a function that tells the state of numpy's and torch's generators."""
+
+    def state():
+        kind, keys, *rest = np.random.get_state()
+        return (kind, keys.tobytes(), *rest, torch.random.get_rng_state().tolist())
+
+    return state

@@ -1,0 +1,160 @@
+"""Minibatches: every one has labels, and the loss they estimate is unbiased."""
+
+import numpy as np
+import pytest
+import torch
+
+from sk_ssvae.batches import MixedBatches, Rows, row_chunks
+
+N_CLASSES = 3
+
+
+def make_rows(n=40, n_labelled=5, weighted=False, seed=0):
+    rng = np.random.RandomState(seed)
+    codes = np.full(n, -1)
+    codes[rng.choice(n, n_labelled, replace=False)] = np.arange(n_labelled) % N_CLASSES
+    weight = torch.from_numpy(rng.rand(n)) if weighted else None
+    guess = torch.from_numpy(rng.dirichlet(np.ones(N_CLASSES), n))
+    trust = torch.from_numpy(rng.rand(n))
+    x = torch.from_numpy(rng.randn(n, 2))
+    parts = dict(weight=weight, guess=guess, trust=trust)
+    return Rows(x, torch.from_numpy(codes), N_CLASSES, **parts), codes, parts
+
+
+def row_loss(x, target):
+    """Stand-ins for a bound and a cross-entropy of each row."""
+    return x.square().sum(1) + x[:, 0], (target * x[:, :1].abs()).sum(1) + x[:, 1]
+
+
+def full_loss(rows):
+    """The two weighted sums over all rows."""
+    bound, cross = row_loss(rows.x, rows.target)
+    return torch.stack([rows.bound_weight @ bound, rows.target_weight @ cross])
+
+
+def batch_loss(batch):
+    inputs, _ = batch
+    bound, cross = row_loss(inputs["x"], inputs["target"])
+    return torch.stack(
+        [inputs["bound_weight"] @ bound, inputs["target_weight"] @ cross]
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
+    rows, codes, parts = make_rows(weighted=weighted)
+    w = np.ones(len(codes)) if parts["weight"] is None else parts["weight"].numpy()
+    labelled = codes >= 0
+    trust, n = parts["trust"].numpy(), rows.n_labelled
+    assert n == labelled.sum()
+    assert (rows.codes[:n] >= 0).all()
+    assert (rows.codes[n:] < 0).all()
+    expected = np.concatenate([w[labelled], w[~labelled]]) / w.sum()
+    np.testing.assert_allclose(rows.bound_weight.numpy(), expected)
+    expected = np.concatenate(
+        [
+            w[labelled] / w[labelled].sum(),
+            w[~labelled] * trust[~labelled] / w[~labelled].sum(),
+        ]
+    )
+    np.testing.assert_allclose(rows.target_weight.numpy(), expected)
+    one_hot = np.eye(N_CLASSES)[codes[labelled]]
+    np.testing.assert_array_equal(rows.target[:n].numpy(), one_hot)
+    np.testing.assert_array_equal(rows.target[n:], parts["guess"][~labelled])
+
+
+@pytest.mark.parametrize(
+    ("n", "n_labelled", "batch_size"),
+    [(40, 5, 8), (40, 1, 8), (40, 39, 8), (41, 7, 5), (40, 5, 2), (40, 5, 1)],
+)
+def test_every_minibatch_has_rows_of_both_kinds(n, n_labelled, batch_size):
+    rows, _, _ = make_rows(n, n_labelled)
+    batches = MixedBatches(rows, batch_size, seed=0)
+    dealt = list(batches)
+    assert len(dealt) == len(batches) == -(-n // batch_size)
+    for inputs, codes in dealt:
+        assert len(codes) >= 1
+        assert (codes >= 0).all()
+        assert len(inputs["x"]) == max(2, batch_size)
+        assert len(inputs["x"]) > len(codes)
+
+
+def test_one_kind_only():
+    for n_labelled in (0, 40):
+        rows, _, _ = make_rows(40, n_labelled)
+        for inputs, codes in MixedBatches(rows, 8, seed=0):
+            assert len(inputs["x"]) == 8
+            assert len(codes) == (8 if n_labelled else 0)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_labelled", [0, 3, 11, 40])
+def test_a_batch_of_all_rows_is_the_loss(weighted, n_labelled):
+    rows, _, _ = make_rows(40, n_labelled, weighted)
+    for batch_size in (40, 1000):
+        batches = list(MixedBatches(rows, batch_size, seed=1))
+        assert len(batches) == 1
+        torch.testing.assert_close(batch_loss(batches[0]), full_loss(rows))
+
+
+def test_an_epoch_of_whole_passes_is_the_loss():
+    """5 minibatches of 2 labelled (10 = 2 passes of 5) and 7 unlabelled (of 35)."""
+    rows, _, _ = make_rows(40, 5, weighted=True)
+    batches = MixedBatches(rows, 9, seed=3)
+    assert (len(batches), batches.labelled_size, batches.unlabelled_size) == (5, 2, 7)
+    mean = torch.stack([batch_loss(b) for b in batches]).mean(0)
+    torch.testing.assert_close(mean, full_loss(rows))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("n_labelled", "batch_size"), [(5, 8), (5, 1), (23, 7), (2, 16)]
+)
+def test_every_minibatch_estimates_the_loss_without_bias(
+    weighted, n_labelled, batch_size
+):
+    """Each position in the epoch by itself, over many seeds."""
+    rows, _, _ = make_rows(40, n_labelled, weighted)
+    exact = full_loss(rows)
+    estimates = torch.stack(
+        [
+            torch.stack([batch_loss(b) for b in MixedBatches(rows, batch_size, seed=s)])
+            for s in range(1500)
+        ]
+    )
+    error = estimates.std(0) / len(estimates) ** 0.5
+    deviations = (estimates.mean(0) - exact).abs() / error.clamp_min(1e-12)
+    assert (deviations < 4.5).all()
+
+
+def test_an_unweighted_mean_of_such_minibatches_would_be_biased():
+    """The test above can fail: without the factors it does."""
+    rows, _, _ = make_rows(40, 5)
+    naive = [
+        row_loss(b[0]["x"], b[0]["target"])[0].mean()
+        for s in range(1500)
+        for b in MixedBatches(rows, 8, seed=s)
+    ]
+    naive = torch.stack(naive)
+    error = naive.std() / len(naive) ** 0.5
+    assert (naive.mean() - full_loss(rows)[0]).abs() / error > 4.5
+
+
+def test_an_epoch_depends_on_seed_and_number_alone():
+    rows, _, _ = make_rows()
+    first = MixedBatches(rows, 8, seed=0)
+    epochs = [torch.cat([b[0]["x"] for b in first]) for _ in range(3)]
+    later = torch.cat([b[0]["x"] for b in MixedBatches(rows, 8, seed=0, epoch=2)])
+    assert torch.equal(epochs[2], later)
+    assert not torch.equal(epochs[0], epochs[1])
+    other = torch.cat([b[0]["x"] for b in MixedBatches(rows, 8, seed=1)])
+    assert not torch.equal(epochs[0], other)
+
+
+def test_chunks_cover_all_rows_within_the_budget():
+    for n_rows, cells_per_row, cells in [(10, 3, 9), (10, 100, 9), (1, 1, 5), (7, 1, 7)]:
+        chunks = list(row_chunks(n_rows, cells_per_row, cells))
+        rows = np.concatenate([np.arange(n_rows)[c] for c in chunks])
+        assert rows.tolist() == list(range(n_rows))
+        largest = max(c.stop - c.start for c in chunks)
+        assert largest == 1 or largest * cells_per_row <= cells

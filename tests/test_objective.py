@@ -1,0 +1,347 @@
+"""The loss against quadrature, enumeration, Monte Carlo and finite differences."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+from torch.distributions import Normal, kl_divergence
+
+from sk_ssvae.likelihoods import DiagonalNormal
+from sk_ssvae.model import M2
+from sk_ssvae.objective import (
+    class_bounds,
+    cross_entropy,
+    gaussian_kl,
+    labelled_bound,
+    ssvae_loss,
+    teacher_pull,
+    unlabelled_bound,
+)
+
+PRIOR = (0.5, 0.3, 0.2)
+N_CLASSES = len(PRIOR)
+N_FEATURES = 3
+
+
+def make_model(likelihood, latent_size=1, seed=3):
+    model = M2(N_FEATURES, PRIOR, latent_size, (7,), likelihood, seed).double()
+    with torch.no_grad():  # far from the origin, where all terms matter
+        for parameter in model.parameters():
+            parameter.mul_(2.0)
+    return model
+
+
+def make_rows(likelihood, n=4):
+    rng = np.random.RandomState(0)
+    x = rng.randn(n, N_FEATURES)
+    if likelihood == "bernoulli":
+        x = (x > 0).astype(float)
+    return torch.from_numpy(x)
+
+
+GRID = np.linspace(-9, 9, 3001)
+"""Where integrals over z are taken; beyond it a standard normal has mass 2e-19."""
+
+
+def log_joint(model, x, k, z):
+    """log p(x, y = k, z) with scipy's densities, for an array of z."""
+    with torch.no_grad():
+        h = model.decoder(torch.from_numpy(z)[:, None], model.classes[k]).numpy()
+        x = x.numpy()
+        if hasattr(model.likelihood, "log_scale"):
+            learned = np.exp(model.likelihood.log_scale.numpy())
+            scale = np.sqrt(model.likelihood.MIN_SCALE**2 + learned**2)
+            log_x = stats.norm(h, scale).logpdf(x).sum(1)
+        else:
+            log_x = stats.bernoulli(1 / (1 + np.exp(-h))).logpmf(x).sum(1)
+    return log_x + stats.norm.logpdf(z) + np.log(PRIOR[k])
+
+
+def log_evidence(model, x, k):
+    """log p(x, y = k) by quadrature over z."""
+    return np.log(np.trapezoid(np.exp(log_joint(model, x, k, GRID)), GRID))
+
+
+def exact_labelled_bound(model, x, k):
+    """L(x, y = k) by quadrature over z, from its definition E_q[log p - log q]."""
+    with torch.no_grad():
+        q_z = model.posterior_z(x, model.classes[k])
+        q = stats.norm(q_z.mean.item(), q_z.log_scale.exp().item())
+    z = q.mean() + q.std() * GRID
+    return np.trapezoid(q.pdf(z) * (log_joint(model, x, k, z) - q.logpdf(z)), z)
+
+
+def mean_over_noise(f):
+    """Mean of f(noise) over one standard normal number."""
+    with torch.no_grad():
+        values = [f(torch.tensor([e], dtype=torch.float64)).numpy() for e in GRID]
+    weights = stats.norm.pdf(GRID) * (GRID[1] - GRID[0])
+    return np.tensordot(weights, values, axes=1)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-4, 4), st.floats(-3, 3)), min_size=1, max_size=4)
+)
+@settings(max_examples=30, deadline=None)
+def test_kl_is_torchs_and_the_integral(parameters):
+    mean, log_scale = torch.tensor(parameters, dtype=torch.float64).T
+    kl = gaussian_kl(DiagonalNormal(mean, log_scale))
+    torchs = kl_divergence(Normal(mean, log_scale.exp()), Normal(0.0, 1.0)).sum()
+    assert kl.item() == pytest.approx(torchs.item(), rel=1e-10, abs=1e-12)
+    integral = 0.0
+    for m, s in zip(mean.tolist(), log_scale.exp().tolist(), strict=True):
+        q = stats.norm(m, s)
+        integral += integrate.quad(
+            lambda z, q=q: q.pdf(z) * (q.logpdf(z) - stats.norm.logpdf(z)),
+            *q.ppf([1e-14, 1 - 1e-14]),
+        )[0]
+    assert kl.item() == pytest.approx(integral, rel=1e-6, abs=1e-9)
+
+
+def test_kl_is_zero_only_at_the_prior():
+    zero = torch.zeros(3)
+    assert gaussian_kl(DiagonalNormal(zero, zero)).item() == 0
+    assert gaussian_kl(DiagonalNormal(zero + 0.1, zero)).item() > 0
+    assert gaussian_kl(DiagonalNormal(zero, zero + 0.1)).item() > 0
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_labelled_bound_is_the_integral_over_z(likelihood):
+    model, x = make_model(likelihood), make_rows(likelihood)
+    for k in range(N_CLASSES):
+        y = model.classes[k].expand(len(x), -1)
+        log_prior = model.log_prior[k].expand(len(x))
+        ours = mean_over_noise(
+            lambda e, y=y, p=log_prior: labelled_bound(
+                model, x, y, p, e.expand(len(x), 1)
+            )
+        )
+        exact = [exact_labelled_bound(model, row, k) for row in x]
+        np.testing.assert_allclose(ours, exact, rtol=1e-5)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_labelled_bound_is_unbiased_in_many_dimensions(likelihood):
+    """Monte Carlo over z of log p(x, y, z) - log q(z | x, y), with torch's densities."""
+    model, x = make_model(likelihood, latent_size=4), make_rows(likelihood, n=1)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(40_000, 4, generator=generator, dtype=torch.float64)
+    y, log_prior = model.classes[1], model.log_prior[1]
+    with torch.no_grad():
+        ours = labelled_bound(model, x, y, log_prior, noise)
+        q_z = model.posterior_z(x, y)
+        q = Normal(q_z.mean, q_z.log_scale.exp())
+        z = q.mean + q.stddev * torch.randn(
+            noise.shape, generator=generator, dtype=torch.float64
+        )
+        terms = (
+            model.likelihood_x(z, y).log_prob(x)
+            + Normal(0.0, 1.0).log_prob(z).sum(-1)
+            + log_prior
+            - q.log_prob(z).sum(-1)
+        )
+    error = (ours.var() / len(ours) + terms.var() / len(terms)).sqrt().item()
+    assert ours.mean().item() == pytest.approx(terms.mean().item(), abs=4 * error)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_class_bounds_is_a_loop_over_classes(likelihood):
+    model, x = make_model(likelihood, latent_size=2), make_rows(likelihood)
+    noise = torch.randn(len(x), 2, dtype=torch.float64)
+    looped = [
+        labelled_bound(
+            model,
+            x,
+            model.classes[k].expand(len(x), -1),
+            model.log_prior[k].expand(len(x)),
+            noise,
+        )
+        for k in range(N_CLASSES)
+    ]
+    torch.testing.assert_close(class_bounds(model, x, noise), torch.stack(looped, 1))
+
+
+def test_unlabelled_bound_is_the_enumeration():
+    rng = np.random.RandomState(0)
+    q = rng.dirichlet(np.ones(4), size=5)
+    bounds = rng.randn(5, 4) * 10
+    expected = [
+        sum(q[i, y] * (bounds[i, y] - np.log(q[i, y])) for y in range(4))
+        for i in range(5)
+    ]
+    ours = unlabelled_bound(torch.from_numpy(np.log(q)), torch.from_numpy(bounds))
+    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_bounds_are_below_the_evidence(likelihood):
+    model, x = make_model(likelihood), make_rows(likelihood)
+    log_q = model(x).detach()
+    bounds = mean_over_noise(lambda e: class_bounds(model, x, e.expand(len(x), 1)))
+    unlabelled = unlabelled_bound(log_q, torch.from_numpy(bounds)).numpy()
+    evidence = np.array(
+        [[log_evidence(model, row, k) for k in range(N_CLASSES)] for row in x]
+    )
+    assert (bounds < evidence).all()
+    assert (unlabelled < np.logaddexp.reduce(evidence, axis=1)).all()
+
+
+def test_unlabelled_bound_is_tight_for_the_true_posterior():
+    """U(x) = log sum_y exp L(x, y) if q(y | x) is proportional to exp L(x, y)."""
+    bounds = torch.tensor([[-3.0, -1.0, -2.0]], dtype=torch.float64)
+    ours = unlabelled_bound(bounds.log_softmax(-1), bounds)
+    torch.testing.assert_close(ours, bounds.logsumexp(-1))
+    worse = unlabelled_bound((bounds * 0.9).log_softmax(-1), bounds)
+    assert worse.item() < ours.item()
+
+
+def test_cross_entropy_of_one_hot_targets_is_minus_log_q():
+    log_q = torch.randn(4, 3, dtype=torch.float64).log_softmax(-1)
+    codes = torch.tensor([0, 2, 1, 1])
+    torch.testing.assert_close(
+        cross_entropy(log_q, torch.eye(3, dtype=torch.float64)[codes]),
+        torch.nn.functional.nll_loss(log_q, codes, reduction="none"),
+    )
+
+
+def batch(model, x, n_labelled, seed=0):
+    """Weights and targets as for the whole of the data in one batch."""
+    n = len(x)
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.rand(n, N_CLASSES, generator=generator, dtype=torch.float64)
+    target = target / target.sum(1, keepdim=True)
+    target[:n_labelled] = model.classes[torch.arange(n_labelled) % N_CLASSES]
+    target_weight = torch.cat(
+        [
+            torch.full((n_labelled,), 1 / max(1, n_labelled), dtype=torch.float64),
+            torch.full((n - n_labelled,), 1 / max(1, n - n_labelled)).double(),
+        ]
+    )
+    return dict(
+        target=target,
+        n_labelled=n_labelled,
+        bound_weight=torch.full((n,), 1 / n, dtype=torch.float64),
+        target_weight=target_weight,
+    )
+
+
+def loss(model, x, parts, *, alpha=0.1, pull=0.0, seed=0):
+    return ssvae_loss(
+        model,
+        x,
+        model(x),
+        **parts,
+        alpha=alpha,
+        pull=pull,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+@pytest.mark.parametrize("n_labelled", [0, 2, 4])
+def test_loss_is_the_mean_of_the_bounds(n_labelled):
+    """Written out row by row from the definition, with the same noise."""
+    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
+    parts = batch(model, x, n_labelled)
+    ours = loss(model, x, parts, alpha=0.7, pull=0.3)
+    noise = torch.randn(
+        len(x), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    bounds, log_q = class_bounds(model, x, noise), model(x)
+    bound = classification = teacher = 0.0
+    for i in range(len(x)):
+        if i < n_labelled:
+            k = i % N_CLASSES
+            bound += bounds[i, k] / len(x)
+            classification += -log_q[i, k] / n_labelled
+        else:
+            q = log_q[i].exp()
+            bound += sum(
+                q[k] * (bounds[i, k] - log_q[i, k]) for k in range(N_CLASSES)
+            ) / len(x)
+            terms = parts["target"][i] * log_q[i]
+            teacher += -0.3 * terms.sum() / (len(x) - n_labelled)
+    zero = torch.zeros((), dtype=torch.float64)
+    torch.testing.assert_close(ours.bound, bound + zero)
+    torch.testing.assert_close(ours.classification, classification + zero)
+    torch.testing.assert_close(ours.teacher, teacher + zero)
+    torch.testing.assert_close(ours.total, -bound + 0.7 * classification + teacher)
+
+
+def test_both_readings_of_alpha():
+    """Kingma's alpha = 0.1 N beside sums is 0.1 here; log q once a row is N_l / N."""
+    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian", n=6)
+    n, n_labelled = 6, 2
+    parts = batch(model, x, n_labelled)
+    noise = torch.randn(
+        n, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    bounds, log_q = class_bounds(model, x, noise), model(x)
+    rows, codes = torch.arange(n_labelled), torch.arange(n_labelled)
+    labelled = bounds[rows, codes]
+    unlabelled = unlabelled_bound(log_q[n_labelled:], bounds[n_labelled:])
+    log_q_true = log_q[rows, codes]
+
+    # [M2] eq. 9: J^alpha = sum of -L and -U, plus alpha' E_labelled[-log q(y | x)],
+    # with alpha' = 0.1 N; divided by N.
+    sums = -labelled.sum() - unlabelled.sum() + 0.1 * n * (-log_q_true).mean()
+    torch.testing.assert_close(loss(model, x, parts, alpha=0.1).total, sums / n)
+
+    # The post: log q(y | x) in the place of log p(y) in the labelled bound, once a row.
+    log_prior = model.log_prior[codes]
+    post = -(labelled - log_prior + log_q_true).sum() - unlabelled.sum()
+    ours = loss(model, x, parts, alpha=n_labelled / n).total
+    torch.testing.assert_close(ours - post / n, -log_prior.sum() / n)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_gradient_reaches_every_parameter_and_is_right(likelihood):
+    model, x = make_model(likelihood, latent_size=2), make_rows(likelihood)
+    parts = batch(model, x, 2)
+    loss(model, x, parts, alpha=0.5, pull=0.2).total.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+        flat, step = parameter.data.view(-1), 1e-6
+        i = int(parameter.grad.abs().argmax())
+        values = []
+        for shift in (step, -2 * step):
+            flat[i] += shift
+            values.append(loss(model, x, parts, alpha=0.5, pull=0.2).total.item())
+        flat[i] += step
+        slope = (values[0] - values[1]) / (2 * step)
+        assert slope == pytest.approx(parameter.grad.view(-1)[i].item(), rel=1e-4)
+
+
+def relabelled(model, order):
+    """The same model with its classes in another order."""
+    prior = tuple(PRIOR[k] for k in order)
+    other = M2(N_FEATURES, prior, model.latent_size, (7,), "gaussian", 0).double()
+    state = model.state_dict()
+    last = [k for k in state if k.startswith("classifier.layers")][-2:]
+    for name in last:  # rows of the classifier's last layer
+        state[name] = state[name][order]
+    for name in ("encoder.from_b.weight", "decoder.from_b.weight"):
+        state[name] = state[name][:, order]
+    state["log_prior"] = state["log_prior"][order]
+    other.load_state_dict(state)
+    return other
+
+
+def test_loss_does_not_depend_on_the_order_of_classes():
+    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
+    parts = batch(model, x, 2)
+    order = [2, 0, 1]
+    permuted = parts | {"target": parts["target"][:, order]}
+    ours = loss(model, x, parts, alpha=0.4, pull=0.6)
+    theirs = loss(relabelled(model, order), x, permuted, alpha=0.4, pull=0.6)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_teacher_pull_fades_in_a_straight_line():
+    assert teacher_pull(0.0) == 1.0
+    assert teacher_pull(0.35) == pytest.approx(0.5)
+    assert teacher_pull(0.7) == 0.0
+    assert teacher_pull(1.0) == 0.0
