@@ -114,7 +114,7 @@ class SSVAEClassifier(
         most. Their pull fades in a straight line to nothing over the first 70 % of the
         steps of `fit`. `partial_fit` does not use the teacher.
 
-    teacher_weight : float, default=50.0
+    teacher_weight : float, default=5.0
         Weight of the teacher's cross-entropy at the start, beside `alpha`.
 
     class_prior : {"uniform", "empirical"} or array-like of shape (n_classes,), \
@@ -122,7 +122,7 @@ class SSVAEClassifier(
         p(y): the same for all classes, the (weighted) shares of the labelled rows, or
         given in the order of `classes_`.
 
-    alpha : float, default=50.0
+    alpha : float, default=10.0
         Weight of the classification term. Bounds are sums over the columns, so what
         is a large weight grows with their number. 0.1 is the paper's choice.
 
@@ -252,9 +252,9 @@ class SSVAEClassifier(
         model: str = "m2",
         likelihood: str = "auto",
         teacher: BaseEstimator | None = None,
-        teacher_weight: float = 50.0,
+        teacher_weight: float = 5.0,
         class_prior: str | npt.ArrayLike = "uniform",
-        alpha: float = 50.0,
+        alpha: float = 10.0,
         max_epochs: int = 100,
         batch_size: int = 128,
         learning_rate: float = 1e-3,

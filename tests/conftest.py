@@ -39,9 +39,12 @@ def quick():
     """Return a function that makes a small, fast estimator."""
 
     def make(**params):
-        defaults = dict(
-            latent_size=2, hidden_sizes=(16,), max_epochs=4, random_state=0
-        )
+        defaults = {
+            "latent_size": 2,
+            "hidden_sizes": (16,),
+            "max_epochs": 4,
+            "random_state": 0,
+        }
         return SSVAEClassifier(**(defaults | params))
 
     return make

@@ -17,7 +17,7 @@ def make_rows(n=40, n_labelled=5, weighted=False, seed=0):
     guess = torch.from_numpy(rng.dirichlet(np.ones(N_CLASSES), n))
     trust = torch.from_numpy(rng.rand(n))
     x = torch.from_numpy(rng.randn(n, 2))
-    parts = dict(weight=weight, guess=guess, trust=trust)
+    parts = {"weight": weight, "guess": guess, "trust": trust}
     return Rows(x, torch.from_numpy(codes), N_CLASSES, **parts), codes, parts
 
 
@@ -152,7 +152,12 @@ def test_an_epoch_depends_on_seed_and_number_alone():
 
 
 def test_chunks_cover_all_rows_within_the_budget():
-    for n_rows, cells_per_row, cells in [(10, 3, 9), (10, 100, 9), (1, 1, 5), (7, 1, 7)]:
+    for n_rows, cells_per_row, cells in [
+        (10, 3, 9),
+        (10, 100, 9),
+        (1, 1, 5),
+        (7, 1, 7),
+    ]:
         chunks = list(row_chunks(n_rows, cells_per_row, cells))
         rows = np.concatenate([np.arange(n_rows)[c] for c in chunks])
         assert rows.tolist() == list(range(n_rows))

@@ -46,7 +46,7 @@ GRID = np.linspace(-9, 9, 3001)
 
 
 def log_joint(model, x, k, z):
-    """log p(x, y = k, z) with scipy's densities, for an array of z."""
+    """Log p(x, y = k, z) with scipy's densities, for an array of z."""
     with torch.no_grad():
         h = model.decoder(torch.from_numpy(z)[:, None], model.classes[k]).numpy()
         x = x.numpy()
@@ -60,7 +60,7 @@ def log_joint(model, x, k, z):
 
 
 def log_evidence(model, x, k):
-    """log p(x, y = k) by quadrature over z."""
+    """Log p(x, y = k) by quadrature over z."""
     return np.log(np.trapezoid(np.exp(log_joint(model, x, k, GRID)), GRID))
 
 
@@ -81,9 +81,7 @@ def mean_over_noise(f):
     return np.tensordot(weights, values, axes=1)
 
 
-@given(
-    st.lists(st.tuples(st.floats(-4, 4), st.floats(-3, 3)), min_size=1, max_size=4)
-)
+@given(st.lists(st.tuples(st.floats(-4, 4), st.floats(-3, 3)), min_size=1, max_size=4))
 @settings(max_examples=30, deadline=None)
 def test_kl_is_torchs_and_the_integral(parameters):
     mean, log_scale = torch.tensor(parameters, dtype=torch.float64).T
@@ -219,12 +217,12 @@ def batch(model, x, n_labelled, seed=0):
             torch.full((n - n_labelled,), 1 / max(1, n - n_labelled)).double(),
         ]
     )
-    return dict(
-        target=target,
-        n_labelled=n_labelled,
-        bound_weight=torch.full((n,), 1 / n, dtype=torch.float64),
-        target_weight=target_weight,
-    )
+    return {
+        "target": target,
+        "n_labelled": n_labelled,
+        "bound_weight": torch.full((n,), 1 / n, dtype=torch.float64),
+        "target_weight": target_weight,
+    }
 
 
 def loss(model, x, parts, *, alpha=0.1, pull=0.0, seed=0):

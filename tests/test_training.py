@@ -1,0 +1,376 @@
+"""The net: callbacks of skorch and scikit-learn, devices, interruption, divergence."""
+
+import copy
+import io
+import warnings
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+import torch
+from sklearn.callback import ProgressBar as SklearnProgressBar
+from sklearn.callback import ScoringMonitor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.semi_supervised import LabelSpreading
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+    ProgressBar,
+)
+
+from sk_ssvae.objective import Loss
+from sk_ssvae.training import resolve_device
+
+
+def weights(clf):
+    return {k: v.clone() for k, v in clf.module_.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_training_raises_the_bound_and_lowers_the_loss(quick, iris):
+    X, y, _ = iris
+    history = quick(max_epochs=100, batch_size=50).fit(X, y).history_
+    assert history[-1]["bound"] > history[0]["bound"] + 1
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    for epoch in history:
+        parts = (epoch[name] for name in Loss._fields[1:])
+        bound, classification, teacher = parts
+        total = -bound + 10 * classification + teacher
+        assert epoch["train_loss"] == pytest.approx(total, rel=1e-3, abs=1e-3)
+
+
+def test_rows_without_labels_teach(quick, blobs):
+    """Two labels a class: clusters found without labels settle the rest."""
+    X, y, truth = blobs
+    clf = quick(max_epochs=300, learning_rate=0.01, alpha=1.0).fit(X, y)
+    assert (clf.transduction_ == truth).mean() > 0.97
+
+
+def test_every_batch_has_labels_and_the_last_layers_of_the_loss_see_them(quick, iris):
+    X, y, _ = iris
+    seen = []
+
+    class Record(Callback):
+        def on_batch_begin(self, net, batch=None, training=None, **kwargs):
+            seen.append((len(batch[0]["x"]), len(batch[1])))
+
+    quick(batch_size=20, callbacks=[Record()]).fit(X, y)
+    assert len(seen) == 4 * 8
+    assert set(seen) == {(20, 5)}
+
+
+def test_teacher_is_heard_and_fades(quick, iris):
+    X, y, _ = iris
+    teacher = LabelSpreading(kernel="knn", max_iter=500)
+    clf = quick(max_epochs=10, teacher=teacher, teacher_weight=3.0).fit(X, y)
+    heard = [epoch["teacher"] for epoch in clf.history_]
+    assert all(value > 0 for value in heard[:7])
+    assert all(value == 0 for value in heard[7:])
+    deaf = quick(max_epochs=10, teacher=teacher, teacher_weight=0.0).fit(X, y)
+    alone = quick(max_epochs=10).fit(X, y)
+    assert same(weights(deaf), weights(alone))
+
+
+def test_a_teacher_of_labelled_rows_only_is_not_asked(quick, iris):
+    X, _, truth = iris
+
+    class Untaught(LabelSpreading):
+        def fit(self, X, y):
+            raise AssertionError("asked")
+
+    quick(teacher=Untaught()).fit(X, truth)
+
+
+def test_early_stopping(quick, iris):
+    X, y, _ = iris
+    stop = EarlyStopping(monitor="train_loss", patience=2, threshold=1e9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a callback that stops is no interruption
+        clf = quick(max_epochs=50, callbacks=[stop]).fit(X, y)
+    assert clf.n_iter_ == 3  # the first is the best, two are worse
+    assert len(clf.history_) == 3
+    assert clf.predict(X).shape == (150,)
+
+
+def test_early_stopping_restores_the_best(quick, iris):
+    X, y, _ = iris
+    best = {}
+
+    class Keep(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            losses = [epoch["train_loss"] for epoch in net.history]
+            if losses[-1] == min(losses):
+                best.update(copy.deepcopy(net.module_.state_dict()))
+
+    stop = EarlyStopping(
+        monitor="train_loss", patience=3, load_best=True, lower_is_better=True
+    )
+    clf = quick(max_epochs=300, learning_rate=0.1, callbacks=[Keep(), stop]).fit(X, y)
+    assert clf.n_iter_ < 300
+    assert same(best, weights(clf))
+
+
+def test_learning_rate_scheduler(quick, iris):
+    X, y, _ = iris
+    schedule = LRScheduler(
+        policy=torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5
+    )
+    clf = quick(learning_rate=0.08, callbacks=[schedule]).fit(X, y)
+    rates = [epoch["event_lr"] for epoch in clf.history_]
+    np.testing.assert_allclose(rates, [0.08, 0.04, 0.02, 0.01])
+
+
+def test_checkpoint(quick, iris, tmp_path):
+    X, y, _ = iris
+    keep = Checkpoint(monitor="train_loss_best", dirname=tmp_path)
+    clf = quick(callbacks=[keep]).fit(X, y)
+    best = np.argmin([epoch["train_loss"] for epoch in clf.history_])
+    assert clf.history_[int(best)]["event_cp"]
+    final = weights(clf)
+    clf.net_.load_params(checkpoint=keep)
+    assert best == len(clf.history_) - 1 or not same(final, weights(clf))
+
+
+def test_progress_bar(quick, iris, capsys):
+    X, y, _ = iris
+    quick(batch_size=50, callbacks=[ProgressBar(detect_notebook=False)]).fit(X, y)
+    assert "0/3" in capsys.readouterr().err
+
+
+def test_epoch_scoring_leaves_the_generators_alone(quick, iris):
+    X, y, _ = iris
+
+    def accuracy(net, X, y):
+        return 0.5
+
+    score = EpochScoring(accuracy, name="half", on_train=True, use_caching=False)
+    clf = quick(callbacks=[score]).fit(X, y)
+    assert [epoch["half"] for epoch in clf.history_] == [0.5] * 4
+
+
+def test_verbose(quick, iris):
+    X, y, _ = iris
+    for verbose, lines in ((0, 0), (1, 6)):  # a header of two lines, four epochs
+        out = io.StringIO()
+        with redirect_stdout(out):
+            quick(verbose=verbose).fit(X, y)
+        assert len(out.getvalue().splitlines()) == lines
+
+
+def test_scikit_learns_progress_bar(quick, iris, capsys):
+    X, y, _ = iris
+    clf = quick(max_epochs=3).set_callbacks(SklearnProgressBar())
+    clf.fit(X, y)
+    assert "SSVAEClassifier" in capsys.readouterr().out
+    assert clf.n_iter_ == 3
+
+
+def test_scikit_learns_scoring_monitor(quick, iris):
+    X, _, y = iris
+    monitor = ScoringMonitor(scoring="accuracy")
+    clf = quick(max_epochs=5, learning_rate=0.05).set_callbacks(monitor).fit(X, y)
+    logs = monitor.get_logs().data
+    scores = [entry["accuracy"] for entry in logs if entry["task_name"] == "epoch"]
+    assert len(scores) == 5
+    assert scores[-1] == clf.score(X, y)
+    assert scores[0] != scores[-1]
+
+
+class Tasks:
+    """A scikit-learn callback that records tasks, and may ask to stop."""
+
+    def __init__(self, stop_after=None):
+        self.events, self.stop_after, self.estimators = [], stop_after, []
+
+    def setup(self, estimator, context):
+        self.events.append("setup")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.events.append(f"begin {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        self.events.append(f"end {context.task_name}")
+        self.estimators.append(fitted_estimator)
+        n_epochs = self.events.count("end epoch")
+        return self.stop_after is not None and n_epochs >= self.stop_after
+
+
+def test_scikit_learns_callbacks_see_every_epoch(quick, iris):
+    X, y, _ = iris
+    tasks = Tasks()
+    clf = quick(max_epochs=2).set_callbacks(tasks).fit(X, y)
+    epoch = ["begin epoch", "end epoch"]
+    assert tasks.events == ["setup", "begin fit", *epoch, *epoch, "end fit", "teardown"]
+    first, second, _ = tasks.estimators
+    assert (first.predict_proba(X) != second.predict_proba(X)).any()
+    np.testing.assert_array_equal(second.predict_proba(X), clf.predict_proba(X))
+    np.testing.assert_array_equal(second.transform(X), clf.transform(X))
+
+
+def test_scikit_learns_callbacks_can_stop(quick, iris):
+    X, y, _ = iris
+    clf = quick(max_epochs=50).set_callbacks(Tasks(stop_after=3)).fit(X, y)
+    assert clf.n_iter_ == 3
+
+
+def test_scikit_learns_callbacks_are_torn_down_after_an_error(quick, iris):
+    X, y, _ = iris
+    tasks = Tasks()
+    clf = quick(learning_rate=1e30).set_callbacks(tasks)
+    with pytest.raises(ValueError, match="Training diverged"):
+        clf.fit(X, y)
+    assert tasks.events[-1] == "teardown"
+    assert not hasattr(clf, "net_")
+
+
+class Interrupt(Callback):
+    """Press ctrl-C in a given batch of a given epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch and len(net.history[-1, "batches"]) == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_keyboard_interrupt_leaves_the_epochs_done(quick, iris, epoch):
+    X, y, _ = iris
+    clf = quick(max_epochs=9, batch_size=50, callbacks=[Interrupt(epoch)])
+    message = (
+        f"Training was interrupted after {epoch - 1} of 9 epochs. The model is usable "
+        "as it is."
+    )
+    with pytest.warns(ConvergenceWarning, match=message):
+        clf.fit(X, y)
+    assert clf.n_iter_ == len(clf.history_) == epoch - 1
+    assert clf.predict_proba(X).shape == (150, 3)
+    assert clf.transduction_.shape == (150,)
+    clf.set_params(callbacks=None, warm_start=True, max_epochs=2).fit(X, y)
+    assert clf.n_iter_ == epoch + 1
+
+
+def test_keyboard_interrupt_before_training_changes_nothing(quick, iris):
+    X, y, _ = iris
+
+    class Impatient(LabelSpreading):
+        def fit(self, X, y):
+            raise KeyboardInterrupt
+
+    clf = quick().fit(X, y)
+    before = clf.predict_proba(X)
+    clf.set_params(teacher=Impatient())
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X[:, :2], y)
+    np.testing.assert_array_equal(before, clf.predict_proba(X))
+
+
+DIVERGED = (
+    r"Training diverged: the loss became (nan|inf|-inf) in epoch \d+. Try a smaller "
+    r"learning_rate \(it is 1e\+30\), and look for extreme values in X."
+)
+
+
+def test_divergence_leaves_an_unfitted_estimator_unfitted(quick, iris):
+    X, y, _ = iris
+    clf = quick(learning_rate=1e30)
+    attributes = set(vars(clf))
+    with pytest.raises(ValueError, match=DIVERGED):
+        clf.fit(X, y)
+    assert set(vars(clf)) == attributes
+
+
+@pytest.mark.parametrize("how", ["fit", "warm_start", "partial_fit"])
+def test_divergence_leaves_a_fitted_estimator_as_it_was(quick, iris, how):
+    X, y, _ = iris
+    clf = quick(warm_start=how == "warm_start").fit(X, y)
+    before, proba = weights(clf), clf.predict_proba(X)
+    n_iter, optimizer = clf.n_iter_, copy.deepcopy(clf.net_.optimizer_.state_dict())
+    clf.set_params(learning_rate=1e30, batch_size=10)
+    refit = clf.partial_fit if how == "partial_fit" else clf.fit
+    with pytest.raises(ValueError, match=DIVERGED):
+        refit(X[:80], y[:80])
+    assert same(before, weights(clf))
+    assert clf.n_iter_ == n_iter
+    assert len(clf.transduction_) == 150
+    np.testing.assert_array_equal(proba, clf.predict_proba(X))
+    state = clf.net_.optimizer_.state_dict()["state"]
+    for i, moments in optimizer["state"].items():
+        assert torch.equal(moments["exp_avg"], state[i]["exp_avg"])
+
+
+def test_weights_that_are_not_finite_are_noticed(quick, iris):
+    X, y, _ = iris
+
+    class Poison(Callback):
+        def on_train_end(self, net, **kwargs):
+            with torch.no_grad():
+                next(net.module_.parameters()).view(-1)[0] = torch.nan
+
+    message = "Training diverged: weights are no longer finite after epoch 4."
+    with pytest.raises(ValueError, match=message):
+        quick(callbacks=[Poison()]).fit(X, y)
+
+
+def test_devices():
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device(torch.device("cpu")) == torch.device("cpu")
+    assert resolve_device("auto").type in {"cpu", "cuda", "mps"}
+    for name in ("gpu", "cuda:99", "meta", "", "auto "):
+        with pytest.raises(ValueError) as error:  # noqa: PT011
+            resolve_device(name)
+        assert str(error.value).startswith(
+            f"device={name!r} is not available on this machine. Use 'auto' or one of ["
+        )
+    assert "'cpu'" in str(error.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_that_is_not_there(quick, iris):
+    X, y, _ = iris
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        quick(device="cuda").fit(X, y)
+    available = ["mps", "cpu"] if torch.backends.mps.is_available() else ["cpu"]
+    assert str(error.value) == (
+        "device='cuda' is not available on this machine. Use 'auto' or one of "
+        f"{available}."
+    )
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA"),
+        ),
+        pytest.param(
+            "mps",
+            marks=pytest.mark.skipif(
+                not torch.backends.mps.is_available(), reason="no MPS"
+            ),
+        ),
+    ],
+)
+def test_accelerators(quick, iris, device):
+    X, y, _ = iris
+    teacher = LabelSpreading(kernel="knn", max_iter=500)
+    clf = quick(device=device, teacher=teacher, max_epochs=40).fit(X, y)
+    assert clf.device_.type == device
+    again = quick(device=device, teacher=teacher, max_epochs=40).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), again.predict_proba(X))
+    cpu = quick(device="cpu", teacher=teacher, max_epochs=40).fit(X, y)
+    assert (clf.predict(X) == cpu.predict(X)).mean() > 0.9
+    assert np.isfinite(clf.score_samples(X)).all()
+    assert clf.sample(3)[0].shape == (3, 4)
+    assert clf.transform(X).shape == (150, 2)
