@@ -27,7 +27,7 @@ def row_loss(x, target):
 
 
 def full_loss(rows):
-    """The two weighted sums over all rows."""
+    """Return the two weighted sums over all rows."""
     bound, cross = row_loss(rows.x, rows.target)
     return torch.stack([rows.bound_weight @ bound, rows.target_weight @ cross])
 

@@ -294,11 +294,12 @@ def test_what_cannot_change_as_training_goes_on(quick, blobs, name, value):
     proba = clf.predict_proba(X)
     clf.set_params(**{name: value})
     for go_on in (clf.fit, clf.partial_fit):
-        with pytest.raises(ValueError) as error:  # noqa: PT011
+        with pytest.raises(ValueError) as error:
             go_on(X, y)
         assert str(error.value) == (
-            f"{name} was {before!r} when the model was made and cannot become {value!r} "
-            "as training goes on. Set warm_start=False and call fit, or use a clone."
+            f"{name} was {before!r} when the model was made and cannot become "
+            f"{value!r} as training goes on. Set warm_start=False and call fit, or use "
+            "a clone."
         )
     np.testing.assert_array_equal(proba, clf.predict_proba(X))
 
@@ -450,8 +451,8 @@ FEW = "SSVAEClassifier needs labelled rows"
         ),
         (
             {"latent_size": 0},
-            "The 'latent_size' parameter of SSVAEClassifier must be an int in the range "
-            "[1, inf). Got 0 instead.",
+            "The 'latent_size' parameter of SSVAEClassifier must be an int in the "
+            "range [1, inf). Got 0 instead.",
         ),
         (
             {"alpha": -0.1},
@@ -490,7 +491,7 @@ def test_refused(quick, iris, change, message):
     clf = quick()
     clf.set_params(**params)
     attributes = set(vars(clf))
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         clf.fit(data["X"], data["y"], **fit)
     # scikit-learn names options in the order of a set
     assert words(str(error.value)) == words(message)

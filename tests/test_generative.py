@@ -251,7 +251,8 @@ def test_frames_of_latent_points(fitted, iris):
         (
             lambda c: c.inverse_transform(np.zeros((2, 3))),
             ValueError,
-            "Z has 3 columns, but the latent space of SSVAEClassifier has 2 dimensions.",
+            "Z has 3 columns, but the latent space of SSVAEClassifier has 2 "
+            "dimensions.",
         ),
         (
             lambda c: c.inverse_transform(np.zeros((2, 2)), "a"),

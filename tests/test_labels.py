@@ -108,7 +108,7 @@ OBJECT_HINT = (
     ],
 )
 def test_refused(y, message):
-    with pytest.raises(ValueError) as error:  # noqa: PT011 (the whole text is below)
+    with pytest.raises(ValueError) as error:
         encode_labels(y, owner="Me")
     assert str(error.value) == message
 
@@ -144,7 +144,7 @@ def test_given_classes():
     ],
 )
 def test_refused_classes(classes, message):
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         encode_classes(classes)
     assert str(error.value) == message
 
@@ -172,7 +172,7 @@ def test_prior_of_classes():
     "prior", [[0.5, 0.5], [0.5, 0.5, 0.0], [0.5, 0.6, 0.1], [-0.5, 1.0, 0.5]]
 )
 def test_prior_must_be_a_distribution(prior):
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         prior_of_classes(prior, np.array([7, 8, 9]), np.array([0, 1, 2]))
     assert str(error.value) == (
         "class_prior must hold 3 positive numbers with sum 1, one for each of the "
@@ -181,7 +181,7 @@ def test_prior_must_be_a_distribution(prior):
 
 
 def test_empirical_prior_needs_every_class():
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         prior_of_classes("empirical", np.array(["a", "b"]), np.array([0, 0, -1]))
     assert str(error.value) == (
         "class_prior='empirical' needs a labelled row of every class, but there is "

@@ -114,7 +114,7 @@ def test_auto_chooses(X, name):
 
 def test_values_outside_the_unit_interval():
     check_unit_interval(np.array([[0.0, 1.0], [0.5, 0.25]]))
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         check_unit_interval(np.array([[0.0, 1.0], [0.5, 1.5]]))
     assert str(error.value) == (
         "likelihood='bernoulli' needs values in [0, 1], but X has 1.5 in row 1, column "

@@ -122,7 +122,7 @@ def test_labelled_bound_is_the_integral_over_z(likelihood):
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 def test_labelled_bound_is_unbiased_in_many_dimensions(likelihood):
-    """Monte Carlo over z of log p(x, y, z) - log q(z | x, y), with torch's densities."""
+    """Monte Carlo of log p(x, y, z) - log q(z | x, y), with torch's densities."""
     model, x = make_model(likelihood, latent_size=4), make_rows(likelihood, n=1)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(40_000, 4, generator=generator, dtype=torch.float64)
@@ -313,7 +313,7 @@ def test_gradient_reaches_every_parameter_and_is_right(likelihood):
 
 
 def relabelled(model, order):
-    """The same model with its classes in another order."""
+    """Return the same model with its classes in another order."""
     prior = tuple(PRIOR[k] for k in order)
     other = M2(N_FEATURES, prior, model.latent_size, (7,), "gaussian", 0).double()
     state = model.state_dict()

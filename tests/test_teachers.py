@@ -83,7 +83,7 @@ def test_nan_is_no_answer(blobs):
 
 def test_a_teacher_that_takes_minus_one_for_a_class_is_refused(blobs):
     X, y, _ = blobs
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         guess_labels(LogisticRegression(), X, y, 3, seed=0)
     assert str(error.value) == (
         "The teacher LogisticRegression answered with classes [-1, 0, 1, 2] in an "

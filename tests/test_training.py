@@ -327,7 +327,7 @@ def test_devices():
     assert resolve_device(torch.device("cpu")) == torch.device("cpu")
     assert resolve_device("auto").type in {"cpu", "cuda", "mps"}
     for name in ("gpu", "cuda:99", "meta", "", "auto "):
-        with pytest.raises(ValueError) as error:  # noqa: PT011
+        with pytest.raises(ValueError) as error:
             resolve_device(name)
         assert str(error.value).startswith(
             f"device={name!r} is not available on this machine. Use 'auto' or one of ["
@@ -338,7 +338,7 @@ def test_devices():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_that_is_not_there(quick, iris):
     X, y, _ = iris
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:
         quick(device="cuda").fit(X, y)
     available = ["mps", "cpu"] if torch.backends.mps.is_available() else ["cpu"]
     assert str(error.value) == (
