@@ -122,7 +122,9 @@ def table(records, what):
 def main():
     """Run, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("results/label_spreading.json"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/label_spreading.json")
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
     records = run()

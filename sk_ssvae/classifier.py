@@ -114,7 +114,7 @@ class SSVAEClassifier(
         most. Their pull fades in a straight line to nothing over the first 70 % of the
         steps of `fit`. `partial_fit` does not use the teacher.
 
-    teacher_weight : float, default=5.0
+    teacher_weight : float, default=1.0
         Weight of the teacher's cross-entropy at the start, beside `alpha`.
 
     class_prior : {"uniform", "empirical"} or array-like of shape (n_classes,), \
@@ -132,7 +132,7 @@ class SSVAEClassifier(
     batch_size : int, default=128
         Rows in a minibatch. Each minibatch has labelled and unlabelled rows.
 
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=5e-3
         Step size of Adam.
 
     device : str or torch.device, default="auto"
@@ -252,12 +252,12 @@ class SSVAEClassifier(
         model: str = "m2",
         likelihood: str = "auto",
         teacher: BaseEstimator | None = None,
-        teacher_weight: float = 5.0,
+        teacher_weight: float = 1.0,
         class_prior: str | npt.ArrayLike = "uniform",
         alpha: float = 10.0,
         max_epochs: int = 100,
         batch_size: int = 128,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 5e-3,
         device: str | torch.device = "auto",
         callbacks: list[Any] | None = None,
         random_state: RandomState = None,
