@@ -25,7 +25,7 @@ from sklearn.svm import SVC
 from sk_ssvae import SSVAEClassifier
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the backend is chosen)
+import matplotlib.pyplot as plt
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
 parser.add_argument("--out", type=Path, default=Path("digits.png"))
