@@ -1,9 +1,7 @@
 """The scikit-learn face: parameters, validation, fitted state."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +24,7 @@ from sklearn.utils.validation import (
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows
 from sk_ssvae.columns import fit_columns
+from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.generative import GenerativeMixin
 from sk_ssvae.labels import (
     UNLABELED,
@@ -45,22 +44,14 @@ __all__ = ["SSVAEClassifier"]
 
 Array = npt.NDArray[Any]
 
-# What scikit-learn's callback machinery keeps on an estimator while it is fitted.
-_CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
 
+class _Data(NamedTuple):
+    """Rows to learn from, as given, and which of them count."""
 
-@contextmanager
-def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
-    """Give an estimator its former attributes back if fitting does not succeed."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        state = vars(estimator)
-        kept = {name: state[name] for name in _CALLBACK_STATE if name in state}
-        state.clear()
-        state.update(before | kept)
-        raise
+    X: Array
+    codes: npt.NDArray[np.int64]
+    used: slice | npt.NDArray[np.bool_]
+    weight: Array | None
 
 
 class SSVAEClassifier(
@@ -324,37 +315,24 @@ class SSVAEClassifier(
             If X, y or a parameter cannot be used, or training diverges. The estimator
             is then as it was before the call.
         """
-        with _all_or_nothing(self):
+        with all_or_nothing(self):
             go_on = self.warm_start and self.__sklearn_is_fitted__()
-            X, y, weight = self._validate(X, y, sample_weight, reset=not go_on)
-            used = slice(None) if weight is None else weight > 0
-            codes = np.full(len(y), UNLABELED)
-            classes, codes[used] = encode_labels(
-                y[used],
-                self.classes_ if go_on else None,
-                owner=type(self).__name__,
+            classes, data = self._validate(
+                X, y, sample_weight, self.classes_ if go_on else None, first=not go_on
             )
             if go_on:
                 net = self._resume()
             else:
-                net = self._start(X, codes, weight, classes, streaming=False)
+                net = self._start(data, classes, streaming=False)
             context = self._init_callback_context(max_subtasks=self.max_epochs)
-            data = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-            context.call_on_fit_task_begin(estimator=self, **data)
+            seen = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+            context.call_on_fit_task_begin(estimator=self, **seen)
             tasks = EpochTasks(
-                self, context, data, lambda net: {"net_": net.snapshot()}
+                self, context, seen, lambda net: {"net_": net.snapshot()}
             )
-            self._train(
-                net,
-                X,
-                codes,
-                weight,
-                teacher=self.teacher,
-                max_epochs=self.max_epochs,
-                tasks=tasks,
-            )
+            self._train(net, data, self.max_epochs, teacher=self.teacher, tasks=tasks)
             context.call_on_fit_task_end(
-                estimator=self, **data, reconstruction_attributes=dict
+                estimator=self, **seen, reconstruction_attributes=dict
             )
         return self
 
@@ -396,18 +374,12 @@ class SSVAEClassifier(
         ValueError
             As for `fit`; the estimator is then as it was before the call.
         """
-        with _all_or_nothing(self):
+        with all_or_nothing(self):
             go_on = self.__sklearn_is_fitted__()
-            X, y, weight = self._validate(X, y, sample_weight, reset=not go_on)
             known = self._known_classes(classes)
-            used = slice(None) if weight is None else weight > 0
-            codes = np.full(len(y), UNLABELED)
-            codes[used] = encode_labels(y[used], known)[1]
-            if go_on:
-                net = self._resume()
-            else:
-                net = self._start(X, codes, weight, known, streaming=True)
-            self._train(net, X, codes, weight, teacher=None, max_epochs=1, tasks=None)
+            _, data = self._validate(X, y, sample_weight, known, first=not go_on)
+            net = self._resume() if go_on else self._start(data, known, streaming=True)
+            self._train(net, data, max_epochs=1)
         return self
 
     def _known_classes(self, classes: npt.ArrayLike | None) -> Array:
@@ -429,50 +401,52 @@ class SSVAEClassifier(
         return given
 
     def _validate(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
-    ) -> tuple[Array, Array, Array | None]:
-        """X as floats, y as a vector, weights or None."""
+        self, X: Any, y: Any, sample_weight: Any, classes: Array | None, *, first: bool
+    ) -> tuple[Array, _Data]:
+        """Check rows, labels and weights; those of weight zero count as unlabelled."""
         X, y = validate_data(
             self,
             X,
             y,
-            reset=reset,
+            reset=first,
             dtype=[np.float64, np.float32],
-            ensure_min_samples=2 if reset else 1,
+            ensure_min_samples=2 if first else 1,
         )
-        if sample_weight is None:
-            return X, y, None
-        weight = _check_sample_weight(
-            sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+        used: slice | npt.NDArray[np.bool_] = slice(None)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(
+                sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+            )
+            used = weight > 0
+            weight = weight[used]
+        codes = np.full(len(y), UNLABELED)
+        classes, codes[used] = encode_labels(
+            y[used], classes, owner=type(self).__name__
         )
-        return X, y, weight
+        return classes, _Data(X, codes, used, weight)
 
     def _fixed_parameters(self) -> dict[str, Any]:
         """Parameters that a fitted model cannot change."""
         names = ("latent_size", "hidden_sizes", "model", "likelihood", "class_prior")
         return {name: getattr(self, name) for name in names}
 
-    def _start(
-        self,
-        X: Array,
-        codes: npt.NDArray[np.int64],
-        weight: Array | None,
-        classes: Array,
-        *,
-        streaming: bool,
-    ) -> SSVAENet:
+    def _start(self, data: _Data, classes: Array, *, streaming: bool) -> SSVAENet:
         """Fix all that training cannot change, and make an untrained net."""
         hidden_sizes = check_hidden_sizes(self.hidden_sizes)
         device = resolve_device(self.device)
+        X, codes = data.X[data.used], data.codes[data.used]
         self.classes_ = classes
-        self.class_prior_ = prior_of_classes(self.class_prior, classes, codes, weight)
+        self.class_prior_ = prior_of_classes(
+            self.class_prior, classes, codes, data.weight
+        )
         self.likelihood_ = (
             choose_likelihood(X) if self.likelihood == "auto" else self.likelihood
         )
         self._columns = fit_columns(
             X,
             standardize=LIKELIHOODS[self.likelihood_].standardize,
-            sample_weight=weight,
+            sample_weight=data.weight,
             keep_constant=streaming,
         )
         self._fixed = self._fixed_parameters()
@@ -499,43 +473,27 @@ class SSVAEClassifier(
                     "or use a clone."
                 )
         net: SSVAENet = self.net_
+        if self.device != "auto" and str(resolve_device(self.device)) != net.device:
+            raise ValueError(
+                f"device={str(self.device)!r} cannot be chosen as training goes on: the "
+                f"model is on {net.device!r}. Set warm_start=False and call fit, or use "
+                "a clone."
+            )
         return net
 
     def _train(
         self,
         net: SSVAENet,
-        X: Array,
-        codes: npt.NDArray[np.int64],
-        weight: Array | None,
-        *,
-        teacher: BaseEstimator | None,
+        data: _Data,
         max_epochs: int,
-        tasks: EpochTasks | None,
+        *,
+        teacher: BaseEstimator | None = None,
+        tasks: EpochTasks | None = None,
     ) -> None:
         """Train the net on the rows, and make it and its answers the fitted state."""
-        if self.likelihood_ == "bernoulli":
-            check_unit_interval(X)
-        encoded = self._columns.encode(X)
-        used = slice(None) if weight is None else weight > 0
-        device = torch.device(net.device)
-
-        def tensor(a: Array) -> torch.Tensor:
-            return torch.from_numpy(np.ascontiguousarray(a)).to(device)
-
-        hints: dict[str, torch.Tensor] = {}
-        if weight is not None:
-            hints["weight"] = tensor(weight[used].astype(np.float32))
-        if teacher is not None and (codes[used] == UNLABELED).any():
-            guess = guess_labels(
-                teacher, X[used], codes[used], len(self.classes_), self._seed
-            )
-            hints |= {"guess": tensor(guess), "trust": tensor(trust(guess))}
-        rows = Rows(
-            tensor(encoded[used]), tensor(codes[used]), len(self.classes_), **hints
-        )
         train(
             net,
-            rows,
+            self._rows(data, torch.device(net.device), teacher),
             max_epochs=max_epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -545,12 +503,33 @@ class SSVAEClassifier(
             verbose=self.verbose,
             tasks=tasks,
         )
+        encoded = self._columns.encode(data.X)
         distributions = np.exp(inference.log_posterior_y(net.module_, encoded))
-        labelled = codes != UNLABELED
-        distributions[labelled] = np.eye(len(self.classes_))[codes[labelled]]
+        labelled = data.codes != UNLABELED
+        distributions[labelled] = np.eye(len(self.classes_))[data.codes[labelled]]
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
+
+    def _rows(
+        self, data: _Data, device: torch.device, teacher: BaseEstimator | None
+    ) -> Rows:
+        """Rows as the net takes them, with the teacher's guesses if there is one."""
+        X, codes = data.X[data.used], data.codes[data.used]
+        if self.likelihood_ == "bernoulli":
+            check_unit_interval(X)
+        hints: dict[str, Array] = {}
+        if data.weight is not None:
+            hints["weight"] = data.weight.astype(np.float32)
+        if teacher is not None and (codes == UNLABELED).any():
+            guess = guess_labels(teacher, X, codes, len(self.classes_), self._seed)
+            hints |= {"guess": guess, "trust": trust(guess)}
+        return Rows(
+            torch.from_numpy(self._columns.encode(X)).to(device),
+            torch.from_numpy(codes).to(device),
+            len(self.classes_),
+            **{name: torch.from_numpy(a).to(device) for name, a in hints.items()},
+        )
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latent means with the class averaged out, sum_y q(y | x) mu(x, y).

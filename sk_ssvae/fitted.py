@@ -1,10 +1,13 @@
-"""What an estimator knows after fit: a trained net, and what follows from it."""
+"""What an estimator knows after fit, all of it or nothing: a trained net and so on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.history import History
 
@@ -12,7 +15,31 @@ from sk_ssvae.columns import Columns
 from sk_ssvae.model import M2
 from sk_ssvae.training import SSVAENet
 
-__all__ = ["FittedState"]
+__all__ = ["FittedState", "all_or_nothing"]
+
+# What scikit-learn's callback machinery keeps on an estimator while it is fitted.
+_CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
+
+
+@contextmanager
+def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
+    """Give an estimator its former attributes back if fitting does not succeed.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Who is being fitted. What its attributes refer to is not copied: a net that is
+        trained further has to look after itself.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        state = vars(estimator)
+        kept = {name: state[name] for name in _CALLBACK_STATE if name in state}
+        state.clear()
+        state.update(before | kept)
+        raise
 
 
 class FittedState:

@@ -137,14 +137,15 @@ def test_score_of_string_labels(quick, iris):
 
 def test_weight_zero_is_absence(quick, iris):
     X, y, _ = iris
+    X = (X > X.mean(0)).astype(float)
     keep = np.random.RandomState(0).rand(len(y)) < 0.7
-    junk = np.where(keep[:, None], X, 1e3)
-    weighted = quick().fit(junk, y, sample_weight=keep.astype(float))
+    junk, label = np.where(keep[:, None], X, 1e3), np.where(keep, y, 77)
+    weighted = quick().fit(junk, label, sample_weight=keep.astype(float))
     without = quick().fit(X[keep], y[keep])
-    np.testing.assert_allclose(
-        weighted.predict_proba(X), without.predict_proba(X), atol=1e-5
-    )
+    assert weighted.likelihood_ == "bernoulli"
+    np.testing.assert_array_equal(weighted.predict_proba(X), without.predict_proba(X))
     assert len(weighted.transduction_) == len(y)
+    np.testing.assert_array_equal(weighted.transduction_[keep], without.transduction_)
 
 
 def test_unit_weights_are_no_weights(quick, iris):
@@ -302,6 +303,18 @@ def test_what_cannot_change_as_training_goes_on(quick, blobs, name, value):
             "a clone."
         )
     np.testing.assert_array_equal(proba, clf.predict_proba(X))
+
+
+def test_device_cannot_change_as_training_goes_on(quick, blobs):
+    X, y, _ = blobs
+    clf = quick(device="cpu").fit(X, y)
+    clf.net_.device = "cuda"  # as if it had been trained there
+    with pytest.raises(ValueError) as error:
+        clf.partial_fit(X, y)
+    assert str(error.value) == (
+        "device='cpu' cannot be chosen as training goes on: the model is on 'cuda'. Set "
+        "warm_start=False and call fit, or use a clone."
+    )
 
 
 def test_new_labels_cannot_join_as_training_goes_on(quick, blobs):
