@@ -113,7 +113,7 @@ class SSVAEClassifier(
         p(y): the same for all classes, the (weighted) shares of the labelled rows, or
         given in the order of `classes_`.
 
-    alpha : float, default=10.0
+    alpha : float, default=30.0
         Weight of the classification term. Bounds are sums over the columns, so what
         is a large weight grows with their number. 0.1 is the paper's choice.
 
@@ -245,7 +245,7 @@ class SSVAEClassifier(
         teacher: BaseEstimator | None = None,
         teacher_weight: float = 1.0,
         class_prior: str | npt.ArrayLike = "uniform",
-        alpha: float = 10.0,
+        alpha: float = 30.0,
         max_epochs: int = 100,
         batch_size: int = 128,
         learning_rate: float = 5e-3,
@@ -475,9 +475,9 @@ class SSVAEClassifier(
         net: SSVAENet = self.net_
         if self.device != "auto" and str(resolve_device(self.device)) != net.device:
             raise ValueError(
-                f"device={str(self.device)!r} cannot be chosen as training goes on: the "
-                f"model is on {net.device!r}. Set warm_start=False and call fit, or use "
-                "a clone."
+                f"device={str(self.device)!r} cannot be chosen as training goes on: "
+                f"the model is on {net.device!r}. Set warm_start=False and call fit, "
+                "or use a clone."
             )
         return net
 

@@ -137,7 +137,7 @@ def test_score_of_string_labels(quick, iris):
 
 def test_weight_zero_is_absence(quick, iris):
     X, y, _ = iris
-    X = (X > X.mean(0)).astype(float)
+    X = (X.mean(0) < X).astype(float)
     keep = np.random.RandomState(0).rand(len(y)) < 0.7
     junk, label = np.where(keep[:, None], X, 1e3), np.where(keep, y, 77)
     weighted = quick().fit(junk, label, sample_weight=keep.astype(float))
@@ -312,8 +312,8 @@ def test_device_cannot_change_as_training_goes_on(quick, blobs):
     with pytest.raises(ValueError) as error:
         clf.partial_fit(X, y)
     assert str(error.value) == (
-        "device='cpu' cannot be chosen as training goes on: the model is on 'cuda'. Set "
-        "warm_start=False and call fit, or use a clone."
+        "device='cpu' cannot be chosen as training goes on: the model is on 'cuda'. "
+        "Set warm_start=False and call fit, or use a clone."
     )
 
 

@@ -35,13 +35,14 @@ def same(a, b):
 
 def test_training_raises_the_bound_and_lowers_the_loss(quick, iris):
     X, y, _ = iris
-    history = quick(max_epochs=100, batch_size=50).fit(X, y).history_
+    clf = quick(max_epochs=100, batch_size=50).fit(X, y)
+    history = clf.history_
     assert history[-1]["bound"] > history[0]["bound"] + 1
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     for epoch in history:
         parts = (epoch[name] for name in Loss._fields[1:])
         bound, classification, teacher = parts
-        total = -bound + 10 * classification + teacher
+        total = -bound + clf.alpha * classification + teacher
         assert epoch["train_loss"] == pytest.approx(total, rel=1e-3, abs=1e-3)
 
 
