@@ -8,13 +8,22 @@ the data (a stratified Horvitz-Thompson estimate).
 
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sk_ssvae.randomness import Stream, stream_generator
+from sk_ssvae.randomness import Stream, stream_generator, stream_seed
 
-__all__ = ["Batch", "MixedBatches", "Rows", "row_chunks"]
+__all__ = [
+    "Batch",
+    "MixedBatches",
+    "OrderedBatches",
+    "Rows",
+    "choose_held_out",
+    "row_chunks",
+]
 
 Batch = tuple[dict[str, Tensor], Tensor]
 """What skorch takes for a minibatch: inputs by name, and the labels' codes."""
@@ -152,6 +161,75 @@ class MixedBatches:
                 },
                 rows.codes[i[: self.labelled_size]],
             )
+
+
+class OrderedBatches:
+    """All rows in their order, for validation.
+
+    A minibatch holds ``x`` and ``bound_weight``, the latter such that the mean over its
+    rows of weight times value, averaged over minibatches by their size, is the weighted
+    mean over all rows: skorch averages validation losses that way.
+
+    Parameters
+    ----------
+    rows : Rows
+        The rows.
+    batch_size : int
+        Rows in a minibatch; the last may have fewer.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rows = self.rows
+        for chunk in row_chunks(len(rows), 1, self.batch_size):
+            weight = rows.bound_weight[chunk] * len(rows)
+            yield {"x": rows.x[chunk], "bound_weight": weight}, rows.codes[chunk]
+
+
+def choose_held_out(
+    codes: npt.NDArray[np.int64], fraction: float, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Choose unlabelled rows that training does not see.
+
+    Parameters
+    ----------
+    codes : ndarray of int64 of shape (n_rows,)
+        Classes, -1 where unlabelled.
+    fraction : float in [0, 1)
+        Share of the unlabelled rows; 0 chooses none.
+    seed : int
+        Seed of the choice.
+
+    Returns
+    -------
+    held_out : ndarray of bool of shape (n_rows,)
+        True for the chosen rows.
+
+    Raises
+    ------
+    ValueError
+        If a positive share is no row, or all rows.
+    """
+    held_out = np.zeros(len(codes), dtype=bool)
+    if fraction == 0:
+        return held_out
+    unlabelled = np.flatnonzero(codes < 0)
+    n = round(fraction * len(unlabelled))
+    if n in (0, len(codes)):
+        raise ValueError(
+            f"validation_fraction={fraction} of the {len(unlabelled)} unlabelled rows "
+            f"(of {len(codes)} in all) leaves no row to validate or none to train on. "
+            "Set it to 0 or give more unlabelled rows."
+        )
+    rng = np.random.default_rng(stream_seed(seed, Stream.HOLD_OUT))
+    held_out[rng.choice(unlabelled, n, replace=False)] = True
+    return held_out
 
 
 def row_chunks(n_rows: int, cells_per_row: int, cells: int = 2**22) -> Iterator[slice]:

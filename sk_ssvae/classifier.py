@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 )
 
 from sk_ssvae import inference
-from sk_ssvae.batches import Rows
+from sk_ssvae.batches import Rows, choose_held_out
 from sk_ssvae.columns import fit_columns
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.generative import GenerativeMixin
@@ -123,6 +123,12 @@ class SSVAEClassifier(
     batch_size : int, default=128
         Rows in a minibatch. Each minibatch has labelled and unlabelled rows.
 
+    validation_fraction : float, default=0.0
+        Share of the unlabelled rows that training does not see. Minus their mean lower
+        bound of log p(x) is the ``"valid_loss"`` that skorch's EarlyStopping and
+        Checkpoint monitor unless told otherwise. Labels are too dear to be held out;
+        `partial_fit` holds out nothing.
+
     learning_rate : float, default=5e-3
         Step size of Adam.
 
@@ -131,9 +137,9 @@ class SSVAEClassifier(
         CUDA, MPS and CPU that is there.
 
     callbacks : list of skorch callbacks, default=None
-        Called by the skorch net during training. There is no validation split: monitor
-        ``"train_loss"``, ``"bound"`` or ``"classification"``. scikit-learn's callbacks
-        are set by `set_callbacks`.
+        Called by the skorch net during training. They can monitor ``"train_loss"``,
+        ``"bound"`` and ``"classification"``, and with `validation_fraction` also
+        ``"valid_loss"``. scikit-learn's callbacks are set by `set_callbacks`.
 
     random_state : int, RandomState instance or None, default=None
         Fixes weights, minibatches, noise, samples, and every ``random_state=None`` of
@@ -227,6 +233,7 @@ class SSVAEClassifier(
         "alpha": [Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "device": [str, torch.device],
         "callbacks": [None, list],
@@ -248,6 +255,7 @@ class SSVAEClassifier(
         alpha: float = 30.0,
         max_epochs: int = 100,
         batch_size: int = 128,
+        validation_fraction: float = 0.0,
         learning_rate: float = 5e-3,
         device: str | torch.device = "auto",
         callbacks: list[Any] | None = None,
@@ -265,6 +273,7 @@ class SSVAEClassifier(
         self.alpha = alpha
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.validation_fraction = validation_fraction
         self.learning_rate = learning_rate
         self.device = device
         self.callbacks = callbacks
@@ -330,7 +339,14 @@ class SSVAEClassifier(
             tasks = EpochTasks(
                 self, context, seen, lambda net: {"net_": net.snapshot()}
             )
-            self._train(net, data, self.max_epochs, teacher=self.teacher, tasks=tasks)
+            self._train(
+                net,
+                data,
+                self.max_epochs,
+                teacher=self.teacher,
+                validation_fraction=self.validation_fraction,
+                tasks=tasks,
+            )
             context.call_on_fit_task_end(
                 estimator=self, **seen, reconstruction_attributes=dict
             )
@@ -488,12 +504,16 @@ class SSVAEClassifier(
         max_epochs: int,
         *,
         teacher: BaseEstimator | None = None,
+        validation_fraction: float = 0.0,
         tasks: EpochTasks | None = None,
     ) -> None:
         """Train the net on the rows, and make it and its answers the fitted state."""
+        held_out = choose_held_out(
+            data.codes[data.used], validation_fraction, self._seed
+        )
         train(
             net,
-            self._rows(data, torch.device(net.device), teacher),
+            *self._rows(data, held_out, torch.device(net.device), teacher),
             max_epochs=max_epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -512,24 +532,31 @@ class SSVAEClassifier(
         self.net_ = net
 
     def _rows(
-        self, data: _Data, device: torch.device, teacher: BaseEstimator | None
-    ) -> Rows:
-        """Rows as the net takes them, with the teacher's guesses if there is one."""
+        self,
+        data: _Data,
+        held_out: npt.NDArray[np.bool_],
+        device: torch.device,
+        teacher: BaseEstimator | None,
+    ) -> tuple[Rows, Rows | None]:
+        """Rows to train on, with the teacher's guesses if any, and rows held out."""
         X, codes = data.X[data.used], data.codes[data.used]
         if self.likelihood_ == "bernoulli":
             check_unit_interval(X)
-        hints: dict[str, Array] = {}
+        parts: dict[str, Array] = {"x": self._columns.encode(X), "codes": codes}
         if data.weight is not None:
-            hints["weight"] = data.weight.astype(np.float32)
+            parts["weight"] = data.weight.astype(np.float32)
         if teacher is not None and (codes == UNLABELED).any():
             guess = guess_labels(teacher, X, codes, len(self.classes_), self._seed)
-            hints |= {"guess": guess, "trust": trust(guess)}
-        return Rows(
-            torch.from_numpy(self._columns.encode(X)).to(device),
-            torch.from_numpy(codes).to(device),
-            len(self.classes_),
-            **{name: torch.from_numpy(a).to(device) for name, a in hints.items()},
-        )
+            parts |= {"guess": guess, "trust": trust(guess)}
+
+        def rows(which: npt.NDArray[np.bool_]) -> Rows:
+            tensors = {k: torch.from_numpy(a[which]) for k, a in parts.items()}
+            return Rows(
+                n_classes=len(self.classes_),
+                **{name: tensor.to(device) for name, tensor in tensors.items()},
+            )
+
+        return rows(~held_out), rows(held_out) if held_out.any() else None
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latent means with the class averaged out, sum_y q(y | x) mu(x, y).

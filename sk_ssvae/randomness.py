@@ -27,6 +27,8 @@ class Stream(IntEnum):
     SAMPLE = 3
     SCORE = 4
     TEACHER = 5
+    HOLD_OUT = 6
+    VALIDATION = 7
 
 
 def draw_seed(random_state: RandomState) -> int:

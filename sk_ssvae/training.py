@@ -14,12 +14,19 @@ from sklearn.callback import CallbackContext
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from skorch.helper import predefined_split
 from skorch.history import History
 from torch import Tensor, nn
 
-from sk_ssvae.batches import MixedBatches, Rows
+from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
 from sk_ssvae.model import MODELS
-from sk_ssvae.objective import Loss, ssvae_loss, teacher_pull
+from sk_ssvae.objective import (
+    Loss,
+    class_bounds,
+    ssvae_loss,
+    teacher_pull,
+    unlabelled_bound,
+)
 from sk_ssvae.randomness import Stream, stream_generator
 
 __all__ = ["EpochTasks", "SSVAENet", "make_net", "resolve_device", "train"]
@@ -98,8 +105,10 @@ class SSVAENet(NeuralNet):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Return minibatches; those of training depend on seed and epoch alone."""
+        if not isinstance(dataset, Rows):
+            return super().get_iterator(dataset, training=training)
         if not training:
-            return super().get_iterator(dataset, training=False)
+            return OrderedBatches(dataset, self.batch_size)
         batches = MixedBatches(
             dataset, self.batch_size, seed=self.seed, epoch=len(self.history_)
         )
@@ -121,7 +130,13 @@ class SSVAENet(NeuralNet):
     def get_loss(
         self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
     ) -> Tensor:
-        """Loss of a minibatch of `MixedBatches` (`sk_ssvae.objective.ssvae_loss`)."""
+        """Loss of a minibatch.
+
+        In training that of `MixedBatches` (`sk_ssvae.objective.ssvae_loss`); in
+        validation minus the mean bound of log p(x), with the same noise in every epoch.
+        """
+        if not training:
+            return self._validation_loss(X["x"], y_pred, X["bound_weight"])
         progress = self._step / self._n_steps
         loss: Loss = ssvae_loss(
             self.module_,
@@ -139,12 +154,25 @@ class SSVAENet(NeuralNet):
         self._terms.append(torch.stack(loss[1:]).detach())
         return loss.total
 
+    def _validation_loss(self, x: Tensor, log_q_y: Tensor, weight: Tensor) -> Tensor:
+        noise = torch.randn(
+            len(x),
+            self.module_.latent_size,
+            generator=stream_generator(
+                self.seed, Stream.VALIDATION, device=self.device
+            ),
+            device=x.device,
+        )
+        bounds = class_bounds(self.module_, x, noise)
+        return -(weight * unlabelled_bound(log_q_y, bounds)).mean()
+
     def on_batch_end(
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
         """Stop at the first loss that is not finite."""
         super().on_batch_end(net, batch, training, **kwargs)
-        value = self.history_[-1, "batches", -1, "train_loss"]
+        name = "train_loss" if training else "valid_loss"
+        value = self.history_[-1, "batches", -1, name]
         if not math.isfinite(value):
             raise ValueError(
                 f"Training diverged: the loss became {value} in epoch "
@@ -286,6 +314,7 @@ def _restored_on_error(net: SSVAENet) -> Iterator[None]:
 def train(
     net: SSVAENet,
     rows: Rows,
+    held_out: Rows | None = None,
     *,
     max_epochs: int,
     batch_size: int,
@@ -307,6 +336,8 @@ def train(
         An initialised net; trained in place.
     rows : Rows
         Training data on the net's device.
+    held_out : Rows, default=None
+        Rows for ``valid_loss``.
     max_epochs, batch_size, learning_rate, alpha, teacher_weight
         As in `sk_ssvae.SSVAEClassifier`.
     callbacks : list or None
@@ -319,7 +350,8 @@ def train(
     Raises
     ------
     ValueError
-        If the loss or a weight becomes NaN or infinite. The net is then as before.
+        If the loss or a weight becomes NaN or infinite, or a callback monitors the
+        validation loss and there is none. The net is then as before.
     """
     net.set_params(
         max_epochs=max_epochs,
@@ -329,9 +361,12 @@ def train(
         teacher_weight=teacher_weight,
         verbose=verbose,
     )
+    net.train_split = None if held_out is None else predefined_split(held_out)
     if callbacks is not net.callbacks:
         net.callbacks = callbacks
         net.initialize_callbacks()
+    if held_out is None:
+        _refuse_validation_monitors(net)
     n_before = len(net.history_)
     if tasks is not None:
         net.callbacks_.append(("sklearn_tasks", tasks))
@@ -346,9 +381,22 @@ def train(
                     f"{learning_rate}), and look for extreme values in X."
                 )
     finally:
+        net.train_split = None  # hold on to no data
         if tasks is not None:
             net.callbacks_.remove(("sklearn_tasks", tasks))
     net.module_.eval()
+
+
+def _refuse_validation_monitors(net: SSVAENet) -> None:
+    """Refuse callbacks that wait for a validation loss that never comes."""
+    for name, callback in net.callbacks_:
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor.startswith("valid"):
+            raise ValueError(
+                f"The callback {name} monitors {monitor!r}, but no rows are held out. "
+                "Set validation_fraction, e.g. to 0.1 (partial_fit holds out none), or "
+                "let it monitor 'train_loss'."
+            )
 
 
 def _drop_unfinished_epoch(net: SSVAENet, n_before: int, max_epochs: int) -> None:

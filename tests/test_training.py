@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.callback import ProgressBar as SklearnProgressBar
 from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
@@ -21,7 +22,7 @@ from skorch.callbacks import (
     ProgressBar,
 )
 
-from sk_ssvae.objective import Loss
+from sk_ssvae.objective import Loss, class_bounds, unlabelled_bound
 from sk_ssvae.training import resolve_device
 
 
@@ -115,6 +116,96 @@ def test_early_stopping_restores_the_best(quick, iris):
     clf = quick(max_epochs=300, learning_rate=0.1, callbacks=[Keep(), stop]).fit(X, y)
     assert clf.n_iter_ < 300
     assert same(best, weights(clf))
+
+
+def test_validation_loss_is_minus_the_bound_of_rows_held_out(quick, iris):
+    X, y, _ = iris
+    seen = []
+
+    class Record(Callback):
+        def on_train_begin(self, net, **kwargs):
+            seen.extend(net.train_split(None)[1].x.tolist())
+
+    clf = quick(validation_fraction=0.2, batch_size=7, callbacks=[Record()]).fit(X, y)
+    assert len(seen) == 27  # of 135 unlabelled rows
+    rows = clf._columns.encode(X)
+    held_out = [i for i in range(150) if rows[i].tolist() in seen]
+    assert (y[held_out] == -1).all()
+    # the last epoch's loss, from the weights after it, up to the noise of z
+    x = torch.tensor(seen)
+    with torch.no_grad():
+        bounds = [
+            unlabelled_bound(
+                clf.module_(x), class_bounds(clf.module_, x, torch.randn(27, 2))
+            )
+            for _ in range(200)
+        ]
+    expected = -torch.stack(bounds).mean().item()
+    assert clf.history_[-1]["valid_loss"] == pytest.approx(expected, rel=0.1)
+    assert clf.net_.train_split is None
+
+
+def test_validation_rows_teach_nothing(quick, iris):
+    X, y, _ = iris
+    hidden = np.flatnonzero(y == -1)
+    clf = quick(validation_fraction=0.2)
+    seen = []
+
+    class Record(Callback):
+        def on_train_begin(self, net, **kwargs):
+            seen.append(net.train_split(None)[1].x.numpy())
+
+    plain = clf.set_params(callbacks=[Record()]).fit(X, y)
+    rows = plain._columns.encode(X)
+    held_out = [i for i in hidden if (rows[i] == seen[0]).all(1).any()]
+    moved = X.copy()
+    moved[held_out] = X[held_out][::-1]  # the same moments, other rows
+    first = plain.predict_proba(X)
+    second = clone(clf).fit(moved, y).predict_proba(X)
+    np.testing.assert_allclose(first, second, atol=1e-5)
+
+
+def test_early_stopping_and_checkpoint_as_they_come(quick, iris, tmp_path):
+    X, y, _ = iris
+    callbacks = [EarlyStopping(patience=3), Checkpoint(dirname=tmp_path)]
+    clf = quick(
+        max_epochs=400, learning_rate=0.03, validation_fraction=0.2, callbacks=callbacks
+    ).fit(X, y)
+    losses = [epoch["valid_loss"] for epoch in clf.history_]
+    assert clf.n_iter_ == len(losses) < 400
+    assert clf.history_[int(np.argmin(losses))]["event_cp"]
+
+
+def test_monitors_of_a_validation_loss_that_is_not_there(quick, iris, tmp_path):
+    X, y, _ = iris
+    for callback, name, monitor in (
+        (EarlyStopping(), "EarlyStopping", "valid_loss"),
+        (("mine", Checkpoint(dirname=tmp_path)), "mine", "valid_loss_best"),
+    ):
+        clf = quick(callbacks=[callback])
+        with pytest.raises(ValueError) as error:
+            clf.fit(X, y)
+        assert str(error.value) == (
+            f"The callback {name} monitors '{monitor}', but no rows are held out. Set "
+            "validation_fraction, e.g. to 0.1 (partial_fit holds out none), or let it "
+            "monitor 'train_loss'."
+        )
+        assert not hasattr(clf, "net_")
+
+
+def test_nothing_to_hold_out(quick, iris):
+    X, y, truth = iris
+    for labels, fraction, counts in (
+        (truth, 0.1, "the 0 unlabelled rows (of 150 in all)"),
+        (y, 0.001, "the 135 unlabelled rows (of 150 in all)"),
+    ):
+        with pytest.raises(ValueError) as error:
+            quick(validation_fraction=fraction).fit(X, labels)
+        assert str(error.value) == (
+            f"validation_fraction={fraction} of {counts} leaves no row to validate or "
+            "none to train on. Set it to 0 or give more unlabelled rows."
+        )
+    quick(validation_fraction=0.1).partial_fit(X, truth, classes=[0, 1, 2])
 
 
 def test_learning_rate_scheduler(quick, iris):
