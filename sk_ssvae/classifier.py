@@ -24,6 +24,7 @@ from sklearn.utils.validation import (
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows, choose_held_out
 from sk_ssvae.columns import fit_columns
+from sk_ssvae.devices import resolve_device
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.generative import GenerativeMixin
 from sk_ssvae.labels import (
@@ -37,8 +38,9 @@ from sk_ssvae.model import MODELS
 from sk_ssvae.networks import check_hidden_sizes
 from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
+from sk_ssvae.tasks import EpochTasks
 from sk_ssvae.teachers import guess_labels, trust
-from sk_ssvae.training import EpochTasks, SSVAENet, make_net, resolve_device, train
+from sk_ssvae.training import SSVAENet, make_net, train
 
 __all__ = ["SSVAEClassifier"]
 

@@ -98,13 +98,7 @@ class GenerativeMixin(FittedState):
         gives the same draws at every call, a RandomState instance or None new ones.
         """
         check_is_fitted(self)
-        if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer):
-            raise TypeError(
-                f"n_samples must be an integer, got {n_samples!r} of type "
-                f"{type(n_samples).__name__}."
-            )
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        _check_count("n_samples", n_samples)
         seed = draw_seed(self.random_state)
         generator = stream_generator(seed, Stream.SAMPLE)
         if y is None:
@@ -142,13 +136,7 @@ class GenerativeMixin(FittedState):
             If `n_draws` is not positive, or a value has no probability.
         """
         rows = self._encode(X)
-        if isinstance(n_draws, bool) or not isinstance(n_draws, int | np.integer):
-            raise TypeError(
-                f"n_draws must be an integer, got {n_draws!r} of type "
-                f"{type(n_draws).__name__}."
-            )
-        if n_draws < 1:
-            raise ValueError(f"n_draws must be at least 1, got {n_draws}.")
+        _check_count("n_draws", n_draws)
         if self.likelihood_ == "bernoulli":
             check_unit_interval(rows)
         bound = inference.importance_weighted_bound(
@@ -175,3 +163,13 @@ class GenerativeMixin(FittedState):
                 f"{self.classes_.tolist()}."
             )
         return codes
+
+
+def _check_count(name: str, value: Any) -> None:
+    """Refuse what is not a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(
+            f"{name} must be an integer, got {value!r} of type {type(value).__name__}."
+        )
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}.")

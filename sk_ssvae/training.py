@@ -1,19 +1,17 @@
-"""The skorch net: minibatches in, custom loss, seeds, device, callbacks, progress."""
+"""The skorch net: minibatches in, custom loss, seeds, callbacks, interruptions."""
 
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.callback import CallbackContext
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from skorch.history import History
 from torch import Tensor, nn
@@ -28,49 +26,9 @@ from sk_ssvae.objective import (
     unlabelled_bound,
 )
 from sk_ssvae.randomness import Stream, stream_generator
+from sk_ssvae.tasks import EpochTasks
 
-__all__ = ["EpochTasks", "SSVAENet", "make_net", "resolve_device", "train"]
-
-
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the device asked for, if this machine has it.
-
-    Parameters
-    ----------
-    device : {"auto", "cpu", "cuda", "mps"}, "cuda:N" or torch.device
-        "auto" takes CUDA, then MPS, then the CPU, whichever is there first.
-
-    Returns
-    -------
-    device : torch.device
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown or there is no such device.
-    """
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if n_cuda:
-        available = ["cuda", *(f"cuda:{i}" for i in range(n_cuda)), *available]
-    if device == "auto":
-        return torch.device(available[0])
-    try:
-        resolved = torch.device(device)
-    except RuntimeError:
-        resolved = None
-    found = resolved is not None and (
-        str(resolved) in available
-        or (resolved.type in available and resolved.type != "cuda")
-    )
-    if resolved is None or not found:
-        raise ValueError(
-            f"device={str(device)!r} is not available on this machine. "
-            f"Use 'auto' or one of {available}."
-        )
-    return resolved
+__all__ = ["SSVAENet", "make_net", "train"]
 
 
 class SSVAENet(NeuralNet):
@@ -203,61 +161,6 @@ class SSVAENet(NeuralNet):
         for transient in ("_noise", "_terms"):
             state.pop(transient, None)
         return state
-
-
-class EpochTasks(Callback):
-    """Report epochs as tasks to scikit-learn's callbacks.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Who is being fitted.
-    context : CallbackContext
-        The task of the whole fit.
-    data : dict
-        ``X``, ``y`` and ``metadata``, as the hooks take them.
-    attributes : callable
-        Gives the fitted attributes of an estimator that had stopped here.
-    """
-
-    def __init__(
-        self,
-        estimator: Any,
-        context: CallbackContext,
-        data: dict[str, Any],
-        attributes: Callable[[SSVAENet], dict[str, Any]],
-    ) -> None:
-        self.estimator = estimator
-        self.context = context
-        self.data = data
-        self.attributes = attributes
-        self.task: CallbackContext | None = None
-
-    def on_epoch_begin(self, net: SSVAENet, **kwargs: Any) -> None:
-        """Begin the epoch's task."""
-        self.task = self.context.subcontext(task_name="epoch")
-        self.task.call_on_fit_task_begin(
-            estimator=self.estimator,
-            **self.data,
-            reconstruction_attributes=lambda: self.attributes(net),
-        )
-
-    def on_epoch_end(self, net: SSVAENet, **kwargs: Any) -> None:
-        """End the epoch's task, and training too if a callback asks for it."""
-        if self._end_task(net):
-            raise KeyboardInterrupt  # how a skorch callback stops training
-
-    def on_train_end(self, net: SSVAENet, **kwargs: Any) -> None:
-        """End the task of an epoch that another callback cut short."""
-        self._end_task(net)
-
-    def _end_task(self, net: SSVAENet) -> bool:
-        task, self.task = self.task, None
-        return task is not None and task.call_on_fit_task_end(
-            estimator=self.estimator,
-            **self.data,
-            reconstruction_attributes=lambda: self.attributes(net),
-        )
 
 
 class _NoCriterion(nn.Module):

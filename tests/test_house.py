@@ -12,7 +12,8 @@ ROOMS = sorted(p.stem for p in Path(sk_ssvae.__file__).parent.glob("[a-z]*.py"))
 
 FLOORS = [
     {"randomness"},
-    {"labels", "columns", "networks", "likelihoods", "batches", "teachers"},
+    {"labels", "columns", "networks", "likelihoods", "batches", "teachers"}
+    | {"devices", "tasks"},
     {"model"},
     {"objective", "inference"},
     {"training"},

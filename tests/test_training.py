@@ -22,8 +22,8 @@ from skorch.callbacks import (
     ProgressBar,
 )
 
+from sk_ssvae.devices import resolve_device
 from sk_ssvae.objective import Loss, class_bounds, unlabelled_bound
-from sk_ssvae.training import resolve_device
 
 
 def weights(clf):

@@ -1,0 +1,46 @@
+"""The device asked for, if it is there."""
+
+import torch
+
+__all__ = ["resolve_device"]
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the device asked for, if this machine has it.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}, "cuda:N" or torch.device
+        "auto" takes CUDA, then MPS, then the CPU, whichever is there first.
+
+    Returns
+    -------
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or there is no such device.
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    n_cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if n_cuda:
+        available = ["cuda", *(f"cuda:{i}" for i in range(n_cuda)), *available]
+    if device == "auto":
+        return torch.device(available[0])
+    try:
+        resolved = torch.device(device)
+    except RuntimeError:
+        resolved = None
+    found = resolved is not None and (
+        str(resolved) in available
+        or (resolved.type in available and resolved.type != "cuda")
+    )
+    if resolved is None or not found:
+        raise ValueError(
+            f"device={str(device)!r} is not available on this machine. "
+            f"Use 'auto' or one of {available}."
+        )
+    return resolved
