@@ -7,6 +7,7 @@ the data (a stratified Horvitz-Thompson estimate).
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,18 +35,20 @@ class Rows(Dataset[Batch]):
 
     Parameters
     ----------
-    x : Tensor of shape (n_rows, n_features)
+    x : ndarray of shape (n_rows, n_features)
         Rows, in any order.
-    codes : Tensor of int64 of shape (n_rows,)
+    codes : ndarray of int64 of shape (n_rows,)
         Classes 0 ... n_classes - 1, or -1.
     n_classes : int
         Number of classes.
-    weight : Tensor of shape (n_rows,), default=None
-        Positive weights of the rows; 1 by default.
-    guess : Tensor of shape (n_rows, n_classes), default=None
+    weight : ndarray of shape (n_rows,), default=None
+        Positive weights of the rows, of any size; 1 by default.
+    guess : ndarray of shape (n_rows, n_classes), default=None
         A teacher's probabilities for the unlabelled rows; ignored elsewhere.
-    trust : Tensor of shape (n_rows,), default=None
+    trust : ndarray of shape (n_rows,), default=None
         How much each guess counts, from 0 (not at all) to 1.
+    device : torch.device or str
+        Where the tensors go. Their dtype is that of `x`.
 
     Attributes
     ----------
@@ -60,36 +63,52 @@ class Rows(Dataset[Batch]):
 
     def __init__(
         self,
-        x: Tensor,
-        codes: Tensor,
+        x: npt.NDArray[Any],
+        codes: npt.NDArray[np.int64],
         n_classes: int,
         *,
-        weight: Tensor | None = None,
-        guess: Tensor | None = None,
-        trust: Tensor | None = None,
+        weight: npt.NDArray[Any] | None = None,
+        guess: npt.NDArray[Any] | None = None,
+        trust: npt.NDArray[Any] | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
-        order = torch.argsort((codes < 0).to(torch.int8), stable=True)
+        order = np.argsort(codes < 0, kind="stable")
+        codes = codes[order]
         n = self.n_labelled = int((codes >= 0).sum())
-        ones = torch.ones(len(x), dtype=x.dtype, device=x.device)
-        w = (ones if weight is None else weight)[order]
-        self.x = x[order]
-        self.codes = codes[order]
-        self.target = torch.zeros(len(x), n_classes, dtype=x.dtype, device=x.device)
-        self.target[torch.arange(n), self.codes[:n]] = 1
-        self.bound_weight = w / w.sum()
-        self.target_weight = torch.zeros_like(w)
-        if n:
-            self.target_weight[:n] = w[:n] / w[:n].sum()
-        if guess is not None and n < len(x):
-            self.target[n:] = guess[order][n:]
-            counts = ones if trust is None else trust[order]
-            self.target_weight[n:] = w[n:] * counts[n:] / w[n:].sum()
+        # Shares in double precision, relative to the largest of each kind: weights may
+        # be of any size.
+        w = np.ones(len(x)) if weight is None else weight[order].astype(np.float64)
+        target, target_weight = np.zeros((len(x), n_classes)), np.zeros(len(x))
+        target[np.arange(n), codes[:n]] = 1
+        target_weight[:n] = _shares(w[:n])
+        if guess is not None:
+            target[n:] = guess[order[n:]]
+            counts = 1 if trust is None else trust[order[n:]]
+            target_weight[n:] = _shares(w[n:]) * counts
+
+        def tensor(a: npt.NDArray[Any]) -> Tensor:
+            return torch.from_numpy(a.astype(x.dtype)).to(device)
+
+        self.x = tensor(x[order])
+        self.codes = torch.from_numpy(codes).to(device)
+        self.target = tensor(target)
+        self.bound_weight = tensor(_shares(w))
+        self.target_weight = tensor(target_weight)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, index: int | Tensor) -> Batch:
         return {"x": self.x[index]}, self.codes[index]
+
+
+def _shares(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Positive weights over their sum, without overflow."""
+    if len(weight) == 0:
+        return weight
+    relative = weight / weight.max()
+    shares: npt.NDArray[np.float64] = relative / relative.sum()
+    return shares
 
 
 class MixedBatches:

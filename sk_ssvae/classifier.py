@@ -546,17 +546,14 @@ class SSVAEClassifier(
             check_unit_interval(X)
         parts: dict[str, Array] = {"x": self._columns.encode(X), "codes": codes}
         if data.weight is not None:
-            parts["weight"] = data.weight.astype(np.float32)
+            parts["weight"] = data.weight
         if teacher is not None and (codes == UNLABELED).any():
             guess = guess_labels(teacher, X, codes, len(self.classes_), self._seed)
             parts |= {"guess": guess, "trust": trust(guess)}
 
         def rows(which: npt.NDArray[np.bool_]) -> Rows:
-            tensors = {k: torch.from_numpy(a[which]) for k, a in parts.items()}
-            return Rows(
-                n_classes=len(self.classes_),
-                **{name: tensor.to(device) for name, tensor in tensors.items()},
-            )
+            chosen = {name: part[which] for name, part in parts.items()}
+            return Rows(n_classes=len(self.classes_), device=device, **chosen)
 
         return rows(~held_out), rows(held_out) if held_out.any() else None
 

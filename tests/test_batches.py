@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from sk_ssvae.batches import MixedBatches, Rows, row_chunks
+from sk_ssvae.batches import (
+    MixedBatches,
+    OrderedBatches,
+    Rows,
+    choose_held_out,
+    row_chunks,
+)
 
 N_CLASSES = 3
 
@@ -13,12 +19,10 @@ def make_rows(n=40, n_labelled=5, weighted=False, seed=0):
     rng = np.random.RandomState(seed)
     codes = np.full(n, -1)
     codes[rng.choice(n, n_labelled, replace=False)] = np.arange(n_labelled) % N_CLASSES
-    weight = torch.from_numpy(rng.rand(n)) if weighted else None
-    guess = torch.from_numpy(rng.dirichlet(np.ones(N_CLASSES), n))
-    trust = torch.from_numpy(rng.rand(n))
-    x = torch.from_numpy(rng.randn(n, 2))
+    weight = rng.rand(n) if weighted else None
+    guess, trust = rng.dirichlet(np.ones(N_CLASSES), n), rng.rand(n)
     parts = {"weight": weight, "guess": guess, "trust": trust}
-    return Rows(x, torch.from_numpy(codes), N_CLASSES, **parts), codes, parts
+    return Rows(rng.randn(n, 2), codes, N_CLASSES, **parts), codes, parts
 
 
 def row_loss(x, target):
@@ -43,9 +47,9 @@ def batch_loss(batch):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
     rows, codes, parts = make_rows(weighted=weighted)
-    w = np.ones(len(codes)) if parts["weight"] is None else parts["weight"].numpy()
+    w = np.ones(len(codes)) if parts["weight"] is None else parts["weight"]
     labelled = codes >= 0
-    trust, n = parts["trust"].numpy(), rows.n_labelled
+    trust, n = parts["trust"], rows.n_labelled
     assert n == labelled.sum()
     assert (rows.codes[:n] >= 0).all()
     assert (rows.codes[n:] < 0).all()
@@ -163,3 +167,41 @@ def test_chunks_cover_all_rows_within_the_budget():
         assert rows.tolist() == list(range(n_rows))
         largest = max(c.stop - c.start for c in chunks)
         assert largest == 1 or largest * cells_per_row <= cells
+
+
+def test_validation_batches_average_to_the_weighted_mean():
+    rows, _, _ = make_rows(40, 5, weighted=True)
+    batches = list(OrderedBatches(rows, 7))
+    assert len(batches) == len(OrderedBatches(rows, 7)) == 6
+    value = [row_loss(b["x"], torch.zeros(len(b["x"]), 3))[0] for b, _ in batches]
+    means = [
+        (inputs["bound_weight"] * v).mean()
+        for (inputs, _), v in zip(batches, value, strict=True)
+    ]
+    sizes = torch.tensor([len(v) for v in value], dtype=torch.float64)
+    average = (torch.stack(means) * sizes).sum() / sizes.sum()
+    torch.testing.assert_close(average, full_loss(rows)[0])
+    assert torch.equal(torch.cat([b["x"] for b, _ in batches]), rows.x)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_weights_of_any_size(size):
+    codes, rng = np.array([0, 1, -1, -1]), np.random.RandomState(0)
+    x = rng.randn(4, 2).astype(np.float32)
+    weight = np.array([1.0, 2.0, 3.0, 2.0])
+    for scale in (np.full(4, size), np.array([size, size, 1, 1])):
+        rows = Rows(x, codes, 2, weight=weight * scale)
+        expected = torch.tensor([1 / 3, 2 / 3, 0, 0])
+        torch.testing.assert_close(rows.target_weight, expected)
+        assert rows.bound_weight.sum().item() == pytest.approx(1)
+
+
+def test_rows_held_out():
+    codes = np.array([0, -1, 1, -1, -1, -1, -1])
+    held_out = choose_held_out(codes, 0.4, seed=0)
+    assert held_out.sum() == 2
+    assert (codes[held_out] == -1).all()
+    assert (held_out == choose_held_out(codes, 0.4, seed=0)).all()
+    assert not choose_held_out(codes, 0.0, seed=0).any()
+    chosen = sum(choose_held_out(codes, 0.4, seed=s) for s in range(300))
+    assert (chosen[codes == -1] > 80).all()  # 120 expected of each
