@@ -6,6 +6,7 @@ of its kind it stands for, so that the expected loss of a minibatch is the loss 
 the data (a stratified Horvitz-Thompson estimate).
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,19 +113,19 @@ def _shares(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 class MixedBatches:
-    """One pass over the rows in minibatches of labelled and unlabelled rows.
+    """One epoch: the rows in minibatches that mix labelled and unlabelled ones.
 
-    Iterating yields ``len(self)`` minibatches. Both kinds are dealt from shuffled
-    passes over their rows, as often as needed. A minibatch has `batch_size` rows: the
-    labelled ones in their share of the data, but at least a quarter of the minibatch
-    (or all there are) and at most all but one.
+    Iterating yields ``ceil(n_rows / batch_size)`` minibatches. Each has its share of
+    the unlabelled rows, so that every one of them is seen in every epoch, and its share
+    of the labelled rows, but at least a quarter of `batch_size` of them (or all there
+    are). Both kinds are dealt from shuffled passes over their rows, as many as needed.
 
     Parameters
     ----------
     rows : Rows
         The training data.
     batch_size : int
-        Rows in a minibatch. With 1, one row of each kind.
+        Rows in a minibatch, before labelled ones are added to make up the quarter.
     seed : int
         Seed of the shuffling.
     epoch : int
@@ -138,14 +139,12 @@ class MixedBatches:
         self.rows = rows
         self.seed = seed
         self.epoch = epoch
-        n, n_labelled = len(rows), rows.n_labelled
-        n_unlabelled = n - n_labelled
-        size = min(batch_size, n)
-        self.n_batches = -(-n // size)
-        share = max(round(size * n_labelled / n), size // 4, 1)
-        spare = 1 if n_unlabelled else 0
-        self.labelled_size = min(n_labelled, max(1, min(share, size - spare)))
-        self.unlabelled_size = min(n_unlabelled, max(spare, size - self.labelled_size))
+        size = min(batch_size, len(rows))
+        self.n_batches = math.ceil(len(rows) / size)
+        share = math.ceil(rows.n_labelled / self.n_batches)
+        self.labelled_size = min(rows.n_labelled, max(share, math.ceil(size / 4)))
+        n_unlabelled = len(rows) - rows.n_labelled
+        self.unlabelled_size = math.ceil(n_unlabelled / self.n_batches)
 
     def __len__(self) -> int:
         return self.n_batches
@@ -153,9 +152,11 @@ class MixedBatches:
     def _deal(self, first: int, n: int, size: int, g: torch.Generator) -> Tensor:
         """Deal indices (n_batches, size) from shuffled passes over `n` rows."""
         if size == 0:
-            return torch.empty(self.n_batches, 0, dtype=torch.int64)
-        n_passes = -(-self.n_batches * size // n)
-        deck = torch.cat([torch.randperm(n, generator=g) for _ in range(n_passes)])
+            return torch.empty(self.n_batches, 0, dtype=torch.int64, device="cpu")
+        n_passes = math.ceil(self.n_batches * size / n)
+        deck = torch.cat(
+            [torch.randperm(n, generator=g, device="cpu") for _ in range(n_passes)]
+        )
         return first + deck[: self.n_batches * size].view(self.n_batches, size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -202,7 +203,7 @@ class OrderedBatches:
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return math.ceil(len(self.rows) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self.rows

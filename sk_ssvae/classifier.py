@@ -24,11 +24,12 @@ from sklearn.utils.validation import (
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows, choose_held_out
 from sk_ssvae.columns import fit_columns
-from sk_ssvae.devices import resolve_device
+from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.generative import GenerativeMixin
 from sk_ssvae.labels import (
     UNLABELED,
+    as_label_array,
     encode_classes,
     encode_labels,
     prior_of_classes,
@@ -120,10 +121,12 @@ class SSVAEClassifier(
         is a large weight grows with their number. 0.1 is the paper's choice.
 
     max_epochs : int, default=100
-        Passes over the rows.
+        Passes over the unlabelled rows (over all rows, if all are labelled). Labelled
+        rows come by more often if they are few.
 
     batch_size : int, default=128
-        Rows in a minibatch. Each minibatch has labelled and unlabelled rows.
+        Rows in a minibatch. If less than a quarter of it would be labelled, labelled
+        rows are added to make up the quarter, or all there are.
 
     validation_fraction : float, default=0.0
         Share of the unlabelled rows that training does not see. Minus their mean lower
@@ -175,7 +178,7 @@ class SSVAEClassifier(
 
     transduction_ : ndarray of shape (n_samples,)
         Class of every row of the last `fit` or `partial_fit`: the given label where
-        there is one, else the predicted class.
+        there is one (and the row's weight is not zero), else the predicted class.
 
     label_distributions_ : ndarray of float32 of shape (n_samples, n_classes)
         The probabilities behind `transduction_`; one-hot for labelled rows.
@@ -312,7 +315,8 @@ class SSVAEClassifier(
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the bounds and in the classification term, not
-            negative. A row of weight zero is as if it were not there.
+            negative; only their ratios matter. A row of weight zero is as if it were
+            not there. The teacher does not see the weights.
 
         Returns
         -------
@@ -326,7 +330,7 @@ class SSVAEClassifier(
             If X, y or a parameter cannot be used, or training diverges. The estimator
             is then as it was before the call.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), plain_torch(resolve_device(self.device)):
             go_on = self.warm_start and self.__sklearn_is_fitted__()
             classes, data = self._validate(
                 X, y, sample_weight, self.classes_ if go_on else None, first=not go_on
@@ -364,9 +368,10 @@ class SSVAEClassifier(
     ) -> Self:
         """Train one epoch on a chunk of rows.
 
-        The first call fixes the classes, the likelihood, and location and scale of the
-        columns: make its chunk large enough to speak for the rest. Columns that are
-        constant in it are kept. The teacher is not used.
+        The loss is that of the chunk: its labelled rows together weigh `alpha`, however
+        few they are. The first call fixes the classes, the likelihood, and location and
+        scale of the columns: make its chunk large enough to speak for the rest. Columns
+        that are constant in it are kept. The teacher is not used.
 
         Parameters
         ----------
@@ -392,7 +397,7 @@ class SSVAEClassifier(
         ValueError
             As for `fit`; the estimator is then as it was before the call.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), plain_torch(resolve_device(self.device)):
             go_on = self.__sklearn_is_fitted__()
             known = self._known_classes(classes)
             _, data = self._validate(X, y, sample_weight, known, first=not go_on)
@@ -425,7 +430,7 @@ class SSVAEClassifier(
         X, y = validate_data(
             self,
             X,
-            y,
+            as_label_array(y),
             reset=first,
             dtype=[np.float64, np.float32],
             ensure_min_samples=2 if first else 1,
@@ -434,10 +439,17 @@ class SSVAEClassifier(
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
-                sample_weight, X, dtype=X.dtype, ensure_non_negative=True
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
             )
+            # only ratios count, so no size of weights can overflow
+            weight = weight / weight.max()
             used = weight > 0
-            weight = weight[used]
+            weight = weight[used] / weight[used].mean()
+            if first and len(weight) < 2:
+                raise ValueError(
+                    f"{type(self).__name__} needs at least 2 rows with a positive "
+                    f"sample_weight, got {len(weight)} of {len(X)}."
+                )
         codes = np.full(len(y), UNLABELED)
         classes, codes[used] = encode_labels(
             y[used], classes, owner=type(self).__name__
@@ -473,7 +485,7 @@ class SSVAEClassifier(
             model=self.model,
             n_features=self._columns.n_kept,
             class_prior=self.class_prior_,
-            latent_size=self.latent_size,
+            latent_size=int(self.latent_size),
             hidden_sizes=hidden_sizes,
             likelihood=self.likelihood_,
             seed=self._seed,
@@ -516,11 +528,12 @@ class SSVAEClassifier(
         train(
             net,
             *self._rows(data, held_out, torch.device(net.device), teacher),
-            max_epochs=max_epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            alpha=self.alpha,
-            teacher_weight=self.teacher_weight,
+            # plain numbers: numpy's small integers overflow
+            max_epochs=int(max_epochs),
+            batch_size=int(self.batch_size),
+            learning_rate=float(self.learning_rate),
+            alpha=float(self.alpha),
+            teacher_weight=float(self.teacher_weight),
             callbacks=self.callbacks,
             verbose=self.verbose,
             tasks=tasks,
@@ -543,7 +556,9 @@ class SSVAEClassifier(
         """Rows to train on, with the teacher's guesses if any, and rows held out."""
         X, codes = data.X[data.used], data.codes[data.used]
         if self.likelihood_ == "bernoulli":
-            check_unit_interval(X)
+            counts = np.zeros((len(data.X), 1), dtype=bool)
+            counts[data.used] = True
+            check_unit_interval(data.X, where=counts)
         parts: dict[str, Array] = {"x": self._columns.encode(X), "codes": codes}
         if data.weight is not None:
             parts["weight"] = data.weight

@@ -5,13 +5,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.preprocessing import StandardScaler
 
 __all__ = ["MAX_DEVIATIONS", "Columns", "fit_columns"]
 
 MAX_DEVIATIONS = 1e6
 """Cells farther than this many standard deviations from the training mean count as
 being that far away, so that no input can overflow single precision."""
+
+
+ROUNDING = 8
+"""A column whose range is no more than so many rounding errors of its largest value is
+constant."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,10 @@ class Columns:
         """
         X = np.empty((len(A), len(self.kept)))
         X[:] = self.mean
-        X[:, self.kept] += A * self.scale[self.kept]
-        return X.astype(self.dtype, copy=False)
+        with np.errstate(over="ignore"):
+            X[:, self.kept] += A * self.scale[self.kept]
+        largest = np.finfo(self.dtype).max
+        return np.clip(X, -largest, largest).astype(self.dtype, copy=False)
 
 
 def fit_columns(
@@ -112,21 +118,24 @@ def fit_columns(
     ValueError
         If all columns are constant.
     """
-    # Relative to the largest magnitude, squares neither overflow nor vanish.
+    # Relative to the largest magnitude, squares neither overflow nor vanish. (Not
+    # StandardScaler: in one pass over weighted rows its variances can be negative, and
+    # it takes columns with a large offset for constant.)
     magnitude = np.abs(X).max(axis=0).astype(np.float64)
     magnitude[magnitude == 0] = 1.0
-    scaler = StandardScaler().fit(X / magnitude, sample_weight=sample_weight)
-    # StandardScaler sets the scale of a column to 1 where its deviation is zero or
-    # below rounding error, which is how it tells us what it takes for constant.
-    varies = scaler.scale_ == np.sqrt(scaler.var_)
+    relative = X / magnitude
+    varies = np.ptp(relative, axis=0) > ROUNDING * np.finfo(X.dtype).eps
+    mean = np.average(relative, axis=0, weights=sample_weight)
+    variance = np.average((relative - mean) ** 2, axis=0, weights=sample_weight)
+    deviation = np.where(varies, np.sqrt(variance), 1.0)
     if not varies.any():
         raise ValueError(
-            f"Every column of X is constant in all {len(X)} rows, so there is nothing "
-            "to learn from. Give at least one column that varies."
+            f"Every column of X is constant in all {len(X)} rows (to within rounding), "
+            "so there is nothing to learn from. Give at least one column that varies."
         )
     kept = np.ones_like(varies) if keep_constant else varies
     if standardize:
-        mean, scale = scaler.mean_ * magnitude, scaler.scale_ * magnitude
+        mean, scale = mean * magnitude, deviation * magnitude
     else:
         mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
     mean = np.where(kept, mean, X[0])

@@ -1,8 +1,11 @@
-"""The device asked for, if it is there."""
+"""The device asked for, if it is there, and torch as we know it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 
-__all__ = ["resolve_device"]
+__all__ = ["plain_torch", "resolve_device"]
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -44,3 +47,20 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"Use 'auto' or one of {available}."
         )
     return resolved
+
+
+@contextmanager
+def plain_torch(device: torch.device) -> Iterator[None]:
+    """Compute with gradients and full precision, on `device`.
+
+    Whatever the caller is inside of: inference mode, no_grad, autocast, another default
+    device.
+    """
+    elsewhere = torch.get_default_device().type != device.type
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        device if elsewhere else nullcontext(),
+    ):
+        yield

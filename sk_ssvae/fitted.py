@@ -80,8 +80,15 @@ class FittedState:
         """Where the networks are."""
         return self.module_.classes.device
 
+    def _validated(self, X: Any) -> npt.NDArray[Any]:
+        """Rows from the user as an array of floats with the columns of fit."""
+        check_is_fitted(self)
+        rows: npt.NDArray[Any] = validate_data(
+            self, X, reset=False, dtype=[np.float64, np.float32]
+        )
+        return rows
+
     def _encode(self, X: Any) -> npt.NDArray[np.float32]:
         """Rows from the user as the networks take them."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return self._columns.encode(X)
+        rows = self._validated(X)
+        return self._columns.encode(rows)

@@ -1,5 +1,6 @@
 """The generative half of the face: latent points and draws, in the user's units."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,17 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from sk_ssvae import inference
+from sk_ssvae.columns import MAX_DEVIATIONS
 from sk_ssvae.fitted import FittedState
-from sk_ssvae.labels import encode_labels
+from sk_ssvae.labels import as_label_array, encode_labels
 from sk_ssvae.likelihoods import check_unit_interval
-from sk_ssvae.randomness import RandomState, Stream, draw_seed, stream_generator
+from sk_ssvae.randomness import (
+    RandomState,
+    Stream,
+    draw_seed,
+    stream_generator,
+    stream_seed,
+)
 
 __all__ = ["GenerativeMixin"]
 
@@ -47,7 +55,7 @@ class GenerativeMixin(FittedState):
             If `Z` has another number of columns, or `y` is not among `classes_`.
         """
         check_is_fitted(self)
-        points = check_array(Z, dtype=np.float32, input_name="Z")
+        points = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
         latent_size = self.module_.latent_size
         if points.shape[1] != latent_size:
             raise ValueError(
@@ -60,7 +68,9 @@ class GenerativeMixin(FittedState):
         else:
             weights = np.eye(n_classes)[self._codes(y, len(points))]
         means = inference.decoded_means(
-            self.module_, np.array(points), weights.astype(np.float32)
+            self.module_,
+            np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32),
+            weights.astype(np.float32),
         )
         return self._columns.decode(means)
 
@@ -100,20 +110,19 @@ class GenerativeMixin(FittedState):
         check_is_fitted(self)
         _check_count("n_samples", n_samples)
         seed = draw_seed(self.random_state)
-        generator = stream_generator(seed, Stream.SAMPLE)
         if y is None:
-            rng = np.random.default_rng([seed, Stream.SAMPLE])
+            rng = np.random.default_rng(stream_seed(seed, Stream.SAMPLE_Y))
             codes = rng.choice(
                 len(self.classes_), size=int(n_samples), p=self.class_prior_
             )
         else:
-            n_rows = np.size(y) if n_samples == 1 else n_samples
+            n_rows = max(1, np.size(y)) if n_samples == 1 else n_samples
             codes = self._codes(y, int(n_rows))
-        drawn = inference.draw_rows(self.module_, codes.astype(np.int64), generator)
+        drawn = inference.draw_rows(self.module_, codes.astype(np.int64), seed)
         return self._columns.decode(drawn), self.classes_[codes]
 
     def score_samples(self, X: npt.ArrayLike, n_draws: int = 50) -> Array:
-        """Importance-weighted lower bound of log p(x).
+        """Estimate log p(x) from below by importance weighting.
 
         Parameters
         ----------
@@ -121,27 +130,31 @@ class GenerativeMixin(FittedState):
             Rows; in [0, 1] for the Bernoulli likelihood.
 
         n_draws : int, default=50
-            Draws of z for each class. The bound grows towards log p(x) with it.
+            Draws of z for each class, the same for all rows.
 
         Returns
         -------
         bound : ndarray of float32 of shape (n_samples,)
             In nats, for densities in the user's units: for the Gaussian likelihood the
-            log-determinant of the scaling is counted. Constant columns are not. A
-            fitted model gives a row the same value at every call and in any company.
+            log-determinant of the scaling is counted. Constant columns are not. The
+            expectation over the draws is a lower bound of log p(x) that grows towards
+            it with `n_draws`; a single value may lie above. A fitted model gives a row
+            the same value at every call and in any company. Cells more than a million
+            standard deviations from the training mean count as that far away.
 
         Raises
         ------
         ValueError
             If `n_draws` is not positive, or a value has no probability.
         """
-        rows = self._encode(X)
+        check_is_fitted(self)
+        rows = self._validated(X)
         _check_count("n_draws", n_draws)
         if self.likelihood_ == "bernoulli":
-            check_unit_interval(rows)
+            check_unit_interval(rows, where=self._columns.kept)
         bound = inference.importance_weighted_bound(
             self.module_,
-            rows,
+            self._columns.encode(rows),
             int(n_draws),
             stream_generator(self._seed, Stream.SCORE),
         )
@@ -149,7 +162,7 @@ class GenerativeMixin(FittedState):
 
     def _codes(self, y: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
         """Codes of the classes that a user asks for, one a row."""
-        given = np.asarray(y)
+        given = np.asarray(as_label_array(y))
         labels = column_or_1d(np.repeat(given, n_rows) if given.ndim == 0 else given)
         if len(labels) != n_rows:
             raise ValueError(
@@ -167,9 +180,13 @@ class GenerativeMixin(FittedState):
 
 def _check_count(name: str, value: Any) -> None:
     """Refuse what is not a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(
             f"{name} must be an integer, got {value!r} of type {type(value).__name__}."
         )
-    if value < 1:
+    if int(value) < 1:
         raise ValueError(f"{name} must be at least 1, got {value}.")
+    if int(value) > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"{name} must be at most {np.iinfo(np.int32).max}, got {value}."
+        )

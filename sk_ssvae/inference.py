@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from sk_ssvae.batches import row_chunks
+from sk_ssvae.devices import plain_torch
 from sk_ssvae.model import M2
+from sk_ssvae.randomness import Stream, stream_generator
 
 __all__ = [
     "decoded_means",
@@ -29,17 +31,27 @@ def _device(model: M2) -> torch.device:
     return model.classes.device
 
 
+def _normal(n: int, model: M2, generator: torch.Generator) -> Tensor:
+    """Draw standard normal latent points on the CPU: the same for every device."""
+    return torch.randn(
+        n, model.latent_size, generator=generator, dtype=torch.float32, device="cpu"
+    )
+
+
 def _by_chunks(
     f: Callable[..., Tensor], model: M2, cells_per_row: int, *arrays: npt.NDArray[Any]
 ) -> Array:
     """Apply `f` to chunks of rows of the arrays, as tensors on the model's device."""
-    device = _device(model)
-    with torch.inference_mode():
-        parts = [
-            f(*(torch.from_numpy(a[chunk]).to(device) for a in arrays)).cpu().numpy()
-            for chunk in row_chunks(len(arrays[0]), cells_per_row)
-        ]
-    out: Array = np.concatenate(parts)
+    device, n_rows = _device(model), len(arrays[0])
+    out: Array | None = None
+    with plain_torch(device), torch.inference_mode():
+        for chunk in row_chunks(n_rows, cells_per_row):
+            part = f(*(torch.from_numpy(a[chunk]).to(device) for a in arrays))
+            if out is None:
+                # Filled in place: many small parts would leave holes in the heap.
+                out = np.empty((n_rows, *part.shape[1:]), dtype=np.float32)
+            out[chunk] = part.cpu().numpy()
+    assert out is not None  # validated input has rows
     return out
 
 
@@ -89,9 +101,7 @@ def decoded_means(model: M2, z: Array, weights: Array) -> Array:
     return _by_chunks(means, model, len(model.classes) * _widest(model), z, weights)
 
 
-def draw_rows(
-    model: M2, codes: npt.NDArray[np.int64], generator: torch.Generator
-) -> Array:
+def draw_rows(model: M2, codes: npt.NDArray[np.int64], seed: int) -> Array:
     """Draw x from p(z) p(x | y, z), one row for each class code given.
 
     Parameters
@@ -100,25 +110,22 @@ def draw_rows(
         The model.
     codes : ndarray of int64 of shape (n_rows,)
         Classes.
-    generator : torch.Generator
-        Source of the draws, on the CPU: what is drawn of z does not depend on the
-        device.
+    seed : int
+        Seed of the draws. Those of z are taken on the CPU and do not depend on the
+        device; those of x given z are taken on the device.
 
     Returns
     -------
     x : ndarray of float32 of shape (n_rows, n_features)
         In the network's units.
     """
-    device = _device(model)
-    on_device = generator
-    if device.type != "cpu":
-        on_device = torch.Generator(device=device).manual_seed(generator.initial_seed())
+    z = _normal(len(codes), model, stream_generator(seed, Stream.SAMPLE_Z))
+    generator = stream_generator(seed, Stream.SAMPLE_X, device=_device(model))
 
-    def draw(chunk: Tensor) -> Tensor:
-        z = torch.randn(len(chunk), model.latent_size, generator=generator).to(device)
-        return model.likelihood_x(z, model.classes[chunk]).sample(on_device)
+    def draw(points: Tensor, chunk: Tensor) -> Tensor:
+        return model.likelihood_x(points, model.classes[chunk]).sample(generator)
 
-    return _by_chunks(draw, model, _widest(model), codes)
+    return _by_chunks(draw, model, _widest(model), z.numpy(), codes)
 
 
 def importance_weighted_bound(
@@ -131,9 +138,9 @@ def importance_weighted_bound(
         \frac{p(x | y, z_{ys}) p(z_{ys})}{q(z_{ys} | x, y)},
         \qquad z_{ys} \sim q(z | x, y)
 
-    Its expectation grows with S from (at S = 1, and before the class is summed) the
-    bound L to log p(x): Burda, Grosse & Salakhutdinov 2016, arXiv 1509.00519,
-    theorem 1.
+    Its expectation over the draws is a lower bound of log p(x) and grows towards it
+    with S: Burda, Grosse & Salakhutdinov 2016, arXiv 1509.00519, theorem 1. A single
+    value may lie above log p(x).
 
     Parameters
     ----------
@@ -152,8 +159,7 @@ def importance_weighted_bound(
     bound : ndarray of float32 of shape (n_rows,)
         In nats, for x in the network's units.
     """
-    noise = torch.randn(n_draws, model.latent_size, generator=generator)
-    noise = noise.to(_device(model))
+    noise = _normal(n_draws, model, generator).to(_device(model))
 
     def log_evidence(rows: Tensor) -> Tensor:
         q_z = model.posterior_z(rows[:, None, None], model.classes[:, None])

@@ -9,6 +9,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 __all__ = [
     "UNLABELED",
+    "as_label_array",
     "encode_classes",
     "encode_labels",
     "prior_of_classes",
@@ -79,6 +80,57 @@ def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return labels
 
 
+def as_label_array(y: Any) -> Any:
+    """Make an array of labels that keeps them apart, where numpy would not.
+
+    Parameters
+    ----------
+    y : array-like
+        Labels as a user gives them.
+
+    Returns
+    -------
+    y : array-like
+        Lists of strings and numbers as an array of dtype object (numpy would turn the
+        numbers into strings), pandas' own dtypes as numpy arrays (scikit-learn would
+        turn integers into floats); anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        If values are masked or missing.
+    """
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise ValueError(
+            "y is an array with masked values. Mark unlabelled rows by the integer -1: "
+            "y.filled(-1)."
+        )
+    dtype = getattr(y, "dtype", None)
+    if isinstance(y, list | tuple):
+        kinds = {isinstance(v, str | bytes) for v in y}
+        if kinds == {True, False}:
+            array = np.empty(len(y), dtype=object)
+            array[:] = y
+            y = array
+    elif dtype is not None and hasattr(y, "isna") and hasattr(y, "to_numpy"):
+        if y.isna().any():
+            row = int(np.argmax(np.asarray(y.isna())))
+            raise ValueError(
+                f"y has a missing value in row {row}. Mark unlabelled rows by the "
+                "integer -1."
+            )
+        y = y.to_numpy()
+    if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "fO":
+        missing = np.fromiter((v is None or v != v for v in y), bool, len(y))
+        if missing.any():
+            row = int(np.argmax(missing))
+            raise ValueError(
+                f"Input y contains NaN or None (row {row}: {y[row]!r}). Mark "
+                "unlabelled rows by the integer -1."
+            )
+    return y
+
+
 def split_labels(
     y: npt.NDArray[Any],
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
@@ -99,10 +151,21 @@ def split_labels(
     Raises
     ------
     ValueError
-        If `y` is boolean, holds the string "-1", has missing values or mixes types.
+        If `y` is boolean, holds the string "-1", has missing values, mixes types or
+        is continuous.
     """
     labelled = ~_mask_unlabeled(y)
-    return labelled, _plain(y[labelled])
+    labels = _plain(y[labelled])
+    if labels.dtype.kind == "f":
+        # check_classification_targets would also count integers and strings, and warn
+        # where few rows have labels and most of them differ.
+        if not np.isfinite(labels).all():
+            raise ValueError(
+                f"y contains {labels[~np.isfinite(labels)][0]}. Mark unlabelled rows "
+                "by the integer -1."
+            )
+        check_classification_targets(labels)
+    return labelled, labels
 
 
 def encode_classes(classes: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -178,8 +241,6 @@ def encode_labels(
     (array(['ant', 'cat'], dtype=object), array([ 1, -1,  0]))
     """
     labelled, labels = split_labels(y)
-    if len(labels):
-        check_classification_targets(labels)
     if classes is None:
         if len(labels) == 0:
             raise ValueError(
@@ -253,10 +314,13 @@ def prior_of_classes(
             )
         shares: npt.NDArray[np.float64] = counts / counts.sum()
         return shares
-    prior = np.asarray(class_prior, dtype=np.float64)
+    try:
+        prior = np.asarray(class_prior, dtype=np.float64)
+    except (TypeError, ValueError):
+        prior = np.empty(0)
     if (
         prior.shape != (n_classes,)
-        or not (prior > 0).all()
+        or not ((prior > 0) & (prior <= 1)).all()
         or not np.isclose(prior.sum(), 1)
     ):
         raise ValueError(

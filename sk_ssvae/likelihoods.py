@@ -147,7 +147,7 @@ class Gaussian(nn.Module):
     def __init__(self, n_features: int) -> None:
         super().__init__()
         self.n_outputs = n_features
-        self.log_scale = nn.Parameter(torch.zeros(n_features))
+        self.log_scale = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
 
     def forward(self, outputs: Tensor) -> DiagonalNormal:
         """Turn decoder outputs (..., n_outputs) into a distribution."""
@@ -198,15 +198,24 @@ def choose_likelihood(X: npt.NDArray[Any]) -> str:
     return "bernoulli" if at_ends >= 1 / 3 else "gaussian"
 
 
-def check_unit_interval(X: npt.NDArray[Any]) -> None:
+def check_unit_interval(
+    X: npt.NDArray[Any], where: npt.NDArray[np.bool_] | bool = True
+) -> None:
     """Refuse values for which the Bernoulli has no probability.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+        Finite numbers.
+    where : ndarray of bool, broadcastable to X, default=True
+        The cells that matter.
 
     Raises
     ------
     ValueError
         If a value lies outside [0, 1]; names the column and the value.
     """
-    outside = (X < 0) | (X > 1)
+    outside = ((X < 0) | (X > 1)) & where
     if outside.any():
         row, column = np.argwhere(outside)[0]
         raise ValueError(

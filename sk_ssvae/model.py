@@ -87,7 +87,7 @@ class M2(nn.Module):
         )
         prior = torch.tensor(class_prior, dtype=torch.float64)
         self.register_buffer("log_prior", prior.log().float())
-        self.register_buffer("classes", torch.eye(n_classes))
+        self.register_buffer("classes", torch.eye(n_classes, dtype=torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         """Log q(y | x), normalised, of shape (..., n_classes)."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -44,7 +45,9 @@ def linear(
     layer : nn.Linear
     """
     skip_init: Callable[..., nn.Linear] = nn.utils.skip_init
-    layer = skip_init(nn.Linear, in_features, out_features, bias=bias)
+    layer = skip_init(
+        nn.Linear, in_features, out_features, bias=bias, dtype=torch.float32
+    )
     bound = 1 / math.sqrt(in_features if fan_in is None else fan_in)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
@@ -150,7 +153,7 @@ def check_hidden_sizes(hidden_sizes: Any) -> tuple[int, ...]:
     ValueError
         If one of them is not a positive integer.
     """
-    sizes = tuple(hidden_sizes)
+    sizes = tuple(hidden_sizes) if np.ndim(hidden_sizes) == 1 else (None,)
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool) or int(size) < 1:
             raise ValueError(

@@ -186,14 +186,16 @@ def ssvae_loss(
     .. math::
         J = -\frac1N \Big[\sum_{labelled} L(x, y) + \sum_{unlabelled} U(x)\Big]
             + \frac{\alpha}{N_l} \sum_{labelled} -\log q(y|x)
+            + \frac{\beta a_t}{N_u} \sum_{unlabelled} w(x) H(t(x), q(y|x))
+
+    The last term, the teacher's, is no part of [M2].
 
     With the mean over rows, Kingma's alpha (0.1 N in his sums) is 0.1, and the reading
     in which q(y | x) stands for p(y), so that each labelled row's log q(y | x) counts
     once, is alpha = N_l / N (the constant log p(y) aside).
 
-    The weights carry the means: their sum over the batches of an epoch, or their
-    expectation over a random batch, makes the weighted sums below the means above (see
-    `sk_ssvae.batches`).
+    The weights carry the means: the expectation over a random batch of the weighted
+    sums below is J (see `sk_ssvae.batches`).
 
     Parameters
     ----------
@@ -212,7 +214,7 @@ def ssvae_loss(
     alpha : float
         Weight of the classification term.
     pull : float
-        Weight of the teacher's term, at this step.
+        Weight of the teacher's term at this step, beta a_t.
     generator : torch.Generator
         Source of the noise, on the device of `x`.
 

@@ -5,11 +5,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    column_or_1d,
+)
 
 from sk_ssvae import inference
 from sk_ssvae.fitted import FittedState
-from sk_ssvae.labels import split_labels
+from sk_ssvae.labels import as_label_array, split_labels
 
 __all__ = ["PredictiveMixin"]
 
@@ -97,16 +101,24 @@ class PredictiveMixin(FittedState):
             If no row is labelled.
         """
         predicted = self.predict(X)
-        truth = column_or_1d(y, warn=True)
-        check_consistent_length(predicted, truth, sample_weight)
+        truth = column_or_1d(as_label_array(y), warn=True)
+        check_consistent_length(predicted, truth)
         labelled, labels = split_labels(truth)
         if not labelled.any():
             raise ValueError(
                 "score needs labelled rows, but y is -1 (unlabelled) in all "
                 f"{len(truth)} rows."
             )
+        if (labels.dtype.kind in "OUS") != (self.classes_.dtype.kind in "OUS"):
+            raise ValueError(
+                f"y has labels such as {labels[0]!r}, but the classes are "
+                f"{self.classes_.tolist()}."
+            )
         if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[labelled]
+            weight = _check_sample_weight(
+                sample_weight, predicted, dtype=np.float64, ensure_non_negative=True
+            )
+            sample_weight = (weight / weight.max())[labelled]
         return float(
             accuracy_score(labels, predicted[labelled], sample_weight=sample_weight)
         )

@@ -24,11 +24,13 @@ class Stream(IntEnum):
     WEIGHTS = 0
     BATCHES = 1
     NOISE = 2
-    SAMPLE = 3
-    SCORE = 4
-    TEACHER = 5
-    HOLD_OUT = 6
-    VALIDATION = 7
+    SCORE = 3
+    TEACHER = 4
+    HOLD_OUT = 5
+    VALIDATION = 6
+    SAMPLE_Y = 7
+    SAMPLE_Z = 8
+    SAMPLE_X = 9
 
 
 def draw_seed(random_state: RandomState) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 from sk_ssvae.randomness import Stream, stream_seed
 
@@ -28,6 +28,26 @@ def _seed_estimator(estimator: BaseEstimator, seed: int) -> None:
             for i, name in enumerate(open_states)
         }
     )
+
+
+def _last_step(teacher: BaseEstimator) -> BaseEstimator:
+    return teacher[-1] if hasattr(teacher, "steps") else teacher
+
+
+def _ask(
+    teacher: BaseEstimator, X: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """Ask a fitted teacher for classes, and probabilities of the rows it saw."""
+    final = _last_step(teacher)
+    if hasattr(final, "label_distributions_"):
+        return np.asarray(final.classes_), np.asarray(
+            final.label_distributions_, dtype=np.float64
+        )
+    if hasattr(teacher, "predict_proba"):
+        proba = np.asarray(teacher.predict_proba(X), dtype=np.float64)
+        return np.asarray(teacher.classes_), proba
+    answered, which = np.unique(teacher.predict(X), return_inverse=True)
+    return answered, np.eye(len(answered))[which]
 
 
 def guess_labels(
@@ -63,29 +83,32 @@ def guess_labels(
 
     Raises
     ------
+    TypeError
+        If it is not a classifier.
     ValueError
         If the teacher answers with classes that it was not given, or in the wrong
         shape.
     """
+    if isinstance(teacher, type) or not is_classifier(teacher):
+        raise TypeError(
+            "teacher must be an instance of a scikit-learn classifier that takes -1 "
+            f"for unlabelled rows, got {teacher!r}."
+        )
     teacher = clone(teacher)
     _seed_estimator(teacher, seed)
-    teacher.fit(X, codes)
-    final = teacher[-1] if hasattr(teacher, "steps") else teacher
-    if hasattr(final, "label_distributions_"):
-        answer = np.asarray(final.label_distributions_, dtype=np.float64)
-        answered = np.asarray(final.classes_)
-    elif hasattr(teacher, "predict_proba"):
-        answer = np.asarray(teacher.predict_proba(X), dtype=np.float64)
-        answered = np.asarray(teacher.classes_)
-    else:
-        answered, which = np.unique(teacher.predict(X), return_inverse=True)
-        answer = np.eye(len(answered))[which]
+    try:
+        # Copies: a step of a pipeline may work in place.
+        teacher.fit(X.copy(), codes.copy())
+        answered, answer = _ask(teacher, X.copy())
+    except Exception as error:
+        error.add_note(f"This was raised by the teacher {teacher!r}.")
+        raise
     if (
         answer.shape != (len(X), len(answered))
         or not np.isin(answered, np.arange(n_classes)).all()
     ):
         raise ValueError(
-            f"The teacher {type(final).__name__} answered with classes "
+            f"The teacher {type(_last_step(teacher)).__name__} answered with classes "
             f"{answered.tolist()} in an array of shape {answer.shape}, but was given "
             f"the codes 0 ... {n_classes - 1} for {len(X)} rows, -1 where unlabelled. "
             "A teacher must be a classifier that takes -1 for unlabelled rows, such as "

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from skorch.history import History
 from torch import Tensor, nn
@@ -40,8 +41,9 @@ class SSVAENet(NeuralNet):
         As for `skorch.NeuralNet`. The criterion holds nothing: the loss is
         `sk_ssvae.objective.ssvae_loss`.
     seed : int
-        Fixes every random number of training; epoch t of two nets with one seed is
-        the same, however training was cut into calls.
+        Fixes every random number of training: those of epoch t depend on seed and t,
+        not on how training was cut into calls. (A teacher's pull does: it starts anew
+        at every call.)
     alpha : float
         Weight of the classification term.
     teacher_weight : float
@@ -120,6 +122,7 @@ class SSVAENet(NeuralNet):
                 self.seed, Stream.VALIDATION, device=self.device
             ),
             device=x.device,
+            dtype=x.dtype,
         )
         bounds = class_bounds(self.module_, x, noise)
         return -(weight * unlabelled_bound(log_q_y, bounds)).mean()
@@ -135,7 +138,8 @@ class SSVAENet(NeuralNet):
             raise ValueError(
                 f"Training diverged: the loss became {value} in epoch "
                 f"{len(self.history_)}. Try a smaller learning_rate (it is {self.lr}), "
-                "and look for extreme values in X."
+                f"alpha ({self.alpha}) or teacher_weight ({self.teacher_weight}), and "
+                "look for extreme values in X."
             )
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -160,6 +164,13 @@ class SSVAENet(NeuralNet):
         state: dict[str, Any] = super().__getstate__()
         for transient in ("_noise", "_terms"):
             state.pop(transient, None)
+        # A copy made during training, as Checkpoint's pickles are, holds no data.
+        state["train_split"] = None
+        state["callbacks_"] = [
+            (name, callback)
+            for name, callback in self.callbacks_
+            if not isinstance(callback, EpochTasks)
+        ]
         return state
 
 
@@ -266,6 +277,7 @@ def train(
     )
     net.train_split = None if held_out is None else predefined_split(held_out)
     if callbacks is not net.callbacks:
+        _check_callbacks(callbacks or [])
         net.callbacks = callbacks
         net.initialize_callbacks()
     if held_out is None:
@@ -288,6 +300,19 @@ def train(
         if tasks is not None:
             net.callbacks_.remove(("sklearn_tasks", tasks))
     net.module_.eval()
+
+
+def _check_callbacks(callbacks: list[Any]) -> None:
+    """Refuse what is no skorch callback."""
+    for entry in callbacks:
+        named = isinstance(entry, tuple) and len(entry) == 2
+        name, callback = entry if named else ("", entry)
+        kind = callback if isinstance(callback, type) else type(callback)
+        if not isinstance(name, str) or not issubclass(kind, Callback):
+            raise TypeError(
+                "callbacks must hold skorch callbacks, or pairs of a name and one, but "
+                f"holds {entry!r}. Give scikit-learn's callbacks to set_callbacks."
+            )
 
 
 def _refuse_validation_monitors(net: SSVAENet) -> None:

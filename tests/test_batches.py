@@ -1,5 +1,7 @@
 """Minibatches: every one has labels, and the loss they estimate is unbiased."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -76,11 +78,18 @@ def test_every_minibatch_has_rows_of_both_kinds(n, n_labelled, batch_size):
     batches = MixedBatches(rows, batch_size, seed=0)
     dealt = list(batches)
     assert len(dealt) == len(batches) == -(-n // batch_size)
+    quarter = min(n_labelled, math.ceil(batch_size / 4))
     for inputs, codes in dealt:
-        assert len(codes) >= 1
+        assert len(codes) >= quarter
         assert (codes >= 0).all()
-        assert len(inputs["x"]) == max(2, batch_size)
-        assert len(inputs["x"]) > len(codes)
+        assert len(codes) < len(inputs["x"]) <= batch_size + quarter + 1
+
+
+def test_every_row_is_seen_in_every_epoch():
+    for n_labelled in (0, 3, 17, 40):
+        rows, _, _ = make_rows(40, n_labelled)
+        seen = torch.cat([b[0]["x"] for b in MixedBatches(rows, 8, seed=0)])
+        assert {tuple(x) for x in seen.tolist()} == {tuple(x) for x in rows.x.tolist()}
 
 
 def test_one_kind_only():
@@ -102,10 +111,10 @@ def test_a_batch_of_all_rows_is_the_loss(weighted, n_labelled):
 
 
 def test_an_epoch_of_whole_passes_is_the_loss():
-    """5 minibatches of 2 labelled (10 = 2 passes of 5) and 7 unlabelled (of 35)."""
+    """5 minibatches of 3 labelled (15 = 3 passes of 5) and 7 unlabelled (of 35)."""
     rows, _, _ = make_rows(40, 5, weighted=True)
     batches = MixedBatches(rows, 9, seed=3)
-    assert (len(batches), batches.labelled_size, batches.unlabelled_size) == (5, 2, 7)
+    assert (len(batches), batches.labelled_size, batches.unlabelled_size) == (5, 3, 7)
     mean = torch.stack([batch_loss(b) for b in batches]).mean(0)
     torch.testing.assert_close(mean, full_loss(rows))
 

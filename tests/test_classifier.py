@@ -433,8 +433,8 @@ FEW = "SSVAEClassifier needs labelled rows"
         ),
         (
             {"X": np.ones((150, 3))},
-            "Every column of X is constant in all 150 rows, so there is nothing to "
-            "learn from. Give at least one column that varies.",
+            "Every column of X is constant in all 150 rows (to within rounding), so "
+            "there is nothing to learn from. Give at least one column that varies.",
         ),
         (
             {"X": np.zeros((1, 4)), "y": [0]},

@@ -76,8 +76,40 @@ def test_dtype_of_the_user_comes_back():
 
 def test_all_columns_constant():
     message = (
-        "Every column of X is constant in all 5 rows, so there is nothing to learn "
-        "from. Give at least one column that varies."
+        "Every column of X is constant in all 5 rows (to within rounding), so there is "
+        "nothing to learn from. Give at least one column that varies."
     )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError) as error:
         fit_columns(np.ones((5, 2)), standardize=True)
+    assert str(error.value) == message
+
+
+def test_constant_to_within_rounding():
+    X = np.column_stack([np.arange(9.0), np.full(9, 0.3)])
+    X[4, 1] = 0.1 + 0.2  # another double than 0.3
+    assert X[4, 1] != 0.3
+    assert fit_columns(X, standardize=True).kept.tolist() == [True, False]
+
+
+def test_small_variations_on_a_large_offset_are_kept():
+    noise = np.random.RandomState(0).randn(150)
+    for offset, size in ((1e9, 1e-5), (1.7e9, 1e-5), (1e6, 1e-8), (1e15, 10.0)):
+        X = (offset + size * noise)[:, None]
+        A = fit_columns(X, standardize=True).encode(X)
+        assert abs(A.mean()) < 0.1
+        assert A.std() == pytest.approx(1, abs=0.1)
+
+
+def test_values_near_the_largest_double():
+    X = np.where(np.random.RandomState(0).rand(20, 2) < 0.5, 1.7e308, -1.7e308)
+    columns = fit_columns(X, standardize=True)
+    assert np.isfinite(columns.encode(X)).all()
+    assert np.isfinite(columns.decode(np.full((1, 2), 9.0, np.float32))).all()
+
+
+def test_weights_never_give_a_negative_variance():
+    for seed in range(50):
+        rng = np.random.RandomState(seed)
+        X = np.column_stack([np.full(30, 0.3), rng.randn(30)])
+        columns = fit_columns(X, standardize=True, sample_weight=rng.rand(30))
+        assert columns.kept.tolist() == [False, True]

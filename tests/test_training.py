@@ -47,14 +47,25 @@ def test_training_raises_the_bound_and_lowers_the_loss(quick, iris):
         assert epoch["train_loss"] == pytest.approx(total, rel=1e-3, abs=1e-3)
 
 
-def test_rows_without_labels_teach(quick, blobs):
-    """Two labels a class: clusters found without labels settle the rest."""
-    X, y, truth = blobs
-    clf = quick(max_epochs=300, learning_rate=0.01, alpha=1.0).fit(X, y)
-    assert (clf.transduction_ == truth).mean() > 0.97
+def test_rows_without_labels_teach(quick):
+    """Two long parallel clouds, two labels each, that mislead a labelled-only fit."""
+    rng = np.random.RandomState(0)
+    long, side = rng.uniform(-3, 3, 200), rng.randn(200) * 0.1
+    truth = np.arange(200) % 2
+    X = np.column_stack([long, side + 2 * truth - 1])
+    y = np.full(200, -1)
+    for k in range(2):  # class 0 at its left end, class 1 at its right end
+        order = np.argsort(long * (1 - 2 * k) + 100 * (truth != k))
+        y[order[:2]] = k
+    params = {"max_epochs": 300, "learning_rate": 0.01, "alpha": 1.0, "latent_size": 1}
+    with_all = quick(**params).fit(X, y)
+    labelled = y >= 0
+    without = quick(**params).fit(X[labelled], y[labelled])
+    assert without.score(X, truth) < 0.9
+    assert with_all.score(X, truth) > 0.97
 
 
-def test_every_batch_has_labels_and_the_last_layers_of_the_loss_see_them(quick, iris):
+def test_every_minibatch_of_training_has_labels(quick, iris):
     X, y, _ = iris
     seen = []
 
@@ -64,7 +75,7 @@ def test_every_batch_has_labels_and_the_last_layers_of_the_loss_see_them(quick, 
 
     quick(batch_size=20, callbacks=[Record()]).fit(X, y)
     assert len(seen) == 4 * 8
-    assert set(seen) == {(20, 5)}
+    assert set(seen) == {(22, 5)}  # 17 of 135 unlabelled, a quarter of 20 labelled
 
 
 def test_teacher_is_heard_and_fades(quick, iris):
@@ -235,15 +246,18 @@ def test_progress_bar(quick, iris, capsys):
     assert "0/3" in capsys.readouterr().err
 
 
-def test_epoch_scoring_leaves_the_generators_alone(quick, iris):
+def test_epoch_scoring_leaves_the_generators_alone(quick, iris, global_generators):
     X, y, _ = iris
 
-    def accuracy(net, X, y):
-        return 0.5
+    def certainty(net, rows, y):
+        return net.predict_proba(rows).max(1).mean()
 
-    score = EpochScoring(accuracy, name="half", on_train=True, use_caching=False)
+    score = EpochScoring(certainty, name="certainty", on_train=True, use_caching=False)
+    before = global_generators()
     clf = quick(callbacks=[score]).fit(X, y)
-    assert [epoch["half"] for epoch in clf.history_] == [0.5] * 4
+    assert global_generators() == before
+    expected = clf.predict_proba(X).max(1).mean()
+    assert clf.history_[-1]["certainty"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_verbose(quick, iris):
@@ -368,8 +382,9 @@ def test_keyboard_interrupt_before_training_changes_nothing(quick, iris):
 
 
 DIVERGED = (
-    r"Training diverged: the loss became (nan|inf|-inf) in epoch \d+. Try a smaller "
-    r"learning_rate \(it is 1e\+30\), and look for extreme values in X."
+    r"^Training diverged: the loss became (nan|inf|-inf) in epoch \d+. Try a smaller "
+    r"learning_rate \(it is 1e\+30\), alpha \(30.0\) or teacher_weight \(1.0\), and "
+    r"look for extreme values in X.$"
 )
 
 
