@@ -164,7 +164,8 @@ def split_labels(
                 f"y contains {labels[~np.isfinite(labels)][0]}. Mark unlabelled rows "
                 "by the integer -1."
             )
-        check_classification_targets(labels)
+        if (labels != np.floor(labels)).any():
+            check_classification_targets(labels)
     return labelled, labels
 
 

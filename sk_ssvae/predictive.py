@@ -111,7 +111,7 @@ class PredictiveMixin(FittedState):
             )
         if (labels.dtype.kind in "OUS") != (self.classes_.dtype.kind in "OUS"):
             raise ValueError(
-                f"y has labels such as {labels[0]!r}, but the classes are "
+                f"y has labels such as {labels.tolist()[0]!r}, but the classes are "
                 f"{self.classes_.tolist()}."
             )
         if sample_weight is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate, stats
-from test_objective import PRIOR, log_evidence, make_model, make_rows
+from test_objective import PRIOR, batch, log_evidence, loss, make_model, make_rows
 from torch import nn
 
 from sk_ssvae.likelihoods import BernoulliVector, DiagonalNormal
@@ -61,30 +61,37 @@ def pieces(likelihood="bernoulli"):
 
 
 def test_3_the_kl_of_z_is_weighted_by_the_class_probabilities():
-    model, _, _, log_x, log_q, kl, ours = pieces()
+    model, x, _, log_x, log_q, kl, ours = pieces()
     q = log_q.exp()
     without_kl = (q * (log_x + model.log_prior - log_q)).sum(1)
     torch.testing.assert_close(without_kl - (q * kl).sum(1), ours)
     printed = without_kl - kl.sum(1)
-    assert (printed < ours - 0.01).all()  # up to n_classes times too much penalty
-    # with n_classes equal posteriors, exactly n_classes times
-    flat = torch.full_like(q, 1 / len(PRIOR))
-    torch.testing.assert_close(
-        kl[:, :1].expand_as(kl).sum(1), len(PRIOR) * (flat * kl[:, :1]).sum(1)
-    )
+    assert (printed < ours - 0.01).all()
+    with torch.no_grad():  # a q(z | x, y) that ignores y: n_classes times too much
+        model.encoder.from_b.weight.zero_()
+        same = gaussian_kl(model.posterior_z(x[:, None], model.classes))
+    torch.testing.assert_close(same.sum(1), len(PRIOR) * (q * same).sum(1))
+    # q on a class of small KL: without limit
+    q, kl = torch.tensor([1 - 1e-6, 1e-6]), torch.tensor([1e-3, 5.0])
+    assert kl.sum() / (q * kl).sum() > 1000
 
 
 def test_4_the_entropy_of_the_class_has_a_logarithm():
-    q = np.array([0.7, 0.2, 0.1])
     prior = np.array(PRIOR)
-    right = stats.entropy(q, prior)
-    printed = (q * (np.exp(q) - np.log(prior))).sum()
-    assert (q * (np.log(q) - np.log(prior))).sum() == pytest.approx(right)
-    assert printed > right + 1
-    # minimised by the uniform q, whatever the prior: no divergence from it
-    at_prior = (prior * (np.exp(prior) - np.log(prior))).sum()
-    assert at_prior > 0
-    assert stats.entropy(prior, prior) == 0
+
+    def right(q):
+        return (q * (np.log(q) - np.log(prior))).sum()
+
+    def printed(q):
+        return (q * (np.exp(q) - np.log(prior))).sum()
+
+    q = np.array([0.7, 0.2, 0.1])
+    assert right(q) == pytest.approx(stats.entropy(q, prior))
+    assert right(prior) == 0
+    # not a divergence from the prior: neither zero nor smallest there
+    elsewhere = np.array([0.474, 0.332, 0.194])
+    assert printed(prior) > printed(elsewhere) > 1
+    assert right(elsewhere) > right(prior)
 
 
 def test_5_the_mean_of_the_logarithms_not_the_logarithm_of_the_mean():
@@ -97,22 +104,22 @@ def test_5_the_mean_of_the_logarithms_not_the_logarithm_of_the_mean():
 
 
 def test_5_what_is_printed_exceeds_the_evidence():
-    """A decoder that tells the classes apart, a q(y | x) that does not."""
+    """A decoder that tells the classes apart, and a q(y | x) that half knows."""
     model = M2(1, (0.5, 0.5), 1, (), "bernoulli", seed=0).double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
         model.decoder.from_b.weight.copy_(torch.tensor([[-8.0, 8.0]]))
-        model.classifier.layers[0].weight.fill_(0.0)
-    x = torch.ones(1, 1, dtype=torch.float64)
-    log_evidence_x = np.log(0.5)  # one class always gives 1, the other always 0
-    bounds = class_bounds(model, x, torch.zeros(1, 1, dtype=torch.float64))
-    right = unlabelled_bound(model(x), bounds).item()
-    assert right < log_evidence_x
-    mean = model.likelihood_x(torch.zeros(2, 1).double(), model.classes).mean.mean()
-    printed = torch.log(mean).item()
-    assert printed == pytest.approx(log_evidence_x, abs=1e-3)
-    assert printed > right + 3
+        model.classifier.layers[0].bias.copy_(torch.tensor([0.0, 0.8]))
+        x, z = torch.ones(1, 1).double(), torch.zeros(1, 1).double()
+        log_q = model(x)
+        right = unlabelled_bound(log_q, class_bounds(model, x, z)).item()
+        mean = model.likelihood_x(z[:, None], model.classes).mean[0, :, 0]
+    log_evidence_x = np.log(0.5)  # one class gives 1, the other 0
+    q = log_q.exp()[0]
+    kl_of_y = (q * (q.log() - np.log(0.5))).sum().item()
+    printed = torch.log((q * mean).sum()).item() - kl_of_y  # the KL of z is 0
+    assert right < log_evidence_x < printed - 0.2
 
 
 def test_6_the_decoder_sees_z():
@@ -136,19 +143,21 @@ def test_7_the_decoder_sees_y():
     torch.testing.assert_close(bounds, bounds[:, :1].expand_as(bounds))
 
 
-def test_8_the_labelled_bound_has_log_p_of_y():
-    """Without it the bound is not one of log p(x, y): it can exceed it."""
+def test_8_log_q_in_the_place_of_log_p_of_y_is_no_bound():
+    """Once q(y | x) > p(y) it exceeds log p(x, y); log p(y) never does."""
     model = make_model("bernoulli")
     x = make_rows("bernoulli")[0]
-    with torch.no_grad():  # q(z | x, y) = p(z | x, y): neither depends on the other
-        for network in (model.encoder, model.decoder):
+    with torch.no_grad():
+        for network in (model.encoder, model.decoder):  # q(z | x, y) = p(z | x, y)
             for parameter in network.parameters():
                 parameter.zero_()
-        bounds = class_bounds(model, x[None], torch.zeros(1, 1, dtype=torch.float64))[0]
-    for k in range(len(PRIOR)):
-        exact = log_evidence(model, x, k)
-        assert bounds[k].item() == pytest.approx(exact, abs=1e-6)
-        assert (bounds[k] - model.log_prior[k]).item() > exact + 0.5
+        model.classifier.layers[-1].bias.copy_(torch.tensor([0.0, 0.0, 50.0]))
+        bounds = class_bounds(model, x[None], torch.zeros(1, 1).double())[0]
+        log_q = model(x[None])[0]
+    exact = log_evidence(model, x, 2)
+    assert bounds[2].item() == pytest.approx(exact, abs=1e-6)
+    printed = bounds[2] - model.log_prior[2] + log_q[2]
+    assert printed.item() > exact + 1
 
 
 def test_9_a_loss_is_minus_the_bound():
@@ -195,12 +204,14 @@ def test_12_reconstruction_is_a_sum_over_features():
 
 
 def test_13_the_log_likelihood_has_a_logarithm():
-    """Eq. "fully specified" has pi_j p(x | z): with it the loss is bounded by 1."""
+    """With q_j p(x | z) the reconstruction of binary rows lies between 0 and 1."""
     model, _, _, log_x, log_q, kl, ours = pieces()
     q = log_q.exp()
     rest = (q * (model.log_prior - log_q - kl)).sum(1)
     torch.testing.assert_close((q * log_x).sum(1) + rest, ours)
-    assert ((q * log_x.exp()).sum(1) + rest > ours + 0.5).all()
+    printed = (q * log_x.exp()).sum(1)
+    assert ((printed > 0) & (printed < 1)).all()
+    assert (printed + rest > ours + 0.5).all()
 
 
 def test_14_y_is_summed_not_integrated():
@@ -214,17 +225,34 @@ def test_14_y_is_summed_not_integrated():
 
 
 def test_15_a_prior_of_one_is_no_distribution():
-    """y_prior = 1 drops log p(y), a constant n_classes-fold too optimistic."""
-    model, _, _, _, log_q, _, ours = pieces()
-    q = log_q.exp()
-    printed = ours - (q * model.log_prior).sum(1)
-    torch.testing.assert_close(model.log_prior.exp().sum().item(), 1.0)
-    assert (printed > ours).all()
+    with pytest.raises(TypeError, match="must be Tensor, not int"):
+        torch.log(1)
+    model = make_model("bernoulli")
+    x = make_rows("bernoulli")[:1]
+    with torch.no_grad():
+        for network in (model.encoder, model.decoder, model.classifier):
+            for parameter in network.parameters():
+                parameter.zero_()
+        model.classifier.layers[-1].bias.copy_(model.log_prior)  # q(y | x) = p(y)
+        bounds = class_bounds(model, x, torch.zeros(1, 1).double())
+        log_q = model(x)
+        ours = unlabelled_bound(log_q, bounds).item()
+        printed = unlabelled_bound(log_q, bounds - model.log_prior).item()
+    exact = np.logaddexp.reduce([log_evidence(model, x[0], k) for k in range(3)])
+    assert ours == pytest.approx(exact, abs=1e-6)
+    assert printed == pytest.approx(exact + stats.entropy(PRIOR), abs=1e-6)
 
 
-def test_16_a_batch_is_reduced_by_its_mean():
-    """torch.sum without an axis adds up the rows: the KL would grow with the batch."""
-    _, _, _, _, _, kl, _ = pieces()
-    twice = torch.cat([kl, kl])
-    assert twice.sum().item() == pytest.approx(2 * kl.sum().item())
-    assert twice.mean().item() == pytest.approx(kl.mean().item())
+def test_16_a_batch_is_reduced_by_its_mean(monkeypatch):
+    """The same rows twice: the loss stays, what is printed doubles its KL."""
+    monkeypatch.setattr(torch, "randn", lambda *n, **_: torch.zeros(*n).double())
+    model, x = make_model("bernoulli", latent_size=2), make_rows("bernoulli")
+    twice = torch.cat([x, x])
+    once = loss(model, x, batch(model, x, 0), alpha=1.0)
+    again = loss(model, twice, batch(model, twice, 0), alpha=1.0)
+    torch.testing.assert_close(once.total, again.total)
+
+    def printed(rows):
+        return gaussian_kl(model.posterior_z(rows[:, None], model.classes)).sum()
+
+    torch.testing.assert_close(printed(twice), 2 * printed(x))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from sk_ssvae.labels import (
+    as_label_array,
     encode_classes,
     encode_labels,
     prior_of_classes,
@@ -113,6 +114,52 @@ def test_refused(y, message):
     assert str(error.value) == message
 
 
+def test_labels_that_numpy_would_merge():
+    mixed = as_label_array(["a", "b", -1, -1.0])
+    assert encode_labels(mixed)[1].tolist() == [0, 1, -1, -1]
+    big = pd.Series([2**53, 2**53 + 1, -1], dtype="Int64")
+    assert encode_labels(as_label_array(big))[0].tolist() == [2**53, 2**53 + 1]
+    kinds = pd.Series(["a", "b", "a"], dtype="category")
+    assert encode_labels(as_label_array(kinds))[1].tolist() == [0, 1, 0]
+    assert as_label_array(None) is None
+    plain = np.array([1, 2])
+    assert as_label_array(plain) is plain
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (
+            np.ma.array([0, 1, 2], mask=[0, 0, 1]),
+            "y is an array with masked values. Mark unlabelled rows by the integer -1: "
+            "y.filled(-1).",
+        ),
+        (
+            pd.Series([0, None, 1], dtype="Int64"),
+            "y has a missing value in row 1. Mark unlabelled rows by the integer -1.",
+        ),
+        (
+            pd.Series(["a", None], dtype="string"),
+            "y has a missing value in row 1. Mark unlabelled rows by the integer -1.",
+        ),
+        (
+            np.array([0.0, np.nan]),
+            "Input y contains NaN or None (row 1: np.float64(nan)). Mark unlabelled "
+            "rows by the integer -1.",
+        ),
+        (
+            objects("a", None),
+            "Input y contains NaN or None (row 1: None). Mark unlabelled rows by the "
+            "integer -1.",
+        ),
+    ],
+)
+def test_missing_labels(y, message):
+    with pytest.raises(ValueError) as error:
+        as_label_array(y)
+    assert str(error.value) == message
+
+
 def test_continuous_labels_are_refused():
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         encode_labels(np.array([0.5, -1.0, 1.5]))
@@ -138,6 +185,10 @@ def test_given_classes():
             [-1, 0, 1],
             "classes contains -1, which marks unlabelled rows and is not a class. Pass "
             "np.unique(y[y != -1]).",
+        ),
+        (
+            [0, 1, np.nan],
+            "y contains nan. Mark unlabelled rows by the integer -1.",
         ),
         ([2, 2], "classes must hold at least 2 classes, got [2]."),
         ([[1, 2]], "classes must be one-dimensional, got shape (1, 2)."),

@@ -55,7 +55,7 @@ def test_gaussian_integrates_to_one_and_its_scale_has_a_floor():
             density = likelihood(h).log_prob(x[:, None]).exp()
             scale = likelihood(h).log_scale.exp().item()
         assert torch.trapezoid(density, x).item() == pytest.approx(1, abs=1e-6)
-        assert scale == pytest.approx(np.hypot(Gaussian.MIN_SCALE, np.exp(log_scale)))
+        assert scale == pytest.approx(np.hypot(0.05, np.exp(log_scale)))
 
 
 def test_gaussian_scale_learns_even_at_the_floor():

@@ -49,6 +49,12 @@ def test_weights_have_pytorchs_default_distribution():
         assert a.std().item() == pytest.approx(1 / math.sqrt(3 * 400), rel=0.1)
 
 
+def test_both_halves_of_a_pair_are_initialised_as_one_layer():
+    pair = PairMLP(300, 100, 50, (40,), generator=generator())
+    for half in (pair.from_a.weight, pair.from_b.weight, pair.from_a.bias):
+        assert half.abs().max().item() == pytest.approx(1 / 20, rel=0.1)
+
+
 def test_weights_come_from_the_seed_alone():
     before = torch.random.get_rng_state()
     first = M2(3, [0.5, 0.5], 2, (4,), "gaussian", seed=5).state_dict()

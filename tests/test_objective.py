@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from torch.distributions import Normal, kl_divergence
 
+from sk_ssvae.batches import MixedBatches, Rows
 from sk_ssvae.likelihoods import DiagonalNormal
 from sk_ssvae.model import M2
 from sk_ssvae.objective import (
@@ -238,33 +239,102 @@ def loss(model, x, parts, *, alpha=0.1, pull=0.0, seed=0):
 
 
 @pytest.mark.parametrize("n_labelled", [0, 2, 4])
-def test_loss_is_the_mean_of_the_bounds(n_labelled):
+def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
     """Written out row by row from the definition, with the same noise."""
     model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
     parts = batch(model, x, n_labelled)
-    ours = loss(model, x, parts, alpha=0.7, pull=0.3)
+    rng = np.random.RandomState(1)
+    v, w = rng.rand(len(x)), rng.rand(len(x))  # no two rows weigh the same
+    weights = {"bound_weight": torch.tensor(v), "target_weight": torch.tensor(w)}
+    ours = loss(model, x, parts | weights, alpha=0.7, pull=0.3)
     noise = torch.randn(
         len(x), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
     bounds, log_q = class_bounds(model, x, noise), model(x)
-    bound = classification = teacher = 0.0
+    bound = classification = teacher = torch.zeros((), dtype=torch.float64)
     for i in range(len(x)):
         if i < n_labelled:
             k = i % N_CLASSES
-            bound += bounds[i, k] / len(x)
-            classification += -log_q[i, k] / n_labelled
+            bound = bound + v[i] * bounds[i, k]
+            classification = classification - w[i] * log_q[i, k]
         else:
             q = log_q[i].exp()
-            bound += sum(
-                q[k] * (bounds[i, k] - log_q[i, k]) for k in range(N_CLASSES)
-            ) / len(x)
-            terms = parts["target"][i] * log_q[i]
-            teacher += -0.3 * terms.sum() / (len(x) - n_labelled)
-    zero = torch.zeros((), dtype=torch.float64)
-    torch.testing.assert_close(ours.bound, bound + zero)
-    torch.testing.assert_close(ours.classification, classification + zero)
-    torch.testing.assert_close(ours.teacher, teacher + zero)
+            terms = [q[k] * (bounds[i, k] - log_q[i, k]) for k in range(N_CLASSES)]
+            bound = bound + v[i] * sum(terms)
+            teacher = teacher - 0.3 * w[i] * (parts["target"][i] * log_q[i]).sum()
+    torch.testing.assert_close(ours.bound, bound)
+    torch.testing.assert_close(ours.classification, classification)
+    torch.testing.assert_close(ours.teacher, teacher)
     torch.testing.assert_close(ours.total, -bound + 0.7 * classification + teacher)
+
+
+@pytest.mark.parametrize(
+    ("n_labelled", "batch_size"), [(7, 6), (3, 1), (0, 8), (25, 8)]
+)
+def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size):
+    """Loss and minibatches together, with weights, a teacher and its trust."""
+    rng = np.random.RandomState(0)
+    n, model = 25, make_model("gaussian", latent_size=1)
+    codes = np.full(n, -1)
+    codes[rng.choice(n, n_labelled, replace=False)] = np.arange(n_labelled) % N_CLASSES
+    rows = Rows(
+        rng.randn(n, N_FEATURES),
+        codes,
+        N_CLASSES,
+        weight=rng.rand(n),
+        guess=rng.dirichlet(np.ones(N_CLASSES), n),
+        trust=rng.rand(n),
+    )
+    fixed = torch.zeros(n, 1, dtype=torch.float64)  # no noise but that of the rows
+    with torch.no_grad():
+        full = whole_loss(model, rows, fixed)
+        estimates = torch.stack(
+            [
+                torch.stack([torch.stack(minibatch_loss(model, b)) for b in batches])
+                for batches in (
+                    MixedBatches(rows, batch_size, seed=s) for s in range(300)
+                )
+            ]
+        )
+    error = estimates.mean(1).std(0) / len(estimates) ** 0.5
+    deviation = (estimates.mean((0, 1)) - torch.stack(full)).abs()
+    assert (deviation <= 4.5 * error + 1e-9).all()
+
+
+def whole_loss(model, rows, noise):
+    """All rows in one call."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "randn", lambda *n, **_: noise[: n[0]])
+        return ssvae_loss(
+            model,
+            rows.x,
+            model(rows.x),
+            rows.target,
+            rows.n_labelled,
+            bound_weight=rows.bound_weight,
+            target_weight=rows.target_weight,
+            alpha=2.0,
+            pull=0.5,
+            generator=None,
+        )
+
+
+def minibatch_loss(model, minibatch):
+    inputs, codes = minibatch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "randn", lambda *n, **_: torch.zeros(*n).double())
+        return ssvae_loss(
+            model,
+            inputs["x"],
+            model(inputs["x"]),
+            inputs["target"],
+            len(codes),
+            bound_weight=inputs["bound_weight"],
+            target_weight=inputs["target_weight"],
+            alpha=2.0,
+            pull=0.5,
+            generator=None,
+        )
 
 
 def test_both_readings_of_alpha():
