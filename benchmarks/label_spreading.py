@@ -28,6 +28,7 @@ from sklearn.svm import SVC
 import sk_ssvae
 from sk_ssvae import SSVAEClassifier
 
+HERE = Path(__file__).parent
 PER_CLASS = (2, 5, 10)
 SEEDS = range(5)
 
@@ -123,7 +124,7 @@ def main():
     """Run, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--out", type=Path, default=Path("results/label_spreading.json")
+        "--out", type=Path, default=HERE / "results" / "label_spreading.json"
     )
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -137,7 +138,7 @@ def main():
         "records": records,
     }
     args.out.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"Written to {args.out}.")
+    print(f"Written to {args.out.name}.")
 
 
 if __name__ == "__main__":
