@@ -275,7 +275,6 @@ def train(
         teacher_weight=teacher_weight,
         verbose=verbose,
     )
-    net.train_split = None if held_out is None else predefined_split(held_out)
     if callbacks is not net.callbacks:
         _check_callbacks(callbacks or [])
         net.callbacks = callbacks
@@ -283,6 +282,8 @@ def train(
     if held_out is None:
         _refuse_validation_monitors(net)
     n_before = len(net.history_)
+    if held_out is not None:
+        net.train_split = predefined_split(held_out)
     if tasks is not None:
         net.callbacks_.append(("sklearn_tasks", tasks))
     try:
