@@ -19,7 +19,7 @@ from sk_ssvae.likelihoods import (
 
 
 @given(st.floats(-5, 5), st.floats(-3, 3), st.floats(-20, 20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_normal_is_scipys(mean, log_scale, x):
     tensors = (torch.tensor([v], dtype=torch.float64) for v in (mean, log_scale, x))
     m, s, value = tensors
@@ -30,7 +30,7 @@ def test_normal_is_scipys(mean, log_scale, x):
 
 
 @given(st.floats(-15, 15), st.integers(0, 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_bernoulli_is_scipys(logit, x):
     logits = torch.tensor([logit], dtype=torch.float64)
     ours = BernoulliVector(logits).log_prob(torch.tensor([float(x)])).item()

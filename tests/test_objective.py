@@ -83,7 +83,7 @@ def mean_over_noise(f):
 
 
 @given(st.lists(st.tuples(st.floats(-4, 4), st.floats(-3, 3)), min_size=1, max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_kl_is_torchs_and_the_integral(parameters):
     mean, log_scale = torch.tensor(parameters, dtype=torch.float64).T
     kl = gaussian_kl(DiagonalNormal(mean, log_scale))
