@@ -60,17 +60,30 @@ def _widest(model: M2) -> int:
     return max(max(p.shape) for p in model.parameters())
 
 
+def _precise(t: Tensor) -> Tensor:
+    """In double precision (which MPS has not), for sums over classes and columns.
+
+    In single precision the last bit of such a sum depends on the row's place in the
+    array, since torch takes rows in groups.
+    """
+    return t if t.device.type == "mps" else t.double()
+
+
 def log_posterior_y(model: M2, x: Array) -> Array:
     """Log q(y | x), of shape (n_rows, n_classes)."""
-    return _by_chunks(model, model, _widest(model), x)
+
+    def log_q(rows: Tensor) -> Tensor:
+        return _precise(model.classifier(rows)).log_softmax(-1)
+
+    return _by_chunks(log_q, model, _widest(model), x)
 
 
 def latent_means(model: M2, x: Array) -> Array:
     """Return sum_y q(y | x) mu(x, y), of shape (n_rows, latent_size)."""
 
     def means(rows: Tensor) -> Tensor:
-        q_y = model.posterior_y(rows).probs
-        mu = model.posterior_z(rows[:, None], model.classes).mean
+        q_y = _precise(model.classifier(rows)).softmax(-1)
+        mu = _precise(model.posterior_z(rows[:, None], model.classes).mean)
         return (q_y[:, :, None] * mu).sum(1)
 
     return _by_chunks(means, model, len(model.classes) * _widest(model), x)
@@ -166,17 +179,16 @@ def importance_weighted_bound(
         parts = []
         for eps in torch.split(noise, DRAWS_AT_ONCE):
             z = q_z.rsample(eps)
+            p_x = model.likelihood(_precise(model.decoder(z, model.classes[:, None])))
             log_weight = (
-                model.likelihood_x(z, model.classes[:, None]).log_prob(
-                    rows[:, None, None]
-                )
-                - 0.5 * z.square().sum(-1)
-                + 0.5 * eps.square().sum(-1)
-                + q_z.log_scale.sum(-1)
+                p_x.log_prob(rows[:, None, None])
+                - 0.5 * _precise(z).square().sum(-1)
+                + 0.5 * _precise(eps).square().sum(-1)
+                + _precise(q_z.log_scale).sum(-1)
             )
             parts.append(log_weight.logsumexp(-1))
         log_p_x_given_y = torch.stack(parts, -1).logsumexp(-1) - math.log(n_draws)
-        return (log_p_x_given_y + model.log_prior).logsumexp(-1)
+        return (log_p_x_given_y + _precise(model.log_prior)).logsumexp(-1)
 
     per_row = DRAWS_AT_ONCE * len(model.classes) * _widest(model)
     return _by_chunks(log_evidence, model, per_row, x)

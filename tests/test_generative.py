@@ -172,6 +172,19 @@ def test_a_row_has_one_score_in_any_company(fitted, iris):
     np.testing.assert_allclose(whole[3:4], fitted.score_samples(X[3:4]), rtol=1e-4)
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_the_order_of_rows_changes_no_bit(quick, likelihood):
+    rng = np.random.RandomState(0)
+    X = rng.rand(20, 3)
+    y = (3 * X[:, 0]).astype(int)
+    clf = quick(likelihood=likelihood, hidden_sizes=(32,)).fit(X, y)
+    for method in (clf.predict_proba, clf.transform, clf.score_samples):
+        expected = method(X)
+        for _ in range(100):
+            order = rng.permutation(20)
+            np.testing.assert_array_equal(method(X[order]), expected[order])
+
+
 def test_sample_follows_the_class_prior(quick, iris):
     X, y, _ = iris
     prior = [0.7, 0.2, 0.1]
