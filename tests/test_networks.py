@@ -40,6 +40,15 @@ def test_the_row_part_is_computed_once_per_row():
     assert seen == [(7, 1, 5)]
 
 
+def test_the_module_is_the_logarithm_of_posterior_y():
+    model = M2(3, [0.25] * 4, 2, (5,), "gaussian", seed=0)
+    x = torch.randn(7, 3)
+    q_y = model.posterior_y(x)
+    torch.testing.assert_close(model(x), q_y.logits)
+    torch.testing.assert_close(model(x).exp(), model.classifier(x).softmax(-1))
+    torch.testing.assert_close(q_y.probs.sum(-1), torch.ones(7))
+
+
 def test_weights_have_pytorchs_default_distribution():
     ours = linear(400, 300, generator=generator())
     theirs = nn.Linear(400, 300)
