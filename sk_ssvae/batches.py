@@ -7,7 +7,7 @@ the data (a stratified Horvitz-Thompson estimate).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sk_ssvae.chunks import row_chunks
 from sk_ssvae.randomness import Stream, stream_generator, stream_seed
 
 __all__ = [
@@ -24,11 +25,14 @@ __all__ = [
     "OrderedBatches",
     "Rows",
     "choose_held_out",
-    "row_chunks",
 ]
 
 Batch = tuple[dict[str, Tensor], Tensor]
 """What skorch takes for a minibatch: inputs by name, and the labels' codes."""
+
+
+BLOCK = 256
+"""Minibatches whose weights are gathered at once."""
 
 
 class Rows(Dataset[Batch]):
@@ -36,71 +40,86 @@ class Rows(Dataset[Batch]):
 
     Parameters
     ----------
-    x : ndarray of shape (n_rows, n_features)
-        Rows, in any order.
-    codes : ndarray of int64 of shape (n_rows,)
+    x : ndarray or Tensor of shape (n_all, n_features)
+        Rows, in any order; a tensor stays where it is.
+    codes : ndarray of int64 of shape (n_all,)
         Classes 0 ... n_classes - 1, or -1.
-    n_classes : int
-        Number of classes.
-    weight : ndarray of shape (n_rows,), default=None
+    weight : ndarray of shape (n_all,), default=None
         Positive weights of the rows, of any size; 1 by default.
-    guess : ndarray of shape (n_rows, n_classes), default=None
+    guess : ndarray of shape (n_all, n_classes), default=None
         A teacher's probabilities for the unlabelled rows; ignored elsewhere.
-    trust : ndarray of shape (n_rows,), default=None
+    trust : ndarray of shape (n_all,), default=None
         How much each guess counts, from 0 (not at all) to 1.
-    device : torch.device or str
-        Where the tensors go. Their dtype is that of `x`.
+    which : ndarray of int64 of shape (n_rows,), default=None
+        The rows to train on; all by default.
+    encode : callable, default=None
+        What makes of rows of `x` what the network takes, a batch at a time.
 
     Attributes
     ----------
-    target : Tensor of shape (n_rows, n_classes)
-        One-hot classes of the labelled rows, guesses for the others.
+    order : Tensor of int64 of shape (n_rows,)
+        Which row of `x` is meant, the labelled ones first; all else is in this order.
+    codes : Tensor of int64 of shape (n_labelled,)
+        Classes of the labelled rows.
+    guess : Tensor of shape (n_rows - n_labelled, n_classes) or None
+        Guesses for the others.
     bound_weight : Tensor of shape (n_rows,)
         Share of a row in the mean bound over all rows; sums to 1.
     target_weight : Tensor of shape (n_rows,)
         Share of a row in the mean cross-entropy of its kind, times its trust; sums to
-        1 over the labelled rows.
+        1 over the labelled rows, and is 0 where there is no guess.
     """
 
     def __init__(
         self,
-        x: npt.NDArray[Any],
+        x: npt.NDArray[Any] | Tensor,
         codes: npt.NDArray[np.int64],
-        n_classes: int,
         *,
         weight: npt.NDArray[Any] | None = None,
         guess: npt.NDArray[Any] | None = None,
         trust: npt.NDArray[Any] | None = None,
-        device: torch.device | str = "cpu",
+        which: npt.NDArray[np.int64] | None = None,
+        encode: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        order = np.argsort(codes < 0, kind="stable")
-        codes = codes[order]
-        n = self.n_labelled = int((codes >= 0).sum())
+        self.x = x if isinstance(x, Tensor) else torch.from_numpy(x)
+        self.encode = encode
+        if which is None:
+            which = np.arange(len(x))
+        labelled = codes[which] >= 0
+        order = np.concatenate([which[labelled], which[~labelled]])
+        n = self.n_labelled = int(labelled.sum())
         # Shares in double precision, relative to the largest of each kind: weights may
         # be of any size.
-        w = np.ones(len(x)) if weight is None else weight[order].astype(np.float64)
-        target, target_weight = np.zeros((len(x), n_classes)), np.zeros(len(x))
-        target[np.arange(n), codes[:n]] = 1
+        w = np.ones(len(order)) if weight is None else weight[order].astype(np.float64)
+        target_weight = np.zeros(len(order))
         target_weight[:n] = _shares(w[:n])
+        self.guess = None
         if guess is not None:
-            target[n:] = guess[order[n:]]
+            self.guess = self._tensor(guess[order[n:]])
             counts = 1 if trust is None else trust[order[n:]]
             target_weight[n:] = _shares(w[n:]) * counts
+        self.order = torch.from_numpy(order).to(self.x.device)
+        self.codes = torch.from_numpy(codes[order[:n]]).to(self.x.device)
+        self.bound_weight = self._tensor(_shares(w))
+        self.target_weight = self._tensor(target_weight)
 
-        def tensor(a: npt.NDArray[Any]) -> Tensor:
-            return torch.from_numpy(a.astype(x.dtype)).to(device)
-
-        self.x = tensor(x[order])
-        self.codes = torch.from_numpy(codes).to(device)
-        self.target = tensor(target)
-        self.bound_weight = tensor(_shares(w))
-        self.target_weight = tensor(target_weight)
+    def _tensor(self, a: npt.NDArray[Any]) -> Tensor:
+        """Floats in the precision of the rows, where the rows are."""
+        return torch.from_numpy(a).to(self.x.dtype).to(self.x.device)
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.order)
 
-    def __getitem__(self, index: int | Tensor) -> Batch:
-        return {"x": self.x[index]}, self.codes[index]
+    def encoded(self, which: Tensor) -> Tensor:
+        """Return rows of `x`, as the network takes them."""
+        rows = self.x.index_select(0, which)
+        return rows if self.encode is None else self.encode(rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        """One row and its code, -1 where unlabelled."""
+        x = self.encoded(self.order[index : index + 1])[0]
+        code = self.codes[index] if index < self.n_labelled else torch.tensor(-1)
+        return {"x": x}, code
 
 
 def _shares(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -166,21 +185,30 @@ class MixedBatches:
         labelled = self._deal(0, n, self.labelled_size, generator)
         unlabelled = self._deal(n, len(rows) - n, self.unlabelled_size, generator)
         device = rows.x.device
-        index = torch.cat([labelled, unlabelled], dim=1).to(device)
         # Each row stands for this many rows of its kind.
-        factor = torch.ones(index.shape[1], dtype=rows.x.dtype, device=device)
-        factor[: self.labelled_size] *= n / max(1, self.labelled_size)
-        factor[self.labelled_size :] *= (len(rows) - n) / max(1, self.unlabelled_size)
-        for i in index:
-            yield (
-                {
-                    "x": rows.x[i],
-                    "target": rows.target[i],
-                    "bound_weight": rows.bound_weight[i] * factor,
-                    "target_weight": rows.target_weight[i] * factor,
-                },
-                rows.codes[i[: self.labelled_size]],
-            )
+        size = self.labelled_size
+        factor = torch.ones(
+            size + self.unlabelled_size, dtype=rows.bound_weight.dtype, device="cpu"
+        )
+        factor[:size] *= n / max(1, size)
+        factor[size:] *= (len(rows) - n) / max(1, self.unlabelled_size)
+        factor = factor.to(device)
+        deal = torch.cat([labelled, unlabelled], dim=1).to(device)
+        # What is cheap to gather is gathered for many batches at once.
+        for block in torch.split(deal, BLOCK):
+            order = rows.order[block]
+            bound_weight = rows.bound_weight[block] * factor
+            target_weight = rows.target_weight[block] * factor
+            codes = rows.codes[block[:, :size]]
+            for i in range(len(block)):
+                inputs = {
+                    "x": rows.encoded(order[i]),
+                    "bound_weight": bound_weight[i],
+                    "target_weight": target_weight[i],
+                }
+                if rows.guess is not None:
+                    inputs["guess"] = rows.guess[block[i, size:] - n]
+                yield inputs, codes[i]
 
 
 class OrderedBatches:
@@ -209,7 +237,10 @@ class OrderedBatches:
         rows = self.rows
         for chunk in row_chunks(len(rows), 1, self.batch_size):
             weight = rows.bound_weight[chunk] * len(rows)
-            yield {"x": rows.x[chunk], "bound_weight": weight}, rows.codes[chunk]
+            yield (
+                {"x": rows.encoded(rows.order[chunk]), "bound_weight": weight},
+                rows.codes[chunk],
+            )
 
 
 def choose_held_out(
@@ -250,25 +281,3 @@ def choose_held_out(
     rng = np.random.default_rng(stream_seed(seed, Stream.HOLD_OUT))
     held_out[rng.choice(unlabelled, n, replace=False)] = True
     return held_out
-
-
-def row_chunks(n_rows: int, cells_per_row: int, cells: int = 2**22) -> Iterator[slice]:
-    """Slices of rows that keep a computation on them near `cells` numbers.
-
-    Parameters
-    ----------
-    n_rows : int
-        Number of rows in all.
-    cells_per_row : int
-        Numbers that one row takes in the largest intermediate result.
-    cells : int
-        Budget of a chunk.
-
-    Yields
-    ------
-    chunk : slice
-        Consecutive, together all rows.
-    """
-    size = max(1, cells // max(1, cells_per_row))
-    for start in range(0, n_rows, size):
-        yield slice(start, min(n_rows, start + size))

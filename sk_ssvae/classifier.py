@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows, choose_held_out
-from sk_ssvae.columns import fit_columns
+from sk_ssvae.columns import device_rows, fit_columns
 from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.generative import GenerativeMixin
@@ -36,12 +36,14 @@ from sk_ssvae.labels import (
 )
 from sk_ssvae.likelihoods import LIKELIHOODS, check_unit_interval, choose_likelihood
 from sk_ssvae.model import MODELS
+from sk_ssvae.net import SSVAENet, make_net, step_work
 from sk_ssvae.networks import check_hidden_sizes
 from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.tasks import EpochTasks
 from sk_ssvae.teachers import guess_labels, trust
-from sk_ssvae.training import SSVAENet, make_net, train
+from sk_ssvae.threads import intra_op_threads, threads_for
+from sk_ssvae.training import train
 
 __all__ = ["SSVAEClassifier"]
 
@@ -49,11 +51,11 @@ Array = npt.NDArray[Any]
 
 
 class _Data(NamedTuple):
-    """Rows to learn from, as given, and which of them count."""
+    """Rows to learn from, as given, and which of them count (None: all)."""
 
     X: Array
     codes: npt.NDArray[np.int64]
-    used: slice | npt.NDArray[np.bool_]
+    used: npt.NDArray[np.bool_] | None
     weight: Array | None
 
 
@@ -128,6 +130,16 @@ class SSVAEClassifier(
         Rows in a minibatch. If less than a quarter of it would be labelled, labelled
         rows are added to make up the quarter, or all there are.
 
+    marginalization : {"auto", "exact", "topk"}, default="auto"
+        How the sum over classes of the unlabelled bound is taken in training. "exact"
+        sums them all, for one pass of encoder and decoder each. "topk" sums the
+        `top_k` most probable ones and lets one class drawn from the rest stand for it
+        [2]_: unbiased in value and gradient, noisier, and for many classes several
+        times faster. "auto" is "topk" from 30 classes on.
+
+    top_k : int, default=8
+        Classes that "topk" sums exactly. With all classes but one, the sum is exact.
+
     validation_fraction : float, default=0.0
         Share of the unlabelled rows that training does not see. Minus their mean lower
         bound of log p(x) is the ``"valid_loss"`` that skorch's EarlyStopping and
@@ -140,6 +152,19 @@ class SSVAEClassifier(
     device : str or torch.device, default="auto"
         "cpu", "cuda", "cuda:N", "mps" or a torch.device; "auto" takes the first of
         CUDA, MPS and CPU that is there.
+
+    n_threads : int, default=None
+        Threads over which torch spreads an operation on the CPU. None takes, for
+        training, as many as the networks are worth but no more than torch is set to,
+        and for predictions what torch is set to. torch's own setting is restored.
+
+    precision : {"float32", "bf16"}, default="float32"
+        "bf16" runs the networks, in training, under autocast to bfloat16: for CUDA
+        devices that have it. Weights and densities stay in single precision.
+
+    compile : bool, default=False
+        Have ``torch.compile`` compile the loss: tens of seconds at the first step of a
+        process, faster steps after that. On the CPU it needs a C++ compiler.
 
     callbacks : list of skorch callbacks, default=None
         Called by the skorch net during training. They can monitor ``"train_loss"``,
@@ -211,6 +236,9 @@ class SSVAEClassifier(
     ----------
     .. [1] D. P. Kingma, D. J. Rezende, S. Mohamed and M. Welling. Semi-supervised
        learning with deep generative models. NIPS 2014. arXiv:1406.5298.
+    .. [2] R. Liu, J. Regier, N. Tripuraneni, M. I. Jordan and J. McAuliffe.
+       Rao-Blackwellized stochastic gradients for discrete distributions. ICML 2019.
+       arXiv:1810.04777.
 
     Examples
     --------
@@ -238,9 +266,14 @@ class SSVAEClassifier(
         "alpha": [Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "marginalization": [StrOptions({"auto", "exact", "topk"})],
+        "top_k": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "device": [str, torch.device],
+        "n_threads": [None, Interval(Integral, 1, None, closed="left")],
+        "precision": [StrOptions({"float32", "bf16"})],
+        "compile": ["boolean"],
         "callbacks": [None, list],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -260,9 +293,14 @@ class SSVAEClassifier(
         alpha: float = 30.0,
         max_epochs: int = 100,
         batch_size: int = 128,
+        marginalization: str = "auto",
+        top_k: int = 8,
         validation_fraction: float = 0.0,
         learning_rate: float = 5e-3,
         device: str | torch.device = "auto",
+        n_threads: int | None = None,
+        precision: str = "float32",
+        compile: bool = False,
         callbacks: list[Any] | None = None,
         random_state: RandomState = None,
         verbose: int = 0,
@@ -278,9 +316,14 @@ class SSVAEClassifier(
         self.alpha = alpha
         self.max_epochs = max_epochs
         self.batch_size = batch_size
+        self.marginalization = marginalization
+        self.top_k = top_k
         self.validation_fraction = validation_fraction
         self.learning_rate = learning_rate
         self.device = device
+        self.n_threads = n_threads
+        self.precision = precision
+        self.compile = compile
         self.callbacks = callbacks
         self.random_state = random_state
         self.verbose = verbose
@@ -435,7 +478,7 @@ class SSVAEClassifier(
             dtype=[np.float64, np.float32],
             ensure_min_samples=2 if first else 1,
         )
-        used: slice | npt.NDArray[np.bool_] = slice(None)
+        used: npt.NDArray[np.bool_] | None = None
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
@@ -444,15 +487,16 @@ class SSVAEClassifier(
             # only ratios count, so no size of weights can overflow
             weight = weight / weight.max()
             used = weight > 0
-            weight = weight[used] / weight[used].mean()
-            if first and len(weight) < 2:
+            weight /= weight[used].mean()
+            if first and used.sum() < 2:
                 raise ValueError(
                     f"{type(self).__name__} needs at least 2 rows with a positive "
-                    f"sample_weight, got {len(weight)} of {len(X)}."
+                    f"sample_weight, got {used.sum()} of {len(X)}."
                 )
         codes = np.full(len(y), UNLABELED)
-        classes, codes[used] = encode_labels(
-            y[used], classes, owner=type(self).__name__
+        counts = slice(None) if used is None else used
+        classes, codes[counts] = encode_labels(
+            y[counts], classes, owner=type(self).__name__
         )
         return classes, _Data(X, codes, used, weight)
 
@@ -465,19 +509,19 @@ class SSVAEClassifier(
         """Fix all that training cannot change, and make an untrained net."""
         hidden_sizes = check_hidden_sizes(self.hidden_sizes)
         device = resolve_device(self.device)
-        X, codes = data.X[data.used], data.codes[data.used]
         self.classes_ = classes
         self.class_prior_ = prior_of_classes(
-            self.class_prior, classes, codes, data.weight
+            self.class_prior, classes, data.codes, data.weight
         )
-        self.likelihood_ = (
-            choose_likelihood(X) if self.likelihood == "auto" else self.likelihood
-        )
+        self.likelihood_ = self.likelihood
+        if self.likelihood == "auto":
+            self.likelihood_ = choose_likelihood(data.X, data.used)
         self._columns = fit_columns(
-            X,
+            data.X,
             standardize=LIKELIHOODS[self.likelihood_].standardize,
             sample_weight=data.weight,
             keep_constant=streaming,
+            where=data.used,
         )
         self._fixed = self._fixed_parameters()
         self._seed = draw_seed(self.random_state)
@@ -522,26 +566,31 @@ class SSVAEClassifier(
         tasks: EpochTasks | None = None,
     ) -> None:
         """Train the net on the rows, and make it and its answers the fitted state."""
-        held_out = choose_held_out(
-            data.codes[data.used], validation_fraction, self._seed
-        )
-        train(
-            net,
-            *self._rows(data, held_out, torch.device(net.device), teacher),
-            # plain numbers: numpy's small integers overflow
-            max_epochs=int(max_epochs),
-            batch_size=int(self.batch_size),
-            learning_rate=float(self.learning_rate),
-            alpha=float(self.alpha),
-            teacher_weight=float(self.teacher_weight),
-            callbacks=self.callbacks,
-            verbose=self.verbose,
-            tasks=tasks,
-        )
-        encoded = self._columns.encode(data.X)
-        distributions = np.exp(inference.log_posterior_y(net.module_, encoded))
-        labelled = data.codes != UNLABELED
-        distributions[labelled] = np.eye(len(self.classes_))[data.codes[labelled]]
+        rows = self._rows(data, validation_fraction, torch.device(net.device), teacher)
+        work = step_work(net.module_, int(self.batch_size))
+        with intra_op_threads(threads_for(self.n_threads, work)):
+            train(
+                net,
+                *rows,
+                # plain numbers: numpy's small integers overflow
+                max_epochs=int(max_epochs),
+                batch_size=int(self.batch_size),
+                learning_rate=float(self.learning_rate),
+                alpha=float(self.alpha),
+                teacher_weight=float(self.teacher_weight),
+                marginalization=self.marginalization,
+                top_k=int(self.top_k),
+                precision=self.precision,
+                use_compiler=bool(self.compile),
+                callbacks=self.callbacks,
+                verbose=self.verbose,
+                tasks=tasks,
+            )
+        with intra_op_threads(self.n_threads):
+            distributions = inference.posterior_y(net.module_, data.X, self._encoder())
+        labelled = np.flatnonzero(data.codes != UNLABELED)
+        distributions[labelled] = 0
+        distributions[labelled, data.codes[labelled]] = 1
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
@@ -549,26 +598,28 @@ class SSVAEClassifier(
     def _rows(
         self,
         data: _Data,
-        held_out: npt.NDArray[np.bool_],
+        validation_fraction: float,
         device: torch.device,
         teacher: BaseEstimator | None,
     ) -> tuple[Rows, Rows | None]:
         """Rows to train on, with the teacher's guesses if any, and rows held out."""
-        X, codes = data.X[data.used], data.codes[data.used]
+        X, codes = data.X, data.codes
+        which = np.arange(len(X)) if data.used is None else np.flatnonzero(data.used)
         if self.likelihood_ == "bernoulli":
-            counts = np.zeros((len(data.X), 1), dtype=bool)
-            counts[data.used] = True
-            check_unit_interval(data.X, where=counts)
-        parts: dict[str, Array] = {"x": self._columns.encode(X), "codes": codes}
-        if data.weight is not None:
-            parts["weight"] = data.weight
-        if teacher is not None and (codes == UNLABELED).any():
-            guess = guess_labels(teacher, X, codes, len(self.classes_), self._seed)
+            check_unit_interval(X, rows=data.used)
+        held_out = choose_held_out(codes[which], validation_fraction, self._seed)
+        parts: dict[str, Any] = {"weight": data.weight}
+        if teacher is not None and (codes[which] == UNLABELED).any():
+            n_classes = len(self.classes_)
+            guess = np.zeros((len(X), n_classes), dtype=np.float32)
+            guess[which] = guess_labels(
+                teacher, X[which], codes[which], n_classes, self._seed
+            )
             parts |= {"guess": guess, "trust": trust(guess)}
+        x, parts["encode"] = device_rows(X, self._columns, device)
 
-        def rows(which: npt.NDArray[np.bool_]) -> Rows:
-            chosen = {name: part[which] for name, part in parts.items()}
-            return Rows(n_classes=len(self.classes_), device=device, **chosen)
+        def rows(chosen: npt.NDArray[np.bool_]) -> Rows:
+            return Rows(x, codes, which=which[chosen], **parts)
 
         return rows(~held_out), rows(held_out) if held_out.any() else None
 
@@ -585,5 +636,6 @@ class SSVAEClassifier(
         Z : ndarray of float32 of shape (n_samples, latent_size)
             Latent means.
         """
-        rows = self._encode(X)
-        return inference.latent_means(self.module_, rows)
+        rows = self._validated(X)
+        with intra_op_threads(self.n_threads):
+            return inference.latent_means(self.module_, rows, self._encoder())

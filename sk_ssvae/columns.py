@@ -1,12 +1,17 @@
 """Between the user's columns and the network's tensors: an affine map per column."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
-__all__ = ["MAX_DEVIATIONS", "Columns", "fit_columns"]
+from sk_ssvae.chunks import row_parts, shared_tensor
+
+__all__ = ["MAX_DEVIATIONS", "Columns", "Encoder", "device_rows", "fit_columns"]
 
 MAX_DEVIATIONS = 1e6
 """Cells farther than this many standard deviations from the training mean count as
@@ -16,6 +21,9 @@ being that far away, so that no input can overflow single precision."""
 ROUNDING = 8
 """A column whose range is no more than so many rounding errors of its largest value is
 constant."""
+
+SINGLE = (1e-30, 1e30)
+"""Scales, and magnitudes of means, with which single precision computes safely."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,21 @@ class Columns:
         """Log-determinant of `encode`: log p(user's) = log p(network's) + log_det."""
         return -float(np.log(self.scale[self.kept]).sum())
 
+    @property
+    def fits_single(self) -> bool:
+        """Whether rows in single precision can be encoded in single precision."""
+        low, high = SINGLE
+        scale, mean = self.scale[self.kept], self.mean[self.kept]
+        return bool((scale > low).all() and (scale < high).all()) and bool(
+            (np.abs(mean) < high).all()
+        )
+
     def encode(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """User's units to network's units.
 
         Parameters
         ----------
-        X : ndarray of shape (n_rows, n_features)
+        X : ndarray of float32 or float64 of shape (n_rows, n_features)
             Finite numbers.
 
         Returns
@@ -63,9 +80,11 @@ class Columns:
         A : ndarray of float32 of shape (n_rows, n_kept)
             A copy, with every cell within ``MAX_DEVIATIONS`` of zero.
         """
-        with np.errstate(over="ignore"):
-            A = (X[:, self.kept] - self.mean[self.kept]) / self.scale[self.kept]
-        return np.clip(A, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
+        encoder = Encoder(self)
+        A = np.empty((len(X), self.n_kept), dtype=np.float32)
+        for rows, part in row_parts(X):
+            A[rows] = encoder(shared_tensor(part)).numpy()
+        return A
 
     def decode(self, A: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Network's units back to user's units, constant columns included.
@@ -88,12 +107,82 @@ class Columns:
         return np.clip(X, -largest, largest).astype(self.dtype, copy=False)
 
 
+class Encoder:
+    """`Columns.encode` for tensors on a device.
+
+    Rows in double precision are encoded in double precision. For rows in single
+    precision the mean's rounding to single precision shifts a column by no more than
+    half the spacing of its own values.
+
+    Parameters
+    ----------
+    columns : Columns
+        The map.
+    device : torch.device or str
+        Where the rows are.
+    """
+
+    def __init__(self, columns: Columns, device: torch.device | str = "cpu") -> None:
+        mean, scale = columns.mean[columns.kept], columns.scale[columns.kept]
+        self.plain = not mean.any() and bool((scale == 1).all())
+        self.fits_single = columns.fits_single
+        self.index = None
+        if not columns.kept.all():
+            self.index = torch.from_numpy(np.flatnonzero(columns.kept)).to(device)
+        self.exact = torch.from_numpy(np.stack([mean, scale]))
+        if self.fits_single:
+            single = np.stack([mean, 1 / scale]).astype(np.float32)
+            self.mean, self.rate = torch.from_numpy(single).to(device)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Map rows (n_rows, n_features) to float32 (n_rows, n_kept)."""
+        if self.index is not None:
+            rows = rows.index_select(1, self.index)
+        if self.plain:
+            return rows.clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS).float()
+        if rows.dtype == torch.float32 and self.fits_single:
+            deviations = (rows - self.mean).mul_(self.rate)
+        else:
+            mean, scale = self.exact
+            deviations = (rows - mean).div_(scale)
+        encoded: Tensor = deviations.clamp_(-MAX_DEVIATIONS, MAX_DEVIATIONS).float()
+        return encoded
+
+
+def device_rows(
+    X: npt.NDArray[Any], columns: Columns, device: torch.device
+) -> tuple[Tensor, Encoder | None]:
+    """Put rows on a device: as they are, to be encoded by batches, or encoded.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64 of shape (n_rows, n_features)
+        Rows. In single precision and C order they are not copied on the CPU, and must
+        not change.
+    columns : Columns
+        The map.
+    device : torch.device
+        Where they go.
+
+    Returns
+    -------
+    rows : Tensor of float32 of shape (n_rows, n_features) or (n_rows, n_kept)
+        On the device.
+    encoder : Encoder or None
+        What is still to be done to a batch of them.
+    """
+    if X.dtype == np.float32 and X.flags.c_contiguous and columns.fits_single:
+        return shared_tensor(X).to(device), Encoder(columns, device)
+    return torch.from_numpy(columns.encode(X)).to(device), None
+
+
 def fit_columns(
     X: npt.NDArray[Any],
     *,
     standardize: bool,
     sample_weight: npt.NDArray[Any] | None = None,
     keep_constant: bool = False,
+    where: npt.NDArray[np.bool_] | None = None,
 ) -> Columns:
     """Choose location and scale of every column.
 
@@ -108,6 +197,8 @@ def fit_columns(
     keep_constant : bool
         Show constant columns to the network too. True where later rows may vary
         (`partial_fit`).
+    where : ndarray of bool of shape (n_rows,), default=None
+        The rows that count; all by default.
 
     Returns
     -------
@@ -118,25 +209,46 @@ def fit_columns(
     ValueError
         If all columns are constant.
     """
+    low = np.full(X.shape[1], np.inf)
+    high = -low
+    for _, part in row_parts(X, where):
+        np.minimum(low, part.min(axis=0), out=low)
+        np.maximum(high, part.max(axis=0), out=high)
     # Relative to the largest magnitude, squares neither overflow nor vanish. (Not
     # StandardScaler: in one pass over weighted rows its variances can be negative, and
     # it takes columns with a large offset for constant.)
-    magnitude = np.abs(X).max(axis=0).astype(np.float64)
+    magnitude = np.maximum(np.abs(low), np.abs(high))
     magnitude[magnitude == 0] = 1.0
-    relative = X / magnitude
-    varies = np.ptp(relative, axis=0) > ROUNDING * np.finfo(X.dtype).eps
-    mean = np.average(relative, axis=0, weights=sample_weight)
-    variance = np.average((relative - mean) ** 2, axis=0, weights=sample_weight)
-    deviation = np.where(varies, np.sqrt(variance), 1.0)
+    varies = high / magnitude - low / magnitude > ROUNDING * np.finfo(X.dtype).eps
     if not varies.any():
+        n_rows = len(X) if where is None else int(where.sum())
         raise ValueError(
-            f"Every column of X is constant in all {len(X)} rows (to within rounding), "
+            f"Every column of X is constant in all {n_rows} rows (to within rounding), "
             "so there is nothing to learn from. Give at least one column that varies."
         )
     kept = np.ones_like(varies) if keep_constant else varies
+    mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
     if standardize:
-        mean, scale = mean * magnitude, deviation * magnitude
-    else:
-        mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-    mean = np.where(kept, mean, X[0])
+        center = _mean(X, lambda part: part / magnitude, sample_weight, where)
+        variance = _mean(
+            X, lambda part: (part / magnitude - center) ** 2, sample_weight, where
+        )
+        mean = center * magnitude
+        scale = np.where(varies, np.sqrt(variance), 1.0) * magnitude
+    mean = np.where(kept, mean, low)
     return Columns(mean=mean, scale=scale, kept=kept, dtype=X.dtype)
+
+
+def _mean(
+    X: npt.NDArray[Any],
+    of: Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]],
+    weight: npt.NDArray[Any] | None,
+    where: npt.NDArray[np.bool_] | None,
+) -> npt.NDArray[np.float64]:
+    """Weighted mean over rows of a function of them, column by column."""
+    total, mass = np.zeros(X.shape[1]), 0.0
+    for rows, part in row_parts(X, where):
+        w = np.ones(len(part)) if weight is None else weight[rows]
+        total += w @ of(part)
+        mass += w.sum()
+    return total / mass

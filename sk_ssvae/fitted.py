@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.history import History
 
-from sk_ssvae.columns import Columns
+from sk_ssvae.columns import Columns, Encoder
 from sk_ssvae.model import M2
-from sk_ssvae.training import SSVAENet
+from sk_ssvae.net import SSVAENet
 
 __all__ = ["FittedState", "all_or_nothing"]
 
@@ -49,6 +49,7 @@ class FittedState:
     property, so that a copy or a pickle cannot disagree with itself.
     """
 
+    n_threads: int | None
     net_: SSVAENet
     classes_: npt.NDArray[Any]
     class_prior_: npt.NDArray[np.float64]
@@ -88,7 +89,6 @@ class FittedState:
         )
         return rows
 
-    def _encode(self, X: Any) -> npt.NDArray[np.float32]:
-        """Rows from the user as the networks take them."""
-        rows = self._validated(X)
-        return self._columns.encode(rows)
+    def _encoder(self) -> Encoder:
+        """Return what makes of validated rows what the networks take."""
+        return Encoder(self._columns)

@@ -19,6 +19,7 @@ from sk_ssvae.randomness import (
     stream_generator,
     stream_seed,
 )
+from sk_ssvae.threads import intra_op_threads
 
 __all__ = ["GenerativeMixin"]
 
@@ -67,11 +68,12 @@ class GenerativeMixin(FittedState):
             weights = np.tile(self.class_prior_, (len(points), 1))
         else:
             weights = np.eye(n_classes)[self._codes(y, len(points))]
-        means = inference.decoded_means(
-            self.module_,
-            np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32),
-            weights.astype(np.float32),
-        )
+        with intra_op_threads(self.n_threads):
+            means = inference.decoded_means(
+                self.module_,
+                np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32),
+                weights.astype(np.float32),
+            )
         return self._columns.decode(means)
 
     def sample(
@@ -118,7 +120,8 @@ class GenerativeMixin(FittedState):
         else:
             n_rows = max(1, np.size(y)) if n_samples == 1 else n_samples
             codes = self._codes(y, int(n_rows))
-        drawn = inference.draw_rows(self.module_, codes.astype(np.int64), seed)
+        with intra_op_threads(self.n_threads):
+            drawn = inference.draw_rows(self.module_, codes.astype(np.int64), seed)
         return self._columns.decode(drawn), self.classes_[codes]
 
     def score_samples(self, X: npt.ArrayLike, n_draws: int = 50) -> Array:
@@ -151,13 +154,15 @@ class GenerativeMixin(FittedState):
         rows = self._validated(X)
         _check_count("n_draws", n_draws)
         if self.likelihood_ == "bernoulli":
-            check_unit_interval(rows, where=self._columns.kept)
-        bound = inference.importance_weighted_bound(
-            self.module_,
-            self._columns.encode(rows),
-            int(n_draws),
-            stream_generator(self._seed, Stream.SCORE),
-        )
+            check_unit_interval(rows, columns=self._columns.kept)
+        with intra_op_threads(self.n_threads):
+            bound = inference.importance_weighted_bound(
+                self.module_,
+                rows,
+                int(n_draws),
+                stream_generator(self._seed, Stream.SCORE),
+                self._encoder(),
+            )
         return bound + np.float32(self._columns.log_det)
 
     def _codes(self, y: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:

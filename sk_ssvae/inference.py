@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sk_ssvae.batches import row_chunks
+from sk_ssvae.chunks import row_chunks, shared_tensor
 from sk_ssvae.devices import plain_torch
 from sk_ssvae.model import M2
 from sk_ssvae.randomness import Stream, stream_generator
@@ -20,9 +20,13 @@ __all__ = [
     "importance_weighted_bound",
     "latent_means",
     "log_posterior_y",
+    "posterior_y",
 ]
 
 Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[Any]
+Encode = Callable[[Tensor], Tensor]
+"""From rows as they are to what the network takes."""
 
 DRAWS_AT_ONCE = 8
 
@@ -41,12 +45,12 @@ def _normal(n: int, model: M2, generator: torch.Generator) -> Tensor:
 def _by_chunks(
     f: Callable[..., Tensor], model: M2, cells_per_row: int, *arrays: npt.NDArray[Any]
 ) -> Array:
-    """Apply `f` to chunks of rows of the arrays, as tensors on the model's device."""
-    device, n_rows = _device(model), len(arrays[0])
+    """Apply `f` to chunks of rows of the arrays, as tensors."""
+    n_rows = len(arrays[0])
     out: Array | None = None
-    with plain_torch(device), torch.inference_mode():
+    with plain_torch(_device(model)), torch.inference_mode():
         for chunk in row_chunks(n_rows, cells_per_row):
-            part = f(*(torch.from_numpy(a[chunk]).to(device) for a in arrays))
+            part = f(*(shared_tensor(a[chunk]) for a in arrays))
             if out is None:
                 # Filled in place: many small parts would leave holes in the heap.
                 out = np.empty((n_rows, *part.shape[1:]), dtype=np.float32)
@@ -69,22 +73,40 @@ def _precise(t: Tensor) -> Tensor:
     return t if t.device.type == "mps" else t.double()
 
 
-def log_posterior_y(model: M2, x: Array) -> Array:
+def _as_it_is(rows: Tensor) -> Tensor:
+    return rows
+
+
+def log_posterior_y(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
     """Log q(y | x), of shape (n_rows, n_classes)."""
+    device = _device(model)
 
     def log_q(rows: Tensor) -> Tensor:
-        return _precise(model.classifier(rows)).log_softmax(-1)
+        logits = model.classifier(encode(rows).to(device))
+        return _precise(logits).log_softmax(-1)
 
     return _by_chunks(log_q, model, _widest(model), x)
 
 
-def latent_means(model: M2, x: Array) -> Array:
+def posterior_y(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
+    """q(y | x), of shape (n_rows, n_classes)."""
+    device = _device(model)
+
+    def q(rows: Tensor) -> Tensor:
+        logits = model.classifier(encode(rows).to(device))
+        return _precise(logits).softmax(-1)
+
+    return _by_chunks(q, model, _widest(model), x)
+
+
+def latent_means(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
     """Return sum_y q(y | x) mu(x, y), of shape (n_rows, latent_size)."""
+    device = _device(model)
 
     def means(rows: Tensor) -> Tensor:
-        q_y = _precise(model.classifier(rows)).softmax(-1)
-        mu = _precise(model.posterior_z(rows[:, None], model.classes).mean)
-        return (q_y[:, :, None] * mu).sum(1)
+        rows = encode(rows).to(device)
+        q_y = _precise(model.classifier(rows)).softmax(-1).float()
+        return model.encoder.averaged(rows, model.classes, q_y).chunk(2, -1)[0]
 
     return _by_chunks(means, model, len(model.classes) * _widest(model), x)
 
@@ -106,10 +128,11 @@ def decoded_means(model: M2, z: Array, weights: Array) -> Array:
     means : ndarray of float32 of shape (n_rows, n_features)
         In the network's units.
     """
+    device = _device(model)
 
     def means(points: Tensor, w: Tensor) -> Tensor:
-        each = model.likelihood_x(points[:, None], model.classes).mean
-        return (w[:, :, None] * each).sum(1)
+        each = model.likelihood_x(points.to(device)[:, None], model.classes).mean
+        return (w.to(device)[:, :, None] * each).sum(1)
 
     return _by_chunks(means, model, len(model.classes) * _widest(model), z, weights)
 
@@ -133,16 +156,22 @@ def draw_rows(model: M2, codes: npt.NDArray[np.int64], seed: int) -> Array:
         In the network's units.
     """
     z = _normal(len(codes), model, stream_generator(seed, Stream.SAMPLE_Z))
-    generator = stream_generator(seed, Stream.SAMPLE_X, device=_device(model))
+    device = _device(model)
+    generator = stream_generator(seed, Stream.SAMPLE_X, device=device)
 
     def draw(points: Tensor, chunk: Tensor) -> Tensor:
-        return model.likelihood_x(points, model.classes[chunk]).sample(generator)
+        p_x = model.likelihood_x(points.to(device), chunk.to(device))
+        return p_x.sample(generator)
 
     return _by_chunks(draw, model, _widest(model), z.numpy(), codes)
 
 
 def importance_weighted_bound(
-    model: M2, x: Array, n_draws: int, generator: torch.Generator
+    model: M2,
+    x: Rows,
+    n_draws: int,
+    generator: torch.Generator,
+    encode: Encode = _as_it_is,
 ) -> Array:
     r"""Importance-weighted lower bound of log p(x), the class summed exactly.
 
@@ -159,22 +188,26 @@ def importance_weighted_bound(
     ----------
     model : M2
         The model.
-    x : ndarray of float32 of shape (n_rows, n_features)
-        Rows in the network's units.
+    x : ndarray of shape (n_rows, n_features)
+        Rows.
     n_draws : int
         S. All rows and classes share the same S standard normal draws, so a row's
         value depends neither on its neighbours nor on its place.
     generator : torch.Generator
         Source of the draws, on the CPU.
+    encode : callable
+        Makes of rows on the CPU what the network takes.
 
     Returns
     -------
     bound : ndarray of float32 of shape (n_rows,)
         In nats, for x in the network's units.
     """
-    noise = _normal(n_draws, model, generator).to(_device(model))
+    device = _device(model)
+    noise = _normal(n_draws, model, generator).to(device)
 
     def log_evidence(rows: Tensor) -> Tensor:
+        rows = encode(rows).to(device)
         q_z = model.posterior_z(rows[:, None, None], model.classes[:, None])
         parts = []
         for eps in torch.split(noise, DRAWS_AT_ONCE):

@@ -6,6 +6,7 @@ The distributions here draw from a generator that is handed in, which those of
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sk_ssvae.chunks import row_parts
 
 __all__ = [
     "LIKELIHOODS",
@@ -49,22 +52,32 @@ class DiagonalNormal:
     ----------
     mean : Tensor of shape (..., n_features)
         Means.
-    log_scale : Tensor, broadcastable to mean
+    log_scale : Tensor of shape (..., n_features) or (n_features,)
         Logarithms of the standard deviations.
     """
 
     mean: Tensor
     log_scale: Tensor
 
+    @cached_property
+    def scale(self) -> Tensor:
+        """Standard deviations."""
+        return self.log_scale.exp()
+
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density, summed over the last axis; `x` broadcasts against the mean."""
-        standard = (x - self.mean) * (-self.log_scale).exp()
+        squares = (x - self.mean).square()
+        precision = (-2 * self.log_scale).exp().to(squares.dtype)
+        if precision.ndim == 1:  # one pass less than multiplying and summing
+            distance = squares @ precision
+        else:
+            distance = (squares * precision).sum(-1)
         log_norm = self.log_scale + 0.5 * math.log(2 * math.pi)
-        return (-0.5 * standard.square() - log_norm).sum(-1)
+        return -0.5 * distance - log_norm.sum(-1)
 
     def rsample(self, noise: Tensor) -> Tensor:
         """``mean + scale * noise``, differentiable in both (Kingma & Welling 2014)."""
-        return self.mean + self.log_scale.exp() * noise
+        return torch.addcmul(self.mean, self.scale, noise)
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """One draw."""
@@ -102,7 +115,13 @@ class BernoulliVector:
         ``x log p + (1 - x) log(1 - p)``, which is what VAEs on grey images use and
         is not a normalised density.
         """
-        return (x * self.logits - F.softplus(self.logits)).sum(-1)
+        shape = torch.broadcast_shapes(x.shape, self.logits.shape)
+        losses = F.binary_cross_entropy_with_logits(
+            self.logits.expand(shape),
+            x.to(self.logits.dtype).expand(shape),
+            reduction="none",
+        )
+        return -losses.sum(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """One draw of zeros and ones."""
@@ -151,11 +170,8 @@ class Gaussian(nn.Module):
 
     def forward(self, outputs: Tensor) -> DiagonalNormal:
         """Turn decoder outputs (..., n_outputs) into a distribution."""
-        log_variance = torch.logaddexp(
-            2 * self.log_scale,
-            torch.full_like(self.log_scale, 2 * math.log(self.MIN_SCALE)),
-        )
-        return DiagonalNormal(outputs, 0.5 * log_variance)
+        variance = (2 * self.log_scale).exp() + self.MIN_SCALE**2
+        return DiagonalNormal(outputs, 0.5 * variance.log())
 
 
 Likelihood = Bernoulli | Gaussian
@@ -166,7 +182,9 @@ LIKELIHOODS: dict[str, type[Bernoulli] | type[Gaussian]] = {
 }
 
 
-def choose_likelihood(X: npt.NDArray[Any]) -> str:
+def choose_likelihood(
+    X: npt.NDArray[Any], where: npt.NDArray[np.bool_] | None = None
+) -> str:
     """Choose "bernoulli" or "gaussian" from the data, as ``likelihood="auto"`` does.
 
     Bernoulli is chosen only if every value lies in [0, 1] and at least a third of all
@@ -178,6 +196,8 @@ def choose_likelihood(X: npt.NDArray[Any]) -> str:
     ----------
     X : ndarray of shape (n_rows, n_features)
         Finite numbers.
+    where : ndarray of bool of shape (n_rows,), default=None
+        The rows that count; all by default.
 
     Returns
     -------
@@ -192,14 +212,19 @@ def choose_likelihood(X: npt.NDArray[Any]) -> str:
     >>> choose_likelihood(np.array([[0.1, 0.9], [0.3, 1.0]]))
     'gaussian'
     """
-    if X.min() < 0 or X.max() > 1:
-        return "gaussian"
-    at_ends = ((X == 0) | (X == 1)).mean()
-    return "bernoulli" if at_ends >= 1 / 3 else "gaussian"
+    n_cells = n_at_ends = 0
+    for _, part in row_parts(X, where):
+        if part.min() < 0 or part.max() > 1:
+            return "gaussian"
+        n_cells += part.size
+        n_at_ends += int(((part == 0) | (part == 1)).sum())
+    return "bernoulli" if n_at_ends >= n_cells / 3 else "gaussian"
 
 
 def check_unit_interval(
-    X: npt.NDArray[Any], where: npt.NDArray[np.bool_] | bool = True
+    X: npt.NDArray[Any],
+    rows: npt.NDArray[np.bool_] | None = None,
+    columns: npt.NDArray[np.bool_] | None = None,
 ) -> None:
     """Refuse values for which the Bernoulli has no probability.
 
@@ -207,19 +232,25 @@ def check_unit_interval(
     ----------
     X : ndarray of shape (n_rows, n_features)
         Finite numbers.
-    where : ndarray of bool, broadcastable to X, default=True
-        The cells that matter.
+    rows : ndarray of bool of shape (n_rows,), default=None
+        The rows that count; all by default.
+    columns : ndarray of bool of shape (n_features,), default=None
+        The columns that count; all by default.
 
     Raises
     ------
     ValueError
         If a value lies outside [0, 1]; names the column and the value.
     """
-    outside = ((X < 0) | (X > 1)) & where
-    if outside.any():
-        row, column = np.argwhere(outside)[0]
-        raise ValueError(
-            "likelihood='bernoulli' needs values in [0, 1], but X has "
-            f"{X[row, column]:.6g} in row {row}, column {column}. Rescale X (e.g. "
-            "MinMaxScaler(clip=True)) or use likelihood='gaussian'."
-        )
+    for where, part in row_parts(X, rows):
+        outside = (part < 0) | (part > 1)
+        if columns is not None:
+            outside &= columns
+        if outside.any():
+            at, column = np.argwhere(outside)[0]
+            row = np.arange(len(X))[where][at]
+            raise ValueError(
+                "likelihood='bernoulli' needs values in [0, 1], but X has "
+                f"{part[at, column]:.6g} in row {row}, column {column}. Rescale X "
+                "(e.g. MinMaxScaler(clip=True)) or use likelihood='gaussian'."
+            )

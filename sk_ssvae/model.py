@@ -91,23 +91,33 @@ class M2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Log q(y | x), normalised, of shape (..., n_classes)."""
-        logits: Tensor = self.classifier(x)
-        return logits.log_softmax(-1)
+        return _full(self.classifier(x)).log_softmax(-1)
 
     def posterior_y(self, x: Tensor) -> Categorical:
         """q(y | x) for rows of shape (..., n_features)."""
         return Categorical(logits=self(x), validate_args=False)
 
     def posterior_z(self, x: Tensor, y: Tensor) -> DiagonalNormal:
-        """q(z | x, y) for x (..., n_features) and one-hot y (..., n_classes)."""
-        mean, raw = self.encoder(x, y).chunk(2, -1)
+        """q(z | x, y) for x (..., n_features) and one-hot y (..., n_classes).
+
+        Or y as codes of shape (...).
+        """
+        mean, raw = _full(self.encoder(x, y)).chunk(2, -1)
         bound = self.MAX_LOG_SCALE
         return DiagonalNormal(mean, bound * torch.tanh(raw / bound))
 
     def likelihood_x(self, z: Tensor, y: Tensor) -> RowDistribution:
-        """p(x | y, z) for z (..., latent_size) and one-hot y (..., n_classes)."""
-        distribution: RowDistribution = self.likelihood(self.decoder(z, y))
+        """p(x | y, z) for z (..., latent_size) and one-hot y (..., n_classes).
+
+        Or y as codes of shape (...).
+        """
+        distribution: RowDistribution = self.likelihood(_full(self.decoder(z, y)))
         return distribution
+
+
+def _full(outputs: Tensor) -> Tensor:
+    """Give outputs the single precision that densities need."""
+    return outputs.float() if outputs.dtype in (torch.bfloat16, torch.half) else outputs
 
 
 MODELS: dict[str, type[M2]] = {"m2": M2}

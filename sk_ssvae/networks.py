@@ -5,7 +5,7 @@ All weights are drawn from a generator that is handed in: constructing an
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 __all__ = ["MLP", "PairMLP", "check_hidden_sizes", "linear"]
 
@@ -44,14 +45,28 @@ def linear(
     -------
     layer : nn.Linear
     """
-    skip_init: Callable[..., nn.Linear] = nn.utils.skip_init
-    layer = skip_init(
-        nn.Linear, in_features, out_features, bias=bias, dtype=torch.float32
+    layer = _Linear(
+        in_features, out_features, bias=bias, dtype=torch.float32, device="cpu"
     )
     bound = 1 / math.sqrt(in_features if fan_in is None else fan_in)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)
     return layer
+
+
+class _Linear(nn.Linear):
+    """A layer that is made without drawing weights."""
+
+    def reset_parameters(self) -> None:
+        """Leave the global generator alone (``nn.utils.skip_init`` imports sympy)."""
+
+
+def _after_relu(layers: Iterable[nn.Module], out: Tensor) -> Tensor:
+    """Apply layers to the output of one before them, each after rectified units."""
+    for layer in layers:
+        # In place: neither the layer before nor the one after needs what was there.
+        out = layer(F.relu_(out))
+    return out
 
 
 class MLP(nn.Module):
@@ -77,15 +92,14 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [in_features, *hidden_sizes, out_features]
-        layers: list[nn.Module] = []
-        for n_in, n_out in pairwise(sizes):
-            layers += [linear(n_in, n_out, generator=generator), nn.ReLU()]
-        self.layers = nn.Sequential(*layers[:-1])
+        self.layers = nn.ModuleList(
+            linear(n_in, n_out, generator=generator) for n_in, n_out in pairwise(sizes)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
-        out: Tensor = self.layers(x)
-        return out
+        first, *rest = self.layers
+        return _after_relu(rest, first(x))
 
 
 class PairMLP(nn.Module):
@@ -94,7 +108,8 @@ class PairMLP(nn.Module):
     The first layer is a sum, ``W_a a + W_b b``, in which both inputs broadcast:
     rows of shape (n_rows, 1, n_a) and classes of shape (n_classes, n_b) give
     (n_rows, n_classes, out_features), with the product ``W_a a`` computed once per
-    row and ``W_b b`` once per class.
+    row and ``W_b b`` once per class. Integers in the place of b stand for unit vectors:
+    they pick columns of ``W_b``.
 
     Parameters
     ----------
@@ -122,17 +137,47 @@ class PairMLP(nn.Module):
         self.from_b = linear(
             b_features, first, generator=generator, fan_in=fan_in, bias=False
         )
-        self.rest = (
-            nn.Sequential(
-                nn.ReLU(), MLP(first, rest[-1], rest[:-1], generator=generator)
-            )
-            if rest
-            else nn.Identity()
+        sizes = [first, *rest]
+        self.rest = nn.ModuleList(
+            linear(n_in, n_out, generator=generator) for n_in, n_out in pairwise(sizes)
         )
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Map (..., a_features) and (..., b_features) to (..., out_features)."""
-        out: Tensor = self.rest(self.from_a(a) + self.from_b(b))
+        """Map (..., a_features) and (..., b_features) to (..., out_features).
+
+        Or integers b of shape (...), in [0, b_features).
+        """
+        if b.is_floating_point():
+            from_b = self.from_b(b)
+        else:
+            from_b = F.embedding(b, self.from_b.weight.T.contiguous())
+        return _after_relu(self.rest, self.from_a(a) + from_b)
+
+    def averaged(self, a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+        """Average outputs over several b.
+
+        The last layer is linear, so it is applied once, to the average of its inputs.
+
+        Parameters
+        ----------
+        a : Tensor of shape (n_rows, a_features)
+            First inputs.
+        b : Tensor of shape (n_b, b_features)
+            Second inputs.
+        weights : Tensor of shape (n_rows, n_b)
+            Weights of the second inputs, with sum 1.
+
+        Returns
+        -------
+        out : Tensor of shape (n_rows, out_features)
+        """
+        from_a, from_b = self.from_a(a), self.from_b(b)
+        if len(self.rest) == 0:
+            out: Tensor = from_a + weights @ from_b
+        else:
+            *inner, last = self.rest
+            hidden = F.relu_(_after_relu(inner, from_a[:, None] + from_b))
+            out = last((weights[:, None] @ hidden).squeeze(1))
         return out
 
 

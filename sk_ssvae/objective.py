@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sk_ssvae.likelihoods import DiagonalNormal
+from sk_ssvae.marginalization import choose_classes, topk_unlabelled_bound
 from sk_ssvae.model import M2
 
 __all__ = [
@@ -41,8 +43,9 @@ def gaussian_kl(q_z: DiagonalNormal) -> Tensor:
     kl : Tensor of shape (...)
         In nats, never negative.
     """
-    log_variance = 2 * q_z.log_scale
-    return 0.5 * (q_z.mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+    squares = q_z.mean.square() + q_z.scale.square()
+    summed = squares.sub(q_z.log_scale, alpha=2).sum(-1)
+    return 0.5 * (summed - q_z.mean.shape[-1])
 
 
 def labelled_bound(
@@ -60,8 +63,8 @@ def labelled_bound(
         The model.
     x : Tensor of shape (..., n_features)
         Rows.
-    y : Tensor of shape (..., n_classes)
-        One-hot classes; leading axes broadcast against those of `x`.
+    y : Tensor of float of shape (..., n_classes) or int64 of shape (...)
+        Classes, one-hot or as codes; leading axes broadcast against those of `x`.
     log_prior : Tensor of shape (...)
         log p(y) of those classes.
     noise : Tensor of shape (..., latent_size)
@@ -77,8 +80,10 @@ def labelled_bound(
     return model.likelihood_x(z, y).log_prob(x) + log_prior - gaussian_kl(q_z)
 
 
-def class_bounds(model: M2, x: Tensor, noise: Tensor) -> Tensor:
-    """L(x, y) for every class y, in one pass.
+def class_bounds(
+    model: M2, x: Tensor, noise: Tensor, codes: Tensor | None = None
+) -> Tensor:
+    """L(x, y) for every class y, or for some, in one pass.
 
     Parameters
     ----------
@@ -89,14 +94,18 @@ def class_bounds(model: M2, x: Tensor, noise: Tensor) -> Tensor:
     noise : Tensor of shape (n_rows, latent_size)
         One draw a row, shared by its classes: each term stays unbiased, and what the
         classes have in common cancels from their differences.
+    codes : Tensor of int64 of shape (n_rows, n_chosen), default=None
+        The classes to take for each row; all by default.
 
     Returns
     -------
-    bounds : Tensor of shape (n_rows, n_classes)
+    bounds : Tensor of shape (n_rows, n_classes) or (n_rows, n_chosen)
     """
-    return labelled_bound(
-        model, x[:, None], model.classes, model.log_prior, noise[:, None]
-    )
+    if codes is None:
+        y, log_prior = model.classes, model.log_prior
+    else:
+        y, log_prior = codes, model.log_prior.take(codes)
+    return labelled_bound(model, x[:, None], y, log_prior, noise[:, None])
 
 
 def unlabelled_bound(log_q_y: Tensor, bounds: Tensor) -> Tensor:
@@ -172,16 +181,18 @@ def ssvae_loss(
     model: M2,
     x: Tensor,
     log_q_y: Tensor,
-    target: Tensor,
-    n_labelled: int,
+    codes: Tensor,
+    noise: Tensor,
     *,
     bound_weight: Tensor,
     target_weight: Tensor,
     alpha: float,
-    pull: float,
-    generator: torch.Generator,
+    guess: Tensor | None = None,
+    pull: float = 0.0,
+    top_k: int | None = None,
+    race: Tensor | None = None,
 ) -> Loss:
-    r"""Loss of a batch whose first `n_labelled` rows are labelled. [M2] eqs. 8 and 9.
+    r"""Loss of a batch whose first rows are labelled. [M2] eqs. 8 and 9.
 
     .. math::
         J = -\frac1N \Big[\sum_{labelled} L(x, y) + \sum_{unlabelled} U(x)\Big]
@@ -205,35 +216,48 @@ def ssvae_loss(
         Rows, the labelled ones first.
     log_q_y : Tensor of shape (n_rows, n_classes)
         log q(y | x) of the same rows.
-    target : Tensor of shape (n_rows, n_classes)
-        One-hot classes of the labelled rows, a teacher's guess for the others.
-    n_labelled : int
-        Number of labelled rows.
+    codes : Tensor of int64 of shape (n_labelled,)
+        Classes of the labelled rows.
+    noise : Tensor of shape (n_rows, latent_size)
+        Standard normal draws.
     bound_weight, target_weight : Tensor of shape (n_rows,)
         Weights of the rows in the bounds and in the cross-entropies.
     alpha : float
         Weight of the classification term.
+    guess : Tensor of shape (n_rows - n_labelled, n_classes), default=None
+        A teacher's guess for the unlabelled rows.
     pull : float
         Weight of the teacher's term at this step, beta a_t.
-    generator : torch.Generator
-        Source of the noise, on the device of `x`.
+    top_k : int, default=None
+        Estimate the sum over classes from so many of them and one draw
+        (`sk_ssvae.marginalization`). None takes the exact sum.
+    race : Tensor of shape (n_rows - n_labelled, n_classes), default=None
+        Standard exponential draws; with `top_k`.
 
     Returns
     -------
     loss : Loss
     """
-    n_rows = len(x)
-    noise = torch.randn(
-        n_rows, model.latent_size, generator=generator, device=x.device, dtype=x.dtype
-    )
-    n = n_labelled
-    labelled = labelled_bound(
-        model, x[:n], target[:n], target[:n] @ model.log_prior, noise[:n]
-    )
-    unlabelled = unlabelled_bound(log_q_y[n:], class_bounds(model, x[n:], noise[n:]))
+    n = len(codes)
+    # One node of the graph where slices would be two or three.
+    log_q_labelled, log_q_unlabelled = torch.split(log_q_y, [n, len(x) - n])
+    y, log_prior = model.classes.index_select(0, codes), model.log_prior.take(codes)
+    labelled = labelled_bound(model, x[:n], y, log_prior, noise[:n])
+    if top_k is None or race is None:
+        bounds = class_bounds(model, x[n:], noise[n:])
+        unlabelled = unlabelled_bound(log_q_unlabelled, bounds)
+    else:
+        chosen = choose_classes(log_q_unlabelled, top_k, race)
+        bounds = class_bounds(model, x[n:], noise[n:], chosen)
+        unlabelled = topk_unlabelled_bound(log_q_unlabelled, chosen, bounds)
     bound = bound_weight @ torch.cat([labelled, unlabelled])
-    terms = target_weight * cross_entropy(log_q_y, target)
-    classification, teacher = terms[:n].sum(), pull * terms[n:].sum()
+    one_hot = F.nll_loss(log_q_labelled, codes, reduction="none")
+    classification = target_weight[:n] @ one_hot
+    if guess is None:
+        teacher = bound.new_zeros(())
+    else:
+        guessed = cross_entropy(log_q_unlabelled, guess)
+        teacher = pull * (target_weight[n:] @ guessed)
     return Loss(
         total=alpha * classification + teacher - bound,
         bound=bound,

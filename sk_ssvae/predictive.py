@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
 from sk_ssvae import inference
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.labels import as_label_array, split_labels
+from sk_ssvae.threads import intra_op_threads
 
 __all__ = ["PredictiveMixin"]
 
@@ -36,8 +37,9 @@ class PredictiveMixin(FittedState):
         log_proba : ndarray of float32 of shape (n_samples, n_classes)
             Log q(y | x), in nats, in the order of `classes_`.
         """
-        rows = self._encode(X)
-        return inference.log_posterior_y(self.module_, rows)
+        rows = self._validated(X)
+        with intra_op_threads(self.n_threads):
+            return inference.log_posterior_y(self.module_, rows, self._encoder())
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Probabilities of the classes, q(y | x).
@@ -52,7 +54,9 @@ class PredictiveMixin(FittedState):
         proba : ndarray of float32 of shape (n_samples, n_classes)
             In the order of `classes_`; rows sum to 1.
         """
-        return np.exp(self.predict_log_proba(X))
+        rows = self._validated(X)
+        with intra_op_threads(self.n_threads):
+            return inference.posterior_y(self.module_, rows, self._encoder())
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Most probable classes.

@@ -1,213 +1,21 @@
-"""The skorch net: minibatches in, custom loss, seeds, callbacks, interruptions."""
+"""A training run: callbacks, interruptions, and a net as before if it fails."""
 
 import copy
-import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from sklearn.exceptions import ConvergenceWarning
-from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from skorch.history import History
-from torch import Tensor, nn
 
-from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
-from sk_ssvae.model import MODELS
-from sk_ssvae.objective import (
-    Loss,
-    class_bounds,
-    ssvae_loss,
-    teacher_pull,
-    unlabelled_bound,
-)
-from sk_ssvae.randomness import Stream, stream_generator
+from sk_ssvae.batches import Rows
+from sk_ssvae.net import SSVAENet
 from sk_ssvae.tasks import EpochTasks
 
-__all__ = ["SSVAENet", "make_net", "train"]
-
-
-class SSVAENet(NeuralNet):
-    """A skorch net that trains a semi-supervised VAE on `Rows`.
-
-    Parameters
-    ----------
-    *args, **kwargs
-        As for `skorch.NeuralNet`. The criterion holds nothing: the loss is
-        `sk_ssvae.objective.ssvae_loss`.
-    seed : int
-        Fixes every random number of training: those of epoch t depend on seed and t,
-        not on how training was cut into calls. (A teacher's pull does: it starts anew
-        at every call.)
-    alpha : float
-        Weight of the classification term.
-    teacher_weight : float
-        Weight of the teacher's term while its pull is 1.
-    """
-
-    def __init__(
-        self,
-        *args: Any,
-        seed: int = 0,
-        alpha: float = 0.1,
-        teacher_weight: float = 0.0,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.seed = seed
-        self.alpha = alpha
-        self.teacher_weight = teacher_weight
-
-    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Return minibatches; those of training depend on seed and epoch alone."""
-        if not isinstance(dataset, Rows):
-            return super().get_iterator(dataset, training=training)
-        if not training:
-            return OrderedBatches(dataset, self.batch_size)
-        batches = MixedBatches(
-            dataset, self.batch_size, seed=self.seed, epoch=len(self.history_)
-        )
-        self._step, self._n_steps = 0, self.max_epochs * len(batches)
-        return batches
-
-    def infer(self, x: Any, **fit_params: Any) -> Any:
-        """Log q(y | x) of a batch of `Rows`, or of rows given as they are."""
-        return super().infer(x["x"] if isinstance(x, Mapping) else x, **fit_params)
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Start the epoch's own stream of noise."""
-        super().on_epoch_begin(net, **kwargs)
-        self._noise = stream_generator(
-            self.seed, Stream.NOISE, len(self.history_) - 1, self.device
-        )
-        self._terms: list[Tensor] = []
-
-    def get_loss(
-        self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
-    ) -> Tensor:
-        """Loss of a minibatch.
-
-        In training that of `MixedBatches` (`sk_ssvae.objective.ssvae_loss`); in
-        validation minus the mean bound of log p(x), with the same noise in every epoch.
-        """
-        if not training:
-            return self._validation_loss(X["x"], y_pred, X["bound_weight"])
-        progress = self._step / self._n_steps
-        loss: Loss = ssvae_loss(
-            self.module_,
-            X["x"],
-            y_pred,
-            X["target"],
-            len(y_true),
-            bound_weight=X["bound_weight"],
-            target_weight=X["target_weight"],
-            alpha=self.alpha,
-            pull=self.teacher_weight * teacher_pull(progress),
-            generator=self._noise,
-        )
-        self._step += 1
-        self._terms.append(torch.stack(loss[1:]).detach())
-        return loss.total
-
-    def _validation_loss(self, x: Tensor, log_q_y: Tensor, weight: Tensor) -> Tensor:
-        noise = torch.randn(
-            len(x),
-            self.module_.latent_size,
-            generator=stream_generator(
-                self.seed, Stream.VALIDATION, device=self.device
-            ),
-            device=x.device,
-            dtype=x.dtype,
-        )
-        bounds = class_bounds(self.module_, x, noise)
-        return -(weight * unlabelled_bound(log_q_y, bounds)).mean()
-
-    def on_batch_end(
-        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
-    ) -> None:
-        """Stop at the first loss that is not finite."""
-        super().on_batch_end(net, batch, training, **kwargs)
-        name = "train_loss" if training else "valid_loss"
-        value = self.history_[-1, "batches", -1, name]
-        if not math.isfinite(value):
-            raise ValueError(
-                f"Training diverged: the loss became {value} in epoch "
-                f"{len(self.history_)}. Try a smaller learning_rate (it is {self.lr}), "
-                f"alpha ({self.alpha}) or teacher_weight ({self.teacher_weight}), and "
-                "look for extreme values in X."
-            )
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Record what the loss is made of, as means over the epoch."""
-        super().on_epoch_end(net, **kwargs)
-        means = torch.stack(self._terms).mean(0).tolist()
-        for name, value in zip(Loss._fields[1:], means, strict=True):
-            self.history_.record(name, value)
-
-    def snapshot(self) -> "SSVAENet":
-        """Return a net that predicts as this one does now, and goes on doing so."""
-        twin: SSVAENet = copy.copy(self)
-        twin.__dict__["module_"] = copy.deepcopy(self.module_)
-        return twin
-
-    def __copy__(self) -> "SSVAENet":
-        twin: SSVAENet = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        return twin
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        for transient in ("_noise", "_terms"):
-            state.pop(transient, None)
-        # A copy made during training, as Checkpoint's pickles are, holds no data.
-        state["train_split"] = None
-        state["callbacks_"] = [
-            (name, callback)
-            for name, callback in self.callbacks_
-            if not isinstance(callback, EpochTasks)
-        ]
-        return state
-
-
-class _NoCriterion(nn.Module):
-    """skorch wants a criterion; the loss needs the module, so the net computes it."""
-
-
-def make_net(
-    *,
-    model: str,
-    n_features: int,
-    class_prior: npt.NDArray[np.float64],
-    latent_size: int,
-    hidden_sizes: tuple[int, ...],
-    likelihood: str,
-    seed: int,
-    device: torch.device,
-) -> SSVAENet:
-    """Return a net with an untrained model on `device`."""
-    net = SSVAENet(
-        MODELS[model],
-        _NoCriterion,
-        module__n_features=n_features,
-        module__class_prior=tuple(class_prior.tolist()),
-        module__latent_size=latent_size,
-        module__hidden_sizes=hidden_sizes,
-        module__likelihood=likelihood,
-        module__seed=seed,
-        optimizer=torch.optim.Adam,
-        train_split=None,
-        predict_nonlinearity=torch.exp,
-        verbose=0,
-        device=str(device),
-        seed=seed,
-    )
-    net.initialize()
-    return net
+__all__ = ["train"]
 
 
 @contextmanager
@@ -235,6 +43,10 @@ def train(
     learning_rate: float,
     alpha: float,
     teacher_weight: float,
+    marginalization: str,
+    top_k: int,
+    precision: str,
+    use_compiler: bool,
     callbacks: list[Any] | None,
     verbose: int,
     tasks: EpochTasks | None = None,
@@ -252,8 +64,11 @@ def train(
         Training data on the net's device.
     held_out : Rows, default=None
         Rows for ``valid_loss``.
-    max_epochs, batch_size, learning_rate, alpha, teacher_weight
+    max_epochs, batch_size, learning_rate, alpha, teacher_weight, marginalization, \
+            top_k, precision
         As in `sk_ssvae.SSVAEClassifier`.
+    use_compiler : bool
+        Whether ``torch.compile`` compiles the loss.
     callbacks : list or None
         skorch callbacks; they keep their state from call to call.
     verbose : int
@@ -273,6 +88,10 @@ def train(
         lr=learning_rate,
         alpha=alpha,
         teacher_weight=teacher_weight,
+        marginalization=marginalization,
+        top_k=top_k,
+        precision=precision,
+        use_compiler=use_compiler,
         verbose=verbose,
     )
     if callbacks is not net.callbacks:

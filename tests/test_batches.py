@@ -11,8 +11,8 @@ from sk_ssvae.batches import (
     OrderedBatches,
     Rows,
     choose_held_out,
-    row_chunks,
 )
+from sk_ssvae.chunks import row_chunks, row_parts, shared_tensor
 
 N_CLASSES = 3
 
@@ -24,7 +24,12 @@ def make_rows(n=40, n_labelled=5, weighted=False, seed=0):
     weight = rng.rand(n) if weighted else None
     guess, trust = rng.dirichlet(np.ones(N_CLASSES), n), rng.rand(n)
     parts = {"weight": weight, "guess": guess, "trust": trust}
-    return Rows(rng.randn(n, 2), codes, N_CLASSES, **parts), codes, parts
+    return Rows(rng.randn(n, 2), codes, **parts), codes, parts
+
+
+def targets(codes, guess):
+    """One-hot classes of the labelled rows, guesses for the others."""
+    return torch.cat([torch.eye(N_CLASSES, dtype=guess.dtype)[codes], guess])
 
 
 def row_loss(x, target):
@@ -34,13 +39,13 @@ def row_loss(x, target):
 
 def full_loss(rows):
     """Return the two weighted sums over all rows."""
-    bound, cross = row_loss(rows.x, rows.target)
+    bound, cross = row_loss(rows.x[rows.order], targets(rows.codes, rows.guess))
     return torch.stack([rows.bound_weight @ bound, rows.target_weight @ cross])
 
 
 def batch_loss(batch):
-    inputs, _ = batch
-    bound, cross = row_loss(inputs["x"], inputs["target"])
+    inputs, codes = batch
+    bound, cross = row_loss(inputs["x"], targets(codes, inputs["guess"]))
     return torch.stack(
         [inputs["bound_weight"] @ bound, inputs["target_weight"] @ cross]
     )
@@ -53,8 +58,9 @@ def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
     labelled = codes >= 0
     trust, n = parts["trust"], rows.n_labelled
     assert n == labelled.sum()
-    assert (rows.codes[:n] >= 0).all()
-    assert (rows.codes[n:] < 0).all()
+    order = np.concatenate([np.flatnonzero(labelled), np.flatnonzero(~labelled)])
+    assert rows.order.tolist() == order.tolist()
+    assert rows.codes.tolist() == codes[labelled].tolist()
     expected = np.concatenate([w[labelled], w[~labelled]]) / w.sum()
     np.testing.assert_allclose(rows.bound_weight.numpy(), expected)
     expected = np.concatenate(
@@ -64,9 +70,7 @@ def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
         ]
     )
     np.testing.assert_allclose(rows.target_weight.numpy(), expected)
-    one_hot = np.eye(N_CLASSES)[codes[labelled]]
-    np.testing.assert_array_equal(rows.target[:n].numpy(), one_hot)
-    np.testing.assert_array_equal(rows.target[n:], parts["guess"][~labelled])
+    np.testing.assert_array_equal(rows.guess, parts["guess"][~labelled])
 
 
 @pytest.mark.parametrize(
@@ -144,7 +148,7 @@ def test_an_unweighted_mean_of_such_minibatches_would_be_biased():
     """The test above can fail: without the factors it does."""
     rows, _, _ = make_rows(40, 5)
     naive = [
-        row_loss(b[0]["x"], b[0]["target"])[0].mean()
+        row_loss(b[0]["x"], targets(b[1], b[0]["guess"]))[0].mean()
         for s in range(1500)
         for b in MixedBatches(rows, 8, seed=s)
     ]
@@ -190,7 +194,7 @@ def test_validation_batches_average_to_the_weighted_mean():
     sizes = torch.tensor([len(v) for v in value], dtype=torch.float64)
     average = (torch.stack(means) * sizes).sum() / sizes.sum()
     torch.testing.assert_close(average, full_loss(rows)[0])
-    assert torch.equal(torch.cat([b["x"] for b, _ in batches]), rows.x)
+    assert torch.equal(torch.cat([b["x"] for b, _ in batches]), rows.x[rows.order])
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e300])
@@ -199,7 +203,7 @@ def test_weights_of_any_size(size):
     x = rng.randn(4, 2).astype(np.float32)
     weight = np.array([1.0, 2.0, 3.0, 2.0])
     for scale in (np.full(4, size), np.array([size, size, 1, 1])):
-        rows = Rows(x, codes, 2, weight=weight * scale)
+        rows = Rows(x, codes, weight=weight * scale)
         expected = torch.tensor([1 / 3, 2 / 3, 0, 0])
         torch.testing.assert_close(rows.target_weight, expected)
         assert rows.bound_weight.sum().item() == pytest.approx(1)

@@ -11,11 +11,12 @@ import sk_ssvae
 ROOMS = sorted(p.stem for p in Path(sk_ssvae.__file__).parent.glob("[a-z]*.py"))
 
 FLOORS = [
-    {"randomness"},
+    {"randomness", "chunks", "threads"},
     {"labels", "columns", "networks", "likelihoods", "batches", "teachers"}
-    | {"devices", "tasks"},
+    | {"devices", "tasks", "marginalization", "optimizers"},
     {"model"},
     {"objective", "inference"},
+    {"net"},
     {"training"},
     {"fitted"},
     {"predictive", "generative"},

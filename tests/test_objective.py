@@ -209,9 +209,9 @@ def batch(model, x, n_labelled, seed=0):
     """Weights and targets as for the whole of the data in one batch."""
     n = len(x)
     generator = torch.Generator().manual_seed(seed)
-    target = torch.rand(n, N_CLASSES, generator=generator, dtype=torch.float64)
-    target = target / target.sum(1, keepdim=True)
-    target[:n_labelled] = model.classes[torch.arange(n_labelled) % N_CLASSES]
+    guess = torch.rand(
+        n - n_labelled, N_CLASSES, generator=generator, dtype=torch.float64
+    )
     target_weight = torch.cat(
         [
             torch.full((n_labelled,), 1 / max(1, n_labelled), dtype=torch.float64),
@@ -219,22 +219,22 @@ def batch(model, x, n_labelled, seed=0):
         ]
     )
     return {
-        "target": target,
-        "n_labelled": n_labelled,
+        "codes": torch.arange(n_labelled) % N_CLASSES,
+        "guess": guess / guess.sum(1, keepdim=True),
         "bound_weight": torch.full((n,), 1 / n, dtype=torch.float64),
         "target_weight": target_weight,
     }
 
 
-def loss(model, x, parts, *, alpha=0.1, pull=0.0, seed=0):
+def draws(n, latent_size, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, latent_size, generator=generator, dtype=torch.float64)
+
+
+def loss(model, x, parts, *, alpha=0.1, pull=0.0, **options):
+    noise = draws(len(x), model.latent_size)
     return ssvae_loss(
-        model,
-        x,
-        model(x),
-        **parts,
-        alpha=alpha,
-        pull=pull,
-        generator=torch.Generator().manual_seed(seed),
+        model, x, model(x), noise=noise, **parts, alpha=alpha, pull=pull, **options
     )
 
 
@@ -247,9 +247,7 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
     v, w = rng.rand(len(x)), rng.rand(len(x))  # no two rows weigh the same
     weights = {"bound_weight": torch.tensor(v), "target_weight": torch.tensor(w)}
     ours = loss(model, x, parts | weights, alpha=0.7, pull=0.3)
-    noise = torch.randn(
-        len(x), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
+    noise = draws(len(x), 2)
     bounds, log_q = class_bounds(model, x, noise), model(x)
     bound = classification = teacher = torch.zeros((), dtype=torch.float64)
     for i in range(len(x)):
@@ -261,7 +259,9 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
             q = log_q[i].exp()
             terms = [q[k] * (bounds[i, k] - log_q[i, k]) for k in range(N_CLASSES)]
             bound = bound + v[i] * sum(terms)
-            teacher = teacher - 0.3 * w[i] * (parts["target"][i] * log_q[i]).sum()
+            teacher = (
+                teacher - 0.3 * w[i] * (parts["guess"][i - n_labelled] * log_q[i]).sum()
+            )
     torch.testing.assert_close(ours.bound, bound)
     torch.testing.assert_close(ours.classification, classification)
     torch.testing.assert_close(ours.teacher, teacher)
@@ -280,7 +280,6 @@ def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size
     rows = Rows(
         rng.randn(n, N_FEATURES),
         codes,
-        N_CLASSES,
         weight=rng.rand(n),
         guess=rng.dirichlet(np.ones(N_CLASSES), n),
         trust=rng.rand(n),
@@ -303,38 +302,26 @@ def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size
 
 def whole_loss(model, rows, noise):
     """All rows in one call."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "randn", lambda *n, **_: noise[: n[0]])
-        return ssvae_loss(
-            model,
-            rows.x,
-            model(rows.x),
-            rows.target,
-            rows.n_labelled,
-            bound_weight=rows.bound_weight,
-            target_weight=rows.target_weight,
-            alpha=2.0,
-            pull=0.5,
-            generator=None,
-        )
+    x = rows.x[rows.order]
+    return ssvae_loss(
+        model,
+        x,
+        model(x),
+        rows.codes,
+        noise,
+        bound_weight=rows.bound_weight,
+        target_weight=rows.target_weight,
+        alpha=2.0,
+        guess=rows.guess,
+        pull=0.5,
+    )
 
 
 def minibatch_loss(model, minibatch):
     inputs, codes = minibatch
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "randn", lambda *n, **_: torch.zeros(*n).double())
-        return ssvae_loss(
-            model,
-            inputs["x"],
-            model(inputs["x"]),
-            inputs["target"],
-            len(codes),
-            bound_weight=inputs["bound_weight"],
-            target_weight=inputs["target_weight"],
-            alpha=2.0,
-            pull=0.5,
-            generator=None,
-        )
+    x = inputs.pop("x")
+    noise = torch.zeros(len(x), 1, dtype=torch.float64)
+    return ssvae_loss(model, x, model(x), codes, noise, **inputs, alpha=2.0, pull=0.5)
 
 
 def test_both_readings_of_alpha():
@@ -342,9 +329,7 @@ def test_both_readings_of_alpha():
     model, x = make_model("gaussian", latent_size=2), make_rows("gaussian", n=6)
     n, n_labelled = 6, 2
     parts = batch(model, x, n_labelled)
-    noise = torch.randn(
-        n, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
+    noise = draws(n, 2)
     bounds, log_q = class_bounds(model, x, noise), model(x)
     rows, codes = torch.arange(n_labelled), torch.arange(n_labelled)
     labelled = bounds[rows, codes]
@@ -401,7 +386,8 @@ def test_loss_does_not_depend_on_the_order_of_classes():
     model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
     parts = batch(model, x, 2)
     order = [2, 0, 1]
-    permuted = parts | {"target": parts["target"][:, order]}
+    codes = torch.tensor([order.index(k) for k in parts["codes"]])
+    permuted = parts | {"codes": codes, "guess": parts["guess"][:, order]}
     ours = loss(model, x, parts, alpha=0.4, pull=0.6)
     theirs = loss(relabelled(model, order), x, permuted, alpha=0.4, pull=0.6)
     for a, b in zip(ours, theirs, strict=True):

@@ -33,6 +33,11 @@ def weights(clf):
     return {k: v.clone() for k, v in clf.module_.state_dict().items()}
 
 
+def held_out_rows(net):
+    rows = net.train_split(None)[1]
+    return rows.encoded(rows.order)
+
+
 def same(a, b):
     return all(torch.equal(a[k], b[k]) for k in a)
 
@@ -131,7 +136,7 @@ def test_validation_loss_is_minus_the_bound_of_rows_held_out(quick, iris):
 
     class Record(Callback):
         def on_train_begin(self, net, **kwargs):
-            seen.extend(net.train_split(None)[1].x.tolist())
+            seen.extend(held_out_rows(net).tolist())
 
     clf = quick(validation_fraction=0.2, batch_size=7, callbacks=[Record()]).fit(X, y)
     assert len(seen) == 27  # of 135 unlabelled rows
@@ -160,7 +165,7 @@ def test_validation_rows_teach_nothing(quick, iris):
 
     class Record(Callback):
         def on_train_begin(self, net, **kwargs):
-            seen.append(net.train_split(None)[1].x.numpy())
+            seen.append(held_out_rows(net).numpy())
 
     plain = clf.set_params(callbacks=[Record()]).fit(X, y)
     rows = plain._columns.encode(X)

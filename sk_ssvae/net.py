@@ -1,0 +1,321 @@
+"""The skorch net: minibatches in, custom loss, seeds, no waiting for the device."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.utils import TeeGenerator
+from torch import Tensor, nn
+
+from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
+from sk_ssvae.marginalization import resolve_top_k
+from sk_ssvae.model import M2, MODELS
+from sk_ssvae.objective import (
+    Loss,
+    class_bounds,
+    ssvae_loss,
+    teacher_pull,
+    unlabelled_bound,
+)
+from sk_ssvae.optimizers import Adam
+from sk_ssvae.randomness import Stream, stream_generator
+from sk_ssvae.tasks import EpochTasks
+
+__all__ = ["SSVAENet", "make_net", "step_work"]
+
+_STEP_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+"""What skorch tells callbacks at every step."""
+
+
+@cache
+def _compiled_loss() -> Callable[..., Loss]:
+    """Return `ssvae_loss` compiled by torch, once a process."""
+    compiled: Callable[..., Loss] = torch.compile(ssvae_loss)
+    return compiled
+
+
+class SSVAENet(NeuralNet):
+    """A skorch net that trains a semi-supervised VAE on `Rows`.
+
+    Nothing waits for the device within an epoch: losses stay there and are read when
+    it is over. The history therefore has one entry an epoch and none a batch, unless a
+    callback listens to batches, when all is as in skorch.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As for `skorch.NeuralNet`. The criterion holds nothing: the loss is
+        `sk_ssvae.objective.ssvae_loss`.
+    seed : int
+        Fixes every random number of training: those of epoch t depend on seed and t,
+        not on how training was cut into calls. (A teacher's pull does: it starts anew
+        at every call.)
+    alpha : float
+        Weight of the classification term.
+    teacher_weight : float
+        Weight of the teacher's term while its pull is 1.
+    marginalization : {"auto", "exact", "topk"}
+        How the sum over classes is taken in training.
+    top_k : int
+        Classes summed exactly by "topk".
+    precision : {"float32", "bf16"}
+        "bf16" runs the networks, in training, under autocast to bfloat16.
+    use_compiler : bool
+        Whether ``torch.compile`` compiles the loss.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        seed: int = 0,
+        alpha: float = 0.1,
+        teacher_weight: float = 0.0,
+        marginalization: str = "exact",
+        top_k: int = 8,
+        precision: str = "float32",
+        use_compiler: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.seed = seed
+        self.alpha = alpha
+        self.teacher_weight = teacher_weight
+        self.marginalization = marginalization
+        self.top_k = top_k
+        self.precision = precision
+        self.use_compiler = use_compiler
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return minibatches; those of training depend on seed and epoch alone."""
+        if not isinstance(dataset, Rows):
+            return super().get_iterator(dataset, training=training)
+        if not training:
+            return OrderedBatches(dataset, self.batch_size)
+        batches = MixedBatches(
+            dataset, self.batch_size, seed=self.seed, epoch=len(self.history_)
+        )
+        self._step, self._n_steps = 0, self.max_epochs * len(batches)
+        return batches
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Log q(y | x) of a batch of `Rows`, or of rows given as they are."""
+        if isinstance(x, Mapping):  # on the device already
+            return self.module_(x["x"])
+        return super().infer(x, **fit_params)
+
+    def _set_training(self, training: bool = True) -> None:
+        if self.module_.training != training:  # a walk through all modules
+            super()._set_training(training)
+
+    def run_single_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., Any],
+        **fit_params: Any,
+    ) -> None:
+        """Run an epoch of training or validation."""
+        if iterator is None:
+            return
+        self._listened_to = {
+            event
+            for event in _STEP_EVENTS
+            for _, callback in self.callbacks_
+            if getattr(type(callback), event) is not getattr(Callback, event)
+        }
+        if self._listened_to & {"on_batch_begin", "on_batch_end"}:
+            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
+            return
+        losses, sizes = [], []
+        for batch in iterator:
+            losses.append(step_fn(batch, **fit_params)["loss"].detach())
+            sizes.append(len(batch[0]["x"]))
+        # As one batch of all rows, from which skorch makes the mean over the epoch.
+        mean = np.average(torch.stack(losses).tolist(), weights=sizes)
+        self.history.new_batch()
+        self.history.record_batch(f"{prefix}_loss", float(mean))
+        self.history.record_batch(f"{prefix}_batch_size", sum(sizes))
+        self.history.record(f"{prefix}_batch_count", len(losses))
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start the epoch's own stream of noise."""
+        super().on_epoch_begin(net, **kwargs)
+        self._noise = stream_generator(
+            self.seed, Stream.NOISE, len(self.history_) - 1, self.device
+        )
+        self._terms: list[Loss] = []
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Take one step of the optimizer, which calls for one gradient only."""
+        self._zero_grad_optimizer()
+        step = self.train_step_single(batch, **fit_params)
+        if "on_grad_computed" in self._listened_to:
+            self.notify(
+                "on_grad_computed",
+                named_parameters=TeeGenerator(self.get_all_learnable_params()),
+                batch=batch,
+                training=True,
+            )
+        self.optimizer_.step()
+        return step
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Loss and gradients of a minibatch, in the precision asked for."""
+        step: dict[str, Tensor]
+        if self.precision == "float32":
+            step = super().train_step_single(batch, **fit_params)
+        else:
+            with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
+                step = super().train_step_single(batch, **fit_params)
+        return step
+
+    def get_loss(
+        self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Loss of a minibatch.
+
+        In training that of `MixedBatches` (`sk_ssvae.objective.ssvae_loss`); in
+        validation minus the mean bound of log p(x), with the same noise in every epoch.
+        """
+        if not training:
+            return self._validation_loss(X["x"], y_pred, X["bound_weight"])
+        progress = self._step / self._n_steps
+        self._step += 1
+        n_classes = y_pred.shape[-1]
+        top_k = resolve_top_k(self.marginalization, self.top_k, n_classes)
+        race = None
+        if top_k is not None:
+            race = y_pred.new_empty(len(y_pred) - len(y_true), n_classes)
+            race.exponential_(generator=self._noise)
+        loss_of = _compiled_loss() if self.use_compiler else ssvae_loss
+        loss = loss_of(
+            self.module_,
+            X["x"],
+            y_pred,
+            y_true,
+            self._normal(len(X["x"]), X["x"], self._noise),
+            bound_weight=X["bound_weight"],
+            target_weight=X["target_weight"],
+            alpha=self.alpha,
+            guess=X.get("guess"),
+            pull=self.teacher_weight * teacher_pull(progress),
+            top_k=top_k,
+            race=race,
+        )
+        self._terms.append(Loss(*(term.detach() for term in loss)))
+        return loss.total
+
+    def _normal(self, n_rows: int, like: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw noise for the latent variables of so many rows."""
+        return torch.randn(
+            n_rows,
+            self.module_.latent_size,
+            generator=generator,
+            device=like.device,
+            dtype=like.dtype,
+        )
+
+    def _validation_loss(self, x: Tensor, log_q_y: Tensor, weight: Tensor) -> Tensor:
+        generator = stream_generator(self.seed, Stream.VALIDATION, device=self.device)
+        bounds = class_bounds(self.module_, x, self._normal(len(x), x, generator))
+        return -(weight * unlabelled_bound(log_q_y, bounds)).mean()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record what the loss is made of, as means over the epoch.
+
+        Raises
+        ------
+        ValueError
+            If a loss of the epoch was not finite.
+        """
+        super().on_epoch_end(net, **kwargs)
+        terms = torch.stack([torch.stack(loss) for loss in self._terms]).cpu().numpy()
+        self._terms = []
+        losses = [*terms[:, 0].tolist()]
+        if "valid_batch_count" in self.history_[-1]:
+            losses += self.history_[-1, "batches", :, "valid_loss"]
+        for value in losses:
+            if not math.isfinite(value):
+                raise ValueError(
+                    f"Training diverged: the loss became {value} in epoch "
+                    f"{len(self.history_)}. Try a smaller learning_rate (it is "
+                    f"{self.lr}), alpha ({self.alpha}) or teacher_weight "
+                    f"({self.teacher_weight}), and look for extreme values in X."
+                )
+        means = terms.mean(0, dtype=np.float64).tolist()
+        for name, value in zip(Loss._fields[1:], means[1:], strict=True):
+            self.history_.record(name, value)
+
+    def snapshot(self) -> "SSVAENet":
+        """Return a net that predicts as this one does now, and goes on doing so."""
+        twin: SSVAENet = copy.copy(self)
+        twin.__dict__["module_"] = copy.deepcopy(self.module_)
+        return twin
+
+    def __copy__(self) -> "SSVAENet":
+        twin: SSVAENet = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        for transient in ("_noise", "_terms"):
+            state.pop(transient, None)
+        # A copy made during training, as Checkpoint's pickles are, holds no data.
+        state["train_split"] = None
+        state["callbacks_"] = [
+            (name, callback)
+            for name, callback in self.callbacks_
+            if not isinstance(callback, EpochTasks)
+        ]
+        return state
+
+
+class _NoCriterion(nn.Module):
+    """skorch wants a criterion; the loss needs the module, so the net computes it."""
+
+
+def step_work(model: M2, batch_size: int) -> int:
+    """Multiply-adds of a step forward, roughly: each weight for each class of a row."""
+    weights = [*model.encoder.parameters(), *model.decoder.parameters()]
+    return batch_size * len(model.classes) * sum(p.numel() for p in weights)
+
+
+def make_net(
+    *,
+    model: str,
+    n_features: int,
+    class_prior: npt.NDArray[np.float64],
+    latent_size: int,
+    hidden_sizes: tuple[int, ...],
+    likelihood: str,
+    seed: int,
+    device: torch.device,
+) -> SSVAENet:
+    """Return a net with an untrained model on `device`."""
+    net = SSVAENet(
+        MODELS[model],
+        _NoCriterion,
+        module__n_features=n_features,
+        module__class_prior=tuple(class_prior.tolist()),
+        module__latent_size=latent_size,
+        module__hidden_sizes=hidden_sizes,
+        module__likelihood=likelihood,
+        module__seed=seed,
+        optimizer=Adam,
+        train_split=None,
+        predict_nonlinearity=torch.exp,
+        verbose=0,
+        device=str(device),
+        seed=seed,
+    )
+    net.initialize()
+    return net
