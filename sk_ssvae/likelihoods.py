@@ -6,7 +6,6 @@ The distributions here draw from a generator that is handed in, which those of
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,7 +43,7 @@ class RowDistribution(Protocol):
         """One draw of shape (..., n_features)."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class DiagonalNormal:
     """N(mean, diag(exp(log_scale))^2) over the last axis.
 
@@ -54,15 +53,15 @@ class DiagonalNormal:
         Means.
     log_scale : Tensor of shape (..., n_features) or (n_features,)
         Logarithms of the standard deviations.
+    scale : Tensor
+        The standard deviations.
     """
 
     mean: Tensor
     log_scale: Tensor
 
-    @cached_property
-    def scale(self) -> Tensor:
-        """Standard deviations."""
-        return self.log_scale.exp()
+    def __post_init__(self) -> None:
+        self.scale = self.log_scale.exp()
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density, summed over the last axis; `x` broadcasts against the mean."""
@@ -115,7 +114,7 @@ class BernoulliVector:
         ``x log p + (1 - x) log(1 - p)``, which is what VAEs on grey images use and
         is not a normalised density.
         """
-        shape = torch.broadcast_shapes(x.shape, self.logits.shape)
+        shape = np.broadcast_shapes(x.shape, self.logits.shape)
         losses = F.binary_cross_entropy_with_logits(
             self.logits.expand(shape),
             x.to(self.logits.dtype).expand(shape),

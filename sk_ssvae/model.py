@@ -57,6 +57,9 @@ class M2(nn.Module):
     # Bounds the logarithm of sigma(x, y) smoothly: scales between 0.0067 and 148.
     MAX_LOG_SCALE = 5.0
 
+    # Whether the networks run under autocast to bfloat16, as they may in training.
+    mixed = False
+
     classes: Tensor
     log_prior: Tensor
 
@@ -89,9 +92,23 @@ class M2(nn.Module):
         self.register_buffer("log_prior", prior.log().float())
         self.register_buffer("classes", torch.eye(n_classes, dtype=torch.float32))
 
+    def _run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
+        """Apply a network; what comes of it is in full precision again."""
+        out: Tensor
+        if self.mixed:
+            # Without the cache of weights in bfloat16: it outlives a step where the call
+            # is inside another autocast.
+            with torch.autocast(
+                inputs[0].device.type, dtype=torch.bfloat16, cache_enabled=False
+            ):
+                out = network(*inputs).float()
+        else:
+            out = network(*inputs)
+        return out
+
     def forward(self, x: Tensor) -> Tensor:
         """Log q(y | x), normalised, of shape (..., n_classes)."""
-        return _full(self.classifier(x)).log_softmax(-1)
+        return self._run(self.classifier, x).log_softmax(-1)
 
     def posterior_y(self, x: Tensor) -> Categorical:
         """q(y | x) for rows of shape (..., n_features)."""
@@ -102,7 +119,7 @@ class M2(nn.Module):
 
         Or y as codes of shape (...).
         """
-        mean, raw = _full(self.encoder(x, y)).chunk(2, -1)
+        mean, raw = self._run(self.encoder, x, y).chunk(2, -1)
         bound = self.MAX_LOG_SCALE
         return DiagonalNormal(mean, bound * torch.tanh(raw / bound))
 
@@ -111,13 +128,8 @@ class M2(nn.Module):
 
         Or y as codes of shape (...).
         """
-        distribution: RowDistribution = self.likelihood(_full(self.decoder(z, y)))
+        distribution: RowDistribution = self.likelihood(self._run(self.decoder, z, y))
         return distribution
-
-
-def _full(outputs: Tensor) -> Tensor:
-    """Give outputs the single precision that densities need."""
-    return outputs.float() if outputs.dtype in (torch.bfloat16, torch.half) else outputs
 
 
 MODELS: dict[str, type[M2]] = {"m2": M2}

@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
+from sk_ssvae.compilation import compiled_loss
 from sk_ssvae.marginalization import resolve_top_k
 from sk_ssvae.model import M2, MODELS
 from sk_ssvae.objective import (
@@ -32,13 +32,6 @@ __all__ = ["SSVAENet", "make_net", "step_work"]
 
 _STEP_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 """What skorch tells callbacks at every step."""
-
-
-@cache
-def _compiled_loss() -> Callable[..., Loss]:
-    """Return `ssvae_loss` compiled by torch, once a process."""
-    compiled: Callable[..., Loss] = torch.compile(ssvae_loss)
-    return compiled
 
 
 class SSVAENet(NeuralNet):
@@ -173,8 +166,11 @@ class SSVAENet(NeuralNet):
         if self.precision == "float32":
             step = super().train_step_single(batch, **fit_params)
         else:
-            with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
+            self.module_.mixed = True
+            try:
                 step = super().train_step_single(batch, **fit_params)
+            finally:
+                self.module_.mixed = False
         return step
 
     def get_loss(
@@ -195,7 +191,11 @@ class SSVAENet(NeuralNet):
         if top_k is not None:
             race = y_pred.new_empty(len(y_pred) - len(y_true), n_classes)
             race.exponential_(generator=self._noise)
-        loss_of = _compiled_loss() if self.use_compiler else ssvae_loss
+        pull: float | Tensor = self.teacher_weight * teacher_pull(progress)
+        loss_of = ssvae_loss
+        if self.use_compiler:
+            loss_of = compiled_loss(self.module_, top_k)
+            pull = y_pred.new_tensor(pull)  # a number would be compiled in
         loss = loss_of(
             self.module_,
             X["x"],
@@ -206,7 +206,7 @@ class SSVAENet(NeuralNet):
             target_weight=X["target_weight"],
             alpha=self.alpha,
             guess=X.get("guess"),
-            pull=self.teacher_weight * teacher_pull(progress),
+            pull=pull,
             top_k=top_k,
             race=race,
         )

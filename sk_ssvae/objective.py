@@ -188,7 +188,7 @@ def ssvae_loss(
     target_weight: Tensor,
     alpha: float,
     guess: Tensor | None = None,
-    pull: float = 0.0,
+    pull: float | Tensor = 0.0,
     top_k: int | None = None,
     race: Tensor | None = None,
 ) -> Loss:
@@ -226,7 +226,7 @@ def ssvae_loss(
         Weight of the classification term.
     guess : Tensor of shape (n_rows - n_labelled, n_classes), default=None
         A teacher's guess for the unlabelled rows.
-    pull : float
+    pull : float or scalar Tensor
         Weight of the teacher's term at this step, beta a_t.
     top_k : int, default=None
         Estimate the sum over classes from so many of them and one draw

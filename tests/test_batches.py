@@ -12,7 +12,7 @@ from sk_ssvae.batches import (
     Rows,
     choose_held_out,
 )
-from sk_ssvae.chunks import row_chunks, row_parts, shared_tensor
+from sk_ssvae.chunks import row_chunks
 
 N_CLASSES = 3
 

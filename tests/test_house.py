@@ -16,6 +16,7 @@ FLOORS = [
     | {"devices", "tasks", "marginalization", "optimizers"},
     {"model"},
     {"objective", "inference"},
+    {"compilation"},
     {"net"},
     {"training"},
     {"fitted"},

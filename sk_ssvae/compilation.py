@@ -1,0 +1,44 @@
+"""The loss as ``torch.compile`` makes it, once for each shape of network."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from types import FunctionType
+
+import torch
+
+from sk_ssvae.model import M2
+from sk_ssvae.objective import Loss, ssvae_loss
+
+__all__ = ["compiled_loss"]
+
+
+def compiled_loss(model: M2, top_k: int | None) -> Callable[..., Loss]:
+    """Return `sk_ssvae.objective.ssvae_loss` compiled for networks like these.
+
+    Parameters
+    ----------
+    model : M2
+        The networks; only types and shapes matter.
+    top_k : int or None
+        As the loss takes it.
+
+    Returns
+    -------
+    loss : callable
+        Takes the same arguments as the loss. It is compiled when first called, and
+        fits with networks of the same shapes share it.
+    """
+    shapes = tuple(tuple(p.shape) for p in model.parameters())
+    device = str(model.classes.device)
+    return _compiled((type(model), type(model.likelihood), shapes, top_k, device))
+
+
+@lru_cache(maxsize=64)
+def _compiled(key: object) -> Callable[..., Loss]:
+    # torch counts compilations by code object, and gives up after a few: a code object
+    # for each key.
+    code = ssvae_loss.__code__.replace(co_name=f"ssvae_loss_{hash(key) & 0xFFFFFFFF:x}")
+    twin = FunctionType(code, ssvae_loss.__globals__)
+    twin.__kwdefaults__ = ssvae_loss.__kwdefaults__
+    compiled: Callable[..., Loss] = torch.compile(twin, fullgraph=True)
+    return compiled
