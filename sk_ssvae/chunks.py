@@ -10,8 +10,8 @@ from torch import Tensor
 
 __all__ = ["CELLS", "row_chunks", "row_parts", "shared_tensor"]
 
-CELLS = 2**19
-"""Numbers in the largest array of a chunk: 2 MiB in single precision, near what the
+CELLS = 2**20
+"""Numbers in the largest array of a chunk: 4 MiB in single precision, near what the
 cache of a core holds. Larger chunks are no faster, and several times slower where the
 system hands out fresh pages for each."""
 

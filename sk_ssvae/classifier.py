@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows, choose_held_out
-from sk_ssvae.columns import device_rows, fit_columns
+from sk_ssvae.columns import Encoder, device_rows, fit_columns
 from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.generative import GenerativeMixin
@@ -587,7 +587,9 @@ class SSVAEClassifier(
                 tasks=tasks,
             )
         with intra_op_threads(self.n_threads):
-            distributions = inference.posterior_y(net.module_, data.X, self._encoder())
+            distributions = inference.posterior_y(
+                net.module_, data.X, Encoder(self._columns)
+            )
         labelled = np.flatnonzero(data.codes != UNLABELED)
         distributions[labelled] = 0
         distributions[labelled, data.codes[labelled]] = 1

@@ -1,6 +1,7 @@
 """What an estimator knows after fit, all of it or nothing: a trained net and so on."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.history import History
+from torch import Tensor
 
 from sk_ssvae.columns import Columns, Encoder
 from sk_ssvae.model import M2
@@ -82,13 +85,30 @@ class FittedState:
         return self.module_.classes.device
 
     def _validated(self, X: Any) -> npt.NDArray[Any]:
-        """Rows from the user as an array of floats with the columns of fit."""
+        """Rows from the user as an array of floats with the columns of fit.
+
+        They may still be infinite or missing, which `_encoder` refuses.
+        """
         check_is_fitted(self)
+        # Finite or not is seen by chunks, while they are in the cache.
         rows: npt.NDArray[Any] = validate_data(
-            self, X, reset=False, dtype=[np.float64, np.float32]
+            self,
+            X,
+            reset=False,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=False,
         )
         return rows
 
-    def _encoder(self) -> Encoder:
+    def _encoder(self) -> Callable[[Tensor], Tensor]:
         """Return what makes of validated rows what the networks take."""
-        return Encoder(self._columns)
+        encode = Encoder(self._columns)
+
+        def checked(rows: Tensor) -> Tensor:
+            if not math.isfinite(rows.sum().item()):
+                assert_all_finite(
+                    rows.numpy(), estimator_name=type(self).__name__, input_name="X"
+                )
+            return encode(rows)
+
+        return checked

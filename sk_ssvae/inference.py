@@ -82,8 +82,8 @@ def log_posterior_y(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
     device = _device(model)
 
     def log_q(rows: Tensor) -> Tensor:
-        logits = model.classifier(encode(rows).to(device))
-        return _precise(logits).log_softmax(-1)
+        log_q_y: Tensor = model(encode(rows).to(device))
+        return log_q_y
 
     return _by_chunks(log_q, model, _widest(model), x)
 
@@ -93,8 +93,8 @@ def posterior_y(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
     device = _device(model)
 
     def q(rows: Tensor) -> Tensor:
-        logits = model.classifier(encode(rows).to(device))
-        return _precise(logits).softmax(-1)
+        log_q_y: Tensor = model(encode(rows).to(device))
+        return log_q_y.exp_()
 
     return _by_chunks(q, model, _widest(model), x)
 
@@ -105,8 +105,9 @@ def latent_means(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
 
     def means(rows: Tensor) -> Tensor:
         rows = encode(rows).to(device)
-        q_y = _precise(model.classifier(rows)).softmax(-1).float()
-        return model.encoder.averaged(rows, model.classes, q_y).chunk(2, -1)[0]
+        q_y = model(rows).exp_()
+        outputs: Tensor = model.encoder.averaged(rows, model.classes, q_y)
+        return outputs.chunk(2, -1)[0]
 
     return _by_chunks(means, model, len(model.classes) * _widest(model), x)
 

@@ -96,7 +96,7 @@ class M2(nn.Module):
         """Apply a network; what comes of it is in full precision again."""
         out: Tensor
         if self.mixed:
-            # Without the cache of weights in bfloat16: it outlives a step where the call
+            # No cache of weights in bfloat16: it would outlive a step where the call
             # is inside another autocast.
             with torch.autocast(
                 inputs[0].device.type, dtype=torch.bfloat16, cache_enabled=False

@@ -18,6 +18,10 @@ from torch.nn import functional as F
 __all__ = ["MLP", "PairMLP", "check_hidden_sizes", "linear"]
 
 
+FEW = 8
+"""Number of second inputs up to which averages are sums, not products of matrices."""
+
+
 def linear(
     in_features: int,
     out_features: int,
@@ -177,7 +181,12 @@ class PairMLP(nn.Module):
         else:
             *inner, last = self.rest
             hidden = F.relu_(_after_relu(inner, from_a[:, None] + from_b))
-            out = last((weights[:, None] @ hidden).squeeze(1))
+            # A product of small matrices for each row is slow where they are tiny.
+            if len(b) < FEW:
+                mean = (hidden * weights[:, :, None]).sum(1)
+            else:
+                mean = (weights[:, None] @ hidden).squeeze(1)
+            out = last(mean)
         return out
 
 

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
-from sk_ssvae.columns import MAX_DEVIATIONS, fit_columns
+from sk_ssvae import chunks
+from sk_ssvae.chunks import row_parts, shared_tensor
+from sk_ssvae.columns import MAX_DEVIATIONS, device_rows, fit_columns
 
 
 def test_standardised_columns_have_mean_zero_and_deviation_one():
@@ -113,3 +116,85 @@ def test_weights_never_give_a_negative_variance():
         X = np.column_stack([np.full(30, 0.3), rng.randn(30)])
         columns = fit_columns(X, standardize=True, sample_weight=rng.rand(30))
         assert columns.kept.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("offset", [0.0, 50.0, 3e4, 1e6])
+def test_rows_in_single_precision_keep_their_digits(offset):
+    """Errors are those of rounding the values, whatever the distance of the mean."""
+    X = (offset + np.random.RandomState(0).randn(200, 3)).astype(np.float32)
+    columns = fit_columns(X, standardize=True)
+    exact = (X - columns.mean) / columns.scale
+    rounding = np.spacing(np.abs(X).max()) / columns.scale.min()
+    np.testing.assert_allclose(columns.encode(X), exact, atol=2 * rounding + 1e-6)
+
+
+def test_single_precision_where_it_does_not_suffice():
+    X = np.random.RandomState(0).randn(50, 2).astype(np.float32) * np.float32(1e-36)
+    columns = fit_columns(X, standardize=True)
+    assert not columns.fits_single
+    np.testing.assert_allclose(columns.encode(X).std(0), 1, atol=1e-5)
+    _, encoder = device_rows(X, columns, torch.device("cpu"))
+    assert encoder is None
+
+
+def test_rows_are_encoded_by_batches_as_they_are_at_once():
+    rng = np.random.RandomState(0)
+    X = (rng.randn(60, 3) * [1, 5, 100] + [0, 3, 1e5]).astype(np.float32)
+    X[:, 1] = 7.0  # constant
+    for standardize in (True, False):
+        columns = fit_columns(X, standardize=standardize)
+        whole = columns.encode(X)
+        for layout in (X, np.asfortranarray(X), X.astype(np.float64)):
+            rows, encoder = device_rows(layout, columns, torch.device("cpu"))
+            assert (encoder is None) == (layout is not X)
+            picked = rows[torch.tensor([5, 2, 40])]
+            ours = picked if encoder is None else encoder(picked)
+            np.testing.assert_allclose(ours, whole[[5, 2, 40]], rtol=1e-5, atol=1e-2)
+
+
+def test_rows_that_do_not_count(monkeypatch):
+    rng = np.random.RandomState(0)
+    X, where, weight = rng.randn(40, 3), rng.rand(40) < 0.5, rng.rand(40)
+    X[~where] = 1e9
+    few = fit_columns(
+        X[where], standardize=True, sample_weight=weight[where], keep_constant=True
+    )
+    ours = fit_columns(
+        X, standardize=True, sample_weight=weight, keep_constant=True, where=where
+    )
+    np.testing.assert_allclose(ours.mean, few.mean)
+    np.testing.assert_allclose(ours.scale, few.scale)
+
+
+def test_chunks_change_no_moments(monkeypatch):
+    X = np.random.RandomState(0).randn(1000, 3) + np.array([0, 10, 1e6])
+    whole = fit_columns(X, standardize=True)
+    monkeypatch.setattr(chunks.row_chunks, "__defaults__", (21,))
+    assert len(list(row_parts(X))) == 143
+    parts = fit_columns(X, standardize=True)
+    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(parts.scale, whole.scale, rtol=1e-9)
+
+
+def test_parts_are_views_or_the_rows_that_count():
+    X = np.arange(20.0).reshape(10, 2)
+    ((rows, part),) = row_parts(X)
+    assert np.shares_memory(part, X)
+    assert X[rows].tolist() == part.tolist() == X.tolist()
+    where = np.arange(10) % 3 == 0
+    ((rows, part),) = row_parts(X, where)
+    assert rows.tolist() == [0, 3, 6, 9]
+    assert part.tolist() == X[where].tolist()
+    assert list(row_parts(X, np.zeros(10, bool))) == []
+
+
+def test_shared_tensors_share_memory():
+    X = np.arange(12.0).reshape(4, 3)
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    for array in (X, frozen, X[1:], X[:, ::2], X.T):
+        tensor = shared_tensor(array)
+        assert tensor.tolist() == array.tolist()
+        assert tensor.data_ptr() == array.ctypes.data
+    assert not frozen.flags.writeable
+    assert shared_tensor(X[::-1]).tolist() == X[::-1].tolist()

@@ -173,9 +173,10 @@ def test_a_row_has_one_score_in_any_company(fitted, iris):
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_the_order_of_rows_changes_no_bit(quick, likelihood):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_order_of_rows_changes_no_bit(quick, likelihood, dtype):
     rng = np.random.RandomState(0)
-    X = rng.rand(20, 3)
+    X = rng.rand(20, 3).astype(dtype)
     y = (3 * X[:, 0]).astype(int)
     clf = quick(likelihood=likelihood, hidden_sizes=(32,)).fit(X, y)
     for method in (clf.predict_proba, clf.transform, clf.score_samples):

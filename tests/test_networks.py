@@ -31,6 +31,28 @@ def test_a_pair_network_is_an_mlp_on_the_concatenation(hidden_sizes):
         torch.testing.assert_close(pair(a, b), plain(both))
 
 
+@pytest.mark.parametrize("hidden_sizes", [(), (5,), (5, 4)])
+def test_integers_stand_for_unit_vectors(hidden_sizes):
+    pair = PairMLP(3, 4, 6, hidden_sizes, generator=generator())
+    a, codes = torch.randn(7, 1, 3), torch.randint(4, (7, 2))
+    torch.testing.assert_close(pair(a, codes), pair(a, torch.eye(4)[codes]))
+    (by_code,) = torch.autograd.grad(pair(a, codes).sum(), pair.from_b.weight)
+    one_hot = torch.eye(4)[codes]
+    (by_vector,) = torch.autograd.grad(pair(a, one_hot).sum(), pair.from_b.weight)
+    torch.testing.assert_close(by_code, by_vector)
+
+
+@pytest.mark.parametrize("n_b", [2, 20])
+@pytest.mark.parametrize("hidden_sizes", [(), (5,), (5, 4)])
+def test_averaged_outputs_are_averages_of_outputs(hidden_sizes, n_b):
+    pair = PairMLP(3, n_b, 6, hidden_sizes, generator=generator())
+    a, weights = torch.randn(7, 3), torch.rand(7, n_b).softmax(-1)
+    with torch.inference_mode():
+        looped = sum(weights[:, [k]] * pair(a, torch.eye(n_b)[k]) for k in range(n_b))
+        ours = pair.averaged(a, torch.eye(n_b), weights)
+    torch.testing.assert_close(ours, looped)
+
+
 def test_the_row_part_is_computed_once_per_row():
     model = M2(3, [0.25] * 4, 2, (5,), "gaussian", seed=0)
     seen = []
