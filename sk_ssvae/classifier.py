@@ -35,6 +35,7 @@ from sk_ssvae.labels import (
     prior_of_classes,
 )
 from sk_ssvae.likelihoods import LIKELIHOODS, check_unit_interval, choose_likelihood
+from sk_ssvae.marginalization import resolve_top_k
 from sk_ssvae.model import MODELS
 from sk_ssvae.net import SSVAENet, make_net, step_work
 from sk_ssvae.networks import check_hidden_sizes
@@ -567,7 +568,8 @@ class SSVAEClassifier(
     ) -> None:
         """Train the net on the rows, and make it and its answers the fitted state."""
         rows = self._rows(data, validation_fraction, torch.device(net.device), teacher)
-        work = step_work(net.module_, int(self.batch_size))
+        top_k = resolve_top_k(self.marginalization, int(self.top_k), len(self.classes_))
+        work = step_work(net.module_, min(int(self.batch_size), len(data.X)), top_k)
         with intra_op_threads(threads_for(self.n_threads, work)):
             train(
                 net,
@@ -578,8 +580,7 @@ class SSVAEClassifier(
                 learning_rate=float(self.learning_rate),
                 alpha=float(self.alpha),
                 teacher_weight=float(self.teacher_weight),
-                marginalization=self.marginalization,
-                top_k=int(self.top_k),
+                top_k=top_k,
                 precision=self.precision,
                 use_compiler=bool(self.compile),
                 callbacks=self.callbacks,

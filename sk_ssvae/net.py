@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
 from sk_ssvae.compilation import compiled_loss
-from sk_ssvae.marginalization import resolve_top_k
 from sk_ssvae.model import M2, MODELS
 from sk_ssvae.objective import (
     Loss,
@@ -54,10 +53,8 @@ class SSVAENet(NeuralNet):
         Weight of the classification term.
     teacher_weight : float
         Weight of the teacher's term while its pull is 1.
-    marginalization : {"auto", "exact", "topk"}
-        How the sum over classes is taken in training.
-    top_k : int
-        Classes summed exactly by "topk".
+    top_k : int or None
+        In training, classes that are summed exactly beside one draw; None for all.
     precision : {"float32", "bf16"}
         "bf16" runs the networks, in training, under autocast to bfloat16.
     use_compiler : bool
@@ -70,8 +67,7 @@ class SSVAENet(NeuralNet):
         seed: int = 0,
         alpha: float = 0.1,
         teacher_weight: float = 0.0,
-        marginalization: str = "exact",
-        top_k: int = 8,
+        top_k: int | None = None,
         precision: str = "float32",
         use_compiler: bool = False,
         **kwargs: Any,
@@ -80,7 +76,6 @@ class SSVAENet(NeuralNet):
         self.seed = seed
         self.alpha = alpha
         self.teacher_weight = teacher_weight
-        self.marginalization = marginalization
         self.top_k = top_k
         self.precision = precision
         self.use_compiler = use_compiler
@@ -122,7 +117,8 @@ class SSVAENet(NeuralNet):
             event
             for event in _STEP_EVENTS
             for _, callback in self.callbacks_
-            if getattr(type(callback), event) is not getattr(Callback, event)
+            if getattr(getattr(callback, event), "__func__", None)
+            is not getattr(Callback, event)
         }
         if self._listened_to & {"on_batch_begin", "on_batch_end"}:
             super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
@@ -185,17 +181,16 @@ class SSVAENet(NeuralNet):
             return self._validation_loss(X["x"], y_pred, X["bound_weight"])
         progress = self._step / self._n_steps
         self._step += 1
-        n_classes = y_pred.shape[-1]
-        top_k = resolve_top_k(self.marginalization, self.top_k, n_classes)
         race = None
-        if top_k is not None:
-            race = y_pred.new_empty(len(y_pred) - len(y_true), n_classes)
+        if self.top_k is not None:
+            race = torch.empty_like(y_pred[len(y_true) :])
             race.exponential_(generator=self._noise)
-        pull: float | Tensor = self.teacher_weight * teacher_pull(progress)
+        weight = self.teacher_weight * teacher_pull(progress)
+        pull: float | Tensor = weight
         loss_of = ssvae_loss
         if self.use_compiler:
-            loss_of = compiled_loss(self.module_, top_k)
-            pull = y_pred.new_tensor(pull)  # a number would be compiled in
+            loss_of = compiled_loss(self.module_, self.top_k)
+            pull = y_pred.new_full((), weight)  # a number would be compiled in
         loss = loss_of(
             self.module_,
             X["x"],
@@ -207,7 +202,7 @@ class SSVAENet(NeuralNet):
             alpha=self.alpha,
             guess=X.get("guess"),
             pull=pull,
-            top_k=top_k,
+            top_k=self.top_k,
             race=race,
         )
         self._terms.append(Loss(*(term.detach() for term in loss)))
@@ -283,10 +278,11 @@ class _NoCriterion(nn.Module):
     """skorch wants a criterion; the loss needs the module, so the net computes it."""
 
 
-def step_work(model: M2, batch_size: int) -> int:
+def step_work(model: M2, batch_size: int, top_k: int | None) -> int:
     """Multiply-adds of a step forward, roughly: each weight for each class of a row."""
     weights = [*model.encoder.parameters(), *model.decoder.parameters()]
-    return batch_size * len(model.classes) * sum(p.numel() for p in weights)
+    n_classes = len(model.classes) if top_k is None else top_k + 1
+    return batch_size * n_classes * sum(p.numel() for p in weights)
 
 
 def make_net(

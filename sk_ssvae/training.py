@@ -43,8 +43,7 @@ def train(
     learning_rate: float,
     alpha: float,
     teacher_weight: float,
-    marginalization: str,
-    top_k: int,
+    top_k: int | None,
     precision: str,
     use_compiler: bool,
     callbacks: list[Any] | None,
@@ -64,9 +63,10 @@ def train(
         Training data on the net's device.
     held_out : Rows, default=None
         Rows for ``valid_loss``.
-    max_epochs, batch_size, learning_rate, alpha, teacher_weight, marginalization, \
-            top_k, precision
+    max_epochs, batch_size, learning_rate, alpha, teacher_weight, precision
         As in `sk_ssvae.SSVAEClassifier`.
+    top_k : int or None
+        Classes that are summed exactly beside one draw; None for all.
     use_compiler : bool
         Whether ``torch.compile`` compiles the loss.
     callbacks : list or None
@@ -88,7 +88,6 @@ def train(
         lr=learning_rate,
         alpha=alpha,
         teacher_weight=teacher_weight,
-        marginalization=marginalization,
         top_k=top_k,
         precision=precision,
         use_compiler=use_compiler,
