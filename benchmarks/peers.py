@@ -50,7 +50,7 @@ def _import_pyroved():
 pv = _import_pyroved()
 
 
-def _split(X, y):
+def split_rows(X, y):
     """Unlabelled rows, labelled rows and labels, as tensors."""
     labelled = y >= 0
     arrays = X[~labelled], X[labelled], y[labelled]
@@ -94,7 +94,7 @@ def pyroved_ssivae(
         If the trainer would see no label.
     """
     hidden = list(hidden_sizes)
-    x, x_labelled, y_labelled = _split(X, y)
+    x, x_labelled, y_labelled = split_rows(X, y)
     with pyro.get_param_store().scope(), pyro.validation_enabled(False):
         model = pv.models.ssiVAE(
             (X.shape[1],),
@@ -131,7 +131,7 @@ def pyroved_ssivae(
     return predict
 
 
-def _mlp(sizes):
+def mlp(sizes):
     """Linear layers with ReLU between them."""
     layers = []
     for n_in, n_out in pairwise(sizes):
@@ -153,7 +153,7 @@ class _PairMLP(nn.Module):
         self.from_y = nn.Embedding(n_classes, sizes[0])
         for weight in (*self.from_a.parameters(), self.from_y.weight):
             nn.init.uniform_(weight, -bound, bound)
-        self.rest = nn.Sequential(nn.ReLU(), _mlp(sizes))
+        self.rest = nn.Sequential(nn.ReLU(), mlp(sizes))
 
     def forward(self, a, y):
         return self.rest(self.from_a(a) + self.from_y(y))
@@ -167,7 +167,7 @@ class _M2(nn.Module):
     def __init__(self, n_features, n_classes, hidden_sizes, latent_size, likelihood):
         super().__init__()
         self.likelihood = likelihood
-        self.classifier = _mlp([n_features, *hidden_sizes, n_classes])
+        self.classifier = mlp([n_features, *hidden_sizes, n_classes])
         self.encoder = _PairMLP(n_features, n_classes, [*hidden_sizes, 2 * latent_size])
         self.decoder = _PairMLP(
             latent_size, n_classes, [*hidden_sizes[::-1], n_features]
@@ -212,7 +212,7 @@ class _M2(nn.Module):
         pyro.sample(f"x{suffix}", fn.to_event(1), obs=x)
 
 
-def _deal(n, size, n_batches):
+def deal(n, size, n_batches):
     """Deal indices (n_batches, size) from shuffled passes over `n` rows."""
     n_passes = math.ceil(n_batches * size / n)
     deck = torch.cat([torch.randperm(n) for _ in range(n_passes)])
@@ -259,7 +259,7 @@ def pyro_enumerated(
     """
     torch.manual_seed(seed)
     m2 = _M2(X.shape[1], n_classes, hidden_sizes, latent_size, likelihood)
-    x, x_labelled, y_labelled = _split(X, y)
+    x, x_labelled, y_labelled = split_rows(X, y)
     # Batches of the same size, as compilation wants them.
     n, n_batches = len(x_labelled), math.ceil(len(x) / batch_size)
     size = math.ceil(len(x) / n_batches)
@@ -284,8 +284,8 @@ def pyro_enumerated(
         # torch would like its users to go from jit.trace to torch.compile.
         warnings.simplefilter("ignore", DeprecationWarning)
         for _ in range(epochs):
-            rows = _deal(len(x), size, n_batches)
-            known = _deal(n, labelled_size, n_batches)
+            rows = deal(len(x), size, n_batches)
+            known = deal(n, labelled_size, n_batches)
             for i, j in zip(rows, known, strict=True):
                 x_j, y_j = x_labelled[j], y_labelled[j]
                 optimizer.zero_grad()

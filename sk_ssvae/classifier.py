@@ -136,7 +136,7 @@ class SSVAEClassifier(
         sums them all, for one pass of encoder and decoder each. "topk" sums the
         `top_k` most probable ones and lets one class drawn from the rest stand for it
         [2]_: unbiased in value and gradient, noisier, and for many classes several
-        times faster. "auto" is "topk" from 30 classes on.
+        times faster. "auto" is "topk" from 20 classes on.
 
     top_k : int, default=8
         Classes that "topk" sums exactly. With all classes but one, the sum is exact.
@@ -155,9 +155,10 @@ class SSVAEClassifier(
         CUDA, MPS and CPU that is there.
 
     n_threads : int, default=None
-        Threads over which torch spreads an operation on the CPU. None takes, for
-        training, as many as the networks are worth but no more than torch is set to,
-        and for predictions what torch is set to. torch's own setting is restored.
+        Threads over which torch spreads an operation on the CPU. None takes as many as
+        the networks and the rows are worth, but no more than torch is set to: small
+        operations are slower on two threads, and several times so beside other busy
+        processes. torch's own setting is restored.
 
     precision : {"float32", "bf16"}, default="float32"
         "bf16" runs the networks, in training, under autocast to bfloat16: for CUDA
@@ -587,7 +588,6 @@ class SSVAEClassifier(
                 verbose=self.verbose,
                 tasks=tasks,
             )
-        with intra_op_threads(self.n_threads):
             distributions = inference.posterior_y(
                 net.module_, data.X, Encoder(self._columns)
             )
@@ -640,5 +640,5 @@ class SSVAEClassifier(
             Latent means.
         """
         rows = self._validated(X)
-        with intra_op_threads(self.n_threads):
+        with self._threads(len(rows)):
             return inference.latent_means(self.module_, rows, self._encoder())

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from sk_ssvae.columns import Columns, Encoder
 from sk_ssvae.model import M2
 from sk_ssvae.net import SSVAENet
+from sk_ssvae.threads import intra_op_threads, threads_for
 
 __all__ = ["FittedState", "all_or_nothing"]
 
@@ -99,6 +100,11 @@ class FittedState:
             ensure_all_finite=False,
         )
         return rows
+
+    def _threads(self, n_rows: int) -> AbstractContextManager[None]:
+        """Compute answers for so many rows on as many threads as they are worth."""
+        n_weights = sum(p.numel() for p in self.module_.parameters())
+        return intra_op_threads(threads_for(self.n_threads, n_rows * n_weights))
 
     def _encoder(self) -> Callable[[Tensor], Tensor]:
         """Return what makes of validated rows what the networks take."""

@@ -19,7 +19,6 @@ from sk_ssvae.randomness import (
     stream_generator,
     stream_seed,
 )
-from sk_ssvae.threads import intra_op_threads
 
 __all__ = ["GenerativeMixin"]
 
@@ -68,7 +67,7 @@ class GenerativeMixin(FittedState):
             weights = np.tile(self.class_prior_, (len(points), 1))
         else:
             weights = np.eye(n_classes)[self._codes(y, len(points))]
-        with intra_op_threads(self.n_threads):
+        with self._threads(len(points)):
             means = inference.decoded_means(
                 self.module_,
                 np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32),
@@ -120,7 +119,7 @@ class GenerativeMixin(FittedState):
         else:
             n_rows = max(1, np.size(y)) if n_samples == 1 else n_samples
             codes = self._codes(y, int(n_rows))
-        with intra_op_threads(self.n_threads):
+        with self._threads(len(codes)):
             drawn = inference.draw_rows(self.module_, codes.astype(np.int64), seed)
         return self._columns.decode(drawn), self.classes_[codes]
 
@@ -155,7 +154,7 @@ class GenerativeMixin(FittedState):
         _check_count("n_draws", n_draws)
         if self.likelihood_ == "bernoulli":
             check_unit_interval(rows, columns=self._columns.kept)
-        with intra_op_threads(self.n_threads):
+        with self._threads(len(rows)):
             bound = inference.importance_weighted_bound(
                 self.module_,
                 rows,

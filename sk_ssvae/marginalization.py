@@ -11,7 +11,7 @@ from torch import Tensor
 
 __all__ = ["AUTO_FROM", "choose_classes", "resolve_top_k", "topk_unlabelled_bound"]
 
-AUTO_FROM = 30
+AUTO_FROM = 20
 """Number of classes from which "auto" takes the estimate: see benchmarks/README.md."""
 
 

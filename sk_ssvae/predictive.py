@@ -14,7 +14,6 @@ from sklearn.utils.validation import (
 from sk_ssvae import inference
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.labels import as_label_array, split_labels
-from sk_ssvae.threads import intra_op_threads
 
 __all__ = ["PredictiveMixin"]
 
@@ -38,7 +37,7 @@ class PredictiveMixin(FittedState):
             Log q(y | x), in nats, in the order of `classes_`.
         """
         rows = self._validated(X)
-        with intra_op_threads(self.n_threads):
+        with self._threads(len(rows)):
             return inference.log_posterior_y(self.module_, rows, self._encoder())
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -55,7 +54,7 @@ class PredictiveMixin(FittedState):
             In the order of `classes_`; rows sum to 1.
         """
         rows = self._validated(X)
-        with intra_op_threads(self.n_threads):
+        with self._threads(len(rows)):
             return inference.posterior_y(self.module_, rows, self._encoder())
 
     def predict(self, X: npt.ArrayLike) -> Array:

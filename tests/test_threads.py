@@ -77,7 +77,7 @@ def test_predictions_give_the_setting_back(four, quick, iris, monkeypatch):
     clf.predict_proba(X)
     clf.transform(X)
     clf.set_params(n_threads=None).predict(X)
-    assert seen == [2, 2, 4]
+    assert seen == [2, 2, 1]
     assert torch.get_num_threads() == 4
 
 
