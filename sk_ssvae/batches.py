@@ -235,11 +235,13 @@ class OrderedBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self.rows
+        codes = torch.full_like(rows.order, -1)
+        codes[: rows.n_labelled] = rows.codes
         for chunk in row_chunks(len(rows), 1, self.batch_size):
             weight = rows.bound_weight[chunk] * len(rows)
             yield (
                 {"x": rows.encoded(rows.order[chunk]), "bound_weight": weight},
-                rows.codes[chunk],
+                codes[chunk],
             )
 
 

@@ -43,8 +43,9 @@ from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.tasks import EpochTasks
 from sk_ssvae.teachers import guess_labels, trust
+from sk_ssvae.threads import MOST as MOST_THREADS
 from sk_ssvae.threads import intra_op_threads, threads_for
-from sk_ssvae.training import train
+from sk_ssvae.training import restored_on_error, train
 
 __all__ = ["SSVAEClassifier"]
 
@@ -273,7 +274,7 @@ class SSVAEClassifier(
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "device": [str, torch.device],
-        "n_threads": [None, Interval(Integral, 1, None, closed="left")],
+        "n_threads": [None, Interval(Integral, 1, MOST_THREADS, closed="both")],
         "precision": [StrOptions({"float32", "bf16"})],
         "compile": ["boolean"],
         "callbacks": [None, list],
@@ -384,23 +385,24 @@ class SSVAEClassifier(
                 net = self._resume()
             else:
                 net = self._start(data, classes, streaming=False)
-            context = self._init_callback_context(max_subtasks=self.max_epochs)
-            seen = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-            context.call_on_fit_task_begin(estimator=self, **seen)
-            tasks = EpochTasks(
-                self, context, seen, lambda net: {"net_": net.snapshot()}
-            )
-            self._train(
-                net,
-                data,
-                self.max_epochs,
-                teacher=self.teacher,
-                validation_fraction=self.validation_fraction,
-                tasks=tasks,
-            )
-            context.call_on_fit_task_end(
-                estimator=self, **seen, reconstruction_attributes=dict
-            )
+            with restored_on_error(net):
+                context = self._init_callback_context(max_subtasks=self.max_epochs)
+                seen = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+                context.call_on_fit_task_begin(estimator=self, **seen)
+                tasks = EpochTasks(
+                    self, context, seen, lambda net: {"net_": net.snapshot()}
+                )
+                self._train(
+                    net,
+                    data,
+                    self.max_epochs,
+                    teacher=self.teacher,
+                    validation_fraction=self.validation_fraction,
+                    tasks=tasks,
+                )
+                context.call_on_fit_task_end(
+                    estimator=self, **seen, reconstruction_attributes=dict
+                )
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -447,7 +449,8 @@ class SSVAEClassifier(
             known = self._known_classes(classes)
             _, data = self._validate(X, y, sample_weight, known, first=not go_on)
             net = self._resume() if go_on else self._start(data, known, streaming=True)
-            self._train(net, data, max_epochs=1)
+            with restored_on_error(net):
+                self._train(net, data, max_epochs=1)
         return self
 
     def _known_classes(self, classes: npt.ArrayLike | None) -> Array:
@@ -590,6 +593,12 @@ class SSVAEClassifier(
             )
             distributions = inference.posterior_y(
                 net.module_, data.X, Encoder(self._columns)
+            )
+        if not np.isfinite(distributions).all():
+            raise ValueError(
+                "Training diverged: weights are so large that probabilities are NaN. "
+                f"Try a smaller learning_rate (it is {self.learning_rate}), and look "
+                "for extreme values in X."
             )
         labelled = np.flatnonzero(data.codes != UNLABELED)
         distributions[labelled] = 0

@@ -115,8 +115,8 @@ class Columns:
 class Encoder:
     """`Columns.encode` for tensors on a device.
 
-    Rows in double precision are encoded in double precision. For rows in single
-    precision the error is that of rounding their own values, once or twice.
+    Rows in double precision are encoded in double precision, rows in single precision
+    in single precision: to within 1e-4 standard deviations, whatever the mean.
 
     Parameters
     ----------
@@ -135,10 +135,11 @@ class Encoder:
             self.index = torch.from_numpy(np.flatnonzero(columns.kept)).to(device)
         self.exact = torch.from_numpy(np.stack([mean, scale]))
         if self.fits_single:
-            rate = (1 / scale).astype(np.float32)
-            single = np.stack([mean, rate, -mean * rate]).astype(np.float32)
-            self.mean, self.rate, self.shift = torch.from_numpy(single).to(device)
-            self.near = bool((np.abs(single[2]) < FAR).all())
+            center = mean.astype(np.float32)
+            self.near = bool((np.abs(mean) < FAR * scale).all())
+            rest = -mean if self.near else center - mean
+            single = np.stack([center, 1 / scale, rest / scale]).astype(np.float32)
+            self.center, self.rate, self.shift = torch.from_numpy(single).to(device)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Map rows (n_rows, n_features) to float32 (n_rows, n_kept)."""
@@ -147,10 +148,9 @@ class Encoder:
         if self.plain:
             return rows.clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS).float()
         if rows.dtype == torch.float32 and self.fits_single:
-            if self.near:
-                deviations = torch.addcmul(self.shift, rows, self.rate)
-            else:
-                deviations = (rows - self.mean).mul_(self.rate)
+            if not self.near:
+                rows = rows - self.center
+            deviations = torch.addcmul(self.shift, rows, self.rate)
         else:
             mean, scale = self.exact
             deviations = (rows - mean).div_(scale)

@@ -12,7 +12,7 @@ from sk_ssvae.objective import Loss, ssvae_loss
 __all__ = ["compiled_loss"]
 
 
-def compiled_loss(model: M2, top_k: int | None) -> Callable[..., Loss]:
+def compiled_loss(model: M2, top_k: int | None, guessed: bool) -> Callable[..., Loss]:
     """Return `sk_ssvae.objective.ssvae_loss` compiled for networks like these.
 
     Parameters
@@ -21,6 +21,8 @@ def compiled_loss(model: M2, top_k: int | None) -> Callable[..., Loss]:
         The networks; only types and shapes matter.
     top_k : int or None
         As the loss takes it.
+    guessed : bool
+        Whether there is a teacher's guess.
 
     Returns
     -------
@@ -29,16 +31,17 @@ def compiled_loss(model: M2, top_k: int | None) -> Callable[..., Loss]:
         fits with networks of the same shapes share it.
     """
     shapes = tuple(tuple(p.shape) for p in model.parameters())
-    device = str(model.classes.device)
-    return _compiled((type(model), type(model.likelihood), shapes, top_k, device))
+    kinds = (type(model), type(model.likelihood), str(model.classes.device))
+    modes = (top_k, guessed, model.mixed, torch.get_num_threads())
+    return _compiled((*kinds, shapes, *modes))
 
 
 @lru_cache(maxsize=64)
 def _compiled(key: object) -> Callable[..., Loss]:
-    # torch counts compilations by code object, and gives up after a few: a code object
-    # for each key.
+    # torch counts compilations by code object, and after a few goes on uncompiled: a
+    # code object for each key.
     code = ssvae_loss.__code__.replace(co_name=f"ssvae_loss_{hash(key) & 0xFFFFFFFF:x}")
     twin = FunctionType(code, ssvae_loss.__globals__)
     twin.__kwdefaults__ = ssvae_loss.__kwdefaults__
-    compiled: Callable[..., Loss] = torch.compile(twin, fullgraph=True)
+    compiled: Callable[..., Loss] = torch.compile(twin)
     return compiled

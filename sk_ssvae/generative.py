@@ -141,8 +141,9 @@ class GenerativeMixin(FittedState):
             log-determinant of the scaling is counted. Constant columns are not. The
             expectation over the draws is a lower bound of log p(x) that grows towards
             it with `n_draws`; a single value may lie above. A fitted model gives a row
-            the same value at every call and in any company. Cells more than a million
-            standard deviations from the training mean count as that far away.
+            the same value at every call and, to within rounding, in any company. Cells
+            more than a million standard deviations from the training mean count as
+            that far away.
 
         Raises
         ------

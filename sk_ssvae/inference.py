@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sk_ssvae.chunks import row_chunks, shared_tensor
 from sk_ssvae.devices import plain_torch
+from sk_ssvae.heap import keep_freed_memory
 from sk_ssvae.model import M2
 from sk_ssvae.randomness import Stream, stream_generator
 
@@ -48,6 +49,7 @@ def _by_chunks(
     """Apply `f` to chunks of rows of the arrays, as tensors."""
     n_rows = len(arrays[0])
     out: Array | None = None
+    keep_freed_memory()
     with plain_torch(_device(model)), torch.inference_mode():
         for chunk in row_chunks(n_rows, cells_per_row):
             part = f(*(shared_tensor(a[chunk]) for a in arrays))
@@ -106,7 +108,7 @@ def latent_means(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
     def means(rows: Tensor) -> Tensor:
         rows = encode(rows).to(device)
         q_y = model(rows).exp_()
-        outputs: Tensor = model.encoder.averaged(rows, model.classes, q_y)
+        outputs: Tensor = model.encoder.averaged(rows, q_y)
         return outputs.chunk(2, -1)[0]
 
     return _by_chunks(means, model, len(model.classes) * _widest(model), x)
@@ -210,10 +212,11 @@ def importance_weighted_bound(
     def log_evidence(rows: Tensor) -> Tensor:
         rows = encode(rows).to(device)
         q_z = model.posterior_z(rows[:, None, None], model.classes[:, None])
+        density = model.likelihood.density()
         parts = []
         for eps in torch.split(noise, DRAWS_AT_ONCE):
             z = q_z.rsample(eps)
-            p_x = model.likelihood(_precise(model.decoder(z, model.classes[:, None])))
+            p_x = density(_precise(model.decoder(z, model.classes[:, None])))
             log_weight = (
                 p_x.log_prob(rows[:, None, None])
                 - 0.5 * _precise(z).square().sum(-1)

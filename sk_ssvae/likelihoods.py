@@ -5,6 +5,7 @@ The distributions here draw from a generator that is handed in, which those of
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ __all__ = [
     "LIKELIHOODS",
     "Bernoulli",
     "BernoulliVector",
+    "ColumnNormal",
+    "Density",
     "DiagonalNormal",
     "Gaussian",
     "Likelihood",
@@ -65,14 +68,9 @@ class DiagonalNormal:
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density, summed over the last axis; `x` broadcasts against the mean."""
-        squares = (x - self.mean).square()
-        precision = (-2 * self.log_scale).exp().to(squares.dtype)
-        if precision.ndim == 1:  # one pass less than multiplying and summing
-            distance = squares @ precision
-        else:
-            distance = (squares * precision).sum(-1)
+        standard = (x - self.mean) * (-self.log_scale).exp()
         log_norm = self.log_scale + 0.5 * math.log(2 * math.pi)
-        return -0.5 * distance - log_norm.sum(-1)
+        return (-0.5 * standard.square() - log_norm).sum(-1)
 
     def rsample(self, noise: Tensor) -> Tensor:
         """``mean + scale * noise``, differentiable in both (Kingma & Welling 2014)."""
@@ -88,6 +86,36 @@ class DiagonalNormal:
                 dtype=self.mean.dtype,
             )
         )
+
+
+@dataclass(frozen=True)
+class ColumnNormal:
+    """N(mean, diag(exp(log_scale))^2) with the scales of the columns, for all rows.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (..., n_features)
+        Means.
+    log_scale, precision : Tensor of shape (n_features,)
+        Logarithms of the standard deviations, and one over their squares.
+    log_norm : scalar Tensor
+        Minus the logarithm of the density at the mean.
+    """
+
+    mean: Tensor
+    log_scale: Tensor
+    precision: Tensor
+    log_norm: Tensor
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density, summed over the last axis; `x` broadcasts against the mean."""
+        squares = (x - self.mean).square()
+        distance = squares @ self.precision.to(squares.dtype)
+        return -0.5 * distance - self.log_norm
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        """One draw."""
+        return DiagonalNormal(self.mean, self.log_scale).sample(generator)
 
 
 @dataclass(frozen=True)
@@ -142,6 +170,10 @@ class Bernoulli(nn.Module):
         super().__init__()
         self.n_outputs = n_features
 
+    def density(self) -> Callable[[Tensor], RowDistribution]:
+        """Return `forward`, which has nothing to work out."""
+        return self.forward
+
     def forward(self, outputs: Tensor) -> BernoulliVector:
         """Turn decoder outputs (..., n_outputs) into a distribution."""
         return BernoulliVector(outputs)
@@ -167,13 +199,26 @@ class Gaussian(nn.Module):
         self.n_outputs = n_features
         self.log_scale = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
 
-    def forward(self, outputs: Tensor) -> DiagonalNormal:
-        """Turn decoder outputs (..., n_outputs) into a distribution."""
+    def density(self) -> Callable[[Tensor], RowDistribution]:
+        """Work out the scales, for any number of calls of `forward` in a step."""
         variance = (2 * self.log_scale).exp() + self.MIN_SCALE**2
-        return DiagonalNormal(outputs, 0.5 * variance.log())
+        log_scale = 0.5 * variance.log()
+        log_norm = log_scale.sum() + 0.5 * math.log(2 * math.pi) * self.n_outputs
+        precision = variance.reciprocal()
+
+        def density(outputs: Tensor) -> ColumnNormal:
+            return ColumnNormal(outputs, log_scale, precision, log_norm)
+
+        return density
+
+    def forward(self, outputs: Tensor) -> RowDistribution:
+        """Turn decoder outputs (..., n_outputs) into a distribution."""
+        return self.density()(outputs)
 
 
 Likelihood = Bernoulli | Gaussian
+Density = Callable[[Tensor], RowDistribution]
+"""From decoder outputs to p(x | y, z)."""
 
 LIKELIHOODS: dict[str, type[Bernoulli] | type[Gaussian]] = {
     "bernoulli": Bernoulli,

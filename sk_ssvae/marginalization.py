@@ -74,8 +74,8 @@ def topk_unlabelled_bound(log_q_y: Tensor, codes: Tensor, bounds: Tensor) -> Ten
         + \Big(1 - \sum_{y \in C} \bar q(y|x)\Big) \frac{q_v}{\bar q_v} (f(v) - b)
         + \Big(1 - \sum_{y \in C} q(y|x)\Big) b,
 
-    where b, the mean of f over C held fixed, adds nothing in expectation and lowers the
-    variance of the gradient.
+    where b, the mean of f over C weighted by q and held fixed, adds nothing in
+    expectation and lowers the variance of the gradient.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
-from sk_ssvae.likelihoods import LIKELIHOODS, DiagonalNormal, RowDistribution
+from sk_ssvae.likelihoods import LIKELIHOODS, Density, DiagonalNormal, RowDistribution
 from sk_ssvae.networks import MLP, PairMLP
 from sk_ssvae.randomness import Stream, stream_generator
 
@@ -92,14 +92,15 @@ class M2(nn.Module):
         self.register_buffer("log_prior", prior.log().float())
         self.register_buffer("classes", torch.eye(n_classes, dtype=torch.float32))
 
-    def _run(self, network: nn.Module, *inputs: Tensor) -> Tensor:
+    def _run(self, network: nn.Module, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Apply a network; what comes of it is in full precision again."""
         out: Tensor
+        inputs = (x,) if y is None else (x, y)
         if self.mixed:
             # No cache of weights in bfloat16: it would outlive a step where the call
             # is inside another autocast.
             with torch.autocast(
-                inputs[0].device.type, dtype=torch.bfloat16, cache_enabled=False
+                x.device.type, dtype=torch.bfloat16, cache_enabled=False
             ):
                 out = network(*inputs).float()
         else:
@@ -114,22 +115,24 @@ class M2(nn.Module):
         """q(y | x) for rows of shape (..., n_features)."""
         return Categorical(logits=self(x), validate_args=False)
 
-    def posterior_z(self, x: Tensor, y: Tensor) -> DiagonalNormal:
+    def posterior_z(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         """q(z | x, y) for x (..., n_features) and one-hot y (..., n_classes).
 
-        Or y as codes of shape (...).
+        Or y as codes of shape (...). None is every class, as `classes` would be.
         """
         mean, raw = self._run(self.encoder, x, y).chunk(2, -1)
         bound = self.MAX_LOG_SCALE
         return DiagonalNormal(mean, bound * torch.tanh(raw / bound))
 
-    def likelihood_x(self, z: Tensor, y: Tensor) -> RowDistribution:
-        """p(x | y, z) for z (..., latent_size) and one-hot y (..., n_classes).
+    def likelihood_x(
+        self, z: Tensor, y: Tensor | None = None, density: Density | None = None
+    ) -> RowDistribution:
+        """p(x | y, z) for z (..., latent_size) and y as in `posterior_z`.
 
-        Or y as codes of shape (...).
+        `density` may hold what ``likelihood.density()`` gave, for several calls.
         """
-        distribution: RowDistribution = self.likelihood(self._run(self.decoder, z, y))
-        return distribution
+        density = density or self.likelihood.density()
+        return density(self._run(self.decoder, z, y))
 
 
 MODELS: dict[str, type[M2]] = {"m2": M2}

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
@@ -38,7 +39,7 @@ class SSVAENet(NeuralNet):
 
     Nothing waits for the device within an epoch: losses stay there and are read when
     it is over. The history therefore has one entry an epoch and none a batch, unless a
-    callback listens to batches, when all is as in skorch.
+    callback listens to steps, when all is as in skorch.
 
     Parameters
     ----------
@@ -120,18 +121,24 @@ class SSVAENet(NeuralNet):
             if getattr(getattr(callback, event), "__func__", None)
             is not getattr(Callback, event)
         }
-        if self._listened_to & {"on_batch_begin", "on_batch_end"}:
-            super().run_single_epoch(iterator, training, prefix, step_fn, **fit_params)
-            return
         losses, sizes = [], []
         for batch in iterator:
-            losses.append(step_fn(batch, **fit_params)["loss"].detach())
-            sizes.append(len(batch[0]["x"]))
-        # As one batch of all rows, from which skorch makes the mean over the epoch.
-        mean = np.average(torch.stack(losses).tolist(), weights=sizes)
-        self.history.new_batch()
-        self.history.record_batch(f"{prefix}_loss", float(mean))
-        self.history.record_batch(f"{prefix}_batch_size", sum(sizes))
+            size = len(batch[0]["x"])
+            if self._listened_to:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            if self._listened_to:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+                self.history.record_batch(f"{prefix}_batch_size", size)
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+            losses.append(step["loss"])
+            sizes.append(size)
+        if not self._listened_to:
+            # As one batch of all rows, from which skorch makes the mean of the epoch.
+            mean = np.average(torch.stack(losses).tolist(), weights=sizes)
+            self.history.new_batch()
+            self.history.record_batch(f"{prefix}_loss", float(mean))
+            self.history.record_batch(f"{prefix}_batch_size", sum(sizes))
         self.history.record(f"{prefix}_batch_count", len(losses))
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -158,16 +165,17 @@ class SSVAENet(NeuralNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Loss and gradients of a minibatch, in the precision asked for."""
-        step: dict[str, Tensor]
-        if self.precision == "float32":
-            step = super().train_step_single(batch, **fit_params)
-        else:
-            self.module_.mixed = True
-            try:
-                step = super().train_step_single(batch, **fit_params)
-            finally:
-                self.module_.mixed = False
-        return step
+        self._set_training(True)
+        inputs, codes = batch
+        self.module_.mixed = self.precision == "bf16"
+        try:
+            y_pred = self.infer(inputs, **fit_params)
+            loss = self.get_loss(y_pred, codes, X=inputs, training=True)
+            torch.autograd.backward(loss)
+        finally:
+            self.module_.mixed = False
+        # The graph ends here: the next step finds its memory free.
+        return {"loss": loss.detach(), "y_pred": y_pred.detach()}
 
     def get_loss(
         self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
@@ -189,7 +197,7 @@ class SSVAENet(NeuralNet):
         pull: float | Tensor = weight
         loss_of = ssvae_loss
         if self.use_compiler:
-            loss_of = compiled_loss(self.module_, self.top_k)
+            loss_of = compiled_loss(self.module_, self.top_k, "guess" in X)
             pull = y_pred.new_full((), weight)  # a number would be compiled in
         loss = loss_of(
             self.module_,
@@ -253,6 +261,7 @@ class SSVAENet(NeuralNet):
         """Return a net that predicts as this one does now, and goes on doing so."""
         twin: SSVAENet = copy.copy(self)
         twin.__dict__["module_"] = copy.deepcopy(self.module_)
+        twin.__dict__["history_"] = History(copy.copy(self.history_.to_list()))
         return twin
 
     def __copy__(self) -> "SSVAENet":

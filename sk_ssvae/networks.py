@@ -65,11 +65,12 @@ class _Linear(nn.Linear):
         """Leave the global generator alone (``nn.utils.skip_init`` imports sympy)."""
 
 
-def _after_relu(layers: Iterable[nn.Module], out: Tensor) -> Tensor:
-    """Apply layers to the output of one before them, each after rectified units."""
+def _after_relu(layers: Iterable[nn.Module], out: Tensor, *, own: bool) -> Tensor:
+    """Apply layers, each after rectified units; our `own` input may be overwritten."""
     for layer in layers:
-        # In place: neither the layer before nor the one after needs what was there.
-        out = layer(F.relu_(out))
+        # Not the outputs of layers, which users may have hooks on.
+        out = layer(F.relu_(out) if own else F.relu(out))
+        own = False
     return out
 
 
@@ -103,7 +104,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
         first, *rest = self.layers
-        return _after_relu(rest, first(x))
+        return _after_relu(rest, first(x), own=False)
 
 
 class PairMLP(nn.Module):
@@ -138,27 +139,32 @@ class PairMLP(nn.Module):
         first, *rest = [*hidden_sizes, out_features]
         fan_in = a_features + b_features
         self.from_a = linear(a_features, first, generator=generator, fan_in=fan_in)
-        self.from_b = linear(
+        from_b = linear(
             b_features, first, generator=generator, fan_in=fan_in, bias=False
         )
+        # A row for each feature of b, as lookups and sums take it.
+        self.from_b = nn.Parameter(from_b.weight.detach().T.contiguous())
         sizes = [first, *rest]
         self.rest = nn.ModuleList(
             linear(n_in, n_out, generator=generator) for n_in, n_out in pairwise(sizes)
         )
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+    def forward(self, a: Tensor, b: Tensor | None = None) -> Tensor:
         """Map (..., a_features) and (..., b_features) to (..., out_features).
 
-        Or integers b of shape (...), in [0, b_features).
+        Or integers b of shape (...), in [0, b_features). None is all unit vectors, as
+        the unit matrix would be.
         """
-        if b.is_floating_point():
-            from_b = self.from_b(b)
+        if b is None:
+            from_b: Tensor = self.from_b
+        elif b.is_floating_point():
+            from_b = b @ self.from_b
         else:
-            from_b = F.embedding(b, self.from_b.weight.T.contiguous())
-        return _after_relu(self.rest, self.from_a(a) + from_b)
+            from_b = F.embedding(b, self.from_b)
+        return _after_relu(self.rest, self.from_a(a) + from_b, own=True)
 
-    def averaged(self, a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
-        """Average outputs over several b.
+    def averaged(self, a: Tensor, weights: Tensor) -> Tensor:
+        """Average outputs over all unit vectors b.
 
         The last layer is linear, so it is applied once, to the average of its inputs.
 
@@ -166,23 +172,22 @@ class PairMLP(nn.Module):
         ----------
         a : Tensor of shape (n_rows, a_features)
             First inputs.
-        b : Tensor of shape (n_b, b_features)
-            Second inputs.
-        weights : Tensor of shape (n_rows, n_b)
-            Weights of the second inputs, with sum 1.
+        weights : Tensor of shape (n_rows, b_features)
+            Weights of the unit vectors, with sum 1.
 
         Returns
         -------
         out : Tensor of shape (n_rows, out_features)
         """
-        from_a, from_b = self.from_a(a), self.from_b(b)
+        from_a = self.from_a(a)
         if len(self.rest) == 0:
-            out: Tensor = from_a + weights @ from_b
+            out: Tensor = from_a + weights @ self.from_b
         else:
             *inner, last = self.rest
-            hidden = F.relu_(_after_relu(inner, from_a[:, None] + from_b))
+            hidden = _after_relu(inner, from_a[:, None] + self.from_b, own=True)
+            hidden = F.relu(hidden)
             # A product of small matrices for each row is slow where they are tiny.
-            if len(b) < FEW:
+            if weights.shape[1] < FEW:
                 mean = (hidden * weights[:, :, None]).sum(1)
             else:
                 mean = (weights[:, None] @ hidden).squeeze(1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sk_ssvae.likelihoods import DiagonalNormal
+from sk_ssvae.likelihoods import Density, DiagonalNormal
 from sk_ssvae.marginalization import choose_classes, topk_unlabelled_bound
 from sk_ssvae.model import M2
 
@@ -49,7 +49,12 @@ def gaussian_kl(q_z: DiagonalNormal) -> Tensor:
 
 
 def labelled_bound(
-    model: M2, x: Tensor, y: Tensor, log_prior: Tensor, noise: Tensor
+    model: M2,
+    x: Tensor,
+    y: Tensor | None,
+    log_prior: Tensor,
+    noise: Tensor,
+    density: Density | None = None,
 ) -> Tensor:
     r"""Bound of log p(x, y), one draw of z for each pair of x and y. [M2] eq. 6.
 
@@ -64,11 +69,14 @@ def labelled_bound(
     x : Tensor of shape (..., n_features)
         Rows.
     y : Tensor of float of shape (..., n_classes) or int64 of shape (...)
-        Classes, one-hot or as codes; leading axes broadcast against those of `x`.
+        Classes, one-hot or as codes; leading axes broadcast against those of `x`. None
+        is every class, along the last of them.
     log_prior : Tensor of shape (...)
         log p(y) of those classes.
     noise : Tensor of shape (..., latent_size)
         Standard normal draws, for z = mu + sigma * noise.
+    density : callable, default=None
+        What ``model.likelihood.density()`` gave, if it is needed more than once.
 
     Returns
     -------
@@ -77,11 +85,16 @@ def labelled_bound(
     """
     q_z = model.posterior_z(x, y)
     z = q_z.rsample(noise)
-    return model.likelihood_x(z, y).log_prob(x) + log_prior - gaussian_kl(q_z)
+    p_x = model.likelihood_x(z, y, density)
+    return p_x.log_prob(x) + log_prior - gaussian_kl(q_z)
 
 
 def class_bounds(
-    model: M2, x: Tensor, noise: Tensor, codes: Tensor | None = None
+    model: M2,
+    x: Tensor,
+    noise: Tensor,
+    codes: Tensor | None = None,
+    density: Density | None = None,
 ) -> Tensor:
     """L(x, y) for every class y, or for some, in one pass.
 
@@ -96,16 +109,15 @@ def class_bounds(
         classes have in common cancels from their differences.
     codes : Tensor of int64 of shape (n_rows, n_chosen), default=None
         The classes to take for each row; all by default.
+    density : callable, default=None
+        As for `labelled_bound`.
 
     Returns
     -------
     bounds : Tensor of shape (n_rows, n_classes) or (n_rows, n_chosen)
     """
-    if codes is None:
-        y, log_prior = model.classes, model.log_prior
-    else:
-        y, log_prior = codes, model.log_prior.take(codes)
-    return labelled_bound(model, x[:, None], y, log_prior, noise[:, None])
+    log_prior = model.log_prior if codes is None else model.log_prior.take(codes)
+    return labelled_bound(model, x[:, None], codes, log_prior, noise[:, None], density)
 
 
 def unlabelled_bound(log_q_y: Tensor, bounds: Tensor) -> Tensor:
@@ -242,13 +254,14 @@ def ssvae_loss(
     # One node of the graph where slices would be two or three.
     log_q_labelled, log_q_unlabelled = torch.split(log_q_y, [n, len(x) - n])
     y, log_prior = model.classes.index_select(0, codes), model.log_prior.take(codes)
-    labelled = labelled_bound(model, x[:n], y, log_prior, noise[:n])
+    density = model.likelihood.density()
+    labelled = labelled_bound(model, x[:n], y, log_prior, noise[:n], density)
     if top_k is None or race is None:
-        bounds = class_bounds(model, x[n:], noise[n:])
+        bounds = class_bounds(model, x[n:], noise[n:], density=density)
         unlabelled = unlabelled_bound(log_q_unlabelled, bounds)
     else:
         chosen = choose_classes(log_q_unlabelled, top_k, race)
-        bounds = class_bounds(model, x[n:], noise[n:], chosen)
+        bounds = class_bounds(model, x[n:], noise[n:], chosen, density)
         unlabelled = topk_unlabelled_bound(log_q_unlabelled, chosen, bounds)
     bound = bound_weight @ torch.cat([labelled, unlabelled])
     one_hot = F.nll_loss(log_q_labelled, codes, reduction="none")

@@ -6,14 +6,18 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["intra_op_threads", "threads_for"]
+__all__ = ["MOST", "intra_op_threads", "threads_for"]
 
 WORK_PER_THREAD = 2**26
 """Multiply-adds of a step that are worth a thread: see benchmarks/README.md."""
 
+MOST = 1024
+"""More threads than any machine has use for; far more take all of its memory."""
+
 _lock = threading.Lock()
-_inside = 0
+_forced: list[int] = []
 _outside = 1
+_mine = threading.local()
 
 
 def threads_for(n_threads: int | None, work: int) -> int:
@@ -30,39 +34,57 @@ def threads_for(n_threads: int | None, work: int) -> int:
     Returns
     -------
     n_threads : int
+
+    Raises
+    ------
+    ValueError
+        If `n_threads` is no number of threads.
     """
-    if n_threads is not None:
-        return int(n_threads)
-    allowed = torch.get_num_threads() if _inside == 0 else _outside
-    return max(1, min(allowed, work // WORK_PER_THREAD))
+    if n_threads is None:
+        with _lock:
+            allowed = getattr(_mine, "limit", None) or _setting()
+        return max(1, min(allowed, work // WORK_PER_THREAD))
+    if not 1 <= n_threads <= MOST:
+        raise ValueError(
+            f"n_threads must be None or an integer from 1 to {MOST}, got {n_threads!r}."
+        )
+    return int(n_threads)
+
+
+def _setting() -> int:
+    """Return what this thread is set to by the user.
+
+    torch takes over the process's latest number for a thread when that first computes:
+    if it is one that is forced here at the time, it is not what the user has set.
+    """
+    setting = torch.get_num_threads()
+    return _outside if setting in _forced else setting
 
 
 @contextmanager
-def intra_op_threads(n_threads: int | None) -> Iterator[None]:
+def intra_op_threads(n_threads: int) -> Iterator[None]:
     """Have torch spread operations of this thread over `n_threads`, and then as before.
-
-    torch keeps the number for the process as well as for the calling thread, so among
-    several threads that are inside at once the last to leave restores what the first
-    found.
 
     Parameters
     ----------
-    n_threads : int or None
-        Number of threads; None changes nothing.
+    n_threads : int
+        Number of threads.
     """
-    global _inside, _outside
-    if n_threads is None:
-        yield
-        return
+    global _outside
+    outermost = getattr(_mine, "limit", None) is None
     with _lock:
-        if _inside == 0:
-            _outside = torch.get_num_threads()
-        _inside += 1
-        before = _outside
-        torch.set_num_threads(int(n_threads))
+        before = _setting() if outermost else torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        if not _forced:
+            _outside = before
+        _forced.append(n_threads)
+    if outermost:
+        _mine.limit = before
     try:
         yield
     finally:
+        if outermost:
+            _mine.limit = None
         with _lock:
-            _inside -= 1
+            _forced.remove(n_threads)
             torch.set_num_threads(before)

@@ -1,6 +1,7 @@
 """A training run: callbacks, interruptions, and a net as before if it fails."""
 
 import copy
+import operator
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +13,15 @@ from skorch.helper import predefined_split
 from skorch.history import History
 
 from sk_ssvae.batches import Rows
+from sk_ssvae.heap import keep_freed_memory
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.tasks import EpochTasks
 
-__all__ = ["train"]
+__all__ = ["restored_on_error", "train"]
 
 
 @contextmanager
-def _restored_on_error(net: SSVAENet) -> Iterator[None]:
+def restored_on_error(net: SSVAENet) -> Iterator[None]:
     """Undo what training did to the net if it does not come to its end."""
     module = copy.deepcopy(net.module_.state_dict())
     optimizer = copy.deepcopy(net.optimizer_.state_dict())
@@ -50,7 +52,7 @@ def train(
     verbose: int,
     tasks: EpochTasks | None = None,
 ) -> None:
-    """Train the net for up to `max_epochs` more epochs, or leave it as it was.
+    """Train the net for up to `max_epochs` more epochs, within `restored_on_error`.
 
     A KeyboardInterrupt (by the user, or by a callback that has seen enough) ends
     training early and keeps what was learnt.
@@ -80,7 +82,7 @@ def train(
     ------
     ValueError
         If the loss or a weight becomes NaN or infinite, or a callback monitors the
-        validation loss and there is none. The net is then as before.
+        validation loss and there is none.
     """
     net.set_params(
         max_epochs=max_epochs,
@@ -93,32 +95,43 @@ def train(
         use_compiler=use_compiler,
         verbose=verbose,
     )
-    if callbacks is not net.callbacks:
-        _check_callbacks(callbacks or [])
-        net.callbacks = callbacks
-        net.initialize_callbacks()
+    _set_callbacks(net, callbacks or [])
     if held_out is None:
         _refuse_validation_monitors(net)
     n_before = len(net.history_)
+    keep_freed_memory()
     if held_out is not None:
         net.train_split = predefined_split(held_out)
     if tasks is not None:
         net.callbacks_.append(("sklearn_tasks", tasks))
     try:
-        with _restored_on_error(net):
-            net.partial_fit(rows)
-            _drop_unfinished_epoch(net, n_before, max_epochs)
-            if not all(p.isfinite().all() for p in net.module_.parameters()):
-                raise ValueError(
-                    "Training diverged: weights are no longer finite after epoch "
-                    f"{len(net.history_)}. Try a smaller learning_rate (it is "
-                    f"{learning_rate}), and look for extreme values in X."
-                )
+        net.partial_fit(rows)
+        _drop_unfinished_epoch(net, n_before, max_epochs)
+        if not all(p.isfinite().all() for p in net.module_.parameters()):
+            raise ValueError(
+                "Training diverged: weights are no longer finite after epoch "
+                f"{len(net.history_)}. Try a smaller learning_rate (it is "
+                f"{learning_rate}), and look for extreme values in X."
+            )
     finally:
         net.train_split = None  # hold on to no data
         if tasks is not None:
             net.callbacks_.remove(("sklearn_tasks", tasks))
-    net.module_.eval()
+        net.module_.eval()
+
+
+def _set_callbacks(net: SSVAENet, callbacks: list[Any]) -> None:
+    """Give the net its callbacks, those that it has already with their state."""
+    before, initialized = net.callbacks or [], net.callbacks_
+    if len(before) == len(callbacks) and all(map(operator.is_, before, callbacks)):
+        return
+    _check_callbacks(callbacks)
+    net.callbacks = [*callbacks]  # the user's list may change
+    try:
+        net.initialize_callbacks()
+    except BaseException:
+        net.callbacks, net.callbacks_ = before, initialized
+        raise
 
 
 def _check_callbacks(callbacks: list[Any]) -> None:

@@ -195,6 +195,10 @@ def test_validation_batches_average_to_the_weighted_mean():
     average = (torch.stack(means) * sizes).sum() / sizes.sum()
     torch.testing.assert_close(average, full_loss(rows)[0])
     assert torch.equal(torch.cat([b["x"] for b, _ in batches]), rows.x[rows.order])
+    assert torch.cat([codes for _, codes in batches]).tolist() == [
+        *rows.codes.tolist(),
+        *[-1] * 35,
+    ]
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e300])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import hide
 from sklearn.datasets import load_digits, make_blobs
+from sklearn.semi_supervised import LabelSpreading
 from skorch.callbacks import Callback
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -161,6 +162,41 @@ def test_callbacks_that_listen_to_batches_see_skorchs_history(quick, iris):
             heard.history_[:, name], silent.history_[:, name], rtol=1e-5
         )
     np.testing.assert_array_equal(heard.predict_proba(X), silent.predict_proba(X))
+
+
+@pytest.mark.parametrize("event", ["on_batch_end", "on_grad_computed"])
+def test_listeners_with_a_teacher(quick, iris, event):
+    """A batch then has parts of different lengths."""
+    X, y, _ = iris
+
+    def record(self, net, **kwargs):
+        net.history.record_batch("norm", 1.0)
+
+    listener = type("Listener", (Callback,), {event: record})()
+    teacher = LabelSpreading(kernel="knn", max_iter=500)
+    clf = quick(batch_size=20, teacher=teacher, callbacks=[listener]).fit(X, y)
+    assert [b["norm"] for b in clf.history_[-1]["batches"]] == [1.0] * 8
+    silent = quick(batch_size=20, teacher=teacher).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(X), silent.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing:UserWarning")
+def test_hooks_on_layers(quick, iris):
+    X, y, _ = iris
+    seen = []
+
+    class Hook(Callback):
+        def on_train_begin(self, net, **kwargs):
+            for module in net.module_.modules():
+                if isinstance(module, torch.nn.Linear):
+                    module.register_full_backward_hook(
+                        lambda module, given, got: seen.append(module)
+                    )
+
+    hooked = quick(hidden_sizes=(8, 8), callbacks=[Hook()]).fit(X, y)
+    plain = quick(hidden_sizes=(8, 8)).fit(X, y)
+    assert len(set(seen)) == 9
+    np.testing.assert_array_equal(hooked.predict_proba(X), plain.predict_proba(X))
 
 
 def test_adam_is_pytorchs():

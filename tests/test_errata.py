@@ -68,7 +68,7 @@ def test_3_the_kl_of_z_is_weighted_by_the_class_probabilities():
     printed = without_kl - kl.sum(1)
     assert (printed < ours - 0.01).all()
     with torch.no_grad():  # a q(z | x, y) that ignores y: n_classes times too much
-        model.encoder.from_b.weight.zero_()
+        model.encoder.from_b.zero_()
         same = gaussian_kl(model.posterior_z(x[:, None], model.classes))
     torch.testing.assert_close(same.sum(1), len(PRIOR) * (q * same).sum(1))
     # q on a class of small KL: without limit
@@ -109,7 +109,7 @@ def test_5_what_is_printed_exceeds_the_evidence():
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        model.decoder.from_b.weight.copy_(torch.tensor([[-8.0, 8.0]]))
+        model.decoder.from_b.copy_(torch.tensor([[-8.0], [8.0]]))
         model.classifier.layers[0].bias.copy_(torch.tensor([0.0, 0.8]))
         x, z = torch.ones(1, 1).double(), torch.zeros(1, 1).double()
         log_q = model(x)
@@ -136,8 +136,8 @@ def test_7_the_decoder_sees_y():
     decoded = model.decoder(z[:, :1], model.classes)
     assert (decoded[:, 0] - decoded[:, 1]).abs().min() > 0
     with torch.no_grad():
-        model.decoder.from_b.weight.zero_()
-        model.encoder.from_b.weight.zero_()
+        model.decoder.from_b.zero_()
+        model.encoder.from_b.zero_()
         noise = torch.zeros(len(x), 2, dtype=torch.float64)
         bounds = class_bounds(model, x, noise) - model.log_prior
     torch.testing.assert_close(bounds, bounds[:, :1].expand_as(bounds))

@@ -11,7 +11,7 @@ import sk_ssvae
 ROOMS = sorted(p.stem for p in Path(sk_ssvae.__file__).parent.glob("[a-z]*.py"))
 
 FLOORS = [
-    {"randomness", "chunks", "threads"},
+    {"randomness", "chunks", "heap", "threads"},
     {"labels", "columns", "networks", "likelihoods", "batches", "teachers"}
     | {"devices", "tasks", "marginalization", "optimizers"},
     {"model"},

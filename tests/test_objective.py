@@ -375,8 +375,8 @@ def relabelled(model, order):
     last = [k for k in state if k.startswith("classifier.layers")][-2:]
     for name in last:  # rows of the classifier's last layer
         state[name] = state[name][order]
-    for name in ("encoder.from_b.weight", "decoder.from_b.weight"):
-        state[name] = state[name][:, order]
+    for name in ("encoder.from_b", "decoder.from_b"):
+        state[name] = state[name][order]
     state["log_prior"] = state["log_prior"][order]
     other.load_state_dict(state)
     return other

@@ -42,9 +42,8 @@ def test_the_setting_comes_back(four):
             assert torch.get_num_threads() == 3
             # the caller's four still are the limit
             assert threads_for(None, 100 * WORK_PER_THREAD) == 4
+        assert torch.get_num_threads() == 2
     assert torch.get_num_threads() == 4
-    with intra_op_threads(None):
-        assert torch.get_num_threads() == 4
     with pytest.raises(KeyError), intra_op_threads(2):
         raise KeyError
     assert torch.get_num_threads() == 4
@@ -101,12 +100,59 @@ def test_fits_in_several_threads_give_the_setting_back(four, quick, iris):
     assert after == [4]
 
 
-@pytest.mark.parametrize("n_threads", [0, -1, 1.5, "many"])
+@pytest.mark.parametrize("n_threads", [0, -1, 1025, 1.5, "many"])
 def test_numbers_of_threads_that_are_none(quick, iris, n_threads):
     X, y, _ = iris
     with pytest.raises(ValueError) as error:
         quick(n_threads=n_threads).fit(X, y)
     assert str(error.value).startswith(
         "The 'n_threads' parameter of SSVAEClassifier must be None or an int in the "
-        f"range [1, inf). Got {n_threads!r} instead."
+        f"range [1, 1024]. Got {n_threads!r} instead."
     )
+
+
+def test_predictions_refuse_numbers_of_threads_that_are_none(four, quick, iris):
+    X, y, _ = iris
+    clf = quick().fit(X, y).set_params(n_threads=0)
+    with pytest.raises(ValueError) as error:
+        clf.predict(X)
+    assert str(error.value) == (
+        "n_threads must be None or an integer from 1 to 1024, got 0."
+    )
+    torch.set_num_threads(3)
+    clf.set_params(n_threads=1).predict(X)
+    assert torch.get_num_threads() == 3
+
+
+def test_a_thread_with_a_setting_of_its_own_keeps_it(four, quick, iris):
+    X, y, _ = iris
+    clf, seen = quick(max_epochs=1).fit(X, y), []
+    inside, done = threading.Event(), threading.Event()
+
+    def work():
+        torch.set_num_threads(3)
+        with intra_op_threads(1):
+            inside.set()
+            done.wait()
+        seen.append(torch.get_num_threads())
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    inside.wait()
+    clf.fit(X, y)
+    done.set()
+    worker.join()
+    assert seen == [3]
+    assert torch.get_num_threads() == 4
+
+
+def test_a_fit_within_a_fit_leaves_the_outer_ones_threads(four, quick, iris):
+    X, y, _ = iris
+    seen = []
+
+    class Nested(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            quick(n_threads=3, max_epochs=1).fit(X, y)
+
+    quick(n_threads=2, callbacks=[Record(seen), Nested()]).fit(X, y)
+    assert seen == [2] * 4

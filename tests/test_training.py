@@ -482,3 +482,70 @@ def test_accelerators(quick, iris, device):
     assert np.isfinite(clf.score_samples(X)).all()
     assert clf.sample(3)[0].shape == (3, 4)
     assert clf.transform(X).shape == (150, 2)
+
+
+def test_callbacks_that_were_refused_are_refused_again(quick, iris):
+    X, y, _ = iris
+    clf = quick(warm_start=True).fit(X, y)
+    clf.set_params(callbacks=[("a", Callback()), ("a", Callback())])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="duplicate user-set callback name"):
+            clf.fit(X, y)
+    assert clf.n_iter_ == 4
+    clf.set_params(callbacks=None).fit(X, y)
+    assert clf.n_iter_ == 8
+
+
+def test_callbacks_that_are_added_to_the_list(quick, iris):
+    X, y, _ = iris
+    seen = []
+
+    class Count(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            seen.append(1)
+
+    clf = quick(warm_start=True, callbacks=[]).fit(X, y)
+    clf.callbacks.append(Count())
+    clf.fit(X, y)
+    assert len(seen) == 4
+    clf.callbacks.append("nonsense")
+    with pytest.raises(TypeError, match="callbacks must hold skorch callbacks"):
+        clf.fit(X, y)
+
+
+def test_an_error_after_training_undoes_it(quick, iris, monkeypatch):
+    X, y, _ = iris
+    clf = quick(warm_start=True).fit(X, y)
+    before, state = clf.predict_proba(X), dict(vars(clf))
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    for fit in (clf.fit, clf.partial_fit):
+        with monkeypatch.context() as patch:
+            patch.setattr("sk_ssvae.inference.posterior_y", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                fit(X, y)
+        assert vars(clf) == state
+        assert clf.n_iter_ == 4
+        np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+def test_snapshots_for_callbacks_stay_as_they_are(quick, iris):
+    X, y, _ = iris
+    net = quick().fit(X, y).net_
+    twin = net.snapshot()
+    net.history_.new_epoch()
+    assert (len(twin.history_), len(net.history_)) == (4, 5)
+
+
+def test_weights_that_are_finite_but_huge_are_noticed(quick, iris):
+    X, y, _ = iris
+    clf = quick(max_epochs=1, batch_size=1000, learning_rate=1e20)
+    with pytest.raises(ValueError) as error:
+        clf.fit(X, y)
+    assert str(error.value) == (
+        "Training diverged: weights are so large that probabilities are NaN. Try a "
+        "smaller learning_rate (it is 1e+20), and look for extreme values in X."
+    )
+    assert not hasattr(clf, "net_")
