@@ -166,8 +166,9 @@ class SSVAEClassifier(
         devices that have it. Weights and densities stay in single precision.
 
     compile : bool, default=False
-        Have ``torch.compile`` compile the loss: tens of seconds at the first step of a
-        process, faster steps after that. On the CPU it needs a C++ compiler.
+        Have ``torch.compile`` compile the loss, which takes tens of seconds for each
+        shape of network in a process. For accelerators: on a CPU it needs a C++
+        compiler, and steps were slower, not faster (benchmarks/README.md).
 
     callbacks : list of skorch callbacks, default=None
         Called by the skorch net during training. They can monitor ``"train_loss"``,
