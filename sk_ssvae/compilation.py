@@ -12,7 +12,7 @@ from sk_ssvae.objective import Loss, ssvae_loss
 __all__ = ["compiled_loss"]
 
 
-def compiled_loss(model: M2, top_k: int | None, guessed: bool) -> Callable[..., Loss]:
+def compiled_loss(model: M2, top_k: int | None, precision: str) -> Callable[..., Loss]:
     """Return `sk_ssvae.objective.ssvae_loss` compiled for networks like these.
 
     Parameters
@@ -21,8 +21,8 @@ def compiled_loss(model: M2, top_k: int | None, guessed: bool) -> Callable[..., 
         The networks; only types and shapes matter.
     top_k : int or None
         As the loss takes it.
-    guessed : bool
-        Whether there is a teacher's guess.
+    precision : str
+        In which the networks run.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def compiled_loss(model: M2, top_k: int | None, guessed: bool) -> Callable[..., 
     """
     shapes = tuple(tuple(p.shape) for p in model.parameters())
     kinds = (type(model), type(model.likelihood), str(model.classes.device))
-    modes = (top_k, guessed, model.mixed, torch.get_num_threads())
+    modes = (top_k, precision, torch.get_num_threads())
     return _compiled((*kinds, shapes, *modes))
 
 

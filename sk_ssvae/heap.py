@@ -12,10 +12,9 @@ def keep_freed_memory() -> None:
     """Let the C library keep what a step frees, instead of asking for it anew.
 
     glibc returns memory at the top of its heap to the system as soon as there is a
-    little of it, and then every step of training pays for thousands of fresh pages: up
-    to a sixth of its time. How much is little depends on the largest block that was
-    freed before (``M_TRIM_THRESHOLD`` in mallopt(3), which is dynamic), so one large
-    block, of which no page is ever touched, is taken and freed. Other C libraries lose
-    a few microseconds.
+    little of it, and then every step of training pays for fresh pages. How much is
+    little depends on the largest block that was freed before (``M_TRIM_THRESHOLD`` in
+    mallopt(3), which is dynamic), so one large block, of which no page is ever touched,
+    is taken and freed. Other C libraries lose a few microseconds.
     """
     torch.empty(BLOCK, dtype=torch.uint8, device="cpu")

@@ -148,6 +148,9 @@ class SSVAENet(NeuralNet):
             self.seed, Stream.NOISE, len(self.history_) - 1, self.device
         )
         self._terms: list[Loss] = []
+        self._loss: Callable[..., Loss] = ssvae_loss
+        if self.use_compiler:
+            self._loss = compiled_loss(self.module_, self.top_k, self.precision)
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Take one step of the optimizer, which calls for one gradient only."""
@@ -195,11 +198,9 @@ class SSVAENet(NeuralNet):
             race.exponential_(generator=self._noise)
         weight = self.teacher_weight * teacher_pull(progress)
         pull: float | Tensor = weight
-        loss_of = ssvae_loss
         if self.use_compiler:
-            loss_of = compiled_loss(self.module_, self.top_k, "guess" in X)
             pull = y_pred.new_full((), weight)  # a number would be compiled in
-        loss = loss_of(
+        loss = self._loss(
             self.module_,
             X["x"],
             y_pred,
@@ -271,7 +272,7 @@ class SSVAENet(NeuralNet):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        for transient in ("_noise", "_terms"):
+        for transient in ("_noise", "_terms", "_loss"):
             state.pop(transient, None)
         # A copy made during training, as Checkpoint's pickles are, holds no data.
         state["train_split"] = None

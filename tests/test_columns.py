@@ -150,7 +150,7 @@ def test_rows_are_encoded_by_batches_as_they_are_at_once():
             np.testing.assert_allclose(ours, whole[[5, 2, 40]], rtol=1e-5, atol=1e-2)
 
 
-def test_rows_that_do_not_count(monkeypatch):
+def test_rows_that_do_not_count():
     rng = np.random.RandomState(0)
     X, where, weight = rng.randn(40, 3), rng.rand(40) < 0.5, rng.rand(40)
     X[~where] = 1e9

@@ -113,7 +113,7 @@ def test_rows_in_single_precision_are_not_copied(quick, iris):
     assert [x.data_ptr() for x in seen] == [X.ctypes.data] * 3 + [
         frozen.ctypes.data
     ] * 3
-    assert not hasattr(clf.net_, "train_split") or clf.net_.train_split is None
+    assert clf.net_.train_split is None
 
 
 @pytest.mark.parametrize("layout", ["float64", "columns first", "huge"])
