@@ -3,8 +3,8 @@
     python benchmarks/choose_defaults.py alpha 0.1 1 5 20 50
     python benchmarks/choose_defaults.py latent_size 5 10 20 --teacher
 
-Every other parameter stays at its default. Needs the six sets in ``SK_SSVAE_DATA``,
-or a connection to OpenML.
+Every other parameter is that of the plain model. Needs the six sets in
+``SK_SSVAE_DATA``, or a connection to OpenML.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import numpy as np
 import torch
 from data import few_labels, load
+from plain import PLAIN_M2
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
@@ -49,7 +50,8 @@ def main():
                 for seed in range(args.seeds):
                     split = few_labels(X, y, per_class, seed)
                     X_train, y_few, _, X_test, y_test = split
-                    clf = SSVAEClassifier(random_state=seed, teacher=teacher)
+                    clf = SSVAEClassifier(random_state=seed)
+                    clf.set_params(**PLAIN_M2 | {"teacher": teacher})
                     clf.set_params(**args.fixed, **{args.name: value})
                     clf.fit(X_train, y_few)
                     accuracy[i, j, seed] = 100 * clf.score(X_test, y_test)

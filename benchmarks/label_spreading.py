@@ -20,6 +20,7 @@ import numpy as np
 import sklearn
 import torch
 from data import few_labels, load
+from plain import PLAIN_M2
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
@@ -65,6 +66,7 @@ METHODS = {
     "LabelSpreading (rbf, as shipped)": lambda seed: LabelSpreading(),
     "LabelSpreading (knn, 7)": lambda seed: knn(),
     "SSVAE": lambda seed: SSVAEClassifier(random_state=seed),
+    "SSVAE, plain M2": lambda seed: SSVAEClassifier(random_state=seed, **PLAIN_M2),
     "SSVAE, taught by LabelSpreading (knn, 7)": lambda seed: SSVAEClassifier(
         teacher=knn(), random_state=seed
     ),

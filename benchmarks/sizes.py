@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from data import blobs, hide_labels, load, standardised
+from plain import PLAIN_M2
 
 from sk_ssvae import SSVAEClassifier
 
@@ -58,10 +59,11 @@ def fit_ours(size, **parameters):
     """Fit the estimator."""
     model = SSVAEClassifier(
         likelihood=size.likelihood,
-        max_epochs=size.epochs,
         device="cpu",
         random_state=0,
-        **{"marginalization": "exact", "n_threads": 1} | parameters,
+        **PLAIN_M2
+        | {"max_epochs": size.epochs, "marginalization": "exact", "n_threads": 1}
+        | parameters,
     )
     return model.fit(size.X, size.y)
 

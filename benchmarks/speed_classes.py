@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from data import blobs, few_labels, standardised
 from measure import Results, number, percent, seconds_of, table
+from plain import PLAIN_M2
 
 from sk_ssvae import SSVAEClassifier
 
@@ -20,11 +21,10 @@ def fit(X, y, max_epochs, seed=0, **parameters):
     """Fit with one thread."""
     model = SSVAEClassifier(
         likelihood="gaussian",
-        max_epochs=max_epochs,
         device="cpu",
         n_threads=1,
         random_state=seed,
-        **parameters,
+        **PLAIN_M2 | {"max_epochs": max_epochs} | parameters,
     )
     return model.fit(X, y)
 

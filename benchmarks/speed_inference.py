@@ -14,6 +14,7 @@ from measure import (
     seconds_of,
     table,
 )
+from plain import PLAIN_M2
 
 from sk_ssvae import SSVAEClassifier
 
@@ -38,7 +39,8 @@ ARRAYS = ("tabular", "digits-like", "image")
 def fitted(X, y):
     """Return a model of the default size, trained a little: its speed is the same."""
     X, y = X[:ROWS_TO_FIT], y[:ROWS_TO_FIT]
-    model = SSVAEClassifier(max_epochs=1, random_state=0, device="cpu", n_threads=1)
+    plain = PLAIN_M2 | {"max_epochs": 1}
+    model = SSVAEClassifier(random_state=0, device="cpu", n_threads=1, **plain)
     return model.fit(X, hide_labels(y, 10, 0))
 
 

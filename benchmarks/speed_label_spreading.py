@@ -4,6 +4,7 @@ import time
 import warnings
 
 from measure import GB, Results, in_fresh_process, number, peak_memory, percent, table
+from plain import PLAIN_M2
 
 N_FEATURES = 30
 PER_CLASS = 50
@@ -26,7 +27,7 @@ def make(method):
     from sk_ssvae import SSVAEClassifier
 
     if method.startswith("SSVAE"):
-        more = {"max_epochs": 10} if "=10" in method else {}
+        more = PLAIN_M2 | ({"max_epochs": 10} if "=10" in method else {})
         return SSVAEClassifier(device="cpu", n_threads=1, random_state=0, **more)
     if "knn" in method:
         return LabelSpreading(kernel="knn", n_neighbors=7)

@@ -12,6 +12,7 @@ from measure import (
     seconds_of,
     table,
 )
+from plain import PLAIN_M2
 
 from sk_ssvae import SSVAEClassifier
 
@@ -32,7 +33,8 @@ def make_rows(n):
 
 def fit(X, y):
     """One epoch."""
-    model = SSVAEClassifier(max_epochs=1, random_state=0, device="cpu", n_threads=1)
+    plain = PLAIN_M2 | {"max_epochs": 1}
+    model = SSVAEClassifier(random_state=0, device="cpu", n_threads=1, **plain)
     return model.fit(X, y)
 
 

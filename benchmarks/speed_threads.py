@@ -5,6 +5,7 @@ import sys
 from contextlib import contextmanager, nullcontext
 
 from measure import Results, in_fresh_process, number, percent, seconds_of, table
+from plain import PLAIN_M2
 
 # Rows (None: all) and epochs.
 SIZES = {"small": (None, 20), "tabular": (None, 1), "image": (15_000, 1)}
@@ -22,9 +23,9 @@ def grid_search(n_jobs, quick):
     search = GridSearchCV(
         SSVAEClassifier(
             likelihood=size.likelihood,
-            max_epochs=2 if quick else 100,
             device="cpu",
             random_state=0,
+            **PLAIN_M2 | {"max_epochs": 2 if quick else 100},
         ),
         {"latent_size": [2, 5, 10, 20]},
         cv=2,

@@ -66,8 +66,8 @@ class Rows(Dataset[Batch]):
     bound_weight : Tensor of shape (n_rows,)
         Share of a row in the mean bound over all rows; sums to 1.
     target_weight : Tensor of shape (n_rows,)
-        Share of a row in the mean cross-entropy of its kind, times its trust; sums to
-        1 over the labelled rows, and is 0 where there is no guess.
+        Share of a row in the mean over rows of its kind; sums to 1 over the labelled
+        rows, and over the others.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class Rows(Dataset[Batch]):
         target_weight = np.zeros(len(order))
         target_weight[:n] = _shares(w[:n])
         self.guess = None
+        target_weight[n:] = _shares(w[n:])
         if guess is not None:
-            self.guess = self._tensor(guess[order[n:]])
-            counts = 1 if trust is None else trust[order[n:]]
-            target_weight[n:] = _shares(w[n:]) * counts
+            counts = 1 if trust is None else trust[order[n:], None]
+            self.guess = self._tensor(guess[order[n:]] * counts)
         self.order = torch.from_numpy(order).to(self.x.device)
         self.codes = torch.from_numpy(codes[order[:n]]).to(self.x.device)
         self.bound_weight = self._tensor(_shares(w))

@@ -35,10 +35,11 @@ from sk_ssvae.labels import (
     prior_of_classes,
 )
 from sk_ssvae.likelihoods import LIKELIHOODS, check_unit_interval, choose_likelihood
-from sk_ssvae.marginalization import resolve_top_k
+from sk_ssvae.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.model import MODELS
 from sk_ssvae.net import SSVAENet, make_net, step_work
 from sk_ssvae.networks import check_hidden_sizes
+from sk_ssvae.pool import OpinionPoolClassifier
 from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.tasks import EpochTasks
@@ -90,8 +91,10 @@ class SSVAEClassifier(
         Number of latent dimensions, the columns of `transform`.
 
     hidden_sizes : sequence of int, default=(128,)
-        Sizes of the hidden layers of classifier and encoder; the decoder has them in
-        reverse.
+        Sizes of the hidden layers of the encoder; the decoder has them in reverse.
+
+    classifier_hidden_sizes : sequence of int or None, default=(200, 200)
+        Sizes of the hidden layers of the classifier; None takes `hidden_sizes`.
 
     model : {"m2"}, default="m2"
         The generative model.
@@ -103,8 +106,10 @@ class SSVAEClassifier(
         exactly 0 or 1 (binary data, image intensities), else "gaussian"; see
         `likelihood_`.
 
-    teacher : estimator, default=None
-        Who makes the first guess at the hidden labels. None is the plain model. Any
+    teacher : "pool", estimator or None, default="pool"
+        Who makes the first guess at the hidden labels. "pool" is
+        :class:`~sk_ssvae.OpinionPoolClassifier`, of which label spreading is an
+        ingredient. None is nobody, as in the plain model. Any
         scikit-learn classifier that takes -1, such as
         :class:`~sklearn.semi_supervised.LabelSpreading`, is cloned, fitted on the same
         rows in the user's units with classes coded 0 ... n_classes - 1, and its
@@ -113,18 +118,29 @@ class SSVAEClassifier(
         steps of `fit`. `partial_fit` does not use the teacher.
 
     teacher_weight : float, default=1.0
-        Weight of the teacher's cross-entropy at the start, beside `alpha`.
+        Weight of the teacher's cross-entropy at the start, beside that of the labels,
+        which is 1. `alpha` multiplies both.
 
-    class_prior : {"uniform", "empirical"} or array-like of shape (n_classes,), \
-            default="uniform"
-        p(y): the same for all classes, the (weighted) shares of the labelled rows, or
-        given in the order of `classes_`.
+    entropy_weight : float, default=0.3
+        Weight of the mean entropy of q(y | x) on unlabelled rows [3]_, on the same
+        scale: answers become surer as the teacher's pull fades.
+
+    balance_weight : float, default=0.3
+        Weight of the divergence of the mean of q(y | x), over the unlabelled rows of a
+        minibatch, from the class prior, on the same scale. Without a teacher it does
+        not count.
+
+    class_prior : {"auto", "uniform", "empirical"} or array-like of shape \
+            (n_classes,), default="auto"
+        p(y): the mean of the labels and the teacher's guesses ("auto"; "uniform" if
+        there is no teacher), the same for all classes, the (weighted) shares of the
+        labelled rows, or given in the order of `classes_`.
 
     alpha : float, default=30.0
-        Weight of the classification term. Bounds are sums over the columns, so what
+        Weight of the classification terms. Bounds are sums over the columns, so what
         is a large weight grows with their number. 0.1 is the paper's choice.
 
-    max_epochs : int, default=100
+    max_epochs : int, default=60
         Passes over the unlabelled rows (over all rows, if all are labelled). Labelled
         rows come by more often if they are few.
 
@@ -142,13 +158,19 @@ class SSVAEClassifier(
     top_k : int, default=8
         Classes that "topk" sums exactly. With all classes but one, the sum is exact.
 
+    bound_rows : "auto", int or None, default="auto"
+        Of how many unlabelled rows of a minibatch the bound is taken, in training; the
+        other terms take all. None is all of them; fewer are an unbiased estimate.
+        "auto" takes fewer where classes times columns are many, so that a step does
+        not cost more than 2**19 numbers of the decoder's output, but 16 at least.
+
     validation_fraction : float, default=0.0
         Share of the unlabelled rows that training does not see. Minus their mean lower
         bound of log p(x) is the ``"valid_loss"`` that skorch's EarlyStopping and
         Checkpoint monitor unless told otherwise. Labels are too dear to be held out;
         `partial_fit` holds out nothing.
 
-    learning_rate : float, default=5e-3
+    learning_rate : float, default=3e-3
         Step size of Adam.
 
     device : str or torch.device, default="auto"
@@ -262,16 +284,28 @@ class SSVAEClassifier(
     _parameter_constraints: dict[str, list[Any]] = {
         "latent_size": [Interval(Integral, 1, None, closed="left")],
         "hidden_sizes": ["array-like"],
+        "classifier_hidden_sizes": ["array-like", None],
         "model": [StrOptions(set(MODELS))],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS})],
-        "teacher": [None, HasMethods(["fit", "predict", "get_params"])],
+        "teacher": [
+            None,
+            StrOptions({"pool"}),
+            HasMethods(["fit", "predict", "get_params"]),
+        ],
         "teacher_weight": [Interval(Real, 0, None, closed="left")],
-        "class_prior": [StrOptions({"uniform", "empirical"}), "array-like"],
+        "entropy_weight": [Interval(Real, 0, None, closed="left")],
+        "balance_weight": [Interval(Real, 0, None, closed="left")],
+        "class_prior": [StrOptions({"auto", "uniform", "empirical"}), "array-like"],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "marginalization": [StrOptions({"auto", "exact", "topk"})],
         "top_k": [Interval(Integral, 1, None, closed="left")],
+        "bound_rows": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "device": [str, torch.device],
@@ -289,18 +323,22 @@ class SSVAEClassifier(
         latent_size: int = 10,
         *,
         hidden_sizes: tuple[int, ...] = (128,),
+        classifier_hidden_sizes: tuple[int, ...] | None = (200, 200),
         model: str = "m2",
         likelihood: str = "auto",
-        teacher: BaseEstimator | None = None,
+        teacher: BaseEstimator | str | None = "pool",
         teacher_weight: float = 1.0,
-        class_prior: str | npt.ArrayLike = "uniform",
+        entropy_weight: float = 0.3,
+        balance_weight: float = 0.3,
+        class_prior: str | npt.ArrayLike = "auto",
         alpha: float = 30.0,
-        max_epochs: int = 100,
+        max_epochs: int = 60,
         batch_size: int = 128,
         marginalization: str = "auto",
         top_k: int = 8,
+        bound_rows: str | int | None = "auto",
         validation_fraction: float = 0.0,
-        learning_rate: float = 5e-3,
+        learning_rate: float = 3e-3,
         device: str | torch.device = "auto",
         n_threads: int | None = None,
         precision: str = "float32",
@@ -312,16 +350,20 @@ class SSVAEClassifier(
     ) -> None:
         self.latent_size = latent_size
         self.hidden_sizes = hidden_sizes
+        self.classifier_hidden_sizes = classifier_hidden_sizes
         self.model = model
         self.likelihood = likelihood
         self.teacher = teacher
         self.teacher_weight = teacher_weight
+        self.entropy_weight = entropy_weight
+        self.balance_weight = balance_weight
         self.class_prior = class_prior
         self.alpha = alpha
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.marginalization = marginalization
         self.top_k = top_k
+        self.bound_rows = bound_rows
         self.validation_fraction = validation_fraction
         self.learning_rate = learning_rate
         self.device = device
@@ -382,10 +424,13 @@ class SSVAEClassifier(
             classes, data = self._validate(
                 X, y, sample_weight, self.classes_ if go_on else None, first=not go_on
             )
+            if not go_on:
+                self._seed = draw_seed(self.random_state)
+            guess = self._guess(data, len(classes))
             if go_on:
                 net = self._resume()
             else:
-                net = self._start(data, classes, streaming=False)
+                net = self._start(data, classes, guess, streaming=False)
             with restored_on_error(net):
                 context = self._init_callback_context(max_subtasks=self.max_epochs)
                 seen = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
@@ -397,7 +442,7 @@ class SSVAEClassifier(
                     net,
                     data,
                     self.max_epochs,
-                    teacher=self.teacher,
+                    guess=guess,
                     validation_fraction=self.validation_fraction,
                     tasks=tasks,
                 )
@@ -449,7 +494,11 @@ class SSVAEClassifier(
             go_on = self.__sklearn_is_fitted__()
             known = self._known_classes(classes)
             _, data = self._validate(X, y, sample_weight, known, first=not go_on)
-            net = self._resume() if go_on else self._start(data, known, streaming=True)
+            if go_on:
+                net = self._resume()
+            else:
+                self._seed = draw_seed(self.random_state)
+                net = self._start(data, known, None, streaming=True)
             with restored_on_error(net):
                 self._train(net, data, max_epochs=1)
         return self
@@ -508,16 +557,45 @@ class SSVAEClassifier(
 
     def _fixed_parameters(self) -> dict[str, Any]:
         """Parameters that a fitted model cannot change."""
-        names = ("latent_size", "hidden_sizes", "model", "likelihood", "class_prior")
+        names = (
+            "latent_size",
+            "hidden_sizes",
+            "classifier_hidden_sizes",
+            "model",
+            "likelihood",
+            "class_prior",
+        )
         return {name: getattr(self, name) for name in names}
 
-    def _start(self, data: _Data, classes: Array, *, streaming: bool) -> SSVAENet:
+    def _guess(self, data: _Data, n_classes: int) -> Array | None:
+        """Ask the teacher for guesses; None if there is no need."""
+        which = np.arange(len(data.X))
+        if data.used is not None:
+            which = np.flatnonzero(data.used)
+        codes = data.codes[which]
+        if self.teacher is None or not (codes == UNLABELED).any():
+            return None
+        teacher = OpinionPoolClassifier() if self.teacher == "pool" else self.teacher
+        guess = np.zeros((len(data.X), n_classes), dtype=np.float32)
+        guess[which] = guess_labels(
+            teacher, data.X[which], codes, n_classes, self._seed
+        )
+        return guess
+
+    def _start(
+        self, data: _Data, classes: Array, guess: Array | None, *, streaming: bool
+    ) -> SSVAENet:
         """Fix all that training cannot change, and make an untrained net."""
         hidden_sizes = check_hidden_sizes(self.hidden_sizes)
+        classifier_hidden_sizes = hidden_sizes
+        if self.classifier_hidden_sizes is not None:
+            classifier_hidden_sizes = check_hidden_sizes(
+                self.classifier_hidden_sizes, "classifier_hidden_sizes"
+            )
         device = resolve_device(self.device)
         self.classes_ = classes
         self.class_prior_ = prior_of_classes(
-            self.class_prior, classes, data.codes, data.weight
+            self.class_prior, classes, data.codes, data.weight, guess
         )
         self.likelihood_ = self.likelihood
         if self.likelihood == "auto":
@@ -530,13 +608,13 @@ class SSVAEClassifier(
             where=data.used,
         )
         self._fixed = self._fixed_parameters()
-        self._seed = draw_seed(self.random_state)
         return make_net(
             model=self.model,
             n_features=self._columns.n_kept,
             class_prior=self.class_prior_,
             latent_size=int(self.latent_size),
             hidden_sizes=hidden_sizes,
+            classifier_hidden_sizes=classifier_hidden_sizes,
             likelihood=self.likelihood_,
             seed=self._seed,
             device=device,
@@ -567,13 +645,14 @@ class SSVAEClassifier(
         data: _Data,
         max_epochs: int,
         *,
-        teacher: BaseEstimator | None = None,
+        guess: Array | None = None,
         validation_fraction: float = 0.0,
         tasks: EpochTasks | None = None,
     ) -> None:
         """Train the net on the rows, and make it and its answers the fitted state."""
-        rows = self._rows(data, validation_fraction, torch.device(net.device), teacher)
+        rows = self._rows(data, validation_fraction, torch.device(net.device), guess)
         top_k = resolve_top_k(self.marginalization, int(self.top_k), len(self.classes_))
+        summed = len(self.classes_) if top_k is None else top_k + 1
         work = step_work(net.module_, min(int(self.batch_size), len(data.X)), top_k)
         with intra_op_threads(threads_for(self.n_threads, work)):
             train(
@@ -585,7 +664,12 @@ class SSVAEClassifier(
                 learning_rate=float(self.learning_rate),
                 alpha=float(self.alpha),
                 teacher_weight=float(self.teacher_weight),
+                entropy_weight=float(self.entropy_weight),
+                balance_weight=float(self.balance_weight),
                 top_k=top_k,
+                bound_rows=resolve_bound_rows(
+                    self.bound_rows, summed, self._columns.n_kept
+                ),
                 precision=self.precision,
                 use_compiler=bool(self.compile),
                 callbacks=self.callbacks,
@@ -613,7 +697,7 @@ class SSVAEClassifier(
         data: _Data,
         validation_fraction: float,
         device: torch.device,
-        teacher: BaseEstimator | None,
+        guess: Array | None,
     ) -> tuple[Rows, Rows | None]:
         """Rows to train on, with the teacher's guesses if any, and rows held out."""
         X, codes = data.X, data.codes
@@ -622,12 +706,7 @@ class SSVAEClassifier(
             check_unit_interval(X, rows=data.used)
         held_out = choose_held_out(codes[which], validation_fraction, self._seed)
         parts: dict[str, Any] = {"weight": data.weight}
-        if teacher is not None and (codes[which] == UNLABELED).any():
-            n_classes = len(self.classes_)
-            guess = np.zeros((len(X), n_classes), dtype=np.float32)
-            guess[which] = guess_labels(
-                teacher, X[which], codes[which], n_classes, self._seed
-            )
+        if guess is not None:
             parts |= {"guess": guess, "trust": trust(guess)}
         x, parts["encode"] = device_rows(X, self._columns, device)
 

@@ -17,6 +17,7 @@ __all__ = [
 ]
 
 UNLABELED = -1
+SMALLEST_SHARE = 1e-4
 
 _USE_OBJECT_DTYPE = (
     "To mark unlabelled rows among strings, use an array of dtype object that "
@@ -272,19 +273,24 @@ def prior_of_classes(
     classes: npt.NDArray[Any],
     codes: npt.NDArray[np.int64],
     weight: npt.NDArray[Any] | None = None,
+    guess: npt.NDArray[Any] | None = None,
 ) -> npt.NDArray[np.float64]:
     """Work out p(y).
 
     Parameters
     ----------
-    class_prior : {"uniform", "empirical"} or array-like of shape (n_classes,)
-        The same for all classes, the shares of the labelled rows, or given.
+    class_prior : {"auto", "uniform", "empirical"} or array-like (n_classes,)
+        The shares of the labels and guesses if there are guesses, else the same for all
+        classes; the same for all classes; the shares of the labelled rows; or given.
     classes : ndarray of shape (n_classes,)
         The labels.
     codes : ndarray of int64 of shape (n_rows,)
         Classes 0 ... n_classes - 1, or -1.
     weight : ndarray of shape (n_rows,), default=None
-        Weights of the rows, for "empirical".
+        Weights of the rows, for "empirical" and "auto".
+    guess : ndarray of shape (n_rows, n_classes), default=None
+        Probabilities of the classes of unlabelled rows, for "auto"; zeros where
+        unknown.
 
     Returns
     -------
@@ -298,8 +304,16 @@ def prior_of_classes(
         over the classes that is positive everywhere.
     """
     n_classes = len(classes)
-    if isinstance(class_prior, str) and class_prior == "uniform":
-        return np.full(n_classes, 1 / n_classes)
+    uniform = np.full(n_classes, 1 / n_classes)
+    if isinstance(class_prior, str) and class_prior == "auto" and guess is not None:
+        belief = np.eye(n_classes + 1)[codes][:, :n_classes]  # no class for -1
+        belief += np.where((codes == UNLABELED)[:, None], guess, 0)
+        mass = belief.sum(axis=0) if weight is None else weight @ belief
+        # A class that nobody guesses is rare, not impossible.
+        mass = np.maximum(mass / mass.sum(), SMALLEST_SHARE)
+        return np.asarray(mass / mass.sum())
+    if isinstance(class_prior, str) and class_prior in ("auto", "uniform"):
+        return uniform
     if isinstance(class_prior, str):
         labelled = codes != UNLABELED
         counts = np.bincount(

@@ -9,7 +9,18 @@ probable classes are summed exactly, and one class drawn from the rest stands fo
 import torch
 from torch import Tensor
 
-__all__ = ["AUTO_FROM", "choose_classes", "resolve_top_k", "topk_unlabelled_bound"]
+FEWEST_BOUND_ROWS = 16
+BOUND_CELLS = 2**19
+"""Rows times classes times columns of a step's bounds from which on "auto" takes fewer
+rows: what a step costs stays the same for wider data."""
+
+__all__ = [
+    "AUTO_FROM",
+    "choose_classes",
+    "resolve_bound_rows",
+    "resolve_top_k",
+    "topk_unlabelled_bound",
+]
 
 AUTO_FROM = 20
 """Number of classes from which "auto" takes the estimate: see benchmarks/README.md."""
@@ -37,6 +48,30 @@ def resolve_top_k(marginalization: str, top_k: int, n_classes: int) -> int | Non
     if marginalization == "auto" and n_classes < AUTO_FROM:
         return None
     return top_k
+
+
+def resolve_bound_rows(
+    bound_rows: str | int | None, n_classes: int, n_features: int
+) -> int | None:
+    """Work out of how many unlabelled rows of a minibatch the bound is taken.
+
+    Parameters
+    ----------
+    bound_rows : "auto", int or None
+        As in `sk_ssvae.SSVAEClassifier`.
+    n_classes : int
+        Classes that are summed for a row.
+    n_features : int
+        Number of columns.
+
+    Returns
+    -------
+    bound_rows : int or None
+        None for all.
+    """
+    if bound_rows == "auto":
+        return max(FEWEST_BOUND_ROWS, BOUND_CELLS // (n_classes * n_features))
+    return None if bound_rows is None else int(bound_rows)
 
 
 def choose_classes(log_q_y: Tensor, top_k: int, race: Tensor) -> Tensor:

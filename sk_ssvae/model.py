@@ -47,11 +47,13 @@ class M2(nn.Module):
     latent_size : int
         Number of latent dimensions of z.
     hidden_sizes : sequence of int
-        Hidden layers of classifier and encoder; the decoder has them in reverse.
+        Hidden layers of the encoder; the decoder has them in reverse.
     likelihood : {"bernoulli", "gaussian"}
         The factor f of p(x | y, z).
     seed : int
         Seed of the initial weights.
+    classifier_hidden_sizes : sequence of int, default=None
+        Hidden layers of the classifier; None for those of the encoder.
     """
 
     # Bounds the logarithm of sigma(x, y) smoothly: scales between 0.0067 and 148.
@@ -71,13 +73,17 @@ class M2(nn.Module):
         hidden_sizes: Sequence[int],
         likelihood: str,
         seed: int,
+        classifier_hidden_sizes: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         g = stream_generator(seed, Stream.WEIGHTS)
         n_classes = len(class_prior)
         self.latent_size = latent_size
         self.likelihood = LIKELIHOODS[likelihood](n_features)
-        self.classifier = MLP(n_features, n_classes, hidden_sizes, generator=g)
+        sizes = hidden_sizes
+        if classifier_hidden_sizes is not None:
+            sizes = classifier_hidden_sizes
+        self.classifier = MLP(n_features, n_classes, sizes, generator=g)
         self.encoder = PairMLP(
             n_features, n_classes, 2 * latent_size, hidden_sizes, generator=g
         )

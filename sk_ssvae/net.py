@@ -54,8 +54,12 @@ class SSVAENet(NeuralNet):
         Weight of the classification term.
     teacher_weight : float
         Weight of the teacher's term while its pull is 1.
+    entropy_weight, balance_weight : float
+        Weights of the entropy of q(y | x), and of its mean's divergence from p(y).
     top_k : int or None
         In training, classes that are summed exactly beside one draw; None for all.
+    bound_rows : int or None
+        In training, unlabelled rows of a minibatch whose bound is taken; None for all.
     precision : {"float32", "bf16"}
         "bf16" runs the networks, in training, under autocast to bfloat16.
     use_compiler : bool
@@ -68,7 +72,10 @@ class SSVAENet(NeuralNet):
         seed: int = 0,
         alpha: float = 0.1,
         teacher_weight: float = 0.0,
+        entropy_weight: float = 0.0,
+        balance_weight: float = 0.0,
         top_k: int | None = None,
+        bound_rows: int | None = None,
         precision: str = "float32",
         use_compiler: bool = False,
         **kwargs: Any,
@@ -77,7 +84,10 @@ class SSVAENet(NeuralNet):
         self.seed = seed
         self.alpha = alpha
         self.teacher_weight = teacher_weight
+        self.entropy_weight = entropy_weight
+        self.balance_weight = balance_weight
         self.top_k = top_k
+        self.bound_rows = bound_rows
         self.precision = precision
         self.use_compiler = use_compiler
 
@@ -211,8 +221,11 @@ class SSVAENet(NeuralNet):
             alpha=self.alpha,
             guess=X.get("guess"),
             pull=pull,
+            entropy_weight=self.entropy_weight,
+            balance_weight=self.balance_weight,
             top_k=self.top_k,
             race=race,
+            bound_rows=self.bound_rows,
         )
         self._terms.append(Loss(*(term.detach() for term in loss)))
         return loss.total
@@ -302,6 +315,7 @@ def make_net(
     class_prior: npt.NDArray[np.float64],
     latent_size: int,
     hidden_sizes: tuple[int, ...],
+    classifier_hidden_sizes: tuple[int, ...],
     likelihood: str,
     seed: int,
     device: torch.device,
@@ -314,6 +328,7 @@ def make_net(
         module__class_prior=tuple(class_prior.tolist()),
         module__latent_size=latent_size,
         module__hidden_sizes=hidden_sizes,
+        module__classifier_hidden_sizes=classifier_hidden_sizes,
         module__likelihood=likelihood,
         module__seed=seed,
         optimizer=Adam,

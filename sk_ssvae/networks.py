@@ -195,13 +195,17 @@ class PairMLP(nn.Module):
         return out
 
 
-def check_hidden_sizes(hidden_sizes: Any) -> tuple[int, ...]:
+def check_hidden_sizes(
+    hidden_sizes: Any, name: str = "hidden_sizes"
+) -> tuple[int, ...]:
     """Return sizes of hidden layers as a tuple of positive integers.
 
     Parameters
     ----------
     hidden_sizes : iterable of int
         Sizes as a user gives them.
+    name : str
+        What the parameter is called, for the error message.
 
     Returns
     -------
@@ -216,6 +220,6 @@ def check_hidden_sizes(hidden_sizes: Any) -> tuple[int, ...]:
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool) or int(size) < 1:
             raise ValueError(
-                f"hidden_sizes must hold positive integers, got {hidden_sizes!r}."
+                f"{name} must hold positive integers, got {hidden_sizes!r}."
             )
     return tuple(int(size) for size in sizes)

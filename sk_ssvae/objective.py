@@ -18,8 +18,10 @@ from sk_ssvae.model import M2
 
 __all__ = [
     "Loss",
+    "balance_kl",
     "class_bounds",
     "cross_entropy",
+    "entropy",
     "gaussian_kl",
     "labelled_bound",
     "ssvae_loss",
@@ -160,6 +162,53 @@ def cross_entropy(log_q_y: Tensor, target: Tensor) -> Tensor:
     return -(target * log_q_y).sum(-1)
 
 
+def entropy(log_q_y: Tensor) -> Tensor:
+    r"""Entropy of q(y | x), small where the classifier is sure.
+
+    Minimised on unlabelled rows by Grandvalet & Bengio 2005, "Semi-supervised learning
+    by entropy minimization".
+
+    .. math:: H(q) = -\sum_y q(y|x) \log q(y|x)
+
+    Parameters
+    ----------
+    log_q_y : Tensor of shape (n_rows, n_classes)
+        log q(y | x).
+
+    Returns
+    -------
+    entropy : Tensor of shape (n_rows,)
+        In nats.
+    """
+    return -(log_q_y.exp() * log_q_y).sum(-1)
+
+
+def balance_kl(log_q_y: Tensor, weight: Tensor, log_prior: Tensor) -> Tensor:
+    r"""KL divergence of the classifier's mean answer from the class prior.
+
+    Mann & McCallum 2007, "Simple, robust, scalable semi-supervised learning via
+    expectation regularization", the divergence taken the other way round.
+
+    .. math:: KL(\bar q \| p(y)), \qquad \bar q = \sum_i w_i q(y | x_i)
+
+    Parameters
+    ----------
+    log_q_y : Tensor of shape (n_rows, n_classes)
+        log q(y | x).
+    weight : Tensor of shape (n_rows,)
+        Weights of the rows; only their ratios matter.
+    log_prior : Tensor of shape (n_classes,)
+        log p(y).
+
+    Returns
+    -------
+    kl : scalar Tensor
+        In nats, never negative.
+    """
+    mean = weight @ log_q_y.exp() / weight.sum().clamp_min(1e-30)
+    return (torch.xlogy(mean, mean) - mean * log_prior).sum()
+
+
 def teacher_pull(progress: float, fades_at: float = 0.7) -> float:
     """Strength of the teacher, from 1 down to 0 in a straight line.
 
@@ -180,13 +229,14 @@ def teacher_pull(progress: float, fades_at: float = 0.7) -> float:
 class Loss(NamedTuple):
     """The loss of a batch and what it is made of; scalars, means over all rows.
 
-    ``total = -bound + alpha * classification + teacher``.
+    ``total = -bound + alpha * (classification + teacher + confidence)``.
     """
 
     total: Tensor
     bound: Tensor
     classification: Tensor
     teacher: Tensor
+    confidence: Tensor
 
 
 def ssvae_loss(
@@ -201,17 +251,24 @@ def ssvae_loss(
     alpha: float,
     guess: Tensor | None = None,
     pull: float | Tensor = 0.0,
+    entropy_weight: float = 0.0,
+    balance_weight: float = 0.0,
     top_k: int | None = None,
     race: Tensor | None = None,
+    bound_rows: int | None = None,
 ) -> Loss:
     r"""Loss of a batch whose first rows are labelled. [M2] eqs. 8 and 9.
 
     .. math::
         J = -\frac1N \Big[\sum_{labelled} L(x, y) + \sum_{unlabelled} U(x)\Big]
-            + \frac{\alpha}{N_l} \sum_{labelled} -\log q(y|x)
-            + \frac{\beta a_t}{N_u} \sum_{unlabelled} w(x) H(t(x), q(y|x))
+            + \alpha \Big[\frac1{N_l} \sum_{labelled} -\log q(y|x) + C\Big]
 
-    The last term, the teacher's, is no part of [M2].
+        C = \frac{\beta a_t}{N_u} \sum_{unlabelled} w(x) H(t(x), q(y|x))
+            + \frac{\gamma}{N_u} \sum_{unlabelled} H(q(y|x))
+            + \delta KL(\bar q \| p(y))
+
+    C is no part of [M2]: the teacher's guesses t(x), entropy minimisation, and, where
+    there is a teacher, the balance of the classes. [M2] is beta = gamma = delta = 0.
 
     With the mean over rows, Kingma's alpha (0.1 N in his sums) is 0.1, and the reading
     in which q(y | x) stands for p(y), so that each labelled row's log q(y | x) counts
@@ -233,18 +290,23 @@ def ssvae_loss(
     noise : Tensor of shape (n_rows, latent_size)
         Standard normal draws.
     bound_weight, target_weight : Tensor of shape (n_rows,)
-        Weights of the rows in the bounds and in the cross-entropies.
+        Weights of the rows in the bounds, and in all other terms.
     alpha : float
         Weight of the classification term.
     guess : Tensor of shape (n_rows - n_labelled, n_classes), default=None
-        A teacher's guess for the unlabelled rows.
+        A teacher's guess for the unlabelled rows, times the teacher's trust in it.
     pull : float or scalar Tensor
         Weight of the teacher's term at this step, beta a_t.
+    entropy_weight, balance_weight : float
+        gamma and delta.
     top_k : int, default=None
         Estimate the sum over classes from so many of them and one draw
         (`sk_ssvae.marginalization`). None takes the exact sum.
     race : Tensor of shape (n_rows - n_labelled, n_classes), default=None
         Standard exponential draws; with `top_k`.
+    bound_rows : int, default=None
+        Take the bound of so many of the unlabelled rows only, the first ones, in the
+        place of all: unbiased if rows come in random order. None takes all.
 
     Returns
     -------
@@ -256,24 +318,36 @@ def ssvae_loss(
     y, log_prior = model.classes.index_select(0, codes), model.log_prior.take(codes)
     density = model.likelihood.density()
     labelled = labelled_bound(model, x[:n], y, log_prior, noise[:n], density)
+    m = len(x) if bound_rows is None else min(len(x), n + bound_rows)
+    log_q_bound = log_q_unlabelled[: m - n]
     if top_k is None or race is None:
-        bounds = class_bounds(model, x[n:], noise[n:], density=density)
-        unlabelled = unlabelled_bound(log_q_unlabelled, bounds)
+        bounds = class_bounds(model, x[n:m], noise[n:m], density=density)
+        unlabelled = unlabelled_bound(log_q_bound, bounds)
     else:
-        chosen = choose_classes(log_q_unlabelled, top_k, race)
-        bounds = class_bounds(model, x[n:], noise[n:], chosen, density)
-        unlabelled = topk_unlabelled_bound(log_q_unlabelled, chosen, bounds)
-    bound = bound_weight @ torch.cat([labelled, unlabelled])
+        chosen = choose_classes(log_q_bound, top_k, race[: m - n])
+        bounds = class_bounds(model, x[n:m], noise[n:m], chosen, density)
+        unlabelled = topk_unlabelled_bound(log_q_bound, chosen, bounds)
+    if m < len(x):
+        bound = bound_weight[:n] @ labelled
+        stand_for = (len(x) - n) / (m - n)
+        bound = bound + stand_for * (bound_weight[n:m] @ unlabelled)
+    else:
+        bound = bound_weight @ torch.cat([labelled, unlabelled])
     one_hot = F.nll_loss(log_q_labelled, codes, reduction="none")
     classification = target_weight[:n] @ one_hot
-    if guess is None:
-        teacher = bound.new_zeros(())
-    else:
-        guessed = cross_entropy(log_q_unlabelled, guess)
-        teacher = pull * (target_weight[n:] @ guessed)
+    teacher = confidence = bound.new_zeros(())
+    weight = target_weight[n:]
+    if guess is not None:
+        teacher = pull * (weight @ cross_entropy(log_q_unlabelled, guess))
+        if balance_weight and len(weight):
+            kl = balance_kl(log_q_unlabelled, weight, model.log_prior)
+            confidence = balance_weight * kl
+    if entropy_weight:
+        confidence = confidence + entropy_weight * (weight @ entropy(log_q_unlabelled))
     return Loss(
-        total=alpha * classification + teacher - bound,
+        total=alpha * (classification + teacher + confidence) - bound,
         bound=bound,
         classification=classification,
         teacher=teacher,
+        confidence=confidence,
     )

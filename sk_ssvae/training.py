@@ -45,7 +45,10 @@ def train(
     learning_rate: float,
     alpha: float,
     teacher_weight: float,
+    entropy_weight: float,
+    balance_weight: float,
     top_k: int | None,
+    bound_rows: int | None,
     precision: str,
     use_compiler: bool,
     callbacks: list[Any] | None,
@@ -65,10 +68,14 @@ def train(
         Training data on the net's device.
     held_out : Rows, default=None
         Rows for ``valid_loss``.
-    max_epochs, batch_size, learning_rate, alpha, teacher_weight, precision
+    max_epochs, batch_size, learning_rate, alpha, precision
+        As in `sk_ssvae.SSVAEClassifier`.
+    teacher_weight, entropy_weight, balance_weight
         As in `sk_ssvae.SSVAEClassifier`.
     top_k : int or None
         Classes that are summed exactly beside one draw; None for all.
+    bound_rows : int or None
+        Unlabelled rows of a minibatch whose bound is taken; None for all.
     use_compiler : bool
         Whether ``torch.compile`` compiles the loss.
     callbacks : list or None
@@ -90,7 +97,10 @@ def train(
         lr=learning_rate,
         alpha=alpha,
         teacher_weight=teacher_weight,
+        entropy_weight=entropy_weight,
+        balance_weight=balance_weight,
         top_k=top_k,
+        bound_rows=bound_rows,
         precision=precision,
         use_compiler=use_compiler,
         verbose=verbose,

@@ -47,6 +47,7 @@ def quick():
             "latent_size": 2,
             "hidden_sizes": (16,),
             "max_epochs": 4,
+            "teacher": None,
             "random_state": 0,
         }
         return SSVAEClassifier(**(defaults | params))

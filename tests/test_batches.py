@@ -56,7 +56,7 @@ def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
     rows, codes, parts = make_rows(weighted=weighted)
     w = np.ones(len(codes)) if parts["weight"] is None else parts["weight"]
     labelled = codes >= 0
-    trust, n = parts["trust"], rows.n_labelled
+    n = rows.n_labelled
     assert n == labelled.sum()
     order = np.concatenate([np.flatnonzero(labelled), np.flatnonzero(~labelled)])
     assert rows.order.tolist() == order.tolist()
@@ -66,11 +66,12 @@ def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
     expected = np.concatenate(
         [
             w[labelled] / w[labelled].sum(),
-            w[~labelled] * trust[~labelled] / w[~labelled].sum(),
+            w[~labelled] / w[~labelled].sum(),
         ]
     )
     np.testing.assert_allclose(rows.target_weight.numpy(), expected)
-    np.testing.assert_array_equal(rows.guess, parts["guess"][~labelled])
+    trusted = parts["guess"] * parts["trust"][:, None]
+    np.testing.assert_allclose(rows.guess, trusted[~labelled])
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_weights_of_any_size(size):
     weight = np.array([1.0, 2.0, 3.0, 2.0])
     for scale in (np.full(4, size), np.array([size, size, 1, 1])):
         rows = Rows(x, codes, weight=weight * scale)
-        expected = torch.tensor([1 / 3, 2 / 3, 0, 0])
+        expected = torch.tensor([1 / 3, 2 / 3, 0.6, 0.4])
         torch.testing.assert_close(rows.target_weight, expected)
         assert rows.bound_weight.sum().item() == pytest.approx(1)
 

@@ -26,7 +26,7 @@ from sklearn.semi_supervised import LabelSpreading
 
 def test_pipeline(quick, iris):
     X, y, truth = iris
-    pipeline = make_pipeline(MinMaxScaler(), quick(max_epochs=60, learning_rate=0.01))
+    pipeline = make_pipeline(MinMaxScaler(), quick(teacher="pool", max_epochs=60))
     pipeline.fit(X, y)
     assert pipeline.score(X, truth) > 0.8
     assert pipeline.transform(X).shape == (150, 2)
@@ -56,7 +56,7 @@ def test_column_transformer(quick, iris):
             ("kind", OneHotEncoder(), ["kind"]),
         ]
     )
-    pipeline = make_pipeline(columns, quick(max_epochs=60, learning_rate=0.01))
+    pipeline = make_pipeline(columns, quick(teacher="pool", max_epochs=60))
     assert pipeline.fit(frame, y).score(frame, truth) > 0.8
     assert pipeline[-1].n_features_in_ == 7
 

@@ -13,14 +13,14 @@ ROOMS = sorted(p.stem for p in Path(sk_ssvae.__file__).parent.glob("[a-z]*.py"))
 FLOORS = [
     {"randomness", "chunks", "heap", "threads"},
     {"labels", "columns", "networks", "likelihoods", "batches", "teachers"}
-    | {"devices", "tasks", "marginalization", "optimizers"},
-    {"model"},
+    | {"devices", "tasks", "marginalization", "optimizers", "class_shares"},
+    {"model", "spreading", "linear_generative", "opinions"},
     {"objective", "inference"},
-    {"compilation"},
-    {"net"},
+    {"compilation", "unsupervised"},
+    {"net", "views"},
     {"training"},
     {"fitted"},
-    {"predictive", "generative"},
+    {"predictive", "generative", "pool"},
     {"classifier"},
 ]
 """Rooms from the ground up. A room imports from floors below its own, never beside."""

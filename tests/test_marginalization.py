@@ -12,6 +12,7 @@ from sk_ssvae import SSVAEClassifier
 from sk_ssvae.marginalization import (
     AUTO_FROM,
     choose_classes,
+    resolve_bound_rows,
     resolve_top_k,
     topk_unlabelled_bound,
 )
@@ -191,3 +192,10 @@ def test_many_classes_are_learnt_as_well():
     }
     assert scores["auto"] > scores["exact"] - 0.02
     assert scores["auto"] > 0.8
+
+
+def test_bound_rows():
+    assert resolve_bound_rows(None, 10, 784) is None
+    assert resolve_bound_rows(5, 10, 784) == 5
+    assert resolve_bound_rows("auto", 10, 64) == 2**19 // 640
+    assert resolve_bound_rows("auto", 100, 10_000) == 16

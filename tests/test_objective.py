@@ -1,5 +1,7 @@
 """The loss against quadrature, enumeration, Monte Carlo and finite differences."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,10 @@ from sk_ssvae.batches import MixedBatches, Rows
 from sk_ssvae.likelihoods import DiagonalNormal
 from sk_ssvae.model import M2
 from sk_ssvae.objective import (
+    balance_kl,
     class_bounds,
     cross_entropy,
+    entropy,
     gaussian_kl,
     labelled_bound,
     ssvae_loss,
@@ -246,10 +250,12 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
     rng = np.random.RandomState(1)
     v, w = rng.rand(len(x)), rng.rand(len(x))  # no two rows weigh the same
     weights = {"bound_weight": torch.tensor(v), "target_weight": torch.tensor(w)}
-    ours = loss(model, x, parts | weights, alpha=0.7, pull=0.3)
+    extra = {"entropy_weight": 0.2, "balance_weight": 0.4}
+    ours = loss(model, x, parts | weights, alpha=0.7, pull=0.3, **extra)
     noise = draws(len(x), 2)
     bounds, log_q = class_bounds(model, x, noise), model(x)
     bound = classification = teacher = torch.zeros((), dtype=torch.float64)
+    entropies, mean = torch.zeros((), dtype=torch.float64), 0.0
     for i in range(len(x)):
         if i < n_labelled:
             k = i % N_CLASSES
@@ -262,10 +268,23 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
             teacher = (
                 teacher - 0.3 * w[i] * (parts["guess"][i - n_labelled] * log_q[i]).sum()
             )
+            entropies = entropies - w[i] * sum(
+                q[k] * log_q[i, k] for k in range(N_CLASSES)
+            )
+            mean = mean + w[i] * q
     torch.testing.assert_close(ours.bound, bound)
     torch.testing.assert_close(ours.classification, classification)
     torch.testing.assert_close(ours.teacher, teacher)
-    torch.testing.assert_close(ours.total, -bound + 0.7 * classification + teacher)
+    unlabelled = w[n_labelled:]
+    kl = torch.zeros((), dtype=torch.float64)
+    if len(unlabelled):
+        mean = mean / unlabelled.sum()
+        prior = model.log_prior.exp()
+        kl = sum(mean[k] * torch.log(mean[k] / prior[k]) for k in range(N_CLASSES))
+    confidence = 0.2 * entropies + 0.4 * kl
+    torch.testing.assert_close(ours.confidence, confidence)
+    total = -bound + 0.7 * (classification + teacher + confidence)
+    torch.testing.assert_close(ours.total, total)
 
 
 @pytest.mark.parametrize(
@@ -392,6 +411,68 @@ def test_loss_does_not_depend_on_the_order_of_classes():
     theirs = loss(relabelled(model, order), x, permuted, alpha=0.4, pull=0.6)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_bounds_of_some_rows_are_unbiased_for_those_of_all():
+    """The mean over all choices of m rows, each placed first, is the whole term."""
+    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
+    parts = batch(model, x, 1)
+    rng = np.random.RandomState(2)
+    v = torch.tensor(rng.rand(len(x)))
+    noise = draws(len(x), 2)
+    options = {"alpha": 0.7, "pull": 0.0}
+
+    def bound_of(order, m):
+        """Loss with the unlabelled rows in this order."""
+        rows = [0, *(1 + i for i in order)]
+        given = parts | {
+            "bound_weight": v[rows],
+            "guess": parts["guess"][list(order)],
+        }
+        return ssvae_loss(
+            model,
+            x[rows],
+            model(x[rows]),
+            noise=noise[rows],
+            **given,
+            **options,
+            bound_rows=m,
+        ).bound
+
+    whole = bound_of(range(3), None)
+    torch.testing.assert_close(bound_of(range(3), 3), whole)
+    torch.testing.assert_close(bound_of(range(3), 99), whole)
+    for m in (1, 2):
+        orders = list(permutations(range(3)))
+        mean = sum(bound_of(order, m) for order in orders) / len(orders)
+        torch.testing.assert_close(mean, whole)
+        assert not torch.isclose(bound_of(range(3), m), whole)
+
+
+def test_the_balance_is_a_divergence():
+    """Zero where the mean answer is the prior, positive elsewhere; finite at zero."""
+    log_prior = torch.tensor([0.2, 0.3, 0.5]).log()
+    corners = torch.eye(3).clamp_min(1e-30).log()
+    assert balance_kl(corners, torch.tensor([0.2, 0.3, 0.5]), log_prior) == (
+        pytest.approx(0, abs=1e-6)
+    )
+    assert balance_kl(corners, torch.ones(3), log_prior) > 0
+    alone = balance_kl(corners[:1], torch.ones(1), log_prior)
+    assert alone == pytest.approx(-np.log(0.2), rel=1e-5)
+
+
+def test_without_a_teacher_and_entropy_the_loss_is_the_papers():
+    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
+    parts = batch(model, x, 2)
+    plain = loss(model, x, parts | {"guess": None}, alpha=0.7, balance_weight=0.4)
+    assert plain.teacher == plain.confidence == 0
+    torch.testing.assert_close(plain.total, 0.7 * plain.classification - plain.bound)
+
+
+def test_entropy_is_largest_where_nothing_is_known():
+    log_q = torch.tensor([[1.0, 0, 0], [1 / 3] * 3, [0.5, 0.5, 0]]).clamp_min(1e-30)
+    expected = torch.tensor([0.0, np.log(3), np.log(2)], dtype=torch.float32)
+    torch.testing.assert_close(entropy(log_q.log()), expected, atol=1e-6, rtol=0)
 
 
 def test_teacher_pull_fades_in_a_straight_line():

@@ -113,9 +113,11 @@ def test_none_is_fresh_every_time(estimator, iris):
 def test_cutting_training_into_calls_changes_nothing(iris):
     """Epoch t draws the same numbers whether or not training stopped before it."""
     X, y, _ = iris
-    whole = SSVAEClassifier(max_epochs=6, batch_size=32, random_state=0).fit(X, y)
+    whole = SSVAEClassifier(
+        teacher=None, max_epochs=6, batch_size=32, random_state=0
+    ).fit(X, y)
     parts = SSVAEClassifier(
-        max_epochs=2, batch_size=32, random_state=0, warm_start=True
+        teacher=None, max_epochs=2, batch_size=32, random_state=0, warm_start=True
     )
     for _ in range(3):
         parts.fit(X, y)

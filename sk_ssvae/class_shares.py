@@ -1,0 +1,93 @@
+r"""How frequent the classes are among unlabelled rows, when labels do not say.
+
+Five labels of each class say nothing about frequencies. Probabilities that are right
+where classes are as frequent as among the labels can be reweighted: [S] Saerens,
+Latinne & Decaestecker 2002, "Adjusting the outputs of a classifier to new a priori
+probabilities: a simple procedure". Their EM is stopped early here, since probabilities
+from few labels are overconfident, and its answer is shrunk towards the labels' shares
+as far as labels left out change it (the jackknife by groups: Efron & Tibshirani 1993,
+chapter 11; the factor is that of empirical Bayes, Efron & Morris 1973).
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["estimate_shares", "reweighted"]
+
+Array = npt.NDArray[Any]
+
+EM_STEPS = 4
+SMALLEST = 1e-4
+
+
+def _em(posterior: Array, before: Array, n_steps: int) -> Array:
+    """[S] eq. 2.10, from the shares that the posteriors were made for."""
+    shares = before
+    for _ in range(n_steps):
+        shares = reweighted(posterior, before, shares).mean(axis=0)
+    return shares
+
+
+def reweighted(posterior: Array, before: Array, after: Array) -> Array:
+    r"""Posteriors for other shares of the classes. [S] eq. 2.4.
+
+    .. math:: p'(y | x) \propto p(y | x)\, \pi'_y / \pi_y
+
+    Parameters
+    ----------
+    posterior : ndarray of shape (..., n_classes)
+        Probabilities of the classes.
+    before, after : ndarray of shape (n_classes,)
+        Shares of the classes that they are made for, and the new ones.
+
+    Returns
+    -------
+    posterior : ndarray of shape (..., n_classes)
+    """
+    scaled = posterior * (after / before)
+    answer: Array = scaled / scaled.sum(axis=-1, keepdims=True)
+    return answer
+
+
+def estimate_shares(
+    posterior: Array, left_out: Array, labelled: Array, n_steps: int = EM_STEPS
+) -> Array:
+    r"""Estimate the shares of the classes among unlabelled rows.
+
+    .. math::
+        \hat\pi = \pi_l + \frac{\|d\|^2}{\|d\|^2 + v} d, \qquad d = \pi_{EM} - \pi_l
+
+    where v is the jackknife's variance of the EM estimate over groups of labels.
+
+    Parameters
+    ----------
+    posterior : ndarray of shape (n_rows, n_classes)
+        Probabilities of the unlabelled rows, from all labels.
+    left_out : ndarray of shape (n_groups, n_rows, n_classes)
+        The same with each group of labels left out. With fewer than two groups nothing
+        tells how sure the estimate is, and the labels' shares are returned.
+    labelled : ndarray of shape (n_classes,)
+        Shares of the classes among the labels; positive.
+    n_steps : int
+        Steps of EM.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_classes,)
+        Positive, with sum 1.
+    """
+    n_groups = len(left_out)
+    if n_groups < 2 or len(posterior) == 0:
+        return labelled
+    shift = _em(posterior, labelled, n_steps) - labelled
+    others = np.array([_em(p, labelled, n_steps) for p in left_out])
+    variance = (n_groups - 1) * others.var(axis=0).sum()
+    distance = (shift**2).sum()
+    if distance == 0:
+        return labelled
+    shares = labelled + distance / (distance + variance) * shift
+    shares = np.maximum(shares, SMALLEST)
+    answer: Array = shares / shares.sum()
+    return answer

@@ -1,0 +1,173 @@
+r"""Label spreading on a graph of nearest neighbours, for several labellings at once.
+
+An ingredient that is older than this package: [LS] Zhou, Bousquet, Lal, Weston &
+Scholkopf 2004, "Learning with local and global consistency"; [ST] Zelnik-Manor & Perona
+2004, "Self-tuning spectral clustering"; [CMN] Zhu, Ghahramani & Lafferty 2003,
+"Semi-supervised learning using Gaussian fields", section 4. scikit-learn's
+`LabelSpreading` has one bandwidth for all rows, no class mass normalisation, and builds
+its graph anew for every labelling.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.neighbors import NearestNeighbors
+
+from sk_ssvae.chunks import row_chunks
+from sk_ssvae.labels import UNLABELED
+
+__all__ = ["NeighbourGraph"]
+
+Array = npt.NDArray[Any]
+
+
+class NeighbourGraph:
+    r"""Rows and their nearest neighbours, with self-tuned weights.
+
+    .. math::
+        w_{ij} = \exp\!\Big(-\frac{d_{ij}^2}{\sigma_i \sigma_j}\Big), \qquad
+        S = D^{-1/2} W D^{-1/2}
+
+    where sigma_i is the distance from row i to its k-th neighbour ([ST] section 2.1),
+    and an edge of either row is one of both.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_rows, n_dimensions)
+        Where distances are taken.
+    n_neighbors : int
+        k; fewer if there are fewer rows.
+    members : ndarray of int of shape (n_members,), default=None
+        The rows that the graph is made of; all by default. The others are answered by
+        their neighbours among these, as new rows are.
+    """
+
+    def __init__(
+        self, Z: Array, n_neighbors: int = 10, members: Array | None = None
+    ) -> None:
+        Z = np.ascontiguousarray(Z, dtype=np.float32)
+        self.members = np.arange(len(Z)) if members is None else members
+        self.others = np.setdiff1d(np.arange(len(Z)), self.members)
+        inside = Z[self.members]
+        n = len(inside)
+        k = min(n_neighbors, n - 1)
+        # A row is its own first neighbour, so one more is asked for.
+        self.index = NearestNeighbors(n_neighbors=max(1, k)).fit(inside)
+        distance, neighbour = self.index.kneighbors() if k else np.zeros((2, n, 0))
+        self.radius = distance[:, -1] if k else np.ones(n)
+        # Rows with k duplicates have a radius of zero, and those duplicates a weight
+        # of one.
+        self.radius = np.maximum(self.radius, np.finfo(np.float32).tiny ** 0.5)
+        weight = self._weights(distance, self.radius, neighbour.astype(int))
+        start = np.arange(0, n * k + 1, max(1, k))[: n + 1] if k else np.zeros(n + 1)
+        W = sparse.csr_array(
+            (weight.ravel(), neighbour.ravel().astype(int), start.astype(int)), (n, n)
+        )
+        W = W.maximum(W.T)
+        root = np.sqrt(np.maximum(W.sum(axis=1), np.finfo(np.float32).tiny))
+        scale: Any = sparse.diags_array(1 / root)
+        self.S: Any = (scale @ W @ scale).tocsr().astype(np.float32)
+        self.outside = self._averages(Z[self.others]) if len(self.others) else None
+
+    def _weights(self, distance: Array, radius: Array, neighbour: Array) -> Array:
+        return np.exp(-(distance**2) / (radius[:, None] * self.radius[neighbour]))
+
+    def _averages(self, Z: Array) -> sparse.csr_array:
+        """Weights with which new rows average the answers of members."""
+        n_members, k = len(self.members), self.index.n_neighbors
+        blocks = []
+        for rows in row_chunks(len(Z), Z.shape[1]):
+            distance, neighbour = self.index.kneighbors(Z[rows])
+            radius = np.maximum(distance[:, -1], np.finfo(np.float32).tiny ** 0.5)
+            weight = self._weights(distance, radius, neighbour)
+            # The nearest one counts where all are too far to have a weight.
+            weight[:, 0] += np.finfo(np.float32).tiny
+            weight /= weight.sum(axis=1, keepdims=True)
+            start = np.arange(0, weight.size + 1, k)
+            shape = (len(weight), n_members)
+            blocks.append(
+                sparse.csr_array((weight.ravel(), neighbour.ravel(), start), shape)
+            )
+        return sparse.vstack(blocks, format="csr").astype(np.float32)
+
+    def spread(
+        self,
+        labellings: Sequence[npt.NDArray[np.int64]],
+        n_classes: int,
+        alpha: float = 0.95,
+        n_iterations: int = 60,
+    ) -> Array:
+        r"""Spread each labelling over the graph, with class mass normalisation.
+
+        .. math:: F \leftarrow \alpha S F + (1 - \alpha) Y
+
+        as in [LS], then each class is scaled so that its share of the mass on the graph
+        is its share of the labels ([CMN] eq. 9).
+
+        Parameters
+        ----------
+        labellings : sequence of ndarray of int64 of shape (n_rows,)
+            Classes 0 ... n_classes - 1, or -1. Each has a label of every class, among
+            the members.
+        n_classes : int
+            Number of classes.
+        alpha : float in (0, 1)
+            How much of an answer comes from the neighbours.
+        n_iterations : int
+            Number of steps: labels reach rows at most so many edges away.
+
+        Returns
+        -------
+        answers : ndarray of float32 of shape (n_labellings, n_rows, n_classes)
+            Probabilities. A row that no label reaches gets those of the labels.
+        """
+        n, m = len(self.members), len(labellings)
+        Y = np.zeros((n, m, n_classes), dtype=np.float32)
+        for j, codes in enumerate(labellings):
+            inside = codes[self.members]
+            rows = np.flatnonzero(inside != UNLABELED)
+            Y[rows, j, inside[rows]] = 1
+        columns: Array = Y.reshape(n, m * n_classes)
+        clamp = np.float32(1 - alpha) * columns
+        for _ in range(n_iterations):
+            columns = self.S @ columns
+            columns *= np.float32(alpha)
+            columns += clamp
+        F = columns.reshape(n, m, n_classes)
+        share = Y.sum(axis=0)
+        share /= share.sum(axis=1, keepdims=True)
+        mass = F.mean(axis=0)
+        # Less than any label gives, but enough for rows that none reaches.
+        floor = 1e-3 * np.median(F.sum(axis=2), axis=0)[:, None] / n_classes
+        self.multiplier = share / np.maximum(mass, np.finfo(np.float32).tiny)
+        self.floor = np.maximum(floor, 1e-9).astype(np.float32)
+        self.first = F[:, 0]
+        answers = np.empty((m, n + len(self.others), n_classes), dtype=np.float32)
+        for j in range(m):
+            answers[j, self.members] = self._normalised(F[:, j], j)
+            if self.outside is not None:
+                answers[j, self.others] = self._normalised(self.outside @ F[:, j], j)
+        return answers
+
+    def _normalised(self, F: Array, labelling: int) -> Array:
+        F = (F + self.floor[labelling]) * self.multiplier[labelling]
+        answers: Array = F / F.sum(axis=1, keepdims=True)
+        return answers
+
+    def answer(self, Z: Array) -> Array:
+        """Answers of the first labelling at new rows, from their nearest members.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_new, n_dimensions)
+            New rows.
+
+        Returns
+        -------
+        answers : ndarray of float32 of shape (n_new, n_classes)
+        """
+        Z = np.ascontiguousarray(Z, dtype=np.float32)
+        return self._normalised(self._averages(Z) @ self.first, 0)
