@@ -114,8 +114,8 @@ class SSVAEClassifier(
         :class:`~sklearn.semi_supervised.LabelSpreading`, is cloned, fitted on the same
         rows in the user's units with classes coded 0 ... n_classes - 1, and its
         answers for the unlabelled rows are soft targets, the certain ones counting
-        most. Their pull fades in a straight line to nothing over the first 70 % of the
-        steps of `fit`. `partial_fit` does not use the teacher.
+        most. Their pull falls to a half over the first 35 % of the steps of `fit`, and
+        stays there. `partial_fit` does not use the teacher.
 
     teacher_weight : float, default=1.0
         Weight of the teacher's cross-entropy at the start, beside that of the labels,
@@ -123,7 +123,7 @@ class SSVAEClassifier(
 
     entropy_weight : float, default=0.3
         Weight of the mean entropy of q(y | x) on unlabelled rows [3]_, on the same
-        scale: answers become surer as the teacher's pull fades.
+        scale: answers become surer than the teacher's.
 
     balance_weight : float, default=0.3
         Weight of the divergence of the mean of q(y | x), over the unlabelled rows of a

@@ -1,7 +1,7 @@
 """Who makes the first guess at the hidden labels.
 
 Any scikit-learn classifier that takes -1 for unlabelled rows can be the teacher. Its
-guesses are soft targets for q(y | x); the training loop lets their pull fade.
+guesses are soft targets for q(y | x); the training loop lets their pull fall.
 """
 
 from typing import Any
@@ -121,7 +121,7 @@ def guess_labels(
 
 
 def trust(guess: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """How much a guess counts: 1 - entropy / log(n_classes).
+    """How much a guess counts: the square root of 1 - entropy / log(n_classes).
 
     Parameters
     ----------
@@ -136,4 +136,6 @@ def trust(guess: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     p = guess.astype(np.float64)
     entropy = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
     certain = 1 - entropy / np.log(guess.shape[1])
-    return np.where(p.sum(axis=1) > 0, certain.clip(0, 1), 0).astype(np.float32)
+    return np.where(p.sum(axis=1) > 0, np.sqrt(certain.clip(0, 1)), 0).astype(
+        np.float32
+    )

@@ -38,9 +38,10 @@ WITHIN_SHRINKAGE = 0.1
 MOST_LABELS = 2000
 LATENT_SIZE = 16
 LATENT_HIDDEN = 256
-LATENT_EPOCHS = 50
+LATENT_BATCH = 256
+LATENT_EPOCHS = 25
 LATENT_COLUMNS = 500
-LATENT_STEPS = (200, 6000)
+LATENT_STEPS = (200, 5000)
 WHITENED_DIMENSIONS = 32
 LINEAR_DIMENSIONS = 64
 DISCRIMINANT_DIMENSIONS = 256
@@ -301,11 +302,13 @@ def _ranks(n_rows: int, seed: int) -> Any:
 
 
 def _latent_means(name: str, n_rows: int, n_features: int, seed: int) -> Any:
-    """Latent means of a VAE that sees each row fifty times, or less if it is wide."""
+    """Latent means of a VAE that sees each row 25 times, or less if it is wide."""
     likelihood = name.removeprefix("latent-")
     n_epochs = LATENT_EPOCHS * min(1.0, LATENT_COLUMNS / n_features)
-    n_steps = int(np.clip(n_epochs * n_rows / 128, *LATENT_STEPS))
-    means = LatentMeans(LATENT_SIZE, (LATENT_HIDDEN,), likelihood, n_steps, seed)
+    n_steps = int(np.clip(n_epochs * n_rows / LATENT_BATCH, *LATENT_STEPS))
+    means = LatentMeans(
+        LATENT_SIZE, (LATENT_HIDDEN,), likelihood, n_steps, seed, LATENT_BATCH
+    )
     if likelihood == "gaussian":
         return means
     return make_pipeline(MinMaxScaler(clip=True), means)

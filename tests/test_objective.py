@@ -475,8 +475,8 @@ def test_entropy_is_largest_where_nothing_is_known():
     torch.testing.assert_close(entropy(log_q.log()), expected, atol=1e-6, rtol=0)
 
 
-def test_teacher_pull_fades_in_a_straight_line():
+def test_teacher_pull_falls_in_a_straight_line_to_a_half():
     assert teacher_pull(0.0) == 1.0
+    assert teacher_pull(0.175) == pytest.approx(0.75)
     assert teacher_pull(0.35) == pytest.approx(0.5)
-    assert teacher_pull(0.7) == 0.0
-    assert teacher_pull(1.0) == 0.0
+    assert teacher_pull(1.0) == 0.5

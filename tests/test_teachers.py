@@ -108,7 +108,7 @@ def test_open_random_states_get_the_seed(blobs, global_generators):
     )
 
 
-def test_trust_is_one_minus_the_relative_entropy():
+def test_trust_is_the_root_of_one_minus_the_relative_entropy():
     guess = np.array([[1, 0, 0], [1 / 3] * 3, [0, 0, 0], [0.5, 0.5, 0]], np.float32)
-    expected = [1, 0, 0, 1 - np.log(2) / np.log(3)]
+    expected = [1, 0, 0, np.sqrt(1 - np.log(2) / np.log(3))]
     np.testing.assert_allclose(trust(guess), expected, atol=1e-6)

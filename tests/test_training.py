@@ -79,13 +79,12 @@ def test_every_minibatch_of_training_has_labels(quick, iris):
     assert set(seen) == {(22, 5)}  # 17 of 135 unlabelled, a quarter of 20 labelled
 
 
-def test_teacher_is_heard_and_fades(quick, iris):
+def test_teacher_is_heard(quick, iris):
     X, y, _ = iris
     teacher = LabelSpreading(kernel="knn", max_iter=500)
     clf = quick(max_epochs=10, teacher=teacher, teacher_weight=3.0).fit(X, y)
     heard = [epoch["teacher"] for epoch in clf.history_]
-    assert all(value > 0 for value in heard[:7])
-    assert all(value == 0 for value in heard[7:])
+    assert all(value > 0 for value in heard)
     unheard = {"teacher_weight": 0.0, "balance_weight": 0.0, "class_prior": "uniform"}
     deaf = quick(max_epochs=10, teacher=teacher, **unheard).fit(X, y)
     alone = quick(max_epochs=10).fit(X, y)
