@@ -218,7 +218,7 @@ def teacher_pull(progress: float, falls_until: float = 0.35) -> float:
         Share of the training steps that are done.
     falls_until : float in (0, 1]
         Share from which on it is 1/2. With no teacher left, answers drift where classes
-        overlap (benchmarks/README.md).
+        overlap.
 
     Returns
     -------

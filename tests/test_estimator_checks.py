@@ -27,7 +27,7 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sk_ssvae import SSVAEClassifier
+from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
 
 
 def quick(**params):
@@ -37,11 +37,12 @@ def quick(**params):
 
 
 CONFIGURATIONS = [
-    quick(),
+    quick(teacher=None),
     quick(alpha=0.5, batch_size=32, class_prior="empirical"),
     quick(teacher=LabelSpreading(kernel="knn", max_iter=500), batch_size=64),
     quick(teacher=SelfTrainingClassifier(LogisticRegression()), alpha=0.1),
     quick(likelihood="gaussian").set_params(hidden_sizes=(), max_epochs=40),
+    OpinionPoolClassifier(views=("columns", "pca-4", "logistic", "whitened")),
 ]
 
 
@@ -68,6 +69,20 @@ def expected_failures(estimator):
 @parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expected_failures)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", [quick(), OpinionPoolClassifier()])
+@pytest.mark.filterwarnings(
+    "ignore:Can't check array API:sklearn.exceptions.SkipTestWarning",
+)
+def test_scikit_learns_checks_of_the_whole_pool(estimator):
+    results = check_estimator(
+        estimator, expected_failed_checks=expected_failures(estimator), on_skip=None
+    )
+    failed = {r["check_name"] for r in results if r["status"] == "xfail"}
+    assert failed <= set(expected_failures(estimator))
+    assert len(results) > 50
 
 
 # The checks of set_output themselves fit on frames and transform arrays.

@@ -47,22 +47,22 @@ y_few = np.full_like(y_train, -1)
 y_few[known] = y_train[known]
 
 # %%
-# The SSVAE alone; label spreading; the SSVAE that starts from label spreading's guess.
+# The SSVAE; the plain model M2, without a first guess; label spreading; an SVC.
 spreading = LabelSpreading(kernel="knn", n_neighbors=7, max_iter=200)
-alone = SSVAEClassifier(random_state=0).fit(X_train, y_few)
-taught = SSVAEClassifier(teacher=spreading, random_state=0).fit(X_train, y_few)
+ours = SSVAEClassifier(random_state=0).fit(X_train, y_few)
+plain = SSVAEClassifier(teacher=None, random_state=0).fit(X_train, y_few)
 spreading.fit(X_train, y_few)
 svc = SVC(C=10).fit(X_train[known], y_train[known])
 
 print(
     f"{len(known)} labels, {len(y_few) - len(known)} rows without, likelihood:", end=""
 )
-print(f" {alone.likelihood_}. Accuracy on {len(y_test)} held-out digits:")
+print(f" {ours.likelihood_}. Accuracy on {len(y_test)} held-out digits:")
 for name, model in {
     "SVC, labelled rows only": svc,
     "LabelSpreading (knn, 7)": spreading,
-    "SSVAEClassifier": alone,
-    "SSVAEClassifier(teacher=LabelSpreading)": taught,
+    "SSVAEClassifier(teacher=None)": plain,
+    "SSVAEClassifier": ours,
 }.items():
     print(f"  {name:<40} {model.score(X_test, y_test):.3f}")
 
@@ -70,8 +70,8 @@ for name, model in {
 # Samples for each class: z is drawn from p(z), and the mean of p(x | y, z) is shown. A
 # row is a class, a column one z. Beside it the latent means of the training rows, with
 # the labelled ones marked. z holds style: what varies within a class.
-styles = np.random.RandomState(1).randn(10, alone.latent_size)
-images = np.stack([alone.inverse_transform(styles, y=k) for k in range(10)])
+styles = np.random.RandomState(1).randn(10, ours.latent_size)
+images = np.stack([ours.inverse_transform(styles, y=k) for k in range(10)])
 framed = np.pad(images.reshape(10, 10, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
 grid = framed.swapaxes(1, 2).reshape(100, 100)
 
@@ -80,8 +80,8 @@ left.imshow(grid, cmap="gray_r")
 left.set(xticks=[], yticks=np.arange(10) * 10 + 4.5, yticklabels=range(10))
 left.set(title="Samples: a row for each class, a column for each z", ylabel="class")
 
-latent = PCA(2).fit_transform(alone.transform(X_train))
-colours = plt.get_cmap("tab10")(alone.transduction_)
+latent = PCA(2).fit_transform(ours.transform(X_train))
+colours = plt.get_cmap("tab10")(ours.transduction_)
 right.scatter(*latent.T, c=colours, s=6, alpha=0.4)
 for k in range(10):
     right.scatter([], [], color=plt.get_cmap("tab10")(k), s=30, label=k)
