@@ -6,7 +6,7 @@ Latinne & Decaestecker 2002, "Adjusting the outputs of a classifier to new a pri
 probabilities: a simple procedure". Their EM is stopped early here, since probabilities
 from few labels are overconfident, and its answer is shrunk towards the labels' shares
 as far as labels left out change it (the jackknife by groups: Efron & Tibshirani 1993,
-chapter 11; the factor is that of empirical Bayes, Efron & Morris 1973).
+chapter 11; the factor is a milder one than that of James and Stein).
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ SMALLEST = 1e-4
 
 
 def _em(posterior: Array, before: Array, n_steps: int) -> Array:
-    """[S] eq. 2.10, from the shares that the posteriors were made for."""
+    """[S] section 2.2, from the shares that the posteriors were made for."""
     shares = before
     for _ in range(n_steps):
         shares = reweighted(posterior, before, shares).mean(axis=0)

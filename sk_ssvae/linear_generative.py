@@ -7,9 +7,11 @@ posterior of the class is linear discriminant analysis. EM: Dempster, Laird & Ru
 section 5.3.1; shrinkage: Ledoit & Wolf 2004. scikit-learn's `GaussianMixture` with tied
 covariances takes no labels.
 
-One step differs from EM: the covariance is that of the residuals x - E[mu_y | x]. The
-M-step would add how far the classes' means lie apart where the posterior is undecided,
-and so blur the classes that it is to separate; it does worse with few labels.
+It differs from EM for that model: the classes are equally frequent; their means are
+shrunk by one row at the origin, and unlabelled rows weigh less in them but not in the
+covariance; and the covariance is that of the residuals x - E[mu_y | x]. The M-step
+would add how far the classes' means lie apart where the posterior is undecided, and so
+blur the classes that it is to separate.
 """
 
 from typing import Any, NamedTuple

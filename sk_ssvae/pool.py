@@ -95,8 +95,9 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         Weight of each view in the pool.
 
     held_out_log_loss_ : dict of str to float
-        Log-loss of each calibrated view on the labels that were hidden from it; empty
-        if each class has a single label.
+        Log-loss of each view on the labels that were hidden from it. Its calibration,
+        one number, was fitted to the same labels. Empty if each class has a single
+        label.
 
     class_shares_ : ndarray of shape (n_classes,)
         How frequent the classes are taken to be.

@@ -31,7 +31,7 @@ class NeighbourGraph:
         w_{ij} = \exp\!\Big(-\frac{d_{ij}^2}{\sigma_i \sigma_j}\Big), \qquad
         S = D^{-1/2} W D^{-1/2}
 
-    where sigma_i is the distance from row i to its k-th neighbour ([ST] section 2.1),
+    where sigma_i is the distance from row i to its k-th neighbour ([ST] section 2),
     and an edge of either row is one of both.
 
     Parameters
@@ -54,7 +54,6 @@ class NeighbourGraph:
         inside = Z[self.members]
         n = len(inside)
         k = min(n_neighbors, n - 1)
-        # A row is its own first neighbour, so one more is asked for.
         self.index = NearestNeighbors(n_neighbors=max(1, k)).fit(inside)
         distance, neighbour = self.index.kneighbors() if k else np.zeros((2, n, 0))
         self.radius = distance[:, -1] if k else np.ones(n)
@@ -105,7 +104,8 @@ class NeighbourGraph:
         .. math:: F \leftarrow \alpha S F + (1 - \alpha) Y
 
         as in [LS], then each class is scaled so that its share of the mass on the graph
-        is its share of the labels ([CMN] eq. 9).
+        is its share of the labels ([CMN] eq. 9, there with the mass of unlabelled rows
+        only).
 
         Parameters
         ----------
@@ -122,7 +122,8 @@ class NeighbourGraph:
         Returns
         -------
         answers : ndarray of float32 of shape (n_labellings, n_rows, n_classes)
-            Probabilities. A row that no label reaches gets those of the labels.
+            Probabilities. A row that no label reaches gets what a little of every
+            class's mass, scaled as above, amounts to.
         """
         n, m = len(self.members), len(labellings)
         Y = np.zeros((n, m, n_classes), dtype=np.float32)
@@ -137,8 +138,10 @@ class NeighbourGraph:
             columns *= np.float32(alpha)
             columns += clamp
         F = columns.reshape(n, m, n_classes)
-        share = Y.sum(axis=0)
-        share /= share.sum(axis=1, keepdims=True)
+        counts = Y.sum(axis=0)
+        labels = counts.sum(axis=1, keepdims=True)
+        # A labelling may have no label among few members.
+        share = np.where(labels > 0, counts / np.maximum(labels, 1), 1 / n_classes)
         mass = F.mean(axis=0)
         # Less than any label gives, but enough for rows that none reaches.
         floor = 1e-3 * np.median(F.sum(axis=2), axis=0)[:, None] / n_classes

@@ -302,7 +302,7 @@ def _ranks(n_rows: int, seed: int) -> Any:
 
 
 def _latent_means(name: str, n_rows: int, n_features: int, seed: int) -> Any:
-    """Latent means of a VAE that sees each row 25 times, or less if it is wide."""
+    """Latent means of a VAE that sees each row 25 times, less where rows are wide."""
     likelihood = name.removeprefix("latent-")
     n_epochs = LATENT_EPOCHS * min(1.0, LATENT_COLUMNS / n_features)
     n_steps = int(np.clip(n_epochs * n_rows / LATENT_BATCH, *LATENT_STEPS))
@@ -349,8 +349,9 @@ def choose_members(codes: Labelling, max_rows: int, seed: int) -> Array | None:
     Returns
     -------
     members : ndarray of int64 or None
-        Sorted rows: labelled ones as far as half of `max_rows` goes, the rarest classes
-        first, and a random choice of the others. None for all rows.
+        Sorted rows: labelled ones as far as half of `max_rows` goes, of all classes in
+        turn and two of each in any case, and a random choice of the others. None for
+        all rows.
     """
     if len(codes) <= max_rows:
         return None
@@ -361,8 +362,10 @@ def choose_members(codes: Labelling, max_rows: int, seed: int) -> Array | None:
     for c in np.unique(codes[labelled]):
         of_class = codes[labelled] == c
         turn[of_class] = np.arange(of_class.sum())
-    kept = labelled[np.argsort(turn, kind="stable")][: max_rows // 2]
-    unlabelled = order[codes[order] == UNLABELED][: max_rows - len(kept)]
+    n_kept = max(max_rows // 2, int((turn < 2).sum()))
+    kept = labelled[np.argsort(turn, kind="stable")][:n_kept]
+    n_others = max(max_rows - len(kept), 0)
+    unlabelled = order[codes[order] == UNLABELED][:n_others]
     return np.sort(np.concatenate([kept, unlabelled]))
 
 

@@ -176,6 +176,15 @@ def test_few_rows_in_the_graphs(iris):
     assert accuracy_score(truth, pool.transduction_) > 0.85
 
 
+@pytest.mark.parametrize("max_graph_rows", [2, 7])
+def test_hardly_any_rows_in_the_graphs(iris, max_graph_rows):
+    X, y, _ = iris
+    pool = OpinionPoolClassifier(max_graph_rows=max_graph_rows, random_state=0)
+    pool.fit(X, y)
+    assert np.isfinite(pool.label_distributions_).all()
+    np.testing.assert_allclose(pool.label_distributions_.sum(1), 1)
+
+
 def test_members_are_labelled_rows_first_the_rarest_class_surely():
     codes = np.full(1000, -1)
     codes[:300] = 0
