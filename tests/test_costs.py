@@ -312,7 +312,7 @@ n, call = int(sys.argv[1]), sys.argv[2]
 rng = np.random.default_rng(0)
 X = rng.standard_normal((n, 30), dtype=np.float32)
 y = np.where(np.arange(n) < 100, np.arange(n) % 2, -1)
-clf = SSVAEClassifier(max_epochs=1, random_state=0, n_threads=1)
+clf = SSVAEClassifier(teacher=None, max_epochs=1, random_state=0, n_threads=1)
 clf.fit(X[:2000], y[:2000])
 for method in ("predict_proba", "transform", "predict"):
     getattr(clf, method)(X[:50000])
@@ -348,7 +348,7 @@ def test_the_memory_of_fit_is_less_than_a_copy_of_the_rows():
 def test_digits_learn_as_well_in_bfloat16():
     X, truth = load_digits(return_X_y=True)
     y = hide(truth, 10)
-    clf = SSVAEClassifier(max_epochs=30, random_state=0)
+    clf = SSVAEClassifier(teacher=None, max_epochs=30, random_state=0)
     full = clf.fit(X / 16, y).score(X / 16, truth)
     half = clf.set_params(precision="bf16").fit(X / 16, y).score(X / 16, truth)
     assert half > full - 0.02
