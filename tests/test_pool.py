@@ -10,7 +10,6 @@ from sklearn.datasets import load_digits, load_iris, make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
-from sklearn.semi_supervised import LabelSpreading
 from sklearn.utils.estimator_checks import check_param_validation
 
 from sk_ssvae import OpinionPoolClassifier
@@ -66,12 +65,12 @@ def test_no_view_sees_the_label_that_is_hidden_from_it(iris, name):
 
 
 @pytest.mark.slow
-def test_it_beats_label_spreading_on_digits(digits):
+def test_it_beats_what_sees_labelled_rows_only_on_digits(digits):
     X, y, _, X_test, y_test = digits
     pool = OpinionPoolClassifier(random_state=0).fit(X, y)
-    alone = LabelSpreading(kernel="knn", n_neighbors=7, max_iter=100).fit(X, y)
-    assert pool.score(X_test, y_test) > alone.score(X_test, y_test)
-    assert pool.score(X_test, y_test) > 0.94
+    for name in ("logistic", "svm", "forest"):
+        alone = OpinionPoolClassifier(views=[name], random_state=0).fit(X, y)
+        assert pool.score(X_test, y_test) > alone.score(X_test, y_test) + 0.02
 
 
 def test_probabilities_and_fitted_state(iris):
