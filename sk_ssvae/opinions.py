@@ -210,5 +210,11 @@ class OpinionPool:
         return product
 
     def pool(self, answers: dict[str, Array]) -> Array:
-        """Pool answers to other rows, of shape (n_new, n_classes) each."""
-        return reweighted(self._product(answers), self.labelled_shares, self.shares)
+        """Pool answers to other rows, of shape (n_new, n_classes) each.
+
+        They come from where labelled and unlabelled rows together come from: a class
+        whose rows are all labelled has not gone.
+        """
+        known = (self.codes != UNLABELED).mean()
+        shares = known * self.labelled_shares + (1 - known) * self.shares
+        return reweighted(self._product(answers), self.labelled_shares, shares)

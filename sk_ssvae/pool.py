@@ -1,25 +1,44 @@
 """A semi-supervised classifier that pools many simple ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sk_ssvae.devices import plain_torch
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.labels import UNLABELED, as_label_array, encode_labels
 from sk_ssvae.opinions import OpinionPool, deal_folds
 from sk_ssvae.randomness import RandomState, draw_seed
+from sk_ssvae.threads import intra_op_threads
 from sk_ssvae.views import GUIDED, OWN, View, choose_members, make_view
 
 __all__ = ["OpinionPoolClassifier"]
 
 Array = npt.NDArray[Any]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Compute as ever, whatever devices, threads and frames the caller asks for.
+
+    One thread: the last digits of sums would depend on how many there are.
+    """
+    with (
+        plain_torch(torch.device("cpu")),
+        intra_op_threads(1),
+        config_context(transform_output="default"),
+    ):
+        yield
 
 
 class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
@@ -176,7 +195,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X, y or a parameter cannot be used.
         """
-        with all_or_nothing(self):
+        with all_or_nothing(self), _undisturbed():
             self._fit(X, y)
         return self
 
@@ -193,9 +212,9 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
             codes, deal_folds(codes, seed), estimate=self.shares == "estimated"
         )
         settings = {
-            "n_neighbors": self.n_neighbors,
+            "n_neighbors": int(self.n_neighbors),  # numpy's small ones overflow
             "alpha": self.alpha,
-            "members": choose_members(codes, self.max_graph_rows, seed),
+            "members": choose_members(codes, int(self.max_graph_rows), seed),
             "seed": seed,
         }
         views: dict[str, View] = {}
@@ -282,8 +301,9 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        rows = self._scaler.transform(X)
-        answers = {name: view.answer(rows) for name, view in self._views.items()}
+        with _undisturbed():
+            rows = self._scaler.transform(X)
+            answers = {name: view.answer(rows) for name, view in self._views.items()}
         probabilities: Array = self._pool.pool(answers).astype(np.float64)
         return probabilities
 

@@ -129,9 +129,14 @@ def test_without_folds_views_count_the_same():
     np.testing.assert_allclose(pooled[0], np.tile([0.75, 0.25], (4, 1)), rtol=1e-9)
 
 
-def test_other_rows_are_pooled_alike():
+@pytest.mark.parametrize("estimate", [False, True])
+def test_other_rows_are_pooled_for_the_shares_of_all_rows(estimate):
     rng = np.random.RandomState(0)
     codes = np.repeat([0, 1, -1, -1], 6)
     answers = {name: rng.dirichlet([1, 1], 24) for name in "abc"}
-    pool, pooled = pool_of(answers, codes, estimate=True)
-    np.testing.assert_allclose(pool.pool(answers), pooled[0], rtol=1e-9)
+    pool, pooled = pool_of(answers, codes, estimate=estimate)
+    of_all = (np.array([0.5, 0.5]) + pool.shares) / 2  # half of the rows are labelled
+    expected = pooled[0] * of_all / pool.shares
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(pool.pool(answers), expected, rtol=1e-9)
+    assert (abs(pool.shares - 0.5).max() > 1e-3) == estimate

@@ -4,7 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from conftest import hide
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris, make_blobs
 from sklearn.exceptions import NotFittedError
@@ -235,3 +237,51 @@ def test_a_failed_fit_leaves_nothing_behind(iris):
     with pytest.raises(ValueError, match="NaN"):
         pool.fit(np.full((150, 2), np.nan), y)
     np.testing.assert_array_equal(pool.predict_proba(X), before)
+
+
+def test_a_class_whose_rows_are_all_labelled_is_still_predicted():
+    X, truth = make_blobs(300, 5, centers=3, random_state=0)
+    few = np.where(truth == 2, 2, hide(truth, 5))
+    pool = OpinionPoolClassifier(views=CHEAP, random_state=0).fit(X, few)
+    assert accuracy_score(truth, pool.predict(X)) > 0.95
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_the_output_that_transformers_are_set_to_does_not_matter(iris, output):
+    X, y, _ = iris
+    plain = OpinionPoolClassifier(random_state=0).fit(X, y)
+    with config_context(transform_output=output):
+        framed = OpinionPoolClassifier(random_state=0).fit(X, y)
+        p = framed.predict_proba(X)
+    np.testing.assert_array_equal(p, plain.predict_proba(X))
+
+
+def test_the_state_of_torch_does_not_matter(iris):
+    X, y, _ = iris
+    pool = OpinionPoolClassifier(views=["latent-gaussian"], random_state=0)
+    expected = clone(pool).fit(X, y).predict_proba(X)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with (
+            torch.device("meta"),
+            torch.no_grad(),
+            torch.autocast("cpu", dtype=torch.bfloat16),
+        ):
+            p = clone(pool).fit(X, y).predict_proba(X)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(p, expected)
+
+
+def test_small_integers_of_numpy():
+    X, truth = make_blobs(200, 3, centers=2, random_state=0)
+    y = hide(truth, 5)
+    small = OpinionPoolClassifier(
+        views=["columns"], n_neighbors=np.int8(10), random_state=0
+    )
+    plain = OpinionPoolClassifier(views=["columns"], random_state=0)
+    np.testing.assert_array_equal(
+        small.fit(X, y).predict_proba(X), plain.fit(X, y).predict_proba(X)
+    )
