@@ -21,48 +21,14 @@ import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.covariance import ledoit_wolf_shrinkage
 
+from sk_ssvae.discriminants import shrunk
 from sk_ssvae.labels import UNLABELED
 
-__all__ = ["LinearGenerative", "within_class_covariance"]
+__all__ = ["LinearGenerative", "LinearPosterior"]
 
 Array = npt.NDArray[Any]
 
 LEDOIT_WOLF_ROWS = 1500
-RIDGE = 0.01
-
-
-def within_class_covariance(
-    X: Array, posterior: Array, shrinkage: float
-) -> tuple[Array, Array]:
-    """Means of soft classes, and the covariance around them, shrunk.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_rows, n_dimensions)
-        Standardised rows.
-    posterior : ndarray of shape (n_rows, n_classes)
-        Probabilities of the classes.
-    shrinkage : float in [0, 1]
-        Towards a multiple of the identity with the same trace.
-
-    Returns
-    -------
-    means : ndarray of shape (n_classes, n_dimensions)
-    covariance : ndarray of shape (n_dimensions, n_dimensions)
-        Positive definite.
-    """
-    mass = posterior.sum(axis=0)
-    means = posterior.T @ X / np.maximum(mass, np.finfo(float).tiny)[:, None]
-    centred = X - posterior @ means
-    return means, _shrunk(centred.T @ centred / len(X), shrinkage)
-
-
-def _shrunk(covariance: Array, shrinkage: float) -> Array:
-    """Shrink a covariance, and add a ridge: columns may be constant or copies."""
-    d = len(covariance)
-    diagonal = shrinkage * np.trace(covariance) / d + RIDGE
-    shrunk: Array = (1 - shrinkage) * covariance + diagonal * np.eye(d)
-    return shrunk
 
 
 class LinearPosterior(NamedTuple):
@@ -155,7 +121,7 @@ class LinearGenerative:
             cross = (posterior.T @ X).T @ means
             second = means.T @ (posterior.T @ posterior) @ means
             covariance = (self.scatter - cross - cross.T + second) / len(X)
-            covariance = _shrunk(covariance, self.shrinkage)
+            covariance = shrunk(covariance, self.shrinkage)
             slopes = np.linalg.solve(covariance, means.T)
             fitted = LinearPosterior(slopes, -0.5 * (means.T * slopes).sum(axis=0))
             before, posterior = posterior, fitted.predict_proba(X)

@@ -153,17 +153,22 @@ class OpinionPool:
         self.codes = codes
         self.folds = folds
         self.estimate = estimate
-        self.labellings = [codes]
-        for fold in folds:
-            hidden = codes.copy()
-            hidden[fold] = UNLABELED
-            self.labellings.append(hidden)
         counts = np.bincount(codes[codes != UNLABELED])
         self.labelled_shares: Array = counts / counts.sum()
         self.shares = self.labelled_shares
         self.powers: dict[str, float] = {}
         self.weights: dict[str, float] = {}
         self.losses: dict[str, float] = {}
+
+    @property
+    def labellings(self) -> list[Labelling]:
+        """All labels, then with each fold hidden."""
+        every = [self.codes]
+        for fold in self.folds:
+            hidden = self.codes.copy()
+            hidden[fold] = UNLABELED
+            every.append(hidden)
+        return every
 
     def fit(self, answers: dict[str, Array]) -> Array:
         """Find powers, weights and shares, and pool the answers to each labelling.

@@ -19,8 +19,10 @@ from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.labels import UNLABELED, as_label_array, encode_labels
 from sk_ssvae.opinions import OpinionPool, deal_folds
 from sk_ssvae.randomness import RandomState, draw_seed
+from sk_ssvae.repertoire import GUIDED, OWN, make_view
+from sk_ssvae.spreading import choose_members
 from sk_ssvae.threads import intra_op_threads
-from sk_ssvae.views import GUIDED, OWN, View, choose_members, make_view
+from sk_ssvae.views import Settings, View
 
 __all__ = ["OpinionPoolClassifier"]
 
@@ -211,21 +213,22 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         pool = OpinionPool(
             codes, deal_folds(codes, seed), estimate=self.shares == "estimated"
         )
-        settings = {
-            "n_neighbors": int(self.n_neighbors),  # numpy's small ones overflow
-            "alpha": self.alpha,
-            "members": choose_members(codes, int(self.max_graph_rows), seed),
-            "seed": seed,
-        }
+        settings = Settings(
+            n_neighbors=int(self.n_neighbors),  # numpy's small ones overflow
+            alpha=self.alpha,
+            members=choose_members(codes, int(self.max_graph_rows), seed),
+            seed=seed,
+        )
+        labellings = pool.labellings
         views: dict[str, View] = {}
         answers: dict[str, Array] = {}
         guesses: Any = None
         for stage in (OWN, GUIDED):
+            if not set(stage) & set(names):
+                continue
             for name in (name for name in stage if name in names):
-                views[name] = make_view(name, rows.shape, **settings)
-                answers[name] = views[name].fit(
-                    rows, pool.labellings, len(classes), guesses
-                )
+                views[name] = make_view(name, rows.shape, settings)
+                answers[name] = views[name].fit(rows, labellings, len(classes), guesses)
             guesses = pool.fit(answers)
         distributions = guesses[0].astype(np.float64)
         known = np.flatnonzero(codes != UNLABELED)

@@ -19,9 +19,22 @@ from sklearn.neighbors import NearestNeighbors
 from sk_ssvae.chunks import row_chunks
 from sk_ssvae.labels import UNLABELED
 
-__all__ = ["NeighbourGraph"]
+__all__ = ["NeighbourGraph", "choose_members"]
 
 Array = npt.NDArray[Any]
+
+
+def _radius(distance: Array) -> Array:
+    """Distance to the farthest neighbour; hardly any where all of them are copies."""
+    radius: Array = np.maximum(distance[:, -1], np.finfo(np.float32).tiny ** 0.5)
+    return radius
+
+
+def _edges(weight: Array, neighbour: Array, n_members: int) -> sparse.csr_array:
+    """Sparse matrix with as many weights in each row."""
+    n, k = weight.shape
+    start = np.arange(0, n * k + 1, k)
+    return sparse.csr_array((weight.ravel(), neighbour.ravel(), start), (n, n_members))
 
 
 class NeighbourGraph:
@@ -41,8 +54,8 @@ class NeighbourGraph:
     n_neighbors : int
         k; fewer if there are fewer rows.
     members : ndarray of int of shape (n_members,), default=None
-        The rows that the graph is made of; all by default. The others are answered by
-        their neighbours among these, as new rows are.
+        The rows that the graph is made of, at least two; all by default. The others
+        are answered by their neighbours among these, as new rows are.
     """
 
     def __init__(
@@ -54,17 +67,11 @@ class NeighbourGraph:
         inside = Z[self.members]
         n = len(inside)
         k = min(n_neighbors, n - 1)
-        self.index = NearestNeighbors(n_neighbors=max(1, k)).fit(inside)
-        distance, neighbour = self.index.kneighbors() if k else np.zeros((2, n, 0))
-        self.radius = distance[:, -1] if k else np.ones(n)
-        # Rows with k duplicates have a radius of zero, and those duplicates a weight
-        # of one.
-        self.radius = np.maximum(self.radius, np.finfo(np.float32).tiny ** 0.5)
-        weight = self._weights(distance, self.radius, neighbour.astype(int))
-        start = np.arange(0, n * k + 1, max(1, k))[: n + 1] if k else np.zeros(n + 1)
-        W = sparse.csr_array(
-            (weight.ravel(), neighbour.ravel().astype(int), start.astype(int)), (n, n)
-        )
+        self.index = NearestNeighbors(n_neighbors=k).fit(inside)
+        distance, neighbour = self.index.kneighbors()
+        self.radius = _radius(distance)
+        weight = self._weights(distance, self.radius, neighbour)
+        W = _edges(weight, neighbour, n)
         W = W.maximum(W.T)
         root = np.sqrt(np.maximum(W.sum(axis=1), np.finfo(np.float32).tiny))
         scale: Any = sparse.diags_array(1 / root)
@@ -72,25 +79,24 @@ class NeighbourGraph:
         self.outside = self._averages(Z[self.others]) if len(self.others) else None
 
     def _weights(self, distance: Array, radius: Array, neighbour: Array) -> Array:
-        return np.exp(-(distance**2) / (radius[:, None] * self.radius[neighbour]))
+        weight: Array = np.exp(
+            -(distance**2) / (radius[:, None] * self.radius[neighbour])
+        )
+        return weight
 
     def _averages(self, Z: Array) -> sparse.csr_array:
         """Weights with which new rows average the answers of members."""
-        n_members, k = len(self.members), self.index.n_neighbors
+        n_members = len(self.members)
         blocks = []
         for rows in row_chunks(len(Z), Z.shape[1]):
             distance, neighbour = self.index.kneighbors(Z[rows])
-            radius = np.maximum(distance[:, -1], np.finfo(np.float32).tiny ** 0.5)
-            weight = self._weights(distance, radius, neighbour)
+            weight = self._weights(distance, _radius(distance), neighbour)
             # The nearest one counts where all are too far to have a weight.
             weight[:, 0] += np.finfo(np.float32).tiny
             weight /= weight.sum(axis=1, keepdims=True)
-            start = np.arange(0, weight.size + 1, k)
-            shape = (len(weight), n_members)
-            blocks.append(
-                sparse.csr_array((weight.ravel(), neighbour.ravel(), start), shape)
-            )
-        return sparse.vstack(blocks, format="csr").astype(np.float32)
+            blocks.append(_edges(weight, neighbour, n_members))
+        stacked: sparse.csr_array = sparse.vstack(blocks, format="csr")
+        return stacked.astype(np.float32)
 
     def spread(
         self,
@@ -174,3 +180,40 @@ class NeighbourGraph:
         """
         Z = np.ascontiguousarray(Z, dtype=np.float32)
         return self._normalised(self._averages(Z) @ self.first, 0)
+
+
+def choose_members(
+    codes: npt.NDArray[np.int64], max_rows: int, seed: int
+) -> Array | None:
+    """Choose the rows that graphs are made of, if there are too many.
+
+    Parameters
+    ----------
+    codes : ndarray of int64 of shape (n_rows,)
+        Classes, or -1.
+    max_rows : int
+        Number of rows at most.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    members : ndarray of int64 or None
+        Sorted rows: labelled ones as far as half of `max_rows` goes, of all classes in
+        turn and two of each in any case, and a random choice of the others. None for
+        all rows.
+    """
+    if len(codes) <= max_rows:
+        return None
+    order = np.random.RandomState(seed).permutation(len(codes))
+    labelled = order[codes[order] != UNLABELED]
+    # The first label of each class, then the second of each, and so on.
+    turn = np.empty(len(labelled), dtype=np.int64)
+    for c in np.unique(codes[labelled]):
+        of_class = codes[labelled] == c
+        turn[of_class] = np.arange(of_class.sum())
+    n_kept = max(max_rows // 2, int((turn < 2).sum()))
+    kept = labelled[np.argsort(turn, kind="stable")][:n_kept]
+    n_others = max(max_rows - len(kept), 0)
+    unlabelled = order[codes[order] == UNLABELED][:n_others]
+    return np.sort(np.concatenate([kept, unlabelled]))

@@ -13,12 +13,19 @@ ROOMS = sorted(p.stem for p in Path(sk_ssvae.__file__).parent.glob("[a-z]*.py"))
 FLOORS = [
     {"randomness", "chunks", "heap", "threads"},
     {"labels", "columns", "networks", "likelihoods", "batches", "teachers"}
-    | {"devices", "tasks", "marginalization", "optimizers", "class_shares"},
+    | {
+        "devices",
+        "tasks",
+        "marginalization",
+        "optimizers",
+        "class_shares",
+        "discriminants",
+    },
     {"model", "spreading", "linear_generative", "opinions"},
     {"objective", "inference"},
     {"compilation", "unsupervised"},
     {"net", "views"},
-    {"training"},
+    {"training", "repertoire"},
     {"fitted"},
     {"predictive", "generative", "pool"},
     {"classifier"},

@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 from conftest import hide
+from scipy.linalg import eigh
 from scipy.stats import multivariate_normal
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import StandardScaler
 
-from sk_ssvae.linear_generative import (
+from sk_ssvae.discriminants import (
     RIDGE,
-    LinearGenerative,
+    discriminant,
+    whitening,
     within_class_covariance,
 )
+from sk_ssvae.linear_generative import LinearGenerative
 
 
 @pytest.fixture
@@ -95,3 +98,26 @@ def test_constant_columns_and_copies_do_no_harm(flowers):
     posterior = LinearGenerative(wide).fit(codes, start).predict_proba(wide)
     assert np.isfinite(posterior).all()
     assert (posterior.argmax(1) == y).mean() > 0.8
+
+
+def test_whitened_rows_vary_by_one_unit_within_classes(flowers):
+    X, _, y = flowers
+    soft = np.random.RandomState(0).dirichlet([1, 1, 1], 150) * 0.2
+    soft += 0.8 * np.eye(3)[y]
+    _, covariance = within_class_covariance(X, soft, 0.1)
+    matrix = whitening(X, soft)
+    np.testing.assert_allclose(matrix.T @ covariance @ matrix, np.eye(4), atol=1e-10)
+
+
+def test_discriminant_directions_are_fishers(flowers):
+    """They solve the generalised eigenvalue problem, and hold all of the ratio."""
+    X, _, y = flowers
+    classes = np.eye(3)[y]
+    means, within = within_class_covariance(X, classes, 0.1)
+    between = sum((m - X.mean(0))[:, None] * (m - X.mean(0)) / 3 for m in means)
+    expected = eigh(between, within, eigvals_only=True)[::-1]
+    matrix = discriminant(X, classes)
+    assert matrix.shape == (4, 2)
+    np.testing.assert_allclose(matrix.T @ within @ matrix, np.eye(2), atol=1e-10)
+    found = np.diag(matrix.T @ between @ matrix)
+    np.testing.assert_allclose(found, expected[:2], rtol=1e-8)

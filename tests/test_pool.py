@@ -15,7 +15,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import check_param_validation
 
 from sk_ssvae import OpinionPoolClassifier
-from sk_ssvae.views import GUIDED, OWN, choose_members, make_view
+from sk_ssvae.repertoire import GUIDED, OWN, make_view
+from sk_ssvae.spreading import choose_members
+from sk_ssvae.views import Settings
 
 CHEAP = ("columns", "pca-4", "logistic", "linear-generative", "whitened")
 
@@ -51,7 +53,7 @@ def test_guided_views_follow_another(iris, view):
 def test_no_view_sees_the_label_that_is_hidden_from_it(iris, name):
     """With a label hidden, it does not matter what it was."""
     X, y, _ = iris
-    settings = {"n_neighbors": 10, "alpha": 0.95, "members": None, "seed": 0}
+    settings = Settings(n_neighbors=10, alpha=0.95, members=None, seed=0)
     row = np.flatnonzero(y == 0)[0]
     hidden = y.copy()
     hidden[row] = -1
@@ -60,7 +62,7 @@ def test_no_view_sees_the_label_that_is_hidden_from_it(iris, name):
     for truth in (0, 1):
         labels = y.copy()
         labels[row] = truth
-        view = make_view(name, X.shape, **settings)
+        view = make_view(name, X.shape, settings)
         answers.append(view.fit(X - X.mean(0), [labels, hidden], 3, guesses))
     np.testing.assert_array_equal(answers[0][1], answers[1][1])
     assert not np.allclose(answers[0][0], answers[1][0])
