@@ -161,8 +161,8 @@ class SSVAEClassifier(
     bound_rows : "auto", int or None, default="auto"
         Of how many unlabelled rows of a minibatch the bound is taken, in training; the
         other terms take all. None is all of them; fewer are an unbiased estimate.
-        "auto" takes fewer where classes times columns are many, so that a step does
-        not cost more than 2**19 numbers of the decoder's output, but 16 at least.
+        "auto" takes 64, or fewer where classes times columns are many, so that a step
+        does not cost more than 2**18 numbers of the decoder's output, but 16 at least.
 
     validation_fraction : float, default=0.0
         Share of the unlabelled rows that training does not see. Minus their mean lower
@@ -426,11 +426,13 @@ class SSVAEClassifier(
             )
             if not go_on:
                 self._seed = draw_seed(self.random_state)
-            guess = self._guess(data, len(classes))
             if go_on:
-                net = self._resume()
+                net = self._resume(data)
+                guess = self._guess(data, len(classes))
             else:
-                net = self._start(data, classes, guess, streaming=False)
+                self._fix_columns(data, streaming=False)
+                guess = self._guess(data, len(classes))
+                net = self._start(data, classes, guess)
             with restored_on_error(net):
                 context = self._init_callback_context(max_subtasks=self.max_epochs)
                 seen = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
@@ -495,10 +497,11 @@ class SSVAEClassifier(
             known = self._known_classes(classes)
             _, data = self._validate(X, y, sample_weight, known, first=not go_on)
             if go_on:
-                net = self._resume()
+                net = self._resume(data)
             else:
                 self._seed = draw_seed(self.random_state)
-                net = self._start(data, known, None, streaming=True)
+                self._fix_columns(data, streaming=True)
+                net = self._start(data, known, None)
             with restored_on_error(net):
                 self._train(net, data, max_epochs=1)
         return self
@@ -582,10 +585,23 @@ class SSVAEClassifier(
         )
         return guess
 
-    def _start(
-        self, data: _Data, classes: Array, guess: Array | None, *, streaming: bool
-    ) -> SSVAENet:
-        """Fix all that training cannot change, and make an untrained net."""
+    def _fix_columns(self, data: _Data, *, streaming: bool) -> None:
+        """Choose the likelihood, and location and scale of the columns."""
+        self.likelihood_ = self.likelihood
+        if self.likelihood == "auto":
+            self.likelihood_ = choose_likelihood(data.X, data.used)
+        if self.likelihood_ == "bernoulli":
+            check_unit_interval(data.X, rows=data.used)
+        self._columns = fit_columns(
+            data.X,
+            standardize=LIKELIHOODS[self.likelihood_].standardize,
+            sample_weight=data.weight,
+            keep_constant=streaming,
+            where=data.used,
+        )
+
+    def _start(self, data: _Data, classes: Array, guess: Array | None) -> SSVAENet:
+        """Fix the rest that training cannot change, and make an untrained net."""
         hidden_sizes = check_hidden_sizes(self.hidden_sizes)
         classifier_hidden_sizes = hidden_sizes
         if self.classifier_hidden_sizes is not None:
@@ -596,16 +612,6 @@ class SSVAEClassifier(
         self.classes_ = classes
         self.class_prior_ = prior_of_classes(
             self.class_prior, classes, data.codes, data.weight, guess
-        )
-        self.likelihood_ = self.likelihood
-        if self.likelihood == "auto":
-            self.likelihood_ = choose_likelihood(data.X, data.used)
-        self._columns = fit_columns(
-            data.X,
-            standardize=LIKELIHOODS[self.likelihood_].standardize,
-            sample_weight=data.weight,
-            keep_constant=streaming,
-            where=data.used,
         )
         self._fixed = self._fixed_parameters()
         return make_net(
@@ -620,7 +626,7 @@ class SSVAEClassifier(
             device=device,
         )
 
-    def _resume(self) -> SSVAENet:
+    def _resume(self, data: _Data) -> SSVAENet:
         """Return the net to go on with, if the parameters still describe it."""
         for name, now in self._fixed_parameters().items():
             before = self._fixed[name]
@@ -630,6 +636,8 @@ class SSVAEClassifier(
                     f"{now!r} as training goes on. Set warm_start=False and call fit, "
                     "or use a clone."
                 )
+        if self.likelihood_ == "bernoulli":
+            check_unit_interval(data.X, rows=data.used)
         net: SSVAENet = self.net_
         if self.device != "auto" and str(resolve_device(self.device)) != net.device:
             raise ValueError(
@@ -682,8 +690,7 @@ class SSVAEClassifier(
         if not np.isfinite(distributions).all():
             raise ValueError(
                 "Training diverged: weights are so large that probabilities are NaN. "
-                f"Try a smaller learning_rate (it is {self.learning_rate}), and look "
-                "for extreme values in X."
+                f"{net.remedies}"
             )
         labelled = np.flatnonzero(data.codes != UNLABELED)
         distributions[labelled] = 0
@@ -702,8 +709,6 @@ class SSVAEClassifier(
         """Rows to train on, with the teacher's guesses if any, and rows held out."""
         X, codes = data.X, data.codes
         which = np.arange(len(X)) if data.used is None else np.flatnonzero(data.used)
-        if self.likelihood_ == "bernoulli":
-            check_unit_interval(X, rows=data.used)
         held_out = choose_held_out(codes[which], validation_fraction, self._seed)
         parts: dict[str, Any] = {"weight": data.weight}
         if guess is not None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 FEWEST_BOUND_ROWS = 16
-BOUND_CELLS = 2**19
+BOUND_CELLS = 2**18
+MOST_BOUND_ROWS = 64
 """Rows times classes times columns of a step's bounds from which on "auto" takes fewer
 rows: what a step costs stays the same for wider data."""
 
@@ -70,7 +71,8 @@ def resolve_bound_rows(
         None for all.
     """
     if bound_rows == "auto":
-        return max(FEWEST_BOUND_ROWS, BOUND_CELLS // (n_classes * n_features))
+        affordable = BOUND_CELLS // (n_classes * n_features)
+        return min(max(FEWEST_BOUND_ROWS, affordable), MOST_BOUND_ROWS)
     return None if bound_rows is None else int(bound_rows)
 
 

@@ -263,13 +263,21 @@ class SSVAENet(NeuralNet):
             if not math.isfinite(value):
                 raise ValueError(
                     f"Training diverged: the loss became {value} in epoch "
-                    f"{len(self.history_)}. Try a smaller learning_rate (it is "
-                    f"{self.lr}), alpha ({self.alpha}) or teacher_weight "
-                    f"({self.teacher_weight}), and look for extreme values in X."
+                    f"{len(self.history_)}. {self.remedies}"
                 )
         means = terms.mean(0, dtype=np.float64).tolist()
         for name, value in zip(Loss._fields[1:], means[1:], strict=True):
             self.history_.record(name, value)
+
+    @property
+    def remedies(self) -> str:
+        """What to try when training diverges."""
+        return (
+            f"Try a smaller learning_rate (it is {self.lr}) or smaller weights in the "
+            f"loss (alpha={self.alpha}, teacher_weight={self.teacher_weight}, "
+            f"entropy_weight={self.entropy_weight}, "
+            f"balance_weight={self.balance_weight}), and look for extreme values in X."
+        )
 
     def snapshot(self) -> "SSVAENet":
         """Return a net that predicts as this one does now, and goes on doing so."""

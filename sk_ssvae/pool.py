@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sk_ssvae.columns import fit_columns
 from sk_ssvae.devices import plain_torch
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.labels import UNLABELED, as_label_array, encode_labels
@@ -66,7 +66,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
 
     Labels of which there are equally many in each class say nothing about how frequent
     classes are, so that is estimated from the unlabelled rows. Columns are standardised
-    first.
+    first, constant ones left out.
 
     It is the default teacher of `SSVAEClassifier`, which learns a network from what it
     guesses, and can be used alone.
@@ -205,11 +205,11 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         checked, labels = validate_data(
             self, X, as_label_array(y), dtype=np.float64, ensure_min_samples=2
         )
-        names = self._names(checked.shape[1])
         classes, codes = encode_labels(labels, owner=type(self).__name__)
+        columns = fit_columns(checked, standardize=True)
+        rows = columns.encode(checked).astype(np.float64)
+        names = self._names(rows.shape[1])
         seed = draw_seed(self.random_state)
-        scaler = StandardScaler().fit(checked)
-        rows = scaler.transform(checked)
         pool = OpinionPool(
             codes, deal_folds(codes, seed), estimate=self.shares == "estimated"
         )
@@ -234,7 +234,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         known = np.flatnonzero(codes != UNLABELED)
         distributions[known] = np.eye(len(classes))[codes[known]]
         self.classes_ = classes
-        self._scaler, self._views, self._pool = scaler, views, pool
+        self._columns, self._views, self._pool = columns, views, pool
         self.label_distributions_ = distributions
         self.transduction_ = classes[distributions.argmax(axis=1)]
 
@@ -253,6 +253,11 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
                 if not name.startswith("pca-")
                 or int(name.removeprefix("pca-")) < n_features
             ]
+        if np.ndim(self.views) != 1:
+            raise ValueError(
+                f"views must be a sequence of names, got {self.views!r} with "
+                f"{np.ndim(self.views)} dimensions."
+            )
         names = list(self.views)
         for name in names:
             if name not in (*OWN, *GUIDED):
@@ -305,7 +310,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with _undisturbed():
-            rows = self._scaler.transform(X)
+            rows = self._columns.encode(X).astype(np.float64)
             answers = {name: view.answer(rows) for name, view in self._views.items()}
         probabilities: Array = self._pool.pool(answers).astype(np.float64)
         return probabilities

@@ -120,8 +120,7 @@ def train(
         if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
                 "Training diverged: weights are no longer finite after epoch "
-                f"{len(net.history_)}. Try a smaller learning_rate (it is "
-                f"{learning_rate}), and look for extreme values in X."
+                f"{len(net.history_)}. {net.remedies}"
             )
     finally:
         net.train_split = None  # hold on to no data

@@ -86,7 +86,9 @@ class LatentMeans(TransformerMixin, BaseEstimator):
             which, deck = deck[:size], deck[size:]
             left = 1 - step / self.n_steps
             optimizer.param_groups[0]["lr"] = self.learning_rate * min(1, left / DECAY)
-            draw = torch.randn(size, self.latent_size, generator=noise)
+            draw = torch.randn(
+                size, self.latent_size, generator=noise, dtype=torch.float32
+            )
             loss = -class_bounds(self.model_, x[which], draw).mean()
             optimizer.zero_grad()
             torch.autograd.backward(loss)

@@ -5,6 +5,7 @@ fold of them for each fold. What does not depend on the labels (a graph, a scatt
 matrix) is worked out once.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -200,7 +201,10 @@ class ModelView(View):
             if len(labelled) > MOST_LABELS:
                 random = np.random.RandomState(self.settings.seed)
                 labelled = random.permutation(labelled)[:MOST_LABELS]
-            model = clone(self.model).fit(X[labelled], codes[labelled])
+            with warnings.catch_warnings():
+                # Of many classes with a label or two it asks if they are numbers.
+                warnings.filterwarnings("ignore", "The number of unique classes")
+                model = clone(self.model).fit(X[labelled], codes[labelled])
             answers.append(_probabilities(model, X, n_classes))
             if len(answers) == 1:
                 self.fitted, self.n_classes = model, n_classes

@@ -211,6 +211,17 @@ def test_errors_name_what_is_wrong(iris):
         f"views must hold names out of {[*OWN, *GUIDED]}, got 'column'."
     )
     with pytest.raises(ValueError) as error:
+        OpinionPoolClassifier(views=[["columns"]]).fit(X, y)
+    assert str(error.value) == (
+        "views must be a sequence of names, got [['columns']] with 2 dimensions."
+    )
+    with pytest.raises(ValueError) as error:
+        OpinionPoolClassifier().fit(np.zeros((150, 4)), y)
+    assert str(error.value) == (
+        "Every column of X is constant in all 150 rows (to within rounding), so there "
+        "is nothing to learn from. Give at least one column that varies."
+    )
+    with pytest.raises(ValueError) as error:
         OpinionPoolClassifier(views=["whitened"]).fit(X, y)
     assert str(error.value) == (
         f"views must hold at least one of {list(OWN)}: the others, "
@@ -275,6 +286,42 @@ def test_the_state_of_torch_does_not_matter(iris):
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(p, expected)
+
+
+@pytest.mark.parametrize("unit", [1e160, 1e-200, 1e300])
+def test_no_unit_is_too_large_or_too_small(iris, unit):
+    X, y, _ = iris
+    plain = OpinionPoolClassifier(views=CHEAP, random_state=0).fit(X, y)
+    other = OpinionPoolClassifier(views=CHEAP, random_state=0).fit(X * unit, y)
+    np.testing.assert_array_equal(plain.transduction_, other.transduction_)
+
+
+@pytest.mark.parametrize("factor", [1e20, 1e200, -1e300])
+def test_rows_however_far_off_get_probabilities(iris, factor):
+    X, y, _ = iris
+    answer = OpinionPoolClassifier(random_state=0).fit(X, y).predict_proba(X * factor)
+    np.testing.assert_allclose(answer.sum(axis=1), 1)
+
+
+def test_double_precision_by_default_does_not_matter(iris):
+    X, y, _ = iris
+    pool = OpinionPoolClassifier(views=["latent-gaussian"], random_state=0)
+    before = pool.fit(X, y).predict_proba(X)
+    torch.set_default_dtype(torch.float64)
+    try:
+        after = pool.fit(X, y).predict_proba(X)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_many_classes_of_few_labels_and_no_warning(iris):
+    X = np.random.RandomState(0).randn(60, 4)
+    y = np.arange(60) % 30
+    y[40:] = -1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        OpinionPoolClassifier(views=CHEAP, random_state=0).fit(X, y)
 
 
 def test_small_integers_of_numpy():
