@@ -23,11 +23,17 @@ __all__ = ["NeighbourGraph", "choose_members"]
 
 Array = npt.NDArray[Any]
 
+SMALLEST_RADIUS = 0.1
 
-def _radius(distance: Array) -> Array:
-    """Distance to the farthest neighbour; hardly any where all of them are copies."""
-    radius: Array = np.maximum(distance[:, -1], np.finfo(np.float32).tiny ** 0.5)
-    return radius
+
+def _smallest_radius(distance: Array) -> float:
+    """Below a tenth of the usual, a row that has many copies would be alone with them.
+
+    Where all rows are copies there is no usual one.
+    """
+    positive = distance[distance[:, -1] > 0, -1]
+    usual = float(np.median(positive)) if len(positive) else 0.0
+    return max(SMALLEST_RADIUS * usual, float(np.finfo(np.float32).tiny) ** 0.5)
 
 
 def _edges(weight: Array, neighbour: Array, n_members: int) -> sparse.csr_array:
@@ -44,8 +50,8 @@ class NeighbourGraph:
         w_{ij} = \exp\!\Big(-\frac{d_{ij}^2}{\sigma_i \sigma_j}\Big), \qquad
         S = D^{-1/2} W D^{-1/2}
 
-    where sigma_i is the distance from row i to its k-th neighbour ([ST] section 2),
-    and an edge of either row is one of both.
+    where sigma_i is the distance from row i to its k-th neighbour ([ST] section 2), at
+    least a tenth of its median over the rows that are not among copies, and an edge of either row is one of both.
 
     Parameters
     ----------
@@ -69,7 +75,8 @@ class NeighbourGraph:
         k = min(n_neighbors, n - 1)
         self.index = NearestNeighbors(n_neighbors=k).fit(inside)
         distance, neighbour = self.index.kneighbors()
-        self.radius = _radius(distance)
+        self.smallest_radius = _smallest_radius(distance)
+        self.radius = self._radius(distance)
         weight = self._weights(distance, self.radius, neighbour)
         W = _edges(weight, neighbour, n)
         W = W.maximum(W.T)
@@ -77,6 +84,11 @@ class NeighbourGraph:
         scale: Any = sparse.diags_array(1 / root)
         self.S: Any = (scale @ W @ scale).tocsr().astype(np.float32)
         self.outside = self._averages(Z[self.others]) if len(self.others) else None
+
+    def _radius(self, distance: Array) -> Array:
+        """Distance to the farthest neighbour."""
+        radius: Array = np.maximum(distance[:, -1], self.smallest_radius)
+        return radius
 
     def _weights(self, distance: Array, radius: Array, neighbour: Array) -> Array:
         weight: Array = np.exp(
@@ -90,7 +102,7 @@ class NeighbourGraph:
         blocks = []
         for rows in row_chunks(len(Z), Z.shape[1]):
             distance, neighbour = self.index.kneighbors(Z[rows])
-            weight = self._weights(distance, _radius(distance), neighbour)
+            weight = self._weights(distance, self._radius(distance), neighbour)
             # The nearest one counts where all are too far to have a weight.
             weight[:, 0] += np.finfo(np.float32).tiny
             weight /= weight.sum(axis=1, keepdims=True)

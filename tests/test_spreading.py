@@ -103,6 +103,15 @@ def test_few_rows_have_few_neighbours(n):
     np.testing.assert_allclose(answers.sum(1), 1, rtol=1e-6)
 
 
+def test_a_row_with_many_copies_is_not_alone_with_them():
+    """Labels elsewhere reach them: with a radius of zero there would be no way."""
+    Z = np.concatenate([np.zeros(20), np.linspace(0.05, 1, 20)])[:, None]
+    codes = np.full(40, -1)
+    codes[[25, 39]] = [0, 1]
+    answers = NeighbourGraph(Z, 5).spread([codes], 2)[0]
+    assert (answers[:20, 0] > 0.8).all()
+
+
 def test_copies_and_islands_get_probabilities():
     """Rows that are all alike, and rows that no label reaches."""
     Z = np.concatenate([np.zeros((15, 2)), np.full((15, 2), 1e6)])
