@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from ablations import VARIANTS
 from measure import GB, HERE, ONE_THREAD, PACKAGES
 from panel_data import MANY_ROWS, MAX_ROWS, PANEL, SCHEMES, labels_for, split
 from panel_methods import METHODS, TOLD, answer
@@ -195,6 +196,13 @@ def parse():
     parser.add_argument(
         "--methods", nargs="+", choices=ALL_METHODS, help="default: all installed"
     )
+    parser.add_argument(
+        "--ablations",
+        nargs="*",
+        choices=VARIANTS,
+        metavar="NAME",
+        help="variants of the default instead of methods (see ablations.py)",
+    )
     parser.add_argument("--sets", nargs="+", help="default: all of the panel")
     parser.add_argument(
         "--labels",
@@ -220,14 +228,22 @@ def parse():
     parser.add_argument(
         "--retry", action="store_true", help="run cells again whose result is an error"
     )
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "panel.json")
-    return parser.parse_args()
+    parser.add_argument(
+        "--out", type=Path, help="default: results/panel.json or ablations.json"
+    )
+    args = parser.parse_args()
+    if args.out is None:
+        name = "panel.json" if args.ablations is None else "ablations.json"
+        args.out = HERE / "results" / name
+    return args
 
 
 def cells_of(args):
     """List the cells that are asked for."""
     methods = args.methods
-    if methods is None:
+    if args.ablations is not None:
+        methods = args.ablations or list(VARIANTS)
+    elif methods is None:
         there = util.find_spec("pyroved") is not None
         methods = [name for name in ALL_METHODS if there or name != "pyroved"]
     labels = args.labels or ([20] if args.all_rows else [5, 20])

@@ -10,6 +10,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from ablations import VARIANTS, variant
 from plain import PLAIN_M2
 from scipy import sparse
 from scipy.special import softmax
@@ -167,7 +168,7 @@ def answer(name, X_train, y_few, X_test, seed):
     Parameters
     ----------
     name : str
-        Of the method.
+        Of the method, or one of `ablations.VARIANTS`.
     X_train : ndarray of float32 of shape (n_rows, n_features)
         Rows to learn from.
     y_few : ndarray of int64 of shape (n_rows,)
@@ -183,7 +184,7 @@ def answer(name, X_train, y_few, X_test, seed):
         Of label spreading, label propagation and SSVAEClassifier, training rows have
         the classes of `transduction_`, else those that are predicted.
     """
-    model = METHODS[name](seed)
+    model = METHODS[name](seed) if name in METHODS else variant(name, seed)
     start = time.perf_counter()
     model.fit(X_train, y_few)
     fitted = time.perf_counter()
