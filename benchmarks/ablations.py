@@ -92,7 +92,7 @@ class Remembering(ClassifierMixin, BaseEstimator):
         return self
 
     def _views(self, n_features):
-        """Views of the default but for some."""
+        """Name the views of the default but for some."""
         from sk_ssvae.repertoire import GUIDED, OWN
 
         return [

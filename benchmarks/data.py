@@ -57,7 +57,8 @@ def hide_labels(y, per_class, seed):
     y_few = np.full_like(y, -1)
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
-        y_few[rng.choice(rows, per_class, replace=False)] = label
+        kept = rng.choice(rows, min(per_class, len(rows)), replace=False)
+        y_few[kept] = label
     return y_few
 
 

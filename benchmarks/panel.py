@@ -67,8 +67,9 @@ def measure(cell):
     if said.proba is not None:
         true = said.proba[np.arange(len(parts.y_test)), parts.y_test]
         log_loss = -np.log(np.clip(true, SMALLEST_PROBABILITY, 1)).mean()
+    right = (said.transduced == parts.y_train)[hidden]
     values = {
-        "transductive": (said.transduced == parts.y_train)[hidden].mean(),
+        "transductive": right.mean() if hidden.any() else None,
         "held_out": (said.predicted == parts.y_test).mean(),
         "log_loss": log_loss,
         "fit": said.fit_seconds,
@@ -208,8 +209,8 @@ def parse():
         "--labels",
         nargs="+",
         type=int,
-        help="a class; 10 where classes are too small for 20; default: 5 20, with "
-        "--all-rows 20",
+        help="a class, or all it has; 10 where classes are too small for 20; default: "
+        "5 20, with --all-rows 20",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3])
     parser.add_argument("--scheme", choices=SCHEMES, default="per_class")

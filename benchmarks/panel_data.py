@@ -58,7 +58,8 @@ MANY_ROWS = ("mnist", "letter", "shuttle", "adult", "covtype15k", "bank_addition
 
 MAX_ROWS = 5000
 FEWEST = 60
-SCHEMES = ("per_class", "random")
+SCHEMES = ("per_class", "random", "flipped")
+FLIPPED = 0.1
 
 # The most labels that are taken of each class, where classes are small.
 MOST_LABELS = {"coil20": 10, "isolet1560": 10}
@@ -204,9 +205,10 @@ def split(name, labels_per_class, seed, scheme="per_class", rows=MAX_ROWS):
         Labels that stay, of each class or on average.
     seed : int
         Of the split and of the labels.
-    scheme : {"per_class", "random"}, default="per_class"
+    scheme : {"per_class", "random", "flipped"}, default="per_class"
         "per_class" keeps `labels_per_class` labels of each class. "random" keeps as
         many in all: one of each class, the rest from any of the other training rows.
+        "flipped" is "per_class" with a tenth of the labels wrong.
     rows : int or None, default=MAX_ROWS
         As in `prepared`.
 
@@ -220,6 +222,9 @@ def split(name, labels_per_class, seed, scheme="per_class", rows=MAX_ROWS):
     )
     if scheme == "per_class":
         y_few = hide_labels(y[train], labels_per_class, 1000 + seed)
+    elif scheme == "flipped":
+        y_few = hide_labels(y[train], labels_per_class, 1000 + seed)
+        y_few = flip_labels(y_few, FLIPPED, 3000 + seed)
     elif scheme == "random":
         y_few = hide_at_random(y[train], labels_per_class, 2000 + seed)
     else:
@@ -227,6 +232,19 @@ def split(name, labels_per_class, seed, scheme="per_class", rows=MAX_ROWS):
     scaler = StandardScaler().fit(X[train])
     X_train, X_test = scaler.transform(X[train]), scaler.transform(X[test])
     return Split(X_train, y_few, y[train], X_test, y[test], scaler.scale_)
+
+
+def flip_labels(y_few, share, seed):
+    """Put another class in the place of a share of the labels, one of each spared."""
+    rng = np.random.RandomState(seed)
+    classes = np.unique(y_few[y_few >= 0])
+    spared = [rng.choice(np.flatnonzero(y_few == label)) for label in classes]
+    labelled = np.flatnonzero(y_few >= 0)
+    others = np.setdiff1d(labelled, spared)
+    flipped = y_few.copy()
+    for row in rng.choice(others, round(share * len(labelled)), replace=False):
+        flipped[row] = rng.choice(classes[classes != y_few[row]])
+    return flipped
 
 
 def hide_at_random(y, labels_per_class, seed):

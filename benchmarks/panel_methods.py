@@ -10,7 +10,7 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from ablations import VARIANTS, variant
+from ablations import variant
 from plain import PLAIN_M2
 from scipy import sparse
 from scipy.special import softmax
@@ -143,6 +143,7 @@ def knn(n_neighbors, **parameters):
 METHODS = {
     "ours": ours,
     "m2": lambda seed: ours(seed, **PLAIN_M2),
+    "network": lambda seed: LabelledOnly(ours(seed, teacher=None, entropy_weight=0.0)),
     "spreading": lambda seed: LabelSpreading(),
     "knn7": lambda seed: knn(7),
     "knn20": lambda seed: make_pipeline(MinMaxScaler(), knn(20, alpha=0.2)),
