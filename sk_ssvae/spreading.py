@@ -50,8 +50,9 @@ class NeighbourGraph:
         w_{ij} = \exp\!\Big(-\frac{d_{ij}^2}{\sigma_i \sigma_j}\Big), \qquad
         S = D^{-1/2} W D^{-1/2}
 
-    where sigma_i is the distance from row i to its k-th neighbour ([ST] section 2), at
-    least a tenth of its median over the rows that are not among copies, and an edge of either row is one of both.
+    where sigma_i is the distance from row i to its k-th neighbour ([ST] section 2), and
+    an edge of either row is one of both. Less than a tenth of the usual distance, the
+    median over rows that are not among copies, counts as a tenth.
 
     Parameters
     ----------
