@@ -162,7 +162,7 @@ class SSVAEClassifier(
         Of how many unlabelled rows of a minibatch the bound is taken, in training; the
         other terms take all. None is all of them; fewer are an unbiased estimate.
         "auto" takes 64, or fewer where classes times columns are many, so that a step
-        does not cost more than 2**18 numbers of the decoder's output, but 16 at least.
+        does not cost more than 2**19 numbers of the decoder's output, but 16 at least.
 
     validation_fraction : float, default=0.0
         Share of the unlabelled rows that training does not see. Minus their mean lower

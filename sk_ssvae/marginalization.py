@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 FEWEST_BOUND_ROWS = 16
-BOUND_CELLS = 2**18
+BOUND_CELLS = 2**19
 MOST_BOUND_ROWS = 64
 """Rows times classes times columns of a step's bounds from which on "auto" takes fewer
 rows: what a step costs stays the same for wider data."""

@@ -198,5 +198,6 @@ def test_bound_rows():
     assert resolve_bound_rows(None, 10, 784) is None
     assert resolve_bound_rows(5, 10, 784) == 5
     assert resolve_bound_rows("auto", 10, 64) == 64
-    assert resolve_bound_rows("auto", 10, 784) == 2**18 // 7840
+    assert resolve_bound_rows("auto", 10, 784) == 64
+    assert resolve_bound_rows("auto", 10, 2000) == 2**19 // 20_000
     assert resolve_bound_rows("auto", 100, 10_000) == 16
