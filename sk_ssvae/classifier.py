@@ -431,6 +431,7 @@ class SSVAEClassifier(
                 guess = self._guess(data, len(classes))
             else:
                 self._fix_columns(data, streaming=False)
+                self._sizes()  # errors come before the teacher takes its time
                 guess = self._guess(data, len(classes))
                 net = self._start(data, classes, guess)
             with restored_on_error(net):
@@ -600,14 +601,19 @@ class SSVAEClassifier(
             where=data.used,
         )
 
+    def _sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Hidden sizes of encoder and decoder, and of the classifier."""
+        sizes = check_hidden_sizes(self.hidden_sizes)
+        if self.classifier_hidden_sizes is None:
+            return sizes, sizes
+        own = check_hidden_sizes(
+            self.classifier_hidden_sizes, "classifier_hidden_sizes"
+        )
+        return sizes, own
+
     def _start(self, data: _Data, classes: Array, guess: Array | None) -> SSVAENet:
         """Fix the rest that training cannot change, and make an untrained net."""
-        hidden_sizes = check_hidden_sizes(self.hidden_sizes)
-        classifier_hidden_sizes = hidden_sizes
-        if self.classifier_hidden_sizes is not None:
-            classifier_hidden_sizes = check_hidden_sizes(
-                self.classifier_hidden_sizes, "classifier_hidden_sizes"
-            )
+        hidden_sizes, classifier_hidden_sizes = self._sizes()
         device = resolve_device(self.device)
         self.classes_ = classes
         self.class_prior_ = prior_of_classes(

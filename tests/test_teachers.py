@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
+from sk_ssvae import SSVAEClassifier
 from sk_ssvae.teachers import guess_labels, trust
 
 
@@ -112,3 +113,36 @@ def test_trust_is_the_root_of_one_minus_the_relative_entropy():
     guess = np.array([[1, 0, 0], [1 / 3] * 3, [0, 0, 0], [0.5, 0.5, 0]], np.float32)
     expected = [1, 0, 0, np.sqrt(1 - np.log(2) / np.log(3))]
     np.testing.assert_allclose(trust(guess), expected, atol=1e-6)
+
+
+class Unasked(ClassifierMixin, BaseEstimator):
+    """A teacher that takes hours."""
+
+    def fit(self, X, y):
+        pytest.fail("The teacher was asked, though there was an error to find.")
+
+    def predict(self, X):
+        return X
+
+
+@pytest.mark.parametrize(
+    ("parameters", "change", "message"),
+    [
+        ({"hidden_sizes": (0,)}, 1, "hidden_sizes must hold positive integers"),
+        ({"classifier_hidden_sizes": (0,)}, 1, "classifier_hidden_sizes must hold"),
+        ({}, 0, "Every column of X is constant"),
+        ({"likelihood": "bernoulli"}, 1, "likelihood='bernoulli'"),
+    ],
+)
+def test_errors_come_before_the_teacher_is_asked(blobs, parameters, change, message):
+    X, y, _ = blobs
+    with pytest.raises(ValueError, match=message):
+        SSVAEClassifier(teacher=Unasked(), **parameters).fit(X * change, y)
+
+
+def test_what_cannot_go_on_is_said_before_the_teacher_is_asked(blobs):
+    X, y, _ = blobs
+    clf = SSVAEClassifier(teacher=None, max_epochs=1, warm_start=True).fit(X, y)
+    clf.set_params(teacher=Unasked(), latent_size=3)
+    with pytest.raises(ValueError, match="^latent_size was"):
+        clf.fit(X, y)
