@@ -144,5 +144,5 @@ def test_what_cannot_go_on_is_said_before_the_teacher_is_asked(blobs):
     X, y, _ = blobs
     clf = SSVAEClassifier(teacher=None, max_epochs=1, warm_start=True).fit(X, y)
     clf.set_params(teacher=Unasked(), latent_size=3)
-    with pytest.raises(ValueError, match="^latent_size was"):
+    with pytest.raises(ValueError, match=r"^latent_size was"):
         clf.fit(X, y)
