@@ -153,8 +153,8 @@ class OpinionPool:
         self.codes = codes
         self.folds = folds
         self.estimate = estimate
-        counts = np.bincount(codes[codes != UNLABELED])
-        self.labelled_shares: Array = counts / counts.sum()
+        self.counts: Array = np.bincount(codes[codes != UNLABELED])
+        self.labelled_shares: Array = self.counts / self.counts.sum()
         self.shares = self.labelled_shares
         self.powers: dict[str, float] = {}
         self.weights: dict[str, float] = {}
@@ -191,7 +191,7 @@ class OpinionPool:
         pooled = self._product(answers)
         if self.estimate:
             hidden = pooled[:, self.codes == UNLABELED]
-            self.shares = estimate_shares(hidden[0], hidden[1:], self.labelled_shares)
+            self.shares = estimate_shares(hidden[0], hidden[1:], self.counts)
         return reweighted(pooled, self.labelled_shares, self.shares)
 
     def _weigh(self, answers: dict[str, Array]) -> None:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from sk_ssvae.class_shares import estimate_shares, reweighted
+from sk_ssvae.class_shares import drawn_at_random, estimate_shares, reweighted
+
+EQUAL = np.array([5, 5])
 
 
 def exact_posteriors(shares, n, seed, sharpness=2.0):
@@ -33,17 +35,16 @@ def test_the_truth_is_found_where_groups_agree(share):
     truth = np.array([share, 1 - share])
     posterior, _ = exact_posteriors(truth, 20000, seed=0)
     groups = np.stack([posterior] * 5)
-    found = estimate_shares(posterior, groups, np.array([0.5, 0.5]), n_steps=200)
+    found = estimate_shares(posterior, groups, EQUAL, n_steps=200)
     np.testing.assert_allclose(found, truth, atol=0.01)
 
 
 def test_groups_that_disagree_keep_the_labels_shares():
     posterior, _ = exact_posteriors([0.8, 0.2], 5000, seed=0)
     flipped = posterior[:, ::-1]
-    labelled = np.array([0.5, 0.5])
-    agreeing = estimate_shares(posterior, np.stack([posterior] * 4), labelled)
+    agreeing = estimate_shares(posterior, np.stack([posterior] * 4), EQUAL)
     mixed = estimate_shares(
-        posterior, np.stack([posterior, flipped, posterior, flipped]), labelled
+        posterior, np.stack([posterior, flipped, posterior, flipped]), EQUAL
     )
     assert 0.5 < mixed[0] < 0.62 < agreeing[0]
 
@@ -57,27 +58,58 @@ def test_the_shrinkage_factor_by_hand():
     variance = groups.mean(1).var(0).sum()  # (2 - 1) / 2 times twice the variance
     factor = shift @ shift / (shift @ shift + variance)
     np.testing.assert_allclose(
-        estimate_shares(posterior, groups, labelled, n_steps=1),
+        estimate_shares(posterior, groups, EQUAL, n_steps=1),
         labelled + factor * shift,
         rtol=1e-12,
     )
 
 
 def test_without_groups_or_rows_the_labels_shares_stay():
-    labelled = np.array([0.3, 0.7])
+    counts, labelled = np.array([3, 7]), np.array([0.3, 0.7])
     posterior, _ = exact_posteriors([0.5, 0.5], 50, seed=0)
     for left_out in (np.empty((0, 50, 2)), posterior[None]):
         np.testing.assert_array_equal(
-            estimate_shares(posterior, left_out, labelled), labelled
+            estimate_shares(posterior, left_out, counts), labelled
         )
     none = np.empty((0, 2))
     np.testing.assert_array_equal(
-        estimate_shares(none, np.empty((5, 0, 2)), labelled), labelled
+        estimate_shares(none, np.empty((5, 0, 2)), counts), labelled
     )
 
 
 def test_shares_are_positive():
     posterior = np.tile([1.0, 0.0, 0.0], (100, 1))
-    shares = estimate_shares(posterior, np.stack([posterior] * 5), np.full(3, 1 / 3))
+    shares = estimate_shares(posterior, np.stack([posterior] * 5), np.ones(3, int))
     assert (shares > 0).all()
     np.testing.assert_allclose(shares.sum(), 1)
+
+
+def test_random_labels_are_told_from_as_many_of_each_class():
+    assert drawn_at_random(np.array([5, 5, 5])) == 0
+    assert drawn_at_random(np.array([1, 9])) == 1
+    # Chi-squared has as its mean its degrees of freedom.
+    random = np.random.RandomState(0).multinomial(30, np.full(6, 1 / 6), size=20000)
+    chi_squared = ((random - 5) ** 2 / 5).sum(1)
+    np.testing.assert_allclose(chi_squared.mean(), 5, rtol=0.02)
+    capped = np.mean([drawn_at_random(counts) for counts in random])
+    np.testing.assert_allclose(capped, np.minimum(1, chi_squared / 5).mean())
+
+
+def test_random_labels_count_by_their_variance():
+    """By hand, for one step of EM from shares of 1/5 and 4/5."""
+    posterior = np.array([[0.9, 0.1], [0.6, 0.4]])
+    groups = np.stack([posterior, posterior[:, ::-1]])
+    counts = np.array([2, 8])
+    labelled = counts / 10
+    shift = posterior.mean(0) - labelled
+    v = groups.mean(1).var(0).sum()
+    v_l = (0.2 * 0.8 + 0.8 * 0.2) / 10
+    factor = shift @ shift / (shift @ shift + v) * v_l / (v_l + 3 * v)
+    np.testing.assert_allclose(
+        estimate_shares(posterior, groups, counts, n_steps=1),
+        labelled + factor * shift,
+        rtol=1e-12,
+    )
+    # A hundred times as many labels are hardly argued with.
+    many = estimate_shares(posterior, groups, 100 * counts, n_steps=1)
+    assert np.abs(many - labelled).max() < 0.01
