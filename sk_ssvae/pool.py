@@ -65,8 +65,8 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
       directions in which the classes differ.
 
     Labels of which there are equally many in each class say nothing about how frequent
-    classes are, so that is estimated from the unlabelled rows. Columns are standardised
-    first, constant ones left out.
+    classes are, so that is estimated from the unlabelled rows; where there are not,
+    their shares count too. Columns are standardised first, constant ones left out.
 
     It is the default teacher of `SSVAEClassifier`, which learns a network from what it
     guesses, and can be used alone.
