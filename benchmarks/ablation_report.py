@@ -73,9 +73,10 @@ def report(results, rows):
         line = [name, variant.meaning, mean_and_error(list(paired.values()))]
         for sets in (CHOSEN_ON, REPORTED_ON):
             line.append(mean_and_error([d for s, d in paired.items() if s[0] in sets]))
-        lines.append([*line, *extremes(paired)])
+        lines.append([*line, *extremes(paired), len(paired)])
     header = ["", "what is changed", "all settings", "sets chosen on"]
-    table([*header, "sets reported on", "hurts most", "gains most"], lines)
+    more = ["sets reported on", "hurts most", "gains most", "settings"]
+    table([*header, *more], lines)
 
 
 def main():
