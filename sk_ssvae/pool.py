@@ -308,9 +308,9 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
             In the order of `classes_`; rows sum to 1.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        checked: Array = validate_data(self, X, dtype=np.float64, reset=False)
         with _undisturbed():
-            rows = self._columns.encode(X).astype(np.float64)
+            rows = self._columns.encode(checked).astype(np.float64)
             answers = {name: view.answer(rows) for name, view in self._views.items()}
         probabilities: Array = self._pool.pool(answers).astype(np.float64)
         return probabilities

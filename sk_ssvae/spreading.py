@@ -33,7 +33,7 @@ def _smallest_radius(distance: Array) -> float:
     """
     positive = distance[distance[:, -1] > 0, -1]
     usual = float(np.median(positive)) if len(positive) else 0.0
-    return max(SMALLEST_RADIUS * usual, float(np.finfo(np.float32).tiny) ** 0.5)
+    return float(max(SMALLEST_RADIUS * usual, np.finfo(np.float32).tiny ** 0.5))
 
 
 def _edges(weight: Array, neighbour: Array, n_members: int) -> sparse.csr_array:
