@@ -33,7 +33,8 @@ def _smallest_radius(distance: Array) -> float:
     """
     positive = distance[distance[:, -1] > 0, -1]
     usual = float(np.median(positive)) if len(positive) else 0.0
-    return float(max(SMALLEST_RADIUS * usual, np.finfo(np.float32).tiny ** 0.5))
+    least: float = np.finfo(np.float32).tiny.item() ** 0.5
+    return max(SMALLEST_RADIUS * usual, least)
 
 
 def _edges(weight: Array, neighbour: Array, n_members: int) -> sparse.csr_array:
