@@ -424,12 +424,11 @@ class SSVAEClassifier(
             classes, data = self._validate(
                 X, y, sample_weight, self.classes_ if go_on else None, first=not go_on
             )
-            if not go_on:
-                self._seed = draw_seed(self.random_state)
             if go_on:
                 net = self._resume(data)
                 guess = self._guess(data, len(classes))
             else:
+                self._seed = draw_seed(self.random_state)
                 self._fix_columns(data, streaming=False)
                 self._sizes()  # errors come before the teacher takes its time
                 guess = self._guess(data, len(classes))

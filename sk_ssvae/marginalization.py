@@ -9,9 +9,8 @@ probable classes are summed exactly, and one class drawn from the rest stands fo
 import torch
 from torch import Tensor
 
-FEWEST_BOUND_ROWS = 16
+FEWEST_BOUND_ROWS, MOST_BOUND_ROWS = 16, 64
 BOUND_CELLS = 2**19
-MOST_BOUND_ROWS = 64
 """Rows times classes times columns of a step's bounds from which on "auto" takes fewer
 rows: what a step costs stays the same for wider data."""
 
