@@ -25,7 +25,12 @@ __all__ = [
     "OrderedBatches",
     "Rows",
     "choose_held_out",
+    "resolve_max_epochs",
 ]
+
+EPOCHS = 60
+FEWEST_BATCHES = 1000
+"""What "auto" trains for: so many epochs, but no fewer minibatches in all."""
 
 Batch = tuple[dict[str, Tensor], Tensor]
 """What skorch takes for a minibatch: inputs by name, and the labels' codes."""
@@ -283,3 +288,25 @@ def choose_held_out(
     rng = np.random.default_rng(stream_seed(seed, Stream.HOLD_OUT))
     held_out[rng.choice(unlabelled, n, replace=False)] = True
     return held_out
+
+
+def resolve_max_epochs(max_epochs: str | int, n_rows: int, batch_size: int) -> int:
+    """Work out for how many epochs to train.
+
+    Parameters
+    ----------
+    max_epochs : "auto" or int
+        As in `sk_ssvae.SSVAEClassifier`.
+    n_rows : int
+        Rows to train on.
+    batch_size : int
+        Rows in a minibatch.
+
+    Returns
+    -------
+    max_epochs : int
+    """
+    if max_epochs == "auto":
+        n_batches = math.ceil(n_rows / int(batch_size))
+        return max(EPOCHS, math.ceil(FEWEST_BATCHES / n_batches))
+    return int(max_epochs)

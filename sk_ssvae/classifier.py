@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 )
 
 from sk_ssvae import inference
-from sk_ssvae.batches import Rows, choose_held_out
+from sk_ssvae.batches import Rows, choose_held_out, resolve_max_epochs
 from sk_ssvae.columns import Encoder, device_rows, fit_columns
 from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
@@ -140,9 +140,10 @@ class SSVAEClassifier(
         Weight of the classification terms. Bounds are sums over the columns, so what
         is a large weight grows with their number. 0.1 is the paper's choice.
 
-    max_epochs : int, default=60
+    max_epochs : "auto" or int, default="auto"
         Passes over the unlabelled rows (over all rows, if all are labelled). Labelled
-        rows come by more often if they are few.
+        rows come by more often if they are few. "auto" is 60 passes, or as many as make
+        1000 minibatches where there are few rows.
 
     batch_size : int, default=128
         Rows in a minibatch. If less than a quarter of it would be labelled, labelled
@@ -297,7 +298,10 @@ class SSVAEClassifier(
         "balance_weight": [Interval(Real, 0, None, closed="left")],
         "class_prior": [StrOptions({"auto", "uniform", "empirical"}), "array-like"],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "marginalization": [StrOptions({"auto", "exact", "topk"})],
         "top_k": [Interval(Integral, 1, None, closed="left")],
@@ -332,7 +336,7 @@ class SSVAEClassifier(
         balance_weight: float = 0.3,
         class_prior: str | npt.ArrayLike = "auto",
         alpha: float = 30.0,
-        max_epochs: int = 60,
+        max_epochs: str | int = "auto",
         batch_size: int = 128,
         marginalization: str = "auto",
         top_k: int = 8,
@@ -434,20 +438,17 @@ class SSVAEClassifier(
                 guess = self._guess(data, len(classes))
                 net = self._start(data, classes, guess)
             with restored_on_error(net):
-                context = self._init_callback_context(max_subtasks=self.max_epochs)
+                rows = self._rows(data, net, guess, self.validation_fraction)
+                max_epochs = resolve_max_epochs(
+                    self.max_epochs, len(rows[0]), self.batch_size
+                )
+                context = self._init_callback_context(max_subtasks=max_epochs)
                 seen = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
                 context.call_on_fit_task_begin(estimator=self, **seen)
                 tasks = EpochTasks(
                     self, context, seen, lambda net: {"net_": net.snapshot()}
                 )
-                self._train(
-                    net,
-                    data,
-                    self.max_epochs,
-                    guess=guess,
-                    validation_fraction=self.validation_fraction,
-                    tasks=tasks,
-                )
+                self._train(net, data, rows, max_epochs, tasks)
                 context.call_on_fit_task_end(
                     estimator=self, **seen, reconstruction_attributes=dict
                 )
@@ -503,7 +504,7 @@ class SSVAEClassifier(
                 self._fix_columns(data, streaming=True)
                 net = self._start(data, known, None)
             with restored_on_error(net):
-                self._train(net, data, max_epochs=1)
+                self._train(net, data, self._rows(data, net), max_epochs=1)
         return self
 
     def _known_classes(self, classes: npt.ArrayLike | None) -> Array:
@@ -656,14 +657,11 @@ class SSVAEClassifier(
         self,
         net: SSVAENet,
         data: _Data,
+        rows: tuple[Rows, Rows | None],
         max_epochs: int,
-        *,
-        guess: Array | None = None,
-        validation_fraction: float = 0.0,
         tasks: EpochTasks | None = None,
     ) -> None:
         """Train the net on the rows, and make it and its answers the fitted state."""
-        rows = self._rows(data, validation_fraction, torch.device(net.device), guess)
         top_k = resolve_top_k(self.marginalization, int(self.top_k), len(self.classes_))
         summed = len(self.classes_) if top_k is None else top_k + 1
         work = step_work(net.module_, min(int(self.batch_size), len(data.X)), top_k)
@@ -672,7 +670,7 @@ class SSVAEClassifier(
                 net,
                 *rows,
                 # plain numbers: numpy's small integers overflow
-                max_epochs=int(max_epochs),
+                max_epochs=max_epochs,
                 batch_size=int(self.batch_size),
                 learning_rate=float(self.learning_rate),
                 alpha=float(self.alpha),
@@ -707,9 +705,9 @@ class SSVAEClassifier(
     def _rows(
         self,
         data: _Data,
-        validation_fraction: float,
-        device: torch.device,
-        guess: Array | None,
+        net: SSVAENet,
+        guess: Array | None = None,
+        validation_fraction: float = 0.0,
     ) -> tuple[Rows, Rows | None]:
         """Rows to train on, with the teacher's guesses if any, and rows held out."""
         X, codes = data.X, data.codes
@@ -718,6 +716,7 @@ class SSVAEClassifier(
         parts: dict[str, Any] = {"weight": data.weight}
         if guess is not None:
             parts |= {"guess": guess, "trust": trust(guess)}
+        device = torch.device(net.device)
         x, parts["encode"] = device_rows(X, self._columns, device)
 
         def rows(chosen: npt.NDArray[np.bool_]) -> Rows:

@@ -11,6 +11,7 @@ from sk_ssvae.batches import (
     OrderedBatches,
     Rows,
     choose_held_out,
+    resolve_max_epochs,
 )
 from sk_ssvae.chunks import row_chunks
 
@@ -223,3 +224,15 @@ def test_rows_held_out():
     assert not choose_held_out(codes, 0.0, seed=0).any()
     chosen = sum(choose_held_out(codes, 0.4, seed=s) for s in range(300))
     assert (chosen[codes == -1] > 80).all()  # 120 expected of each
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 64, 65, 1000, 2133, 2134, 50_000])
+@pytest.mark.parametrize("batch_size", [1, 64, np.int8(100), 128])
+def test_epochs_by_default_are_sixty_or_make_a_thousand_minibatches(n_rows, batch_size):
+    rows = Rows(np.zeros((n_rows, 1)), np.full(n_rows, -1))
+    n_batches = len(MixedBatches(rows, int(batch_size), seed=0))
+    epochs = resolve_max_epochs("auto", n_rows, batch_size)
+    assert epochs >= 60
+    assert epochs * n_batches >= 1000
+    assert epochs == 60 or (epochs - 1) * n_batches < 1000
+    assert resolve_max_epochs(np.int8(7), n_rows, batch_size) == 7

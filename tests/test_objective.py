@@ -461,6 +461,18 @@ def test_the_balance_is_a_divergence():
     assert alone == pytest.approx(-np.log(0.2), rel=1e-5)
 
 
+def test_the_balance_has_a_slope_where_all_rows_rule_a_class_out():
+    """0 log 0 is flat in the answers, however many of them underflow to 0."""
+    logits = torch.tensor([[2.0, 1.0, -200.0], [0.0, 1.0, -300.0]], requires_grad=True)
+    log_prior = torch.tensor([0.2, 0.3, 0.5]).log()
+    balance_kl(logits.log_softmax(-1), torch.ones(2), log_prior).backward()
+    first_two = logits.detach()[:, :2].double().requires_grad_()
+    mean = first_two.softmax(-1).mean(0)
+    (mean * (mean.log() - log_prior[:2])).sum().backward()
+    torch.testing.assert_close(logits.grad[:, :2].double(), first_two.grad)
+    assert (logits.grad[:, 2] == 0).all()
+
+
 def test_without_a_teacher_and_entropy_the_loss_is_the_papers():
     model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
     parts = batch(model, x, 2)

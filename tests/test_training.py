@@ -552,3 +552,17 @@ def test_weights_that_are_finite_but_huge_are_noticed(quick, iris):
         "look for extreme values in X."
     )
     assert not hasattr(clf, "net_")
+
+
+def test_epochs_by_default_count_rows_that_are_trained_on(quick, iris):
+    """Rows of no weight, or held out, make no minibatch."""
+    X, y, _ = iris
+    clf = quick(max_epochs="auto", batch_size=4)
+    kept = np.r_[np.flatnonzero(y >= 0), np.flatnonzero(y < 0)[:5]]
+    weight = np.isin(np.arange(len(y)), kept).astype(float)
+    assert len(kept) == 20
+    assert clf.fit(X[kept], y[kept]).n_iter_ == 1000 // 5
+    assert clf.fit(X, y, sample_weight=weight).n_iter_ == 1000 // 5
+    held = clone(clf).set_params(validation_fraction=0.8).fit(X[kept], y[kept])
+    assert held.n_iter_ == 1000 // 4
+    assert clf.fit(X, y).n_iter_ == 60
