@@ -1,4 +1,4 @@
-"""The default of `SSVAEClassifier` with one ingredient changed at a time.
+"""The default of `SSVAEClassifier` with one thing changed at a time.
 
     python benchmarks/panel.py --jobs 1 --seeds 0 --methods ours "no bound" ...
     python benchmarks/ablation_report.py benchmarks/results/panel.json
@@ -22,12 +22,17 @@ GUIDED = ("whitened", "discriminant")
 
 
 class Variant(NamedTuple):
-    """What is changed: parameters of the network, of the pool, and views left out."""
+    """What is changed: parameters of the network, of the pool, and views left out.
+
+    Or the name of one of `formulations`, and its parameters.
+    """
 
     meaning: str
     network: dict[str, Any] = {}
     pool: dict[str, Any] = {}
     without: tuple[str, ...] = ()
+    make: str | None = None
+    made_with: dict[str, Any] = {}
 
 
 NO_BOUND = {"alpha": 1e4}
@@ -63,6 +68,21 @@ VARIANTS = {
     ),
     "labelled shares": Variant(
         "classes as frequent as among the labels", pool={"shares": "labelled"}
+    ),
+    "two latents": Variant(
+        "`latent_size=2`: what z cannot carry, y must", {"latent_size": 2}
+    ),
+    "by the bound": Variant("Bayes' rule with the bounds", make="ByTheBound"),
+    "by bound and classifier": Variant(
+        "the mean of that and q(y given x)",
+        make="ByTheBound",
+        made_with={"averaged": True},
+    ),
+    "class priors": Variant("a prior of z for each class (VaDE)", make="ClassPriors"),
+    "class priors, graph": Variant(
+        "label spreading on its latent means, times the guess",
+        make="ClassPriors",
+        made_with={"graph": True},
     ),
 }
 """By name."""
@@ -106,6 +126,10 @@ class Remembering(ClassifierMixin, BaseEstimator):
         """Ask what was fitted."""
         return Remembering._last[1].predict(X)
 
+    def predict_proba(self, X):
+        """Ask what was fitted."""
+        return Remembering._last[1].predict_proba(X)
+
 
 def variant(name, seed):
     """Return an estimator, by the name of its variant."""
@@ -115,5 +139,9 @@ def variant(name, seed):
         return OpinionPoolClassifier(random_state=seed)
     what = VARIANTS[name]
     teacher = Remembering(OpinionPoolClassifier(**what.pool), what.without)
+    if what.make is not None:
+        import formulations
+
+        return getattr(formulations, what.make)(teacher, seed, **what.made_with)
     parameters = {"teacher": teacher, "random_state": seed} | what.network
     return SSVAEClassifier(**parameters)
