@@ -54,8 +54,6 @@ class ByTheBound(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X):
         """Softmax of the bounds."""
-        from sk_ssvae.objective import class_bounds
-
         generator = torch.Generator().manual_seed(self.seed)
         answers = []
         with torch.no_grad():
@@ -63,8 +61,7 @@ class ByTheBound(ClassifierMixin, BaseEstimator):
                 x = torch.from_numpy(self.model._columns.encode(rows))
                 bounds = torch.stack(
                     [
-                        class_bounds(
-                            self.model.module_,
+                        self.model.module_.class_bounds(
                             x,
                             torch.randn(
                                 len(x), self.model.latent_size, generator=generator

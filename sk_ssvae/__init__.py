@@ -2,7 +2,13 @@
 
 from sk_ssvae.classifier import SSVAEClassifier
 from sk_ssvae.pool import OpinionPoolClassifier
+from sk_ssvae.vae import VariationalAutoencoder
 
-__all__ = ["OpinionPoolClassifier", "SSVAEClassifier", "__version__"]
+__all__ = [
+    "OpinionPoolClassifier",
+    "SSVAEClassifier",
+    "VariationalAutoencoder",
+    "__version__",
+]
 
 __version__ = "0.1.0"

@@ -1,7 +1,8 @@
 """The scikit-learn face: parameters, validation, fitted state."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,20 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
     validate_data,
 )
+from torch import nn
 
 from sk_ssvae import inference
-from sk_ssvae.batches import Rows, choose_held_out, resolve_max_epochs
-from sk_ssvae.columns import Encoder, device_rows, fit_columns
+from sk_ssvae.batches import Rows, resolve_max_epochs
+from sk_ssvae.columns import Encoder
 from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
+from sk_ssvae.fitting import Data, FittingMixin
 from sk_ssvae.generative import GenerativeMixin
 from sk_ssvae.labels import (
     UNLABELED,
@@ -34,38 +36,28 @@ from sk_ssvae.labels import (
     encode_labels,
     prior_of_classes,
 )
-from sk_ssvae.likelihoods import LIKELIHOODS, check_unit_interval, choose_likelihood
+from sk_ssvae.likelihoods import LIKELIHOODS
 from sk_ssvae.marginalization import resolve_bound_rows, resolve_top_k
-from sk_ssvae.model import MODELS
-from sk_ssvae.net import SSVAENet, make_net, step_work
+from sk_ssvae.models import MODELS, Model
+from sk_ssvae.net import SSVAENet
 from sk_ssvae.networks import check_hidden_sizes
 from sk_ssvae.pool import OpinionPoolClassifier
 from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.tasks import EpochTasks
-from sk_ssvae.teachers import guess_labels, trust
+from sk_ssvae.teachers import guess_labels
 from sk_ssvae.threads import MOST as MOST_THREADS
-from sk_ssvae.threads import intra_op_threads, threads_for
-from sk_ssvae.training import restored_on_error, train
+from sk_ssvae.training import restored_on_error
 
 __all__ = ["SSVAEClassifier"]
 
 Array = npt.NDArray[Any]
 
 
-class _Data(NamedTuple):
-    """Rows to learn from, as given, and which of them count (None: all)."""
-
-    X: Array
-    codes: npt.NDArray[np.int64]
-    used: npt.NDArray[np.bool_] | None
-    weight: Array | None
-
-
 class SSVAEClassifier(
     PredictiveMixin,
     GenerativeMixin,
-    CallbackSupportMixin,
+    FittingMixin,
     ClassNamePrefixFeaturesOutMixin,
     ClassifierMixin,
     TransformerMixin,
@@ -96,8 +88,14 @@ class SSVAEClassifier(
     classifier_hidden_sizes : sequence of int or None, default=(200, 200)
         Sizes of the hidden layers of the classifier; None takes `hidden_sizes`.
 
-    model : {"m2"}, default="m2"
-        The generative model.
+    model : {"m2", "m1+m2", "sdgm", "adgm"}, default="m2"
+        The generative model. "m1+m2" is M2 on samples of the latent variable of an
+        unsupervised VAE [1]_, which is trained first, on all rows. "sdgm" and "adgm"
+        have an auxiliary variable beside z [4]_: their q(y, z | x) has more shapes.
+
+    inner_size : int, default=50
+        Number of dimensions of the variable between a row and its class: M1's latent
+        variable in "m1+m2", the auxiliary one in "sdgm" and "adgm". "m2" has none.
 
     likelihood : {"auto", "bernoulli", "gaussian"}, default="auto"
         p(x | y, z) of a column. "bernoulli" needs values in [0, 1]. "gaussian"
@@ -144,6 +142,13 @@ class SSVAEClassifier(
         Passes over the unlabelled rows (over all rows, if all are labelled). Labelled
         rows come by more often if they are few. "auto" is 60 passes, or as many as make
         1000 minibatches where there are few rows.
+
+    pretrain_epochs : "auto" or int, default="auto"
+        Passes over the rows in which M1 of "m1+m2" is trained alone, in a new `fit`;
+        "auto" as for `max_epochs`. Its learning rate falls to zero over the last 40 %.
+
+    finetune_epochs : int, default=0
+        Passes at the end in which all networks of "m1+m2" are trained together.
 
     batch_size : int, default=128
         Rows in a minibatch. If less than a quarter of it would be labelled, labelled
@@ -208,6 +213,29 @@ class SSVAEClassifier(
     warm_start : bool, default=False
         Go on training the fitted model at the next `fit`, for `max_epochs` more.
 
+    classifier_module : callable, default=None
+        A network of your own for the classifier: a `torch.nn.Module` class or a
+        factory, called with ``(in_features, out_features, **kwargs)``, that maps
+        floats of shape (n, in_features) to (n, out_features). It maps rows to scores
+        of the classes; in "m1+m2" M1's latent variable, in "sdgm" and "adgm" rows and
+        auxiliary variable side by side. Columns that are constant in `fit` are left
+        out. Dropout and the like draw from torch's global generator, which is seeded
+        for them and given back: fits in parallel threads may disturb each other then.
+
+    encoder_module : callable, default=None
+        The same for the encoder: it maps rows to what goes into its first hidden layer,
+        ``hidden_sizes[0]`` numbers, to which the shares of other inputs, such as the
+        class, are added. Of "m1+m2" it is M1's.
+
+    decoder_module : callable, default=None
+        The same for the decoder: it maps latent points and one-hot classes, side by
+        side, to what the likelihood takes, a number for each column. In "sdgm" the
+        auxiliary variable stands before them. Of "m1+m2" it is M1's, without classes.
+
+    **module_parameters : dict
+        Keywords of these networks, as ``classifier_module__channels=16``; `get_params`
+        and `set_params` know them.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -240,7 +268,7 @@ class SSVAEClassifier(
         nats, in standardised units for the Gaussian), ``classification``, ``teacher``.
 
     module_ : torch.nn.Module
-        The networks (`sk_ssvae.model.M2`).
+        The networks (`sk_ssvae.models`).
 
     net_ : skorch.NeuralNet
         The net that trained them.
@@ -266,6 +294,8 @@ class SSVAEClassifier(
     .. [2] R. Liu, J. Regier, N. Tripuraneni, M. I. Jordan and J. McAuliffe.
        Rao-Blackwellized stochastic gradients for discrete distributions. ICML 2019.
        arXiv:1810.04777.
+    .. [4] L. Maaloe, C. K. Sonderby, S. K. Sonderby and O. Winther. Auxiliary deep
+       generative models. ICML 2016. arXiv:1602.05473.
 
     Examples
     --------
@@ -286,7 +316,8 @@ class SSVAEClassifier(
         "latent_size": [Interval(Integral, 1, None, closed="left")],
         "hidden_sizes": ["array-like"],
         "classifier_hidden_sizes": ["array-like", None],
-        "model": [StrOptions(set(MODELS))],
+        "model": [str],
+        "inner_size": [Interval(Integral, 1, None, closed="left")],
         "likelihood": [StrOptions({"auto", *LIKELIHOODS})],
         "teacher": [
             None,
@@ -302,6 +333,11 @@ class SSVAEClassifier(
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
         ],
+        "pretrain_epochs": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "finetune_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "marginalization": [StrOptions({"auto", "exact", "topk"})],
         "top_k": [Interval(Integral, 1, None, closed="left")],
@@ -320,6 +356,9 @@ class SSVAEClassifier(
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
+        "classifier_module": [callable, None],
+        "encoder_module": [callable, None],
+        "decoder_module": [callable, None],
     }
 
     def __init__(
@@ -329,6 +368,7 @@ class SSVAEClassifier(
         hidden_sizes: tuple[int, ...] = (128,),
         classifier_hidden_sizes: tuple[int, ...] | None = (200, 200),
         model: str = "m2",
+        inner_size: int = 50,
         likelihood: str = "auto",
         teacher: BaseEstimator | str | None = "pool",
         teacher_weight: float = 1.0,
@@ -337,6 +377,8 @@ class SSVAEClassifier(
         class_prior: str | npt.ArrayLike = "auto",
         alpha: float = 30.0,
         max_epochs: str | int = "auto",
+        pretrain_epochs: str | int = "auto",
+        finetune_epochs: int = 0,
         batch_size: int = 128,
         marginalization: str = "auto",
         top_k: int = 8,
@@ -351,11 +393,16 @@ class SSVAEClassifier(
         random_state: RandomState = None,
         verbose: int = 0,
         warm_start: bool = False,
+        classifier_module: Callable[..., nn.Module] | None = None,
+        encoder_module: Callable[..., nn.Module] | None = None,
+        decoder_module: Callable[..., nn.Module] | None = None,
+        **module_parameters: Any,
     ) -> None:
         self.latent_size = latent_size
         self.hidden_sizes = hidden_sizes
         self.classifier_hidden_sizes = classifier_hidden_sizes
         self.model = model
+        self.inner_size = inner_size
         self.likelihood = likelihood
         self.teacher = teacher
         self.teacher_weight = teacher_weight
@@ -364,6 +411,8 @@ class SSVAEClassifier(
         self.class_prior = class_prior
         self.alpha = alpha
         self.max_epochs = max_epochs
+        self.pretrain_epochs = pretrain_epochs
+        self.finetune_epochs = finetune_epochs
         self.batch_size = batch_size
         self.marginalization = marginalization
         self.top_k = top_k
@@ -378,6 +427,23 @@ class SSVAEClassifier(
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
+        self.classifier_module = classifier_module
+        self.encoder_module = encoder_module
+        self.decoder_module = decoder_module
+        self._set_module_parameters(module_parameters)
+
+    _FIXED = (
+        "latent_size",
+        "hidden_sizes",
+        "classifier_hidden_sizes",
+        "model",
+        "inner_size",
+        "likelihood",
+        "class_prior",
+        "classifier_module",
+        "encoder_module",
+        "decoder_module",
+    )
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -434,24 +500,16 @@ class SSVAEClassifier(
             else:
                 self._seed = draw_seed(self.random_state)
                 self._fix_columns(data, streaming=False)
-                self._sizes()  # errors come before the teacher takes its time
+                self._check_networks()
                 guess = self._guess(data, len(classes))
                 net = self._start(data, classes, guess)
             with restored_on_error(net):
                 rows = self._rows(data, net, guess, self.validation_fraction)
-                max_epochs = resolve_max_epochs(
-                    self.max_epochs, len(rows[0]), self.batch_size
-                )
-                context = self._init_callback_context(max_subtasks=max_epochs)
-                seen = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
-                context.call_on_fit_task_begin(estimator=self, **seen)
-                tasks = EpochTasks(
-                    self, context, seen, lambda net: {"net_": net.snapshot()}
-                )
-                self._train(net, data, rows, max_epochs, tasks)
-                context.call_on_fit_task_end(
-                    estimator=self, **seen, reconstruction_attributes=dict
-                )
+                stages = self._stages(net, len(rows[0]), new=not go_on)
+                n_epochs = sum(n for _, n in stages)
+                metadata = {"sample_weight": sample_weight}
+                with self._fit_task(n_epochs, X, y, metadata) as tasks:
+                    self._train(net, data, rows, stages, tasks)
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -504,7 +562,7 @@ class SSVAEClassifier(
                 self._fix_columns(data, streaming=True)
                 net = self._start(data, known, None)
             with restored_on_error(net):
-                self._train(net, data, self._rows(data, net), max_epochs=1)
+                self._train(net, data, self._rows(data, net), [("all", 1)])
         return self
 
     def _known_classes(self, classes: npt.ArrayLike | None) -> Array:
@@ -527,7 +585,7 @@ class SSVAEClassifier(
 
     def _validate(
         self, X: Any, y: Any, sample_weight: Any, classes: Array | None, *, first: bool
-    ) -> tuple[Array, _Data]:
+    ) -> tuple[Array, Data]:
         """Check rows, labels and weights; those of weight zero count as unlabelled."""
         X, y = validate_data(
             self,
@@ -557,21 +615,9 @@ class SSVAEClassifier(
         classes, codes[counts] = encode_labels(
             y[counts], classes, owner=type(self).__name__
         )
-        return classes, _Data(X, codes, used, weight)
+        return classes, Data(X, codes, used, weight)
 
-    def _fixed_parameters(self) -> dict[str, Any]:
-        """Parameters that a fitted model cannot change."""
-        names = (
-            "latent_size",
-            "hidden_sizes",
-            "classifier_hidden_sizes",
-            "model",
-            "likelihood",
-            "class_prior",
-        )
-        return {name: getattr(self, name) for name in names}
-
-    def _guess(self, data: _Data, n_classes: int) -> Array | None:
+    def _guess(self, data: Data, n_classes: int) -> Array | None:
         """Ask the teacher for guesses; None if there is no need."""
         which = np.arange(len(data.X))
         if data.used is not None:
@@ -586,107 +632,80 @@ class SSVAEClassifier(
         )
         return guess
 
-    def _fix_columns(self, data: _Data, *, streaming: bool) -> None:
-        """Choose the likelihood, and location and scale of the columns."""
-        self.likelihood_ = self.likelihood
-        if self.likelihood == "auto":
-            self.likelihood_ = choose_likelihood(data.X, data.used)
-        if self.likelihood_ == "bernoulli":
-            check_unit_interval(data.X, rows=data.used)
-        self._columns = fit_columns(
-            data.X,
-            standardize=LIKELIHOODS[self.likelihood_].standardize,
-            sample_weight=data.weight,
-            keep_constant=streaming,
-            where=data.used,
-        )
-
-    def _sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Hidden sizes of encoder and decoder, and of the classifier."""
-        sizes = check_hidden_sizes(self.hidden_sizes)
+    def _classifier_sizes(self) -> tuple[int, ...]:
+        """Hidden sizes of the classifier."""
         if self.classifier_hidden_sizes is None:
-            return sizes, sizes
-        own = check_hidden_sizes(
+            return check_hidden_sizes(self.hidden_sizes)
+        return check_hidden_sizes(
             self.classifier_hidden_sizes, "classifier_hidden_sizes"
         )
-        return sizes, own
 
-    def _start(self, data: _Data, classes: Array, guess: Array | None) -> SSVAENet:
-        """Fix the rest that training cannot change, and make an untrained net."""
-        hidden_sizes, classifier_hidden_sizes = self._sizes()
-        device = resolve_device(self.device)
+    def _model(self) -> type[Model]:
+        if self.model not in MODELS:
+            raise ValueError(
+                f"model must be one of {sorted(MODELS)}, got {self.model!r}."
+            )
+        return MODELS[self.model]
+
+    def _check_networks(self) -> None:
+        """Errors in their parameters come before the teacher takes its time."""
+        self._model()
+        self._networks()
+        check_hidden_sizes(self.hidden_sizes)
+        self._classifier_sizes()
+
+    def _stages(
+        self, net: SSVAENet, n_rows: int, *, new: bool
+    ) -> list[tuple[str, int]]:
+        """Stages of `fit`; a model that goes on is pretrained already."""
+        max_epochs, pretrain_epochs = (
+            resolve_max_epochs(epochs, n_rows, self.batch_size)
+            for epochs in (self.max_epochs, self.pretrain_epochs)
+        )
+        module: Model = net.module_
+        return list(
+            module.stages(
+                max_epochs, pretrain_epochs if new else 0, int(self.finetune_epochs)
+            )
+        )
+
+    def _start(self, data: Data, classes: Array, guess: Array | None) -> SSVAENet:
+        """Fix the classes, and make an untrained net."""
         self.classes_ = classes
         self.class_prior_ = prior_of_classes(
             self.class_prior, classes, data.codes, data.weight, guess
         )
-        self._fixed = self._fixed_parameters()
-        return make_net(
-            model=self.model,
-            n_features=self._columns.n_kept,
-            class_prior=self.class_prior_,
-            latent_size=int(self.latent_size),
-            hidden_sizes=hidden_sizes,
-            classifier_hidden_sizes=classifier_hidden_sizes,
-            likelihood=self.likelihood_,
-            seed=self._seed,
-            device=device,
+        return self._new_net(
+            self._model(),
+            self.class_prior_,
+            self._classifier_sizes(),
+            int(self.inner_size),
         )
-
-    def _resume(self, data: _Data) -> SSVAENet:
-        """Return the net to go on with, if the parameters still describe it."""
-        for name, now in self._fixed_parameters().items():
-            before = self._fixed[name]
-            if not np.array_equal(now, before):
-                raise ValueError(
-                    f"{name} was {before!r} when the model was made and cannot become "
-                    f"{now!r} as training goes on. Set warm_start=False and call fit, "
-                    "or use a clone."
-                )
-        if self.likelihood_ == "bernoulli":
-            check_unit_interval(data.X, rows=data.used)
-        net: SSVAENet = self.net_
-        if self.device != "auto" and str(resolve_device(self.device)) != net.device:
-            raise ValueError(
-                f"device={str(self.device)!r} cannot be chosen as training goes on: "
-                f"the model is on {net.device!r}. Set warm_start=False and call fit, "
-                "or use a clone."
-            )
-        return net
 
     def _train(
         self,
         net: SSVAENet,
-        data: _Data,
+        data: Data,
         rows: tuple[Rows, Rows | None],
-        max_epochs: int,
+        stages: list[tuple[str, int]],
         tasks: EpochTasks | None = None,
     ) -> None:
         """Train the net on the rows, and make it and its answers the fitted state."""
         top_k = resolve_top_k(self.marginalization, int(self.top_k), len(self.classes_))
         summed = len(self.classes_) if top_k is None else top_k + 1
-        work = step_work(net.module_, min(int(self.batch_size), len(data.X)), top_k)
-        with intra_op_threads(threads_for(self.n_threads, work)):
-            train(
-                net,
-                *rows,
-                # plain numbers: numpy's small integers overflow
-                max_epochs=max_epochs,
-                batch_size=int(self.batch_size),
-                learning_rate=float(self.learning_rate),
-                alpha=float(self.alpha),
-                teacher_weight=float(self.teacher_weight),
-                entropy_weight=float(self.entropy_weight),
-                balance_weight=float(self.balance_weight),
-                top_k=top_k,
-                bound_rows=resolve_bound_rows(
-                    self.bound_rows, summed, self._columns.n_kept
-                ),
-                precision=self.precision,
-                use_compiler=bool(self.compile),
-                callbacks=self.callbacks,
-                verbose=self.verbose,
-                tasks=tasks,
-            )
+        bound_rows = resolve_bound_rows(self.bound_rows, summed, self._columns.n_kept)
+        with self._training(
+            net,
+            rows,
+            stages,
+            tasks,
+            top_k=top_k,
+            bound_rows=bound_rows,
+            alpha=float(self.alpha),
+            teacher_weight=float(self.teacher_weight),
+            entropy_weight=float(self.entropy_weight),
+            balance_weight=float(self.balance_weight),
+        ):
             distributions = inference.posterior_y(
                 net.module_, data.X, Encoder(self._columns)
             )
@@ -701,28 +720,6 @@ class SSVAEClassifier(
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
-
-    def _rows(
-        self,
-        data: _Data,
-        net: SSVAENet,
-        guess: Array | None = None,
-        validation_fraction: float = 0.0,
-    ) -> tuple[Rows, Rows | None]:
-        """Rows to train on, with the teacher's guesses if any, and rows held out."""
-        X, codes = data.X, data.codes
-        which = np.arange(len(X)) if data.used is None else np.flatnonzero(data.used)
-        held_out = choose_held_out(codes[which], validation_fraction, self._seed)
-        parts: dict[str, Any] = {"weight": data.weight}
-        if guess is not None:
-            parts |= {"guess": guess, "trust": trust(guess)}
-        device = torch.device(net.device)
-        x, parts["encode"] = device_rows(X, self._columns, device)
-
-        def rows(chosen: npt.NDArray[np.bool_]) -> Rows:
-            return Rows(x, codes, which=which[chosen], **parts)
-
-        return rows(~held_out), rows(held_out) if held_out.any() else None
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latent means with the class averaged out, sum_y q(y | x) mu(x, y).

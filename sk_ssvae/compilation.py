@@ -6,18 +6,20 @@ from types import FunctionType
 
 import torch
 
-from sk_ssvae.model import M2
+from sk_ssvae.models import Model
 from sk_ssvae.objective import Loss, ssvae_loss
 
 __all__ = ["compiled_loss"]
 
 
-def compiled_loss(model: M2, top_k: int | None, precision: str) -> Callable[..., Loss]:
+def compiled_loss(
+    model: Model, top_k: int | None, precision: str
+) -> Callable[..., Loss]:
     """Return `sk_ssvae.objective.ssvae_loss` compiled for networks like these.
 
     Parameters
     ----------
-    model : M2
+    model : Model
         The networks; only types and shapes matter.
     top_k : int or None
         As the loss takes it.
@@ -31,7 +33,7 @@ def compiled_loss(model: M2, top_k: int | None, precision: str) -> Callable[...,
         fits with networks of the same shapes share it.
     """
     shapes = tuple(tuple(p.shape) for p in model.parameters())
-    kinds = (type(model), type(model.likelihood), str(model.classes.device))
+    kinds = (*map(type, model.modules()), str(model.classes.device))
     modes = (top_k, precision, torch.get_num_threads())
     return _compiled((*kinds, shapes, *modes))
 

@@ -15,7 +15,7 @@ from skorch.history import History
 from torch import Tensor
 
 from sk_ssvae.columns import Columns, Encoder
-from sk_ssvae.model import M2
+from sk_ssvae.models import Model
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.threads import intra_op_threads, threads_for
 
@@ -65,9 +65,9 @@ class FittedState:
         return hasattr(self, "net_")
 
     @property
-    def module_(self) -> M2:
+    def module_(self) -> Model:
         """The networks."""
-        module: M2 = self.net_.module_
+        module: Model = self.net_.module_
         return module
 
     @property

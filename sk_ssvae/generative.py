@@ -20,15 +20,89 @@ from sk_ssvae.randomness import (
     stream_seed,
 )
 
-__all__ = ["GenerativeMixin"]
+__all__ = ["DensityMixin", "GenerativeMixin", "check_count"]
 
 Array = npt.NDArray[Any]
 
 
-class GenerativeMixin(FittedState):
-    """`inverse_transform`, `sample` and `score_samples` of a fitted estimator."""
+class DensityMixin(FittedState):
+    """`score_samples` of a fitted estimator, and what latent points go through."""
 
     random_state: RandomState
+
+    def score_samples(self, X: npt.ArrayLike, n_draws: int = 50) -> Array:
+        """Estimate log p(x) from below by importance weighting.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; in [0, 1] for the Bernoulli likelihood.
+
+        n_draws : int, default=50
+            Draws of the latent variables, for each class where there are classes, the
+            same for all rows.
+
+        Returns
+        -------
+        bound : ndarray of float32 of shape (n_samples,)
+            In nats, for densities in the user's units: for the Gaussian likelihood the
+            log-determinant of the scaling is counted. Constant columns are not. The
+            expectation over the draws is a lower bound of log p(x) that grows towards
+            it with `n_draws`; a single value may lie above. A fitted model gives a row
+            the same value at every call and, to within rounding, in any company. Cells
+            more than a million standard deviations from the training mean count as
+            that far away.
+
+        Raises
+        ------
+        ValueError
+            If `n_draws` is not positive, or a value has no probability.
+        """
+        check_is_fitted(self)
+        rows = self._validated(X)
+        check_count("n_draws", n_draws)
+        if self.likelihood_ == "bernoulli":
+            check_unit_interval(rows, columns=self._columns.kept)
+        with self._threads(len(rows)):
+            bound = inference.importance_weighted_bound(
+                self.module_,
+                rows,
+                int(n_draws),
+                stream_generator(self._seed, Stream.SCORE),
+                self._encoder(),
+            )
+        return bound + np.float32(self._columns.log_det)
+
+    def _points(self, Z: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Latent points of a user."""
+        check_is_fitted(self)
+        points = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        latent_size = self.module_.latent_size
+        if points.shape[1] != latent_size:
+            raise ValueError(
+                f"Z has {points.shape[1]} columns, but the latent space of "
+                f"{type(self).__name__} has {latent_size} dimensions."
+            )
+        near = np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
+        return np.asarray(near)
+
+    def _decoded(self, points: Array, weights: Array) -> Array:
+        """Means of x, classes having weights, in the user's units."""
+        with self._threads(len(points)):
+            means = inference.decoded_means(
+                self.module_, points, weights.astype(np.float32)
+            )
+        return self._columns.decode(means)
+
+    def _draw(self, codes: Array, seed: int) -> Array:
+        """Draw a row for each class code, in the user's units."""
+        with self._threads(len(codes)):
+            drawn = inference.draw_rows(self.module_, codes.astype(np.int64), seed)
+        return self._columns.decode(drawn)
+
+
+class GenerativeMixin(DensityMixin):
+    """`inverse_transform` and `sample` of an estimator that knows classes."""
 
     def inverse_transform(
         self, Z: npt.ArrayLike, y: npt.ArrayLike | None = None
@@ -54,26 +128,12 @@ class GenerativeMixin(FittedState):
         ValueError
             If `Z` has another number of columns, or `y` is not among `classes_`.
         """
-        check_is_fitted(self)
-        points = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
-        latent_size = self.module_.latent_size
-        if points.shape[1] != latent_size:
-            raise ValueError(
-                f"Z has {points.shape[1]} columns, but the latent space of "
-                f"{type(self).__name__} has {latent_size} dimensions."
-            )
-        n_classes = len(self.classes_)
+        points = self._points(Z)
         if y is None:
             weights = np.tile(self.class_prior_, (len(points), 1))
         else:
-            weights = np.eye(n_classes)[self._codes(y, len(points))]
-        with self._threads(len(points)):
-            means = inference.decoded_means(
-                self.module_,
-                np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32),
-                weights.astype(np.float32),
-            )
-        return self._columns.decode(means)
+            weights = np.eye(len(self.classes_))[self._codes(y, len(points))]
+        return self._decoded(points, weights)
 
     def sample(
         self, n_samples: int = 1, y: npt.ArrayLike | None = None
@@ -109,7 +169,7 @@ class GenerativeMixin(FittedState):
         gives the same draws at every call, a RandomState instance or None new ones.
         """
         check_is_fitted(self)
-        _check_count("n_samples", n_samples)
+        check_count("n_samples", n_samples)
         seed = draw_seed(self.random_state)
         if y is None:
             rng = np.random.default_rng(stream_seed(seed, Stream.SAMPLE_Y))
@@ -119,51 +179,7 @@ class GenerativeMixin(FittedState):
         else:
             n_rows = max(1, np.size(y)) if n_samples == 1 else n_samples
             codes = self._codes(y, int(n_rows))
-        with self._threads(len(codes)):
-            drawn = inference.draw_rows(self.module_, codes.astype(np.int64), seed)
-        return self._columns.decode(drawn), self.classes_[codes]
-
-    def score_samples(self, X: npt.ArrayLike, n_draws: int = 50) -> Array:
-        """Estimate log p(x) from below by importance weighting.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows; in [0, 1] for the Bernoulli likelihood.
-
-        n_draws : int, default=50
-            Draws of z for each class, the same for all rows.
-
-        Returns
-        -------
-        bound : ndarray of float32 of shape (n_samples,)
-            In nats, for densities in the user's units: for the Gaussian likelihood the
-            log-determinant of the scaling is counted. Constant columns are not. The
-            expectation over the draws is a lower bound of log p(x) that grows towards
-            it with `n_draws`; a single value may lie above. A fitted model gives a row
-            the same value at every call and, to within rounding, in any company. Cells
-            more than a million standard deviations from the training mean count as
-            that far away.
-
-        Raises
-        ------
-        ValueError
-            If `n_draws` is not positive, or a value has no probability.
-        """
-        check_is_fitted(self)
-        rows = self._validated(X)
-        _check_count("n_draws", n_draws)
-        if self.likelihood_ == "bernoulli":
-            check_unit_interval(rows, columns=self._columns.kept)
-        with self._threads(len(rows)):
-            bound = inference.importance_weighted_bound(
-                self.module_,
-                rows,
-                int(n_draws),
-                stream_generator(self._seed, Stream.SCORE),
-                self._encoder(),
-            )
-        return bound + np.float32(self._columns.log_det)
+        return self._draw(codes, seed), self.classes_[codes]
 
     def _codes(self, y: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
         """Codes of the classes that a user asks for, one a row."""
@@ -183,7 +199,7 @@ class GenerativeMixin(FittedState):
         return codes
 
 
-def _check_count(name: str, value: Any) -> None:
+def check_count(name: str, value: Any) -> None:
     """Refuse what is not a positive integer."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(

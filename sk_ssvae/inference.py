@@ -9,10 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sk_ssvae.bounds import precise
 from sk_ssvae.chunks import row_chunks, shared_tensor
 from sk_ssvae.devices import plain_torch
 from sk_ssvae.heap import keep_freed_memory
-from sk_ssvae.model import M2
+from sk_ssvae.models import Model
+from sk_ssvae.models.base import N_DRAWS
+from sk_ssvae.own_networks import OwnNetwork
 from sk_ssvae.randomness import Stream, stream_generator
 
 __all__ = [
@@ -32,19 +35,20 @@ Encode = Callable[[Tensor], Tensor]
 DRAWS_AT_ONCE = 8
 
 
-def _device(model: M2) -> torch.device:
+def _device(model: Model) -> torch.device:
     return model.classes.device
 
 
-def _normal(n: int, model: M2, generator: torch.Generator) -> Tensor:
-    """Draw standard normal latent points on the CPU: the same for every device."""
-    return torch.randn(
-        n, model.latent_size, generator=generator, dtype=torch.float32, device="cpu"
-    )
+def _normal(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Draw standard normal numbers on the CPU: the same for every device."""
+    return torch.randn(n, size, generator=generator, dtype=torch.float32, device="cpu")
 
 
 def _by_chunks(
-    f: Callable[..., Tensor], model: M2, cells_per_row: int, *arrays: npt.NDArray[Any]
+    f: Callable[..., Tensor],
+    model: Model,
+    cells_per_row: int,
+    *arrays: npt.NDArray[Any],
 ) -> Array:
     """Apply `f` to chunks of rows of the arrays, as tensors."""
     n_rows = len(arrays[0])
@@ -61,25 +65,18 @@ def _by_chunks(
     return out
 
 
-def _widest(model: M2) -> int:
-    """Numbers that one row takes in the model's widest layer."""
-    return max(max(p.shape) for p in model.parameters())
-
-
-def _precise(t: Tensor) -> Tensor:
-    """In double precision (which MPS has not), for sums over classes and columns.
-
-    In single precision the last bit of such a sum depends on the row's place in the
-    array, since torch takes rows in groups.
-    """
-    return t if t.device.type == "mps" else t.double()
+def _widest(model: Model) -> int:
+    """Numbers that one row takes in the model's widest layer, for every draw of it."""
+    own = [m.widest for m in model.modules() if isinstance(m, OwnNetwork)]
+    n_draws = N_DRAWS if model.n_noise > model.latent_size else 1
+    return n_draws * max(*own, *(max(p.shape, default=1) for p in model.parameters()))
 
 
 def _as_it_is(rows: Tensor) -> Tensor:
     return rows
 
 
-def log_posterior_y(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
+def log_posterior_y(model: Model, x: Rows, encode: Encode = _as_it_is) -> Array:
     """Log q(y | x), of shape (n_rows, n_classes)."""
     device = _device(model)
 
@@ -90,7 +87,7 @@ def log_posterior_y(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
     return _by_chunks(log_q, model, _widest(model), x)
 
 
-def posterior_y(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
+def posterior_y(model: Model, x: Rows, encode: Encode = _as_it_is) -> Array:
     """q(y | x), of shape (n_rows, n_classes)."""
     device = _device(model)
 
@@ -101,25 +98,22 @@ def posterior_y(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
     return _by_chunks(q, model, _widest(model), x)
 
 
-def latent_means(model: M2, x: Rows, encode: Encode = _as_it_is) -> Array:
-    """Return sum_y q(y | x) mu(x, y), of shape (n_rows, latent_size)."""
+def latent_means(model: Model, x: Rows, encode: Encode = _as_it_is) -> Array:
+    """Means of z under q(y, z | x), of shape (n_rows, latent_size)."""
     device = _device(model)
 
     def means(rows: Tensor) -> Tensor:
-        rows = encode(rows).to(device)
-        q_y = model(rows).exp_()
-        outputs: Tensor = model.encoder.averaged(rows, q_y)
-        return outputs.chunk(2, -1)[0]
+        return model.latent_means(encode(rows).to(device))
 
     return _by_chunks(means, model, len(model.classes) * _widest(model), x)
 
 
-def decoded_means(model: M2, z: Array, weights: Array) -> Array:
+def decoded_means(model: Model, z: Array, weights: Array) -> Array:
     """Means of p(x | y, z), averaged over classes.
 
     Parameters
     ----------
-    model : M2
+    model : Model
         The model.
     z : ndarray of float32 of shape (n_rows, latent_size)
         Latent points.
@@ -134,18 +128,17 @@ def decoded_means(model: M2, z: Array, weights: Array) -> Array:
     device = _device(model)
 
     def means(points: Tensor, w: Tensor) -> Tensor:
-        each = model.likelihood_x(points.to(device)[:, None], model.classes).mean
-        return (w.to(device)[:, :, None] * each).sum(1)
+        return model.decoded_means(points.to(device), w.to(device))
 
     return _by_chunks(means, model, len(model.classes) * _widest(model), z, weights)
 
 
-def draw_rows(model: M2, codes: npt.NDArray[np.int64], seed: int) -> Array:
+def draw_rows(model: Model, codes: npt.NDArray[np.int64], seed: int) -> Array:
     """Draw x from p(z) p(x | y, z), one row for each class code given.
 
     Parameters
     ----------
-    model : M2
+    model : Model
         The model.
     codes : ndarray of int64 of shape (n_rows,)
         Classes.
@@ -158,19 +151,18 @@ def draw_rows(model: M2, codes: npt.NDArray[np.int64], seed: int) -> Array:
     x : ndarray of float32 of shape (n_rows, n_features)
         In the network's units.
     """
-    z = _normal(len(codes), model, stream_generator(seed, Stream.SAMPLE_Z))
+    z = _normal(len(codes), model.latent_size, stream_generator(seed, Stream.SAMPLE_Z))
     device = _device(model)
     generator = stream_generator(seed, Stream.SAMPLE_X, device=device)
 
     def draw(points: Tensor, chunk: Tensor) -> Tensor:
-        p_x = model.likelihood_x(points.to(device), chunk.to(device))
-        return p_x.sample(generator)
+        return model.draw_rows(points.to(device), chunk.to(device), generator)
 
     return _by_chunks(draw, model, _widest(model), z.numpy(), codes)
 
 
 def importance_weighted_bound(
-    model: M2,
+    model: Model,
     x: Rows,
     n_draws: int,
     generator: torch.Generator,
@@ -185,11 +177,11 @@ def importance_weighted_bound(
 
     Its expectation over the draws is a lower bound of log p(x) and grows towards it
     with S: Burda, Grosse & Salakhutdinov 2016, arXiv 1509.00519, theorem 1. A single
-    value may lie above log p(x).
+    value may lie above log p(x). z stands for all latent variables of the model.
 
     Parameters
     ----------
-    model : M2
+    model : Model
         The model.
     x : ndarray of shape (n_rows, n_features)
         Rows.
@@ -207,25 +199,16 @@ def importance_weighted_bound(
         In nats, for x in the network's units.
     """
     device = _device(model)
-    noise = _normal(n_draws, model, generator).to(device)
+    noise = _normal(n_draws, model.n_noise, generator).to(device)
 
     def log_evidence(rows: Tensor) -> Tensor:
         rows = encode(rows).to(device)
-        q_z = model.posterior_z(rows[:, None, None], model.classes[:, None])
-        density = model.likelihood.density()
-        parts = []
-        for eps in torch.split(noise, DRAWS_AT_ONCE):
-            z = q_z.rsample(eps)
-            p_x = density(_precise(model.decoder(z, model.classes[:, None])))
-            log_weight = (
-                p_x.log_prob(rows[:, None, None])
-                - 0.5 * _precise(z).square().sum(-1)
-                + 0.5 * _precise(eps).square().sum(-1)
-                + _precise(q_z.log_scale).sum(-1)
-            )
-            parts.append(log_weight.logsumexp(-1))
+        parts = [
+            model.log_weights(rows, draws).logsumexp(-1)
+            for draws in torch.split(noise, DRAWS_AT_ONCE)
+        ]
         log_p_x_given_y = torch.stack(parts, -1).logsumexp(-1) - math.log(n_draws)
-        return (log_p_x_given_y + _precise(model.log_prior)).logsumexp(-1)
+        return (log_p_x_given_y + precise(model.log_prior)).logsumexp(-1)
 
     per_row = DRAWS_AT_ONCE * len(model.classes) * _widest(model)
     return _by_chunks(log_evidence, model, per_row, x)

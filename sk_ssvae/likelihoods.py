@@ -66,6 +66,10 @@ class DiagonalNormal:
     def __post_init__(self) -> None:
         self.scale = self.log_scale.exp()
 
+    def __getitem__(self, index: Any) -> "DiagonalNormal":
+        """Index mean and scale, of the same shape, along their leading axes."""
+        return DiagonalNormal(self.mean[index], self.log_scale[index])
+
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density, summed over the last axis; `x` broadcasts against the mean."""
         standard = (x - self.mean) * (-self.log_scale).exp()

@@ -15,23 +15,23 @@ from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
+from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
-from sk_ssvae.model import M2, MODELS
-from sk_ssvae.objective import (
-    Loss,
-    class_bounds,
-    ssvae_loss,
-    teacher_pull,
-    unlabelled_bound,
-)
+from sk_ssvae.models import Model
+from sk_ssvae.objective import Loss, ssvae_loss, teacher_pull
 from sk_ssvae.optimizers import Adam
-from sk_ssvae.randomness import Stream, stream_generator
+from sk_ssvae.own_networks import BUILT_IN, Networks, OwnNetwork, borrowed_generator
+from sk_ssvae.randomness import Stream, stream_generator, stream_seed
 from sk_ssvae.tasks import EpochTasks
 
 __all__ = ["SSVAENet", "make_net", "step_work"]
 
 _STEP_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 """What skorch tells callbacks at every step."""
+
+DECAY = 0.4
+"""Where only the rows teach, the share of the steps at the end in which the learning
+rate falls to zero. The classifier's answers gained nothing from it."""
 
 
 class SSVAENet(NeuralNet):
@@ -124,6 +124,23 @@ class SSVAENet(NeuralNet):
         """Run an epoch of training or validation."""
         if iterator is None:
             return
+        epoch = (iterator, training, prefix, step_fn)
+        if any(isinstance(m, OwnNetwork) for m in self.module_.modules()):
+            # Dropout and the like draw from the global generator.
+            seed = stream_seed(self.seed, Stream.OWN_NOISE, len(self.history_))
+            with borrowed_generator(seed, self.device):
+                self._run_epoch(*epoch, **fit_params)
+        else:
+            self._run_epoch(*epoch, **fit_params)
+
+    def _run_epoch(
+        self,
+        iterator: Any,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., Any],
+        **fit_params: Any,
+    ) -> None:
         self._listened_to = {
             event
             for event in _STEP_EVENTS
@@ -182,44 +199,46 @@ class SSVAENet(NeuralNet):
         inputs, codes = batch
         self.module_.mixed = self.precision == "bf16"
         try:
-            y_pred = self.infer(inputs, **fit_params)
-            loss = self.get_loss(y_pred, codes, X=inputs, training=True)
+            loss, log_q_y = self._training_loss(inputs, codes)
             torch.autograd.backward(loss)
         finally:
             self.module_.mixed = False
         # The graph ends here: the next step finds its memory free.
-        return {"loss": loss.detach(), "y_pred": y_pred.detach()}
+        return {"loss": loss.detach(), "y_pred": log_q_y.detach()}
 
-    def get_loss(
-        self, y_pred: Tensor, y_true: Tensor, X: Any = None, training: bool = False
-    ) -> Tensor:
-        """Loss of a minibatch.
-
-        In training that of `MixedBatches` (`sk_ssvae.objective.ssvae_loss`); in
-        validation minus the mean bound of log p(x), with the same noise in every epoch.
-        """
-        if not training:
-            return self._validation_loss(X["x"], y_pred, X["bound_weight"])
+    def _training_loss(
+        self, inputs: dict[str, Tensor], codes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Loss of a minibatch of `MixedBatches`, and log q(y | x) of its rows."""
+        model, x = self.module_, inputs["x"]
         progress = self._step / self._n_steps
         self._step += 1
         race = None
-        if self.top_k is not None:
-            race = torch.empty_like(y_pred[len(y_true) :])
+        if self.top_k is not None and not model.unsupervised:
+            race = x.new_empty(len(x) - len(codes), len(model.classes))
             race.exponential_(generator=self._noise)
+        noise = self._normal(len(x), x, self._noise)
+        seen = model.see(x, noise)
+        if model.unsupervised:
+            log_q_y = x.new_zeros(len(x), len(model.classes))
+            for group in self.optimizer_.param_groups:
+                group["lr"] = self.lr * min(1.0, (1 - progress) / DECAY)
+        else:
+            log_q_y = model.log_q_y(seen)
         weight = self.teacher_weight * teacher_pull(progress)
         pull: float | Tensor = weight
         if self.use_compiler:
-            pull = y_pred.new_full((), weight)  # a number would be compiled in
+            pull = x.new_full((), weight)  # a number would be compiled in
         loss = self._loss(
-            self.module_,
-            X["x"],
-            y_pred,
-            y_true,
-            self._normal(len(X["x"]), X["x"], self._noise),
-            bound_weight=X["bound_weight"],
-            target_weight=X["target_weight"],
+            model,
+            seen,
+            log_q_y,
+            codes,
+            noise,
+            bound_weight=inputs["bound_weight"],
+            target_weight=inputs["target_weight"],
             alpha=self.alpha,
-            guess=X.get("guess"),
+            guess=inputs.get("guess"),
             pull=pull,
             entropy_weight=self.entropy_weight,
             balance_weight=self.balance_weight,
@@ -228,22 +247,34 @@ class SSVAENet(NeuralNet):
             bound_rows=self.bound_rows,
         )
         self._terms.append(Loss(*(term.detach() for term in loss)))
-        return loss.total
+        return loss.total, log_q_y
+
+    @torch.no_grad()
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Minus the mean bound of log p(x), with the same noise in every epoch."""
+        self._set_training(False)
+        model, x = self.module_, batch[0]["x"]
+        generator = stream_generator(self.seed, Stream.VALIDATION, device=self.device)
+        noise = self._normal(len(x), x, generator)
+        seen = model.see(x, noise)
+        if model.unsupervised:
+            bound = model.row_bound(seen, noise)
+            log_q_y = x.new_zeros(len(x), len(model.classes))
+        else:
+            log_q_y = model.log_q_y(seen)
+            bound = unlabelled_bound(log_q_y, model.class_bounds(seen, noise))
+        loss = -(batch[0]["bound_weight"] * bound).mean()
+        return {"loss": loss, "y_pred": log_q_y}
 
     def _normal(self, n_rows: int, like: Tensor, generator: torch.Generator) -> Tensor:
         """Draw noise for the latent variables of so many rows."""
         return torch.randn(
             n_rows,
-            self.module_.latent_size,
+            self.module_.n_noise,
             generator=generator,
             device=like.device,
             dtype=like.dtype,
         )
-
-    def _validation_loss(self, x: Tensor, log_q_y: Tensor, weight: Tensor) -> Tensor:
-        generator = stream_generator(self.seed, Stream.VALIDATION, device=self.device)
-        bounds = class_bounds(self.module_, x, self._normal(len(x), x, generator))
-        return -(weight * unlabelled_bound(log_q_y, bounds)).mean()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Record what the loss is made of, as means over the epoch.
@@ -272,6 +303,11 @@ class SSVAENet(NeuralNet):
     @property
     def remedies(self) -> str:
         """What to try when training diverges."""
+        if self.module_.unsupervised:
+            return (
+                f"Try a smaller learning_rate (it is {self.lr}), and look for extreme "
+                "values in X."
+            )
         return (
             f"Try a smaller learning_rate (it is {self.lr}) or smaller weights in the "
             f"loss (alpha={self.alpha}, teacher_weight={self.teacher_weight}, "
@@ -309,16 +345,19 @@ class _NoCriterion(nn.Module):
     """skorch wants a criterion; the loss needs the module, so the net computes it."""
 
 
-def step_work(model: M2, batch_size: int, top_k: int | None) -> int:
+def step_work(model: Model, batch_size: int, top_k: int | None) -> int:
     """Multiply-adds of a step forward, roughly: each weight for each class of a row."""
-    weights = [*model.encoder.parameters(), *model.decoder.parameters()]
+    once = getattr(model, "classifier", None)
+    each = sum(p.numel() for p in model.parameters())
+    if once is not None:
+        each -= sum(p.numel() for p in once.parameters())
     n_classes = len(model.classes) if top_k is None else top_k + 1
-    return batch_size * n_classes * sum(p.numel() for p in weights)
+    return batch_size * n_classes * each
 
 
 def make_net(
     *,
-    model: str,
+    model: type[Model],
     n_features: int,
     class_prior: npt.NDArray[np.float64],
     latent_size: int,
@@ -327,10 +366,12 @@ def make_net(
     likelihood: str,
     seed: int,
     device: torch.device,
+    inner_size: int | None = None,
+    networks: Networks = BUILT_IN,
 ) -> SSVAENet:
     """Return a net with an untrained model on `device`."""
     net = SSVAENet(
-        MODELS[model],
+        model,
         _NoCriterion,
         module__n_features=n_features,
         module__class_prior=tuple(class_prior.tolist()),
@@ -339,6 +380,8 @@ def make_net(
         module__classifier_hidden_sizes=classifier_hidden_sizes,
         module__likelihood=likelihood,
         module__seed=seed,
+        module__inner_size=inner_size,
+        module__networks=networks,
         optimizer=Adam,
         train_split=None,
         predict_nonlinearity=torch.exp,

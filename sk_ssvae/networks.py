@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons, on one input or on a pair of inputs.
+"""Multi-layer perceptrons, on one input, on a pair of inputs, or on several.
 
 All weights are drawn from a generator that is handed in: constructing an
 ``nn.Linear`` in the ordinary way would read and move torch's global generator.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["MLP", "PairMLP", "check_hidden_sizes", "linear"]
+__all__ = ["MLP", "PairMLP", "Shares", "check_hidden_sizes", "linear"]
 
 
 FEW = 8
@@ -85,6 +85,8 @@ class MLP(nn.Module):
         Sizes of the hidden layers; empty for a linear map.
     generator : torch.Generator
         Source of the weights.
+    first : nn.Module, default=None
+        Takes the place of the first layer.
     """
 
     def __init__(
@@ -94,17 +96,69 @@ class MLP(nn.Module):
         hidden_sizes: Sequence[int],
         *,
         generator: torch.Generator,
+        first: nn.Module | None = None,
     ) -> None:
         super().__init__()
         sizes = [in_features, *hidden_sizes, out_features]
-        self.layers = nn.ModuleList(
-            linear(n_in, n_out, generator=generator) for n_in, n_out in pairwise(sizes)
+        skipped = 0 if first is None else 1
+        self.layers = nn.ModuleList([] if first is None else [first])
+        self.layers.extend(
+            linear(n_in, n_out, generator=generator)
+            for n_in, n_out in pairwise(sizes[skipped:])
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
         first, *rest = self.layers
         return _after_relu(rest, first(x), own=False)
+
+
+class Shares(nn.Module):
+    """A linear layer on several inputs that need not be concatenated.
+
+    The shares of the inputs are added, so that they broadcast, and each is computed as
+    often as its input has rows.
+
+    Parameters
+    ----------
+    in_features : sequence of int
+        Sizes of the inputs.
+    out_features : int
+        Size of the output.
+    generator : torch.Generator
+        Source of the weights.
+    fan_in : int
+        Number of inputs that arrive at a unit, with those that arrive elsewhere.
+    first : nn.Module, default=None
+        Gives the share of the first input.
+    """
+
+    def __init__(
+        self,
+        in_features: Sequence[int],
+        out_features: int,
+        *,
+        generator: torch.Generator,
+        fan_in: int,
+        first: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.shares = nn.ModuleList(
+            first
+            if i == 0 and first is not None
+            else linear(n, out_features, generator=generator, fan_in=fan_in, bias=not i)
+            for i, n in enumerate(in_features)
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Map tensors (..., n) for n in in_features to (..., out_features)."""
+        first, *others = (
+            share(x) for share, x in zip(self.shares, inputs, strict=True)
+        )
+        total: Tensor = first
+        for share in others:
+            total = total + share
+        return total
 
 
 class PairMLP(nn.Module):
@@ -124,6 +178,8 @@ class PairMLP(nn.Module):
         Sizes of the hidden layers; empty for a linear map.
     generator : torch.Generator
         Source of the weights.
+    from_a : nn.Module, default=None
+        Takes the place of W_a: from whatever a is to the first layer's units.
     """
 
     def __init__(
@@ -134,11 +190,14 @@ class PairMLP(nn.Module):
         hidden_sizes: Sequence[int],
         *,
         generator: torch.Generator,
+        from_a: nn.Module | None = None,
     ) -> None:
         super().__init__()
         first, *rest = [*hidden_sizes, out_features]
         fan_in = a_features + b_features
-        self.from_a = linear(a_features, first, generator=generator, fan_in=fan_in)
+        if from_a is None:
+            from_a = linear(a_features, first, generator=generator, fan_in=fan_in)
+        self.from_a = from_a
         from_b = linear(
             b_features, first, generator=generator, fan_in=fan_in, bias=False
         )
@@ -149,7 +208,7 @@ class PairMLP(nn.Module):
             linear(n_in, n_out, generator=generator) for n_in, n_out in pairwise(sizes)
         )
 
-    def forward(self, a: Tensor, b: Tensor | None = None) -> Tensor:
+    def forward(self, a: Any, b: Tensor | None = None) -> Tensor:
         """Map (..., a_features) and (..., b_features) to (..., out_features).
 
         Or integers b of shape (...), in [0, b_features). None is all unit vectors, as
@@ -163,14 +222,14 @@ class PairMLP(nn.Module):
             from_b = F.embedding(b, self.from_b)
         return _after_relu(self.rest, self.from_a(a) + from_b, own=True)
 
-    def averaged(self, a: Tensor, weights: Tensor) -> Tensor:
+    def averaged(self, a: Any, weights: Tensor) -> Tensor:
         """Average outputs over all unit vectors b.
 
         The last layer is linear, so it is applied once, to the average of its inputs.
 
         Parameters
         ----------
-        a : Tensor of shape (n_rows, a_features)
+        a : Tensor of shape (n_rows, a_features), or whatever `from_a` takes
             First inputs.
         weights : Tensor of shape (n_rows, b_features)
             Weights of the unit vectors, with sum 1.

@@ -1,145 +1,28 @@
-r"""The loss, one function an equation.
+r"""The loss, one function an equation; of whichever model.
 
-Sources: [M2] Kingma, Rezende, Mohamed & Welling 2014, arXiv 1406.5298;
-[VAE] Kingma & Welling 2014, arXiv 1312.6114. Sums run over features and latent
-dimensions, means over rows. The bounds are what the papers write as -L and -U: lower
-bounds, to be maximised. `sk_ssvae.model.M2` is the model everywhere.
+[M2] is Kingma, Rezende, Mohamed & Welling 2014, arXiv 1406.5298. Sums run over features
+and latent dimensions, means over rows. The bounds are what the paper writes as -L and
+-U: lower bounds, to be maximised; each model has its own (`sk_ssvae.models`).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sk_ssvae.likelihoods import Density, DiagonalNormal
+from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.marginalization import choose_classes, topk_unlabelled_bound
-from sk_ssvae.model import M2
+from sk_ssvae.models import Model
 
 __all__ = [
     "Loss",
     "balance_kl",
-    "class_bounds",
     "cross_entropy",
     "entropy",
-    "gaussian_kl",
-    "labelled_bound",
     "ssvae_loss",
     "teacher_pull",
-    "unlabelled_bound",
 ]
-
-
-def gaussian_kl(q_z: DiagonalNormal) -> Tensor:
-    r"""KL divergence of a diagonal normal from N(0, I). [VAE] appendix B.
-
-    .. math:: KL = \tfrac12 \sum_k (\mu_k^2 + \sigma_k^2 - 1 - \log \sigma_k^2)
-
-    Parameters
-    ----------
-    q_z : DiagonalNormal over (..., latent_size)
-        The approximate posterior.
-
-    Returns
-    -------
-    kl : Tensor of shape (...)
-        In nats, never negative.
-    """
-    squares = q_z.mean.square() + q_z.scale.square()
-    summed = squares.sub(q_z.log_scale, alpha=2).sum(-1)
-    return 0.5 * (summed - q_z.mean.shape[-1])
-
-
-def labelled_bound(
-    model: M2,
-    x: Tensor,
-    y: Tensor | None,
-    log_prior: Tensor,
-    noise: Tensor,
-    density: Density | None = None,
-) -> Tensor:
-    r"""Bound of log p(x, y), one draw of z for each pair of x and y. [M2] eq. 6.
-
-    .. math::
-        L(x, y) = E_{q(z|x,y)}[\log p(x|y,z)] + \log p(y) - KL(q(z|x,y) \| p(z))
-        \le \log p(x, y)
-
-    Parameters
-    ----------
-    model : M2
-        The model.
-    x : Tensor of shape (..., n_features)
-        Rows.
-    y : Tensor of float of shape (..., n_classes) or int64 of shape (...)
-        Classes, one-hot or as codes; leading axes broadcast against those of `x`. None
-        is every class, along the last of them.
-    log_prior : Tensor of shape (...)
-        log p(y) of those classes.
-    noise : Tensor of shape (..., latent_size)
-        Standard normal draws, for z = mu + sigma * noise.
-    density : callable, default=None
-        What ``model.likelihood.density()`` gave, if it is needed more than once.
-
-    Returns
-    -------
-    bound : Tensor of shape (...)
-        An unbiased estimate of L(x, y), in nats.
-    """
-    q_z = model.posterior_z(x, y)
-    z = q_z.rsample(noise)
-    p_x = model.likelihood_x(z, y, density)
-    return p_x.log_prob(x) + log_prior - gaussian_kl(q_z)
-
-
-def class_bounds(
-    model: M2,
-    x: Tensor,
-    noise: Tensor,
-    codes: Tensor | None = None,
-    density: Density | None = None,
-) -> Tensor:
-    """L(x, y) for every class y, or for some, in one pass.
-
-    Parameters
-    ----------
-    model : M2
-        The model.
-    x : Tensor of shape (n_rows, n_features)
-        Rows.
-    noise : Tensor of shape (n_rows, latent_size)
-        One draw a row, shared by its classes: each term stays unbiased, and what the
-        classes have in common cancels from their differences.
-    codes : Tensor of int64 of shape (n_rows, n_chosen), default=None
-        The classes to take for each row; all by default.
-    density : callable, default=None
-        As for `labelled_bound`.
-
-    Returns
-    -------
-    bounds : Tensor of shape (n_rows, n_classes) or (n_rows, n_chosen)
-    """
-    log_prior = model.log_prior if codes is None else model.log_prior.take(codes)
-    return labelled_bound(model, x[:, None], codes, log_prior, noise[:, None], density)
-
-
-def unlabelled_bound(log_q_y: Tensor, bounds: Tensor) -> Tensor:
-    r"""Bound of log p(x), the sum over classes taken exactly. [M2] eq. 7.
-
-    .. math:: U(x) = \sum_y q(y|x) [L(x, y) - \log q(y|x)] \le \log p(x)
-
-    Parameters
-    ----------
-    log_q_y : Tensor of shape (n_rows, n_classes)
-        log q(y | x).
-    bounds : Tensor of shape (n_rows, n_classes)
-        L(x, y) for every class.
-
-    Returns
-    -------
-    bound : Tensor of shape (n_rows,)
-        In nats.
-    """
-    return (log_q_y.exp() * (bounds - log_q_y)).sum(-1)
 
 
 def cross_entropy(log_q_y: Tensor, target: Tensor) -> Tensor:
@@ -243,8 +126,8 @@ class Loss(NamedTuple):
 
 
 def ssvae_loss(
-    model: M2,
-    x: Tensor,
+    model: Model,
+    seen: Any,
     log_q_y: Tensor,
     codes: Tensor,
     noise: Tensor,
@@ -282,15 +165,15 @@ def ssvae_loss(
 
     Parameters
     ----------
-    model : M2
+    model : Model
         The model.
-    x : Tensor of shape (n_rows, n_features)
+    seen : Tensor of shape (n_rows, n_features), or what `Model.see` gave
         Rows, the labelled ones first.
     log_q_y : Tensor of shape (n_rows, n_classes)
         log q(y | x) of the same rows.
     codes : Tensor of int64 of shape (n_labelled,)
         Classes of the labelled rows.
-    noise : Tensor of shape (n_rows, latent_size)
+    noise : Tensor of shape (n_rows, n_noise)
         Standard normal draws.
     bound_weight, target_weight : Tensor of shape (n_rows,)
         Weights of the rows in the bounds, and in all other terms.
@@ -315,24 +198,28 @@ def ssvae_loss(
     -------
     loss : Loss
     """
+    if model.unsupervised:
+        bound = bound_weight @ model.row_bound(seen, noise)
+        none = bound.new_zeros(())
+        return Loss(-bound, bound, none, none, none)
     n = len(codes)
     # One node of the graph where slices would be two or three.
-    log_q_labelled, log_q_unlabelled = torch.split(log_q_y, [n, len(x) - n])
+    log_q_labelled, log_q_unlabelled = torch.split(log_q_y, [n, len(seen) - n])
     y, log_prior = model.classes.index_select(0, codes), model.log_prior.take(codes)
-    density = model.likelihood.density()
-    labelled = labelled_bound(model, x[:n], y, log_prior, noise[:n], density)
-    m = len(x) if bound_rows is None else min(len(x), n + bound_rows)
+    density = model.density()
+    labelled = model.labelled_bound(seen[:n], y, log_prior, noise[:n], density)
+    m = len(seen) if bound_rows is None else min(len(seen), n + bound_rows)
     log_q_bound = log_q_unlabelled[: m - n]
     if top_k is None or race is None:
-        bounds = class_bounds(model, x[n:m], noise[n:m], density=density)
+        bounds = model.class_bounds(seen[n:m], noise[n:m], density=density)
         unlabelled = unlabelled_bound(log_q_bound, bounds)
     else:
         chosen = choose_classes(log_q_bound, top_k, race[: m - n])
-        bounds = class_bounds(model, x[n:m], noise[n:m], chosen, density)
+        bounds = model.class_bounds(seen[n:m], noise[n:m], chosen, density)
         unlabelled = topk_unlabelled_bound(log_q_bound, chosen, bounds)
-    if m < len(x):
+    if m < len(seen):
         bound = bound_weight[:n] @ labelled
-        stand_for = (len(x) - n) / (m - n)
+        stand_for = (len(seen) - n) / (m - n)
         bound = bound + stand_for * (bound_weight[n:m] @ unlabelled)
     else:
         bound = bound_weight @ torch.cat([labelled, unlabelled])

@@ -31,6 +31,9 @@ class Stream(IntEnum):
     SAMPLE_Y = 7
     SAMPLE_Z = 8
     SAMPLE_X = 9
+    OWN_WEIGHTS = 10
+    OWN_NOISE = 11
+    INNER = 12
 
 
 def draw_seed(random_state: RandomState) -> int:

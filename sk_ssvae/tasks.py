@@ -37,6 +37,7 @@ class EpochTasks(Callback):
         self.data = data
         self.attributes = attributes
         self.task: CallbackContext | None = None
+        self.asked_to_stop = False
 
     def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
         """Begin the epoch's task."""
@@ -50,6 +51,7 @@ class EpochTasks(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """End the epoch's task, and training too if a callback asks for it."""
         if self._end_task(net):
+            self.asked_to_stop = True
             raise KeyboardInterrupt  # how a skorch callback stops training
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:

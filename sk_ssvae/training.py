@@ -3,7 +3,7 @@
 import copy
 import operator
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,25 +40,25 @@ def train(
     rows: Rows,
     held_out: Rows | None = None,
     *,
-    max_epochs: int,
+    stages: Sequence[tuple[str, int]],
     batch_size: int,
     learning_rate: float,
-    alpha: float,
-    teacher_weight: float,
-    entropy_weight: float,
-    balance_weight: float,
-    top_k: int | None,
-    bound_rows: int | None,
     precision: str,
     use_compiler: bool,
     callbacks: list[Any] | None,
     verbose: int,
+    alpha: float = 0.0,
+    teacher_weight: float = 0.0,
+    entropy_weight: float = 0.0,
+    balance_weight: float = 0.0,
+    top_k: int | None = None,
+    bound_rows: int | None = None,
     tasks: EpochTasks | None = None,
 ) -> None:
-    """Train the net for up to `max_epochs` more epochs, within `restored_on_error`.
+    """Train the net, stage by stage, within `restored_on_error`.
 
-    A KeyboardInterrupt (by the user, or by a callback that has seen enough) ends
-    training early and keeps what was learnt.
+    A KeyboardInterrupt ends training early and keeps what was learnt. A skorch callback
+    that has seen enough ends the stage.
 
     Parameters
     ----------
@@ -68,7 +68,10 @@ def train(
         Training data on the net's device.
     held_out : Rows, default=None
         Rows for ``valid_loss``.
-    max_epochs, batch_size, learning_rate, alpha, precision
+    stages : sequence of (str, int)
+        What the model is told of each stage (`sk_ssvae.models.Model.enter`), and its
+        number of epochs.
+    batch_size, learning_rate, alpha, precision
         As in `sk_ssvae.SSVAEClassifier`.
     teacher_weight, entropy_weight, balance_weight
         As in `sk_ssvae.SSVAEClassifier`.
@@ -92,9 +95,7 @@ def train(
         validation loss and there is none.
     """
     net.set_params(
-        max_epochs=max_epochs,
         batch_size=batch_size,
-        lr=learning_rate,
         alpha=alpha,
         teacher_weight=teacher_weight,
         entropy_weight=entropy_weight,
@@ -108,15 +109,23 @@ def train(
     _set_callbacks(net, callbacks or [])
     if held_out is None:
         _refuse_validation_monitors(net)
-    n_before = len(net.history_)
     keep_freed_memory()
     if held_out is not None:
         net.train_split = predefined_split(held_out)
     if tasks is not None:
         net.callbacks_.append(("sklearn_tasks", tasks))
     try:
-        net.partial_fit(rows)
-        _drop_unfinished_epoch(net, n_before, max_epochs)
+        total, n_before = sum(n for _, n in stages), len(net.history_)
+        for stage, n_epochs in stages:
+            if n_epochs == 0:
+                continue
+            net.module_.enter(stage, rows)
+            net.set_params(max_epochs=n_epochs, lr=learning_rate)
+            net.partial_fit(rows)
+            if _drop_unfinished_epoch(net, n_before, total):
+                break
+            if tasks is not None and tasks.asked_to_stop:
+                break
         if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
                 "Training diverged: weights are no longer finite after epoch "
@@ -168,9 +177,10 @@ def _refuse_validation_monitors(net: SSVAENet) -> None:
             )
 
 
-def _drop_unfinished_epoch(net: SSVAENet, n_before: int, max_epochs: int) -> None:
-    """Take an epoch that was cut off out of the history, and say so."""
-    if len(net.history_) > n_before and "train_loss" not in net.history_[-1]:
+def _drop_unfinished_epoch(net: SSVAENet, n_before: int, max_epochs: int) -> bool:
+    """Take an epoch that was cut off out of the history, and say so if there is one."""
+    cut_off = len(net.history_) > n_before and "train_loss" not in net.history_[-1]
+    if cut_off:
         net.history_ = History(net.history_.to_list()[:-1])
         warnings.warn(
             f"Training was interrupted after {len(net.history_) - n_before} of "
@@ -178,3 +188,4 @@ def _drop_unfinished_epoch(net: SSVAENet, n_before: int, max_epochs: int) -> Non
             ConvergenceWarning,
             stacklevel=2,
         )
+    return cut_off

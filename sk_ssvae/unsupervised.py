@@ -12,8 +12,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from sk_ssvae.chunks import row_chunks
-from sk_ssvae.model import M2
-from sk_ssvae.objective import class_bounds
+from sk_ssvae.models.m2 import M2
 from sk_ssvae.optimizers import Adam
 from sk_ssvae.randomness import Stream, stream_generator
 
@@ -89,7 +88,7 @@ class LatentMeans(TransformerMixin, BaseEstimator):
             draw = torch.randn(
                 size, self.latent_size, generator=noise, dtype=torch.float32
             )
-            loss = -class_bounds(self.model_, x[which], draw).mean()
+            loss = -self.model_.class_bounds(x[which], draw).mean()
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()

@@ -459,8 +459,7 @@ FEW = "SSVAEClassifier needs labelled rows"
         ),
         (
             {"model": "m3"},
-            "The 'model' parameter of SSVAEClassifier must be a str among {'m2'}. Got "
-            "'m3' instead.",
+            "model must be one of ['adgm', 'm1+m2', 'm2', 'sdgm'], got 'm3'.",
         ),
         (
             {"latent_size": 0},

@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sk_ssvae import SSVAEClassifier, compilation
-from sk_ssvae.model import M2
+from sk_ssvae.models.m2 import M2
 from sk_ssvae.optimizers import Adam
 
 HEAVY = ("torch._dynamo", "torch._inductor", "torch.onnx", "sympy", "matplotlib")

@@ -11,9 +11,9 @@ from scipy import integrate, stats
 from test_objective import PRIOR, batch, log_evidence, loss, make_model, make_rows
 from torch import nn
 
+from sk_ssvae.bounds import gaussian_kl, unlabelled_bound
 from sk_ssvae.likelihoods import BernoulliVector, DiagonalNormal
-from sk_ssvae.model import M2
-from sk_ssvae.objective import class_bounds, gaussian_kl, unlabelled_bound
+from sk_ssvae.models.m2 import M2
 
 
 def exact_kl(mu, sigma):
@@ -56,7 +56,7 @@ def pieces(likelihood="bernoulli"):
         z = q_z.rsample(noise[:, None])
         log_x = model.likelihood_x(z, model.classes).log_prob(x[:, None])
         log_q = model(x)
-        ours = unlabelled_bound(log_q, class_bounds(model, x, noise))
+        ours = unlabelled_bound(log_q, model.class_bounds(x, noise))
     return model, x, z, log_x, log_q, gaussian_kl(q_z).detach(), ours
 
 
@@ -113,7 +113,7 @@ def test_5_what_is_printed_exceeds_the_evidence():
         model.classifier.layers[0].bias.copy_(torch.tensor([0.0, 0.8]))
         x, z = torch.ones(1, 1).double(), torch.zeros(1, 1).double()
         log_q = model(x)
-        right = unlabelled_bound(log_q, class_bounds(model, x, z)).item()
+        right = unlabelled_bound(log_q, model.class_bounds(x, z)).item()
         mean = model.likelihood_x(z[:, None], model.classes).mean[0, :, 0]
     log_evidence_x = np.log(0.5)  # one class gives 1, the other 0
     q = log_q.exp()[0]
@@ -139,7 +139,7 @@ def test_7_the_decoder_sees_y():
         model.decoder.from_b.zero_()
         model.encoder.from_b.zero_()
         noise = torch.zeros(len(x), 2, dtype=torch.float64)
-        bounds = class_bounds(model, x, noise) - model.log_prior
+        bounds = model.class_bounds(x, noise) - model.log_prior
     torch.testing.assert_close(bounds, bounds[:, :1].expand_as(bounds))
 
 
@@ -152,7 +152,7 @@ def test_8_log_q_in_the_place_of_log_p_of_y_is_no_bound():
             for parameter in network.parameters():
                 parameter.zero_()
         model.classifier.layers[-1].bias.copy_(torch.tensor([0.0, 0.0, 50.0]))
-        bounds = class_bounds(model, x[None], torch.zeros(1, 1).double())[0]
+        bounds = model.class_bounds(x[None], torch.zeros(1, 1).double())[0]
         log_q = model(x[None])[0]
     exact = log_evidence(model, x, 2)
     assert bounds[2].item() == pytest.approx(exact, abs=1e-6)
@@ -165,15 +165,15 @@ def test_9_a_loss_is_minus_the_bound():
     model, x = make_model("bernoulli", latent_size=2), make_rows("bernoulli")
     noise = torch.zeros(len(x), 2, dtype=torch.float64)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    before = class_bounds(model, x, noise)[:, 0].mean()
+    before = model.class_bounds(x, noise)[:, 0].mean()
     before.backward()  # as printed: no minus sign
     optimizer.step()
-    assert class_bounds(model, x, noise)[:, 0].mean() < before
+    assert model.class_bounds(x, noise)[:, 0].mean() < before
     optimizer.zero_grad()
-    again = class_bounds(model, x, noise)[:, 0].mean()
+    again = model.class_bounds(x, noise)[:, 0].mean()
     (-again).backward()
     optimizer.step()
-    assert class_bounds(model, x, noise)[:, 0].mean() > again
+    assert model.class_bounds(x, noise)[:, 0].mean() > again
 
 
 def test_10_softmax_once():
@@ -234,7 +234,7 @@ def test_15_a_prior_of_one_is_no_distribution():
             for parameter in network.parameters():
                 parameter.zero_()
         model.classifier.layers[-1].bias.copy_(model.log_prior)  # q(y | x) = p(y)
-        bounds = class_bounds(model, x, torch.zeros(1, 1).double())
+        bounds = model.class_bounds(x, torch.zeros(1, 1).double())
         log_q = model(x)
         ours = unlabelled_bound(log_q, bounds).item()
         printed = unlabelled_bound(log_q, bounds - model.log_prior).item()

@@ -9,6 +9,7 @@ from conftest import hide
 from sklearn.datasets import make_blobs
 
 from sk_ssvae import SSVAEClassifier
+from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.marginalization import (
     AUTO_FROM,
     choose_classes,
@@ -16,8 +17,8 @@ from sk_ssvae.marginalization import (
     resolve_top_k,
     topk_unlabelled_bound,
 )
-from sk_ssvae.model import M2
-from sk_ssvae.objective import class_bounds, ssvae_loss, unlabelled_bound
+from sk_ssvae.models.m2 import M2
+from sk_ssvae.objective import ssvae_loss
 
 N_ROWS, N_CLASSES = 5, 7
 
@@ -140,8 +141,8 @@ def make_batch(n_labelled=3, n=9, n_classes=6):
 def test_bounds_of_chosen_classes_are_those_of_all():
     model, x, _, noise, _ = make_batch()
     codes = torch.randint(6, (9, 3), generator=torch.Generator().manual_seed(0))
-    chosen = class_bounds(model, x, noise, codes)
-    torch.testing.assert_close(chosen, class_bounds(model, x, noise).gather(1, codes))
+    chosen = model.class_bounds(x, noise, codes)
+    torch.testing.assert_close(chosen, model.class_bounds(x, noise).gather(1, codes))
 
 
 def test_the_loss_is_estimated_without_bias():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sk_ssvae.model import M2
+from sk_ssvae.models.m2 import M2
 from sk_ssvae.networks import MLP, PairMLP, check_hidden_sizes, linear
 
 

@@ -11,18 +11,15 @@ from scipy import integrate, stats
 from torch.distributions import Normal, kl_divergence
 
 from sk_ssvae.batches import MixedBatches, Rows
+from sk_ssvae.bounds import gaussian_kl, unlabelled_bound
 from sk_ssvae.likelihoods import DiagonalNormal
-from sk_ssvae.model import M2
+from sk_ssvae.models.m2 import M2
 from sk_ssvae.objective import (
     balance_kl,
-    class_bounds,
     cross_entropy,
     entropy,
-    gaussian_kl,
-    labelled_bound,
     ssvae_loss,
     teacher_pull,
-    unlabelled_bound,
 )
 
 PRIOR = (0.5, 0.3, 0.2)
@@ -117,8 +114,8 @@ def test_labelled_bound_is_the_integral_over_z(likelihood):
         y = model.classes[k].expand(len(x), -1)
         log_prior = model.log_prior[k].expand(len(x))
         ours = mean_over_noise(
-            lambda e, y=y, p=log_prior: labelled_bound(
-                model, x, y, p, e.expand(len(x), 1)
+            lambda e, y=y, p=log_prior: model.labelled_bound(
+                x, y, p, e.expand(len(x), 1)
             )
         )
         exact = [exact_labelled_bound(model, row, k) for row in x]
@@ -133,7 +130,7 @@ def test_labelled_bound_is_unbiased_in_many_dimensions(likelihood):
     noise = torch.randn(40_000, 4, generator=generator, dtype=torch.float64)
     y, log_prior = model.classes[1], model.log_prior[1]
     with torch.no_grad():
-        ours = labelled_bound(model, x, y, log_prior, noise)
+        ours = model.labelled_bound(x, y, log_prior, noise)
         q_z = model.posterior_z(x, y)
         q = Normal(q_z.mean, q_z.log_scale.exp())
         z = q.mean + q.stddev * torch.randn(
@@ -154,8 +151,7 @@ def test_class_bounds_is_a_loop_over_classes(likelihood):
     model, x = make_model(likelihood, latent_size=2), make_rows(likelihood)
     noise = torch.randn(len(x), 2, dtype=torch.float64)
     looped = [
-        labelled_bound(
-            model,
+        model.labelled_bound(
             x,
             model.classes[k].expand(len(x), -1),
             model.log_prior[k].expand(len(x)),
@@ -163,7 +159,7 @@ def test_class_bounds_is_a_loop_over_classes(likelihood):
         )
         for k in range(N_CLASSES)
     ]
-    torch.testing.assert_close(class_bounds(model, x, noise), torch.stack(looped, 1))
+    torch.testing.assert_close(model.class_bounds(x, noise), torch.stack(looped, 1))
 
 
 def test_unlabelled_bound_is_the_enumeration():
@@ -182,7 +178,7 @@ def test_unlabelled_bound_is_the_enumeration():
 def test_bounds_are_below_the_evidence(likelihood):
     model, x = make_model(likelihood), make_rows(likelihood)
     log_q = model(x).detach()
-    bounds = mean_over_noise(lambda e: class_bounds(model, x, e.expand(len(x), 1)))
+    bounds = mean_over_noise(lambda e: model.class_bounds(x, e.expand(len(x), 1)))
     unlabelled = unlabelled_bound(log_q, torch.from_numpy(bounds)).numpy()
     evidence = np.array(
         [[log_evidence(model, row, k) for k in range(N_CLASSES)] for row in x]
@@ -253,7 +249,7 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
     extra = {"entropy_weight": 0.2, "balance_weight": 0.4}
     ours = loss(model, x, parts | weights, alpha=0.7, pull=0.3, **extra)
     noise = draws(len(x), 2)
-    bounds, log_q = class_bounds(model, x, noise), model(x)
+    bounds, log_q = model.class_bounds(x, noise), model(x)
     bound = classification = teacher = torch.zeros((), dtype=torch.float64)
     entropies, mean = torch.zeros((), dtype=torch.float64), 0.0
     for i in range(len(x)):
@@ -349,7 +345,7 @@ def test_both_readings_of_alpha():
     n, n_labelled = 6, 2
     parts = batch(model, x, n_labelled)
     noise = draws(n, 2)
-    bounds, log_q = class_bounds(model, x, noise), model(x)
+    bounds, log_q = model.class_bounds(x, noise), model(x)
     rows, codes = torch.arange(n_labelled), torch.arange(n_labelled)
     labelled = bounds[rows, codes]
     unlabelled = unlabelled_bound(log_q[n_labelled:], bounds[n_labelled:])

@@ -25,8 +25,9 @@ from skorch.callbacks import (
 )
 
 from sk_ssvae import SSVAEClassifier
+from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.devices import resolve_device
-from sk_ssvae.objective import Loss, class_bounds, unlabelled_bound
+from sk_ssvae.objective import Loss
 
 
 def weights(clf):
@@ -148,7 +149,7 @@ def test_validation_loss_is_minus_the_bound_of_rows_held_out(quick, iris):
     with torch.no_grad():
         bounds = [
             unlabelled_bound(
-                clf.module_(x), class_bounds(clf.module_, x, torch.randn(27, 2))
+                clf.module_(x), clf.module_.class_bounds(x, torch.randn(27, 2))
             )
             for _ in range(200)
         ]

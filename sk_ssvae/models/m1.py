@@ -1,0 +1,147 @@
+"""M1, the variational autoencoder of rows without classes.
+
+[VAE] Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv 1312.6114; model
+M1 of Kingma, Rezende, Mohamed & Welling 2014, arXiv 1406.5298, section 2.1.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
+from sk_ssvae.likelihoods import LIKELIHOODS, Density, DiagonalNormal, RowDistribution
+from sk_ssvae.models.base import Model, normal
+from sk_ssvae.networks import MLP
+from sk_ssvae.own_networks import BUILT_IN, Networks
+from sk_ssvae.randomness import Stream, stream_generator
+
+__all__ = ["M1"]
+
+
+class M1(Model):
+    r"""The variational autoencoder, M1; to the face a model with one class.
+
+    .. math::
+        p(z) = N(z; 0, I), \qquad p_\theta(x | z) = \prod_j f(x_j; h_j(z)), \qquad
+        q_\phi(z | x) = N(z; \mu_\phi(x), \mathrm{diag}\, \sigma_\phi^2(x)).
+
+    Parameters
+    ----------
+    n_features, latent_size, hidden_sizes, likelihood, seed, networks
+        As for `sk_ssvae.models.m2.M2`.
+    class_prior : sequence of float
+        (1,), as there is one class.
+    classifier_hidden_sizes, inner_size
+        Not used.
+    """
+
+    unsupervised = True
+
+    def __init__(
+        self,
+        n_features: int,
+        class_prior: Sequence[float],
+        latent_size: int,
+        hidden_sizes: Sequence[int],
+        likelihood: str,
+        seed: int,
+        classifier_hidden_sizes: Sequence[int] | None = None,
+        inner_size: int | None = None,
+        networks: Networks = BUILT_IN,
+    ) -> None:
+        super().__init__(class_prior, latent_size)
+        g = stream_generator(seed, Stream.WEIGHTS)
+        self.n_noise = latent_size
+        self.likelihood = LIKELIHOODS[likelihood](n_features)
+        self.encoder = MLP(
+            n_features,
+            2 * latent_size,
+            hidden_sizes,
+            generator=g,
+            first=networks.encoder(n_features, hidden_sizes, 2 * latent_size, seed),
+        )
+        n_outputs = self.likelihood.n_outputs
+        self.decoder = networks.decoder(latent_size, 0, n_outputs, seed) or MLP(
+            latent_size, n_outputs, hidden_sizes[::-1], generator=g
+        )
+
+    def density(self) -> Density:
+        """Work out what p(x | z) has in common for all rows."""
+        return self.likelihood.density()
+
+    def posterior_z(self, x: Tensor) -> DiagonalNormal:
+        """q(z | x) for x of shape (..., n_features)."""
+        return normal(self._run(self.encoder, x))
+
+    def likelihood_x(
+        self, z: Tensor, density: Density | None = None
+    ) -> RowDistribution:
+        """p(x | z) for z of shape (..., latent_size)."""
+        density = density or self.density()
+        return density(self._run(self.decoder, z))
+
+    def row_bound(self, seen: Tensor, noise: Tensor) -> Tensor:
+        r"""Bound of log p(x), one draw of z. [VAE] eq. 7.
+
+        .. math:: E_{q(z|x)}[\log p(x|z)] - KL(q(z|x) \| p(z)) \le \log p(x)
+
+        Parameters
+        ----------
+        seen : Tensor of shape (..., n_features)
+            Rows.
+        noise : Tensor of shape (..., latent_size)
+            Standard normal draws.
+
+        Returns
+        -------
+        bound : Tensor of shape (...)
+        """
+        q_z = self.posterior_z(seen)
+        p_x = self.likelihood_x(q_z.rsample(noise))
+        return p_x.log_prob(seen) - gaussian_kl(q_z)
+
+    def log_q_y(self, seen: Tensor) -> Tensor:
+        """Zeros: there is one class."""
+        return seen.new_zeros(*seen.shape[:-1], 1)
+
+    def labelled_bound(
+        self,
+        seen: Tensor,
+        y: Tensor | None,
+        log_prior: Tensor,
+        noise: Tensor,
+        density: Density | None = None,
+    ) -> Tensor:
+        """As `row_bound`, for the one class."""
+        return self.row_bound(seen, noise) + log_prior
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zeros: there is one class."""
+        return self.log_q_y(x)
+
+    def latent_means(self, x: Tensor) -> Tensor:
+        """Means of q(z | x)."""
+        return self.posterior_z(x).mean
+
+    def decoded_means(self, z: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Mean of x given z; the one class has all the weight."""
+        return self.likelihood_x(z).mean
+
+    def draw_rows(
+        self, z: Tensor, codes: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """Draw from p(x | z)."""
+        return self.likelihood_x(z).sample(generator)
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """Log p(x | z), summed in double precision."""
+        outputs = precise(self._run(self.decoder, z))
+        return self.density()(outputs).log_prob(x)
+
+    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Log of p(x | z) p(z) / q(z | x) at draws of z from q."""
+        x = x[:, None, None]
+        q_z = self.posterior_z(x)
+        log_p_x = self.log_likelihood(x, q_z.rsample(noise))
+        return log_p_x + log_prior_ratio(q_z, noise)

@@ -1,0 +1,180 @@
+"""M2, the semi-supervised VAE.
+
+Kingma, Rezende, Mohamed & Welling, "Semi-supervised Learning with Deep Generative
+Models", NIPS 2014, arXiv 1406.5298; the model that the paper calls M2.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical
+
+from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
+from sk_ssvae.likelihoods import LIKELIHOODS, Density, DiagonalNormal, RowDistribution
+from sk_ssvae.models.base import Model, normal
+from sk_ssvae.networks import MLP, PairMLP
+from sk_ssvae.own_networks import BUILT_IN, Networks
+from sk_ssvae.randomness import Stream, stream_generator
+
+__all__ = ["M2"]
+
+
+class M2(Model, name="m2"):
+    r"""The semi-supervised VAE, M2.
+
+    Generative process, :math:`\pi` being the class prior:
+
+    .. math::
+        p(y) = \mathrm{Cat}(y; \pi), \qquad
+        p(z) = N(z; 0, I), \qquad
+        p_\theta(x | y, z) = \prod_j f(x_j; h_j(y, z)).
+
+    Inference networks:
+
+    .. math::
+        q_\phi(y | x) = \mathrm{Cat}(y; \pi_\phi(x)), \qquad
+        q_\phi(z | x, y) = N(z; \mu_\phi(x, y), \mathrm{diag}\, \sigma_\phi^2(x, y)).
+
+    Arguments broadcast over their leading axes: rows ``x[:, None]`` of shape
+    (n_rows, 1, n_features) against the unit vectors ``model.classes`` of shape
+    (n_classes, n_classes) give everything for all pairs of row and class at once,
+    with the row's share of the first layer computed once per row.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of columns of x.
+    class_prior : sequence of float of length n_classes
+        p(y); positive, with sum 1.
+    latent_size : int
+        Number of latent dimensions of z.
+    hidden_sizes : sequence of int
+        Hidden layers of the encoder; the decoder has them in reverse.
+    likelihood : {"bernoulli", "gaussian"}
+        The factor f of p(x | y, z).
+    seed : int
+        Seed of the initial weights.
+    classifier_hidden_sizes : sequence of int, default=None
+        Hidden layers of the classifier; None for those of the encoder.
+    inner_size : int, default=None
+        Number of dimensions of a variable between row and class; M2 has none.
+    networks : Networks
+        Networks of the user's own.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        class_prior: Sequence[float],
+        latent_size: int,
+        hidden_sizes: Sequence[int],
+        likelihood: str,
+        seed: int,
+        classifier_hidden_sizes: Sequence[int] | None = None,
+        inner_size: int | None = None,
+        networks: Networks = BUILT_IN,
+    ) -> None:
+        super().__init__(class_prior, latent_size)
+        g = stream_generator(seed, Stream.WEIGHTS)
+        n_classes = len(class_prior)
+        self.n_noise = latent_size
+        self.likelihood = LIKELIHOODS[likelihood](n_features)
+        sizes = hidden_sizes
+        if classifier_hidden_sizes is not None:
+            sizes = classifier_hidden_sizes
+        self.classifier = networks.classifier(n_features, n_classes, seed) or MLP(
+            n_features, n_classes, sizes, generator=g
+        )
+        self.encoder = PairMLP(
+            n_features,
+            n_classes,
+            2 * latent_size,
+            hidden_sizes,
+            generator=g,
+            from_a=networks.encoder(n_features, hidden_sizes, 2 * latent_size, seed),
+        )
+        n_outputs = self.likelihood.n_outputs
+        self.decoder = networks.decoder(
+            latent_size, n_classes, n_outputs, seed
+        ) or PairMLP(latent_size, n_classes, n_outputs, hidden_sizes[::-1], generator=g)
+
+    def density(self) -> Density:
+        """Work out what p(x | y, z) has in common for all rows."""
+        return self.likelihood.density()
+
+    def log_q_y(self, seen: Tensor) -> Tensor:
+        """Log q(y | x), normalised, of shape (..., n_classes)."""
+        return self._run(self.classifier, seen).log_softmax(-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Log q(y | x), normalised, of shape (..., n_classes)."""
+        return self.log_q_y(x)
+
+    def posterior_y(self, x: Tensor) -> Categorical:
+        """q(y | x) for rows of shape (..., n_features)."""
+        return Categorical(logits=self(x), validate_args=False)
+
+    def posterior_z(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
+        """q(z | x, y) for x (..., n_features) and one-hot y (..., n_classes).
+
+        Or y as codes of shape (...). None is every class, as `classes` would be.
+        """
+        return normal(self._run(self.encoder, x, y))
+
+    def likelihood_x(
+        self, z: Tensor, y: Tensor | None = None, density: Density | None = None
+    ) -> RowDistribution:
+        """p(x | y, z) for z (..., latent_size) and y as in `posterior_z`.
+
+        `density` may hold what ``density()`` gave, for several calls.
+        """
+        density = density or self.density()
+        return density(self._run(self.decoder, z, y))
+
+    def labelled_bound(
+        self,
+        seen: Tensor,
+        y: Tensor | None,
+        log_prior: Tensor,
+        noise: Tensor,
+        density: Density | None = None,
+    ) -> Tensor:
+        r"""Bound of log p(x, y), one draw of z for each pair of x and y. [M2] eq. 6.
+
+        .. math::
+            L(x, y) = E_{q(z|x,y)}[\log p(x|y,z)] + \log p(y)
+                      - KL(q(z|x,y) \| p(z)) \le \log p(x, y)
+
+        See `sk_ssvae.models.base.Model.labelled_bound`.
+        """
+        q_z = self.posterior_z(seen, y)
+        z = q_z.rsample(noise)
+        p_x = self.likelihood_x(z, y, density)
+        return p_x.log_prob(seen) + log_prior - gaussian_kl(q_z)
+
+    def latent_means(self, x: Tensor) -> Tensor:
+        """Return sum_y q(y | x) mu(x, y), of shape (n_rows, latent_size)."""
+        outputs: Tensor = self.encoder.averaged(x, self(x).exp_())
+        return outputs.chunk(2, -1)[0]
+
+    def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
+        """Mean of x given z, classes having weights."""
+        means = self.likelihood_x(z[:, None], self.classes).mean
+        return (weights[:, :, None] * means).sum(1)
+
+    def draw_rows(self, z: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw from p(x | y, z)."""
+        return self.likelihood_x(z, codes).sample(generator)
+
+    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Log of p(x | y, z) p(z) / q(z | x, y) at draws of z from q."""
+        return self.log_weights_of(x[:, None, None], noise)
+
+    def log_weights_of(self, x: Tensor, noise: Tensor) -> Tensor:
+        """As `log_weights`, for rows (n_rows, 1, 1 or n_draws, n_features)."""
+        classes = self.classes[:, None]
+        q_z = self.posterior_z(x, classes)
+        outputs = precise(self._run(self.decoder, q_z.rsample(noise), classes))
+        log_p_x = self.density()(outputs).log_prob(x)
+        return log_p_x + log_prior_ratio(q_z, noise)

@@ -1,0 +1,382 @@
+"""The variational autoencoder alone, as a transformer and a density."""
+
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from sk_ssvae import inference
+from sk_ssvae.batches import resolve_max_epochs
+from sk_ssvae.devices import plain_torch, resolve_device
+from sk_ssvae.fitted import all_or_nothing
+from sk_ssvae.fitting import Data, FittingMixin
+from sk_ssvae.generative import DensityMixin, check_count
+from sk_ssvae.labels import UNLABELED
+from sk_ssvae.likelihoods import LIKELIHOODS
+from sk_ssvae.models.m1 import M1
+from sk_ssvae.randomness import RandomState, draw_seed
+from sk_ssvae.threads import MOST as MOST_THREADS
+from sk_ssvae.training import restored_on_error
+
+__all__ = ["VariationalAutoencoder"]
+
+Array = npt.NDArray[Any]
+
+
+class VariationalAutoencoder(
+    DensityMixin,
+    FittingMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+):
+    r"""Variational autoencoder: latent means, samples and a bound of the density.
+
+    The model, of Kingma & Welling [1]_, is
+
+    .. math::
+        p(z) = N(z; 0, I), \quad p(x | z) = \textstyle\prod_j f(x_j; h_j(z))
+
+    with an inference network :math:`q(z | x)`, a normal. What is maximised is the mean
+    over rows of a lower bound of log p(x). A classifier of its latent means is the M1
+    of [2]_: ``make_pipeline(VariationalAutoencoder(), SVC())``, fitted to few labels
+    after the autoencoder has been fitted to many rows.
+
+    Parameters
+    ----------
+    latent_size : int, default=10
+        Number of latent dimensions, the columns of `transform`.
+
+    hidden_sizes : sequence of int, default=(128,)
+        Sizes of the hidden layers of the encoder; the decoder has them in reverse.
+
+    likelihood : {"auto", "bernoulli", "gaussian"}, default="auto"
+        p(x | z) of a column; see :class:`SSVAEClassifier`.
+
+    max_epochs : "auto" or int, default="auto"
+        Passes over the rows. "auto" is 60, or as many as make 1000 minibatches.
+
+    batch_size : int, default=128
+        Rows in a minibatch.
+
+    learning_rate : float, default=3e-3
+        Step size of Adam. It falls to zero over the last 40 % of the steps.
+
+    validation_fraction : float, default=0.0
+        Share of the rows that training does not see; minus their mean bound is the
+        ``"valid_loss"`` that skorch's callbacks monitor.
+
+    device : str or torch.device, default="auto"
+        "cpu", "cuda", "cuda:N", "mps" or a torch.device; "auto" takes the first of
+        CUDA, MPS and CPU that is there.
+
+    n_threads : int, default=None
+        Threads over which torch spreads an operation on the CPU; None takes as many as
+        networks and rows are worth.
+
+    precision : {"float32", "bf16"}, default="float32"
+        "bf16" runs the networks, in training, under autocast to bfloat16.
+
+    compile : bool, default=False
+        Have ``torch.compile`` compile the loss.
+
+    callbacks : list of skorch callbacks, default=None
+        Called by the skorch net during training. They can monitor ``"train_loss"`` and
+        ``"bound"``. scikit-learn's callbacks are set by `set_callbacks`.
+
+    random_state : int, RandomState instance or None, default=None
+        Fixes weights, minibatches, noise and samples.
+
+    verbose : int, default=0
+        0 prints nothing, 1 prints a line an epoch.
+
+    warm_start : bool, default=False
+        Go on training the fitted model at the next `fit`, for `max_epochs` more.
+
+    encoder_module : callable, default=None
+        A network of your own: a `torch.nn.Module` class or a factory, called with
+        ``(in_features, out_features, **kwargs)``, that maps floats of shape
+        (n, in_features) to (n, out_features). It maps rows to what goes into the
+        encoder's first hidden layer, ``hidden_sizes[0]`` numbers.
+
+    decoder_module : callable, default=None
+        The same for the decoder: it maps latent points to what the likelihood takes,
+        a number for each column that is not constant.
+
+    **module_parameters : dict
+        Keywords of these networks, as ``encoder_module__channels=16``; `get_params` and
+        `set_params` know them.
+
+    Attributes
+    ----------
+    likelihood_ : {"bernoulli", "gaussian"}
+        The likelihood in use.
+
+    n_features_in_ : int
+        Number of columns seen during fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if they all are strings.
+
+    n_iter_ : int
+        Number of epochs done.
+
+    history_ : skorch.history.History
+        One entry an epoch, with ``train_loss`` and ``bound``.
+
+    module_ : torch.nn.Module
+        The networks.
+
+    net_ : skorch.NeuralNet
+        The net that trained them.
+
+    device_ : torch.device
+        Where they are.
+
+    See Also
+    --------
+    SSVAEClassifier : The semi-supervised model.
+    sklearn.decomposition.PCA : Linear latent means.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and M. Welling. Auto-encoding variational Bayes. ICLR 2014.
+       arXiv:1312.6114.
+    .. [2] D. P. Kingma, D. J. Rezende, S. Mohamed and M. Welling. Semi-supervised
+       learning with deep generative models. NIPS 2014. arXiv:1406.5298.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_ssvae import VariationalAutoencoder
+    >>> X, _ = load_iris(return_X_y=True)
+    >>> vae = VariationalAutoencoder(latent_size=2, max_epochs=20, random_state=0)
+    >>> Z = vae.fit_transform(X)
+    >>> Z.shape, vae.inverse_transform(Z).shape, vae.sample(3).shape
+    ((150, 2), (150, 4), (3, 4))
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "latent_size": [Interval(Integral, 1, None, closed="left")],
+        "hidden_sizes": ["array-like"],
+        "likelihood": [StrOptions({"auto", *LIKELIHOODS})],
+        "max_epochs": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "device": [str, torch.device],
+        "n_threads": [None, Interval(Integral, 1, MOST_THREADS, closed="both")],
+        "precision": [StrOptions({"float32", "bf16"})],
+        "compile": ["boolean"],
+        "callbacks": [None, list],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "encoder_module": [callable, None],
+        "decoder_module": [callable, None],
+    }
+
+    _FIXED = (
+        "latent_size",
+        "hidden_sizes",
+        "likelihood",
+        "encoder_module",
+        "decoder_module",
+    )
+
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        hidden_sizes: tuple[int, ...] = (128,),
+        likelihood: str = "auto",
+        max_epochs: str | int = "auto",
+        batch_size: int = 128,
+        learning_rate: float = 3e-3,
+        validation_fraction: float = 0.0,
+        device: str | torch.device = "auto",
+        n_threads: int | None = None,
+        precision: str = "float32",
+        compile: bool = False,
+        callbacks: list[Any] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        encoder_module: Callable[..., nn.Module] | None = None,
+        decoder_module: Callable[..., nn.Module] | None = None,
+        **module_parameters: Any,
+    ) -> None:
+        self.latent_size = latent_size
+        self.hidden_sizes = hidden_sizes
+        self.likelihood = likelihood
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.n_threads = n_threads
+        self.precision = precision
+        self.compile = compile
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.encoder_module = encoder_module
+        self.decoder_module = decoder_module
+        self._set_module_parameters(module_parameters)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.net_.module_.latent_size)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
+        """Fit the model to rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Finite numbers. At least two rows and one column that varies.
+
+        y : None
+            Ignored; here for pipelines.
+
+        Returns
+        -------
+        self : VariationalAutoencoder
+            The fitted estimator. KeyboardInterrupt ends training early and leaves a
+            fitted model with the epochs done.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter cannot be used, or training diverges. The estimator is
+            then as it was before the call.
+        """
+        with all_or_nothing(self), plain_torch(resolve_device(self.device)):
+            go_on = self.warm_start and self.__sklearn_is_fitted__()
+            rows = validate_data(
+                self,
+                X,
+                reset=not go_on,
+                dtype=[np.float64, np.float32],
+                ensure_min_samples=1 if go_on else 2,
+            )
+            data = Data(rows, np.full(len(rows), UNLABELED))
+            if go_on:
+                net = self._resume(data)
+            else:
+                self._seed = draw_seed(self.random_state)
+                self._fix_columns(data, streaming=False)
+                net = self._new_net(M1, np.ones(1))
+            with restored_on_error(net):
+                parts = self._rows(data, net, None, self.validation_fraction)
+                n_epochs = resolve_max_epochs(
+                    self.max_epochs, len(parts[0]), self.batch_size
+                )
+                with (
+                    self._fit_task(n_epochs, X, y, {}) as tasks,
+                    self._training(net, parts, [("all", n_epochs)], tasks),
+                ):
+                    self.net_ = net
+        return self
+
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """Latent means, of q(z | x).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        Z : ndarray of float32 of shape (n_samples, latent_size)
+            Latent means.
+        """
+        rows = self._validated(X)
+        with self._threads(len(rows)):
+            return inference.latent_means(self.module_, rows, self._encoder())
+
+    def inverse_transform(self, Z: npt.ArrayLike) -> Array:
+        """Decode latent points to means of x.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, latent_size)
+            Latent points.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Means of p(x | z), in the units and columns of fit.
+
+        Raises
+        ------
+        ValueError
+            If `Z` has another number of columns.
+        """
+        points = self._points(Z)
+        return self._decoded(points, np.ones((len(points), 1)))
+
+    def sample(self, n_samples: int = 1) -> Array:
+        """Draw rows from the model, x ~ p(z) p(x | z).
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Drawn rows, in the units and columns of fit.
+
+        Notes
+        -----
+        As for :class:`~sklearn.mixture.GaussianMixture`, an integer `random_state`
+        gives the same draws at every call, a RandomState instance or None new ones.
+        """
+        check_is_fitted(self)
+        check_count("n_samples", n_samples)
+        codes = np.zeros(int(n_samples), dtype=np.int64)
+        return self._draw(codes, draw_seed(self.random_state))
+
+    def score(self, X: npt.ArrayLike, y: Any = None) -> float:
+        """Mean of `score_samples`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        bound : float
+            Mean estimate of log p(x), in nats, in the user's units.
+        """
+        return float(self.score_samples(X).mean(dtype=np.float64))
