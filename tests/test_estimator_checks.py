@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -27,7 +28,11 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
+from sk_ssvae import (
+    OpinionPoolClassifier,
+    SSVAEClassifier,
+    VariationalAutoencoder,
+)
 
 
 def quick(**params):
@@ -36,18 +41,30 @@ def quick(**params):
     )
 
 
+def one_layer(in_features, out_features):
+    return torch.nn.Linear(in_features, out_features)
+
+
 CONFIGURATIONS = [
     quick(teacher=None),
     quick(alpha=0.5, batch_size=32, class_prior="empirical"),
     quick(teacher=LabelSpreading(kernel="knn", max_iter=500), batch_size=64),
     quick(teacher=SelfTrainingClassifier(LogisticRegression()), alpha=0.1),
     quick(likelihood="gaussian").set_params(hidden_sizes=(), max_epochs=40),
+    quick(model="m1+m2", inner_size=6, pretrain_epochs=40).set_params(
+        max_epochs=40, teacher=None
+    ),
+    quick(model="sdgm", inner_size=4, teacher=None, classifier_module=one_layer),
+    quick(model="adgm", inner_size=4, teacher=None),
+    VariationalAutoencoder(latent_size=2, hidden_sizes=(32,), max_epochs=5),
     OpinionPoolClassifier(views=("columns", "pca-4", "logistic", "whitened")),
 ]
 
 
 def expected_failures(estimator):
     """Return the two failures that the design allows, with their reasons."""
+    if isinstance(estimator, VariationalAutoencoder):
+        return {}
     return {
         "check_classifiers_classes": (
             "uses the labels [-1, 1], and -1 marks unlabelled rows; scikit-learn "
@@ -103,8 +120,9 @@ def test_scikit_learns_checks_of_the_whole_pool(estimator):
         check_dataframe_column_names_consistency,
     ],
 )
-def test_checks_that_check_estimator_leaves_out(check):
-    check("SSVAEClassifier", quick())
+@pytest.mark.parametrize("estimator", [quick(), CONFIGURATIONS[-2]])
+def test_checks_that_check_estimator_leaves_out(check, estimator):
+    check(type(estimator).__name__, estimator)
 
 
 def test_array_api_check():

@@ -215,7 +215,7 @@ class M1M2(Model, name="m1+m2"):
 
     def forward(self, x: Tensor) -> Tensor:
         """Log of the mean of q(y | u) over q(u | x)."""
-        log_q = self.m2(self._drawn(x))
+        log_q: Tensor = self.m2(self._drawn(x))
         return (log_q.logsumexp(1) - math.log(N_DRAWS)).log_softmax(-1)
 
     def latent_means(self, x: Tensor) -> Tensor:

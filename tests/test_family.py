@@ -1,0 +1,263 @@
+"""The models through the estimator: stages, going on, interruptions, answers."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback, EarlyStopping
+
+from sk_ssvae import SSVAEClassifier
+from sk_ssvae.models import MODELS, Model
+from sk_ssvae.models.m2 import M2
+from sk_ssvae.models.stacked import LEAST_DEVIATION
+
+FAMILY = ["m1+m2", "sdgm", "adgm"]
+
+
+@pytest.fixture
+def stacked(quick):
+    """Return a function that makes a small, fast M1+M2."""
+
+    def make(**params):
+        defaults = {"model": "m1+m2", "inner_size": 5, "pretrain_epochs": 3}
+        return quick(**(defaults | params))
+
+    return make
+
+
+class Watch(Callback):
+    """Keep the weights, and what the net says of itself, after every epoch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_epoch_end(self, net, **kwargs):
+        state = {k: v.clone() for k, v in net.module_.state_dict().items()}
+        self.seen.append((net.module_.unsupervised, state))
+
+
+def moved(before, after, prefix):
+    return any(
+        not torch.equal(before[k], after[k]) for k in before if k.startswith(prefix)
+    )
+
+
+def test_stages_of_m1_m2(stacked, iris):
+    """M1 alone; then M2 with M1 held fixed; then all together."""
+    X, few, _ = iris
+    watch = Watch()
+    clf = stacked(finetune_epochs=2, callbacks=[watch]).fit(X, few)
+    assert clf.n_iter_ == 3 + 4 + 2
+    assert [unsupervised for unsupervised, _ in watch.seen] == [True] * 3 + [False] * 6
+    states = [state for _, state in watch.seen]
+    for i, (m1, m2) in enumerate(
+        [(True, False)] * 2 + [(False, True)] * 4 + [(True, True)] * 2, 1
+    ):
+        assert moved(states[i - 1], states[i], "m1.") is m1, i
+        weights = {k: v for k, v in states[i - 1].items() if "kept" not in k}
+        assert moved(weights, states[i], "m2.") is m2, i
+    assert [row["classification"] > 0 for row in clf.history_] == [False] * 3 + [
+        True
+    ] * 6
+
+
+def test_dimensions_that_hardly_vary_are_left_out(stacked, iris):
+    X, few, _ = iris
+    clf = stacked(inner_size=20, pretrain_epochs=60).fit(X, few)
+    kept = clf.module_.kept.numpy().astype(bool)
+    x = torch.from_numpy(clf._columns.encode(X))
+    with torch.no_grad():
+        means = clf.module_.m1.posterior_z(x).mean.numpy()
+        draw = clf.module_.see(x, torch.randn(len(x), 22))
+        log_q = clf.module_.log_q_y(draw)
+        draw.inner[:, ~kept] += 5
+        torch.testing.assert_close(clf.module_.log_q_y(draw), log_q)
+    np.testing.assert_array_equal(kept, means.std(0) >= LEAST_DEVIATION)
+    assert 0 < kept.sum() < 20
+
+
+def test_new_draws_at_every_step(stacked, iris):
+    """In the second stage M2 sees samples of u, not its means."""
+    X, few, _ = iris
+    clf = stacked().fit(X, few)
+    x = torch.from_numpy(clf._columns.encode(X))
+    module = clf.module_
+    one, two = (module.see(x, torch.randn(len(x), 7)).inner for _ in range(2))
+    assert not torch.equal(one, two)
+
+
+@pytest.mark.parametrize("model", ["m2", *FAMILY])
+def test_answers(quick, iris, model):
+    X, few, y = iris
+    clf = quick(model=model, inner_size=5, pretrain_epochs=150, max_epochs=80)
+    clf.set_params(learning_rate=0.01).fit(X, few)
+    assert clf.score(X, y) > 0.85
+    assert clf.transform(X).shape == (150, 2)
+    drawn, labels = clf.sample(600)
+    assert (clf.predict(drawn) == labels).mean() > 0.75
+    assert np.abs(drawn.mean(0) - X.mean(0)).max() < 0.5
+    means = clf.inverse_transform(np.zeros((3, 2)), y=[0, 1, 2])
+    assert np.abs(means - [X[y == k].mean(0) for k in range(3)]).max() < 1.5
+    # Densities are in the user's units.
+    wide = clone(clf).fit(X * 10, few)
+    shift = clf.score_samples(X) - wide.score_samples(X * 10)
+    np.testing.assert_allclose(shift, 4 * np.log(10), atol=0.2)
+    alone = clf.predict_proba(X[40:41]), clf.score_samples(X[7:8])
+    np.testing.assert_allclose(alone[0], clf.predict_proba(X)[40:41], atol=1e-6)
+    np.testing.assert_allclose(alone[1], clf.score_samples(X)[7:8], rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", FAMILY)
+def test_bernoulli_and_many_classes(model):
+    rng = np.random.RandomState(0)
+    y = np.repeat(np.arange(25), 8)
+    X = (rng.rand(25, 30) > 0.5)[y].astype(float)
+    few = np.where(np.arange(len(y)) % 8 < 3, y, -1)
+    clf = SSVAEClassifier(
+        2, model=model, inner_size=8, hidden_sizes=(32,), max_epochs=150, teacher=None,
+        learning_rate=0.01,
+        pretrain_epochs=150, random_state=0,
+    ).fit(X, few)  # fmt: skip
+    assert clf.likelihood_ == "bernoulli"
+    assert clf.score(X, y) > 0.9  # top-k marginalization is on from 20 classes
+    assert set(np.unique(clf.sample(20)[0])) == {0, 1}
+
+
+@pytest.mark.parametrize("model", FAMILY)
+def test_reproducible(quick, iris, global_generators, model):
+    X, few, _ = iris
+    before = global_generators()
+    answers = []
+    for _ in range(2):
+        clf = quick(model=model, inner_size=4, pretrain_epochs=2).fit(X, few)
+        answers.append(
+            (clf.predict_proba(X), clf.transform(X), clf.score_samples(X),
+             clf.sample(4)[0], clf.inverse_transform(np.ones((2, 2))))
+        )  # fmt: skip
+    assert global_generators() == before
+    for one, two in zip(*answers, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_warm_start_does_not_pretrain_again(stacked, iris):
+    X, few, _ = iris
+    clf = stacked(warm_start=True).fit(X, few)
+    before = {k: v.clone() for k, v in clf.module_.state_dict().items()}
+    clf.fit(X, few)
+    assert clf.n_iter_ == 3 + 4 + 4
+    after = clf.module_.state_dict()
+    assert not moved(before, after, "m1.")
+    assert moved(before, after, "m2.")
+    clf.set_params(finetune_epochs=1).fit(X, few)
+    assert clf.n_iter_ == 11 + 4 + 1
+    assert moved(before, clf.module_.state_dict(), "m1.")
+
+
+@pytest.mark.parametrize("model", FAMILY)
+def test_partial_fit_trains_all_networks(quick, iris, model):
+    X, few, _ = iris
+    clf = quick(model=model, inner_size=4)
+    clf.partial_fit(X, few, classes=[0, 1, 2])
+    before = {k: v.clone() for k, v in clf.module_.state_dict().items()}
+    clf.partial_fit(X, few)
+    after = clf.module_.state_dict()
+    for name, _ in clf.module_.named_parameters():
+        assert not torch.equal(before[name], after[name]), name
+    assert clf.n_iter_ == 2
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("epoch", "done"), [(2, 1), (5, 4)])
+def test_interruption_ends_all_stages(stacked, iris, epoch, done):
+    X, few, _ = iris
+    clf = stacked(callbacks=[Interrupt(epoch)])
+    with pytest.warns(ConvergenceWarning) as caught:
+        clf.fit(X, few)
+    assert str(caught[0].message) == (
+        f"Training was interrupted after {done} of 7 epochs. The model is usable as "
+        "it is."
+    )
+    assert clf.n_iter_ == done
+    np.testing.assert_allclose(clf.predict_proba(X).sum(1), 1, rtol=1e-5)
+    clf.set_params(callbacks=None, warm_start=True).fit(X, few)
+    assert clf.n_iter_ == done + 4
+
+
+def test_early_stopping_ends_a_stage(stacked, iris):
+    X, few, _ = iris
+    stop = EarlyStopping(patience=1, threshold=1e9, threshold_mode="abs", sink=str)
+    clf = stacked(callbacks=[stop], validation_fraction=0.2).fit(X, few)
+    assert clf.n_iter_ == 2 + 2
+    assert [row["classification"] > 0 for row in clf.history_] == [False] * 2 + [
+        True
+    ] * 2
+    assert all(np.isfinite(row["valid_loss"]) for row in clf.history_)
+
+
+def test_divergence_in_the_first_stage(stacked, iris):
+    X, few, _ = iris
+    clf = stacked(learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"^Training diverged: .* Try a smaller learn"):
+        clf.fit(X, few)
+    assert not hasattr(clf, "net_")
+
+
+def test_failure_when_going_on_gives_the_model_back(stacked, iris):
+    X, few, _ = iris
+    clf = stacked(warm_start=True).fit(X, few)
+    before = clf.predict_proba(X)
+    clf.set_params(learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"^Training diverged"):
+        clf.fit(X, few)
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"model": "m3"}, "model must be one of ['adgm', 'm1+m2', 'm2', 'sdgm'], got "
+         "'m3'."),
+        ({"inner_size": 0}, "The 'inner_size' parameter of SSVAEClassifier must be an "
+         "int in the range [1, inf). Got 0 instead."),
+        ({"finetune_epochs": -1}, "The 'finetune_epochs' parameter of SSVAEClassifier "
+         "must be an int in the range [0, inf). Got -1 instead."),
+    ],
+)  # fmt: skip
+def test_refused(quick, iris, params, message):
+    X, few, _ = iris
+    with pytest.raises(ValueError) as error:
+        quick(**params).fit(X, few)
+    assert str(error.value) == message
+
+
+def test_a_fourth_model_is_a_class(quick, iris):
+    """As docs/models.md has it: nothing else need change."""
+    X, few, _ = iris
+
+    class Doubled(M2, name="doubled"):
+        """M2 whose bound counts its KL twice."""
+
+        def labelled_bound(self, seen, y, log_prior, noise, density=None):
+            once = super().labelled_bound(seen, y, log_prior, noise, density)
+            q_z = self.posterior_z(seen, y)
+            return once - (q_z.mean**2).sum(-1)
+
+    try:
+        assert MODELS["doubled"] is Doubled
+        assert issubclass(Doubled, Model)
+        clf = quick(model="doubled").fit(X, few)
+        assert isinstance(clf.module_, Doubled)
+        assert clf.history_[-1]["bound"] < quick().fit(X, few).history_[-1]["bound"]
+    finally:
+        del MODELS["doubled"]

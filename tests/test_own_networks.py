@@ -1,0 +1,269 @@
+"""Networks of the user's own: how they are made, called, seeded and refused."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from torch import nn
+
+from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae.models import MODELS
+from sk_ssvae.own_networks import OwnNetwork, borrowed_generator
+
+
+class Wide(nn.Module):
+    """A module with a keyword, batch statistics and dropout."""
+
+    def __init__(self, in_features, out_features, width=8, dropout=0.0):
+        super().__init__()
+        self.sizes = in_features, out_features
+        self.net = nn.Sequential(
+            nn.Linear(in_features, width),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, out_features),
+        )
+
+    def forward(self, x):
+        assert x.ndim == 2
+        return self.net(x)
+
+
+OWN = {
+    "classifier_module": Wide,
+    "encoder_module": Wide,
+    "decoder_module": Wide,
+    "classifier_module__dropout": 0.3,
+    "encoder_module__width": 5,
+}
+
+
+def own_sizes(module):
+    return [m.sizes for m in module.modules() if isinstance(m, Wide)]
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        ("m2", [(4, 3), (4, 16), (2 + 3, 4)]),
+        ("m1+m2", [(4, 16), (6, 4), (6, 3)]),
+        ("sdgm", [(4 + 6, 3), (4, 16), (4, 16), (6 + 2 + 3, 4)]),
+        ("adgm", [(4 + 6, 3), (4, 16), (4, 16), (2 + 3, 4)]),
+    ],
+)
+def test_every_model_takes_them(quick, iris, model, sizes):
+    X, few, _ = iris
+    clf = quick(model=model, inner_size=6, pretrain_epochs=2, **OWN).fit(X, few)
+    assert own_sizes(clf.module_) == sizes
+    assert not any(m.training for m in clf.module_.modules())
+    np.testing.assert_allclose(clf.predict_proba(X).sum(1), 1, rtol=1e-5)
+    assert clf.transform(X).shape == (150, 2)
+    assert clf.inverse_transform(clf.transform(X), few.clip(0)).shape == X.shape
+    assert clf.inverse_transform(clf.transform(X)[:1]).shape == (1, 4)
+    assert clf.sample(5)[0].shape == (5, 4)
+    assert np.isfinite(clf.score_samples(X[:7], n_draws=9)).all()
+    np.testing.assert_allclose(
+        clf.predict_proba(X[:1]), clf.predict_proba(X)[:1], rtol=1e-5
+    )
+    again = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+def test_the_same_network_is_the_same_model(quick, iris):
+    """A classifier that computes what the built-in one does gives its answers."""
+    X, few, _ = iris
+    plain = quick().fit(X, few)
+
+    def copied(in_features, out_features):
+        hidden = (200, 200)
+        model = MODELS["m2"](4, (1 / 3,) * 3, 2, (16,), "gaussian", plain._seed, hidden)
+        return model.classifier
+
+    own = quick(classifier_module=copied)
+    # encoder and decoder are then drawn first: their weights are not those of `plain`
+    own.fit(X, few)
+    before = quick(classifier_module=copied, learning_rate=1e-30).fit(X, few)
+    start = quick(learning_rate=1e-30).fit(X, few)
+    np.testing.assert_array_equal(before.predict_proba(X), start.predict_proba(X))
+    assert not np.array_equal(own.predict_proba(X), before.predict_proba(X))
+
+
+def test_parameters_are_found(iris):
+    X, few, _ = iris
+    clf = SSVAEClassifier(encoder_module=Wide, encoder_module__width=5, teacher=None)
+    assert clf.get_params()["encoder_module__width"] == 5
+    assert "encoder_module__width=5" in repr(clf)
+    twin = clone(clf)
+    assert twin.get_params() == clf.get_params()
+    twin.set_params(encoder_module__width=7, max_epochs=2, hidden_sizes=(4,))
+    assert twin.encoder_module__width == 7
+    assert clf.encoder_module__width == 5
+    search = GridSearchCV(
+        twin, {"encoder_module__width": [2, 3], "latent_size": [1]}, cv=2, refit=True
+    ).fit(X[few >= 0], few[few >= 0])
+    width = search.best_params_["encoder_module__width"]
+    module = search.best_estimator_.module_.encoder.from_a.network
+    assert module.net[0].out_features == width
+
+
+def test_reproducible_and_the_global_generator_untouched(
+    quick, iris, global_generators
+):
+    X, few, _ = iris
+    torch.manual_seed(5)
+    before = global_generators()
+    first = quick(**OWN).fit(X, few)
+    assert global_generators() == before
+    torch.manual_seed(6)
+    second = quick(**OWN).fit(X, few)
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+    other = clone(first).set_params(random_state=1).fit(X, few)
+    assert not np.array_equal(first.predict_proba(X), other.predict_proba(X))
+
+
+def test_borrowed_generator_is_given_back():
+    torch.manual_seed(0)
+    state = torch.random.get_rng_state()
+    draws = []
+    for _ in range(2):
+        with borrowed_generator(3):
+            draws.append(torch.rand(2))
+    torch.testing.assert_close(*draws)
+    with pytest.raises(ZeroDivisionError), borrowed_generator(3):
+        torch.rand(1).item() / 0
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_single_rows_have_no_batch_statistics():
+    network = OwnNetwork(Wide, 3, 2, {"dropout": 0.5}, "encoder_module", 0).train()
+    x = torch.randn(1, 3)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    torch.testing.assert_close(network(x), network(x))
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[key])
+    assert network.network.training
+    assert network(torch.zeros(0, 3)).shape == (0, 2)
+    assert network(torch.zeros(2, 5, 3)).shape == (2, 5, 2)
+
+
+def test_labels_for_one_row_at_a_time(quick, iris):
+    X, few, _ = iris
+    clf = quick(**OWN)
+    clf.partial_fit(X, few, classes=[0, 1, 2])
+    clf.partial_fit(X[:1], few[:1]).partial_fit(X[few >= 0][:1], few[few >= 0][:1])
+    assert clf.n_iter_ == 3
+
+
+def test_memory_is_bounded_by_the_widest_layer():
+    made = OwnNetwork(
+        lambda n_in, n_out: nn.Sequential(
+            nn.Linear(n_in, 50), nn.Unflatten(1, (2, 25)), nn.Conv1d(2, 40, 1),
+            nn.Flatten(), nn.Linear(1000, n_out),
+        ),
+        3, 2, {}, "decoder_module", 0,
+    )  # fmt: skip
+    assert made.widest == 1000
+
+
+def wrong_shape(in_features, out_features):
+    return nn.Linear(in_features, out_features + 1)
+
+
+class Pair(nn.Linear):
+    """A module that returns two things."""
+
+    def forward(self, x):
+        return super().forward(x), 0
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        (
+            {"classifier_module": nn.Linear(4, 3)},
+            TypeError,
+            "classifier_module must be a torch.nn.Module class or a factory "
+            "f(in_features, out_features, **kwargs), got an instance of Linear: it "
+            "would be trained in place, and shared by clones. Give its class.",
+        ),
+        (
+            {"encoder_module": lambda n_in, n_out: None},
+            TypeError,
+            "encoder_module must make a torch.nn.Module, but",
+        ),
+        (
+            {"encoder_module__width": 3},
+            ValueError,
+            "encoder_module__width=3 is a parameter of encoder_module, which is None. "
+            "Set encoder_module to a torch.nn.Module class or a factory.",
+        ),
+        (
+            {"decoder_module": wrong_shape},
+            ValueError,
+            "The network of decoder_module must return floats of shape (n_rows, "
+            "out_features) = (2, 4), got (2, 5) of torch.float32.",
+        ),
+        (
+            {"classifier_module": Pair},
+            TypeError,
+            "The network of classifier_module must return a tensor, got (tensor",
+        ),
+        (
+            {"classifier_module": 3},
+            ValueError,
+            "The 'classifier_module' parameter of SSVAEClassifier must be a callable "
+            "or None. Got 3 instead.",
+        ),
+        (
+            {"module_parameters": {"a": 1}},
+            TypeError,
+            "module_parameters={'a': 1} cannot be passed as one parameter. Pass each "
+            "by its name, e.g. encoder_module__channels=16.",
+        ),
+    ],
+)
+def test_refused(iris, params, error, message):
+    X, few, _ = iris
+    clf = SSVAEClassifier(teacher=None, max_epochs=1, **params)
+    attributes = set(vars(clf))
+    with pytest.raises(error) as caught:
+        clf.fit(X, few)
+    assert str(caught.value).startswith(message)
+    assert set(vars(clf)) == attributes
+
+
+@pytest.mark.parametrize("estimator", [SSVAEClassifier, VariationalAutoencoder])
+def test_misspelt_parameters(estimator):
+    name = estimator.__name__
+    with pytest.raises(TypeError) as error:
+        estimator(encoder_modul__width=1)
+    assert str(error.value) == (
+        f"{name}.__init__() got an unexpected keyword argument 'encoder_modul__width'."
+    )
+    with pytest.raises(ValueError, match=r"^Invalid parameter 'alhpa' for estimator"):
+        estimator().set_params(alhpa=1)
+
+
+def test_a_fitted_model_keeps_its_networks(quick, iris):
+    X, few, _ = iris
+    clf = quick(warm_start=True, encoder_module=Wide, encoder_module__width=5)
+    clf.fit(X, few)
+    clf.set_params(encoder_module__width=6)
+    with pytest.raises(ValueError, match=r"^encoder_module__width was 5 when the mod"):
+        clf.fit(X, few)
+    clf.set_params(encoder_module__width=5).fit(X, few)
+    assert clf.n_iter_ == 8
+
+
+def test_vae_takes_them(iris):
+    X, _, _ = iris
+    vae = VariationalAutoencoder(
+        2, hidden_sizes=(9,), max_epochs=3, encoder_module=Wide, decoder_module=Wide,
+        decoder_module__width=6, random_state=0,
+    ).fit(X)  # fmt: skip
+    assert own_sizes(vae.module_) == [(4, 9), (2, 4)]
+    assert vae.sample(3).shape == (3, 4)
