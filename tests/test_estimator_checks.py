@@ -51,8 +51,8 @@ CONFIGURATIONS = [
     quick(teacher=LabelSpreading(kernel="knn", max_iter=500), batch_size=64),
     quick(teacher=SelfTrainingClassifier(LogisticRegression()), alpha=0.1),
     quick(likelihood="gaussian").set_params(hidden_sizes=(), max_epochs=40),
-    quick(model="m1+m2", inner_size=6, pretrain_epochs=40).set_params(
-        max_epochs=40, teacher=None
+    quick(
+        model="m1+m2", inner_size=6, pretrain_epochs=5, finetune_epochs=40, teacher=None
     ),
     quick(model="sdgm", inner_size=4, teacher=None, classifier_module=one_layer),
     quick(model="adgm", inner_size=4, teacher=None),
