@@ -246,7 +246,7 @@ def test_refused(quick, iris, params, message):
 
 @pytest.fixture
 def documented():
-    """What the code of docs/family.md defines; models are struck off again."""
+    """Run the code of docs/family.md, and strike its models off again."""
     before = dict(MODELS)
     text = (Path(__file__).parent.parent / "docs" / "family.md").read_text()
     names = {}
