@@ -18,7 +18,7 @@ from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
 from sk_ssvae.models import Model
-from sk_ssvae.objective import Loss, ssvae_loss, teacher_pull
+from sk_ssvae.objective import Loss, adversarial_kl, ssvae_loss, teacher_pull
 from sk_ssvae.optimizers import Adam
 from sk_ssvae.own_networks import BUILT_IN, Networks, OwnNetwork, borrowed_generator
 from sk_ssvae.randomness import Stream, stream_generator, stream_seed
@@ -56,6 +56,8 @@ class SSVAENet(NeuralNet):
         Weight of the teacher's term while its pull is 1.
     entropy_weight, balance_weight : float
         Weights of the entropy of q(y | x), and of its mean's divergence from p(y).
+    adversarial_weight, adversarial_radius : float
+        Weight of the divergence between answers for rows and for rows moved so far.
     top_k : int or None
         In training, classes that are summed exactly beside one draw; None for all.
     bound_rows : int or None
@@ -74,6 +76,8 @@ class SSVAENet(NeuralNet):
         teacher_weight: float = 0.0,
         entropy_weight: float = 0.0,
         balance_weight: float = 0.0,
+        adversarial_weight: float = 0.0,
+        adversarial_radius: float = 1.0,
         top_k: int | None = None,
         bound_rows: int | None = None,
         precision: str = "float32",
@@ -86,6 +90,8 @@ class SSVAENet(NeuralNet):
         self.teacher_weight = teacher_weight
         self.entropy_weight = entropy_weight
         self.balance_weight = balance_weight
+        self.adversarial_weight = adversarial_weight
+        self.adversarial_radius = adversarial_radius
         self.top_k = top_k
         self.bound_rows = bound_rows
         self.precision = precision
@@ -225,6 +231,12 @@ class SSVAENet(NeuralNet):
                 group["lr"] = self.lr * min(1.0, (1 - progress) / DECAY)
         else:
             log_q_y = model.log_q_y(seen)
+        adversarial = None
+        if self.adversarial_weight and not model.unsupervised:
+            direction = torch.empty_like(x).normal_(generator=self._noise)
+            adversarial = self.adversarial_weight * adversarial_kl(
+                model, x, log_q_y, noise, direction, self.adversarial_radius
+            )
         weight = self.teacher_weight * teacher_pull(progress)
         pull: float | Tensor = weight
         if self.use_compiler:
@@ -245,6 +257,7 @@ class SSVAENet(NeuralNet):
             top_k=self.top_k,
             race=race,
             bound_rows=self.bound_rows,
+            adversarial=adversarial,
         )
         self._terms.append(Loss(*(term.detach() for term in loss)))
         return loss.total, log_q_y
@@ -312,7 +325,9 @@ class SSVAENet(NeuralNet):
             f"Try a smaller learning_rate (it is {self.lr}) or smaller weights in the "
             f"loss (alpha={self.alpha}, teacher_weight={self.teacher_weight}, "
             f"entropy_weight={self.entropy_weight}, "
-            f"balance_weight={self.balance_weight}), and look for extreme values in X."
+            f"balance_weight={self.balance_weight}, "
+            f"adversarial_weight={self.adversarial_weight}), and look for extreme "
+            "values in X."
         )
 
     def snapshot(self) -> "SSVAENet":

@@ -14,15 +14,20 @@ from torch.nn import functional as F
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.marginalization import choose_classes, topk_unlabelled_bound
 from sk_ssvae.models import Model
+from sk_ssvae.own_networks import OwnNetwork, evaluated
 
 __all__ = [
     "Loss",
+    "adversarial_kl",
     "balance_kl",
     "cross_entropy",
     "entropy",
     "ssvae_loss",
     "teacher_pull",
 ]
+
+PROBE = 1e-2
+"""Length of the step, xi, at which the direction of most change is found."""
 
 
 def cross_entropy(log_q_y: Tensor, target: Tensor) -> Tensor:
@@ -94,6 +99,63 @@ def balance_kl(log_q_y: Tensor, weight: Tensor, log_prior: Tensor) -> Tensor:
     return (mean * (mean.log() - log_prior)).sum()
 
 
+def adversarial_kl(
+    model: Model,
+    x: Tensor,
+    log_q_y: Tensor,
+    noise: Tensor,
+    direction: Tensor,
+    radius: float,
+) -> Tensor:
+    r"""How far answers move where rows do, in the direction that moves them most.
+
+    Virtual adversarial training, Miyato, Maeda, Koyama & Ishii 2018, arXiv 1704.03976,
+    eqs. 5 and 8, with one step of power iteration from a random direction d:
+
+    .. math::
+        KL(q(y|x) \| q(y|x + r)), \qquad r = \rho g / |g|, \qquad
+        g = \nabla_\delta KL(q(y|x) \| q(y|x + \delta)) \; \text{at} \; \delta = \xi d
+
+    with q(y | x) held fixed. Networks of the user's own are in evaluation mode: batches
+    of moved rows would spoil the statistics of those that have any.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    x : Tensor of shape (n_rows, n_features)
+        Rows.
+    log_q_y : Tensor of shape (n_rows, n_classes)
+        log q(y | x).
+    noise : Tensor of shape (n_rows, n_noise)
+        The draws that `log_q_y` was made with.
+    direction : Tensor of shape (n_rows, n_features)
+        Standard normal draws.
+    radius : float
+        Length of r, in the units of the network.
+
+    Returns
+    -------
+    kl : Tensor of shape (n_rows,)
+        In nats.
+    """
+    own = any(isinstance(m, OwnNetwork) for m in model.modules())
+    with evaluated(model):
+        if own:
+            with torch.no_grad():
+                log_q_y = model.log_q_y(model.see(x, noise))
+        log_q = log_q_y.detach()
+        q = log_q.exp()
+
+        def kl(moved_by: Tensor) -> Tensor:
+            moved = model.log_q_y(model.see(x + moved_by, noise))
+            return (q * (log_q - moved)).sum(-1)
+
+        probe = (PROBE * F.normalize(direction, dim=-1)).requires_grad_()
+        (slope,) = torch.autograd.grad(kl(probe).sum(), probe)
+        return kl(radius * F.normalize(slope, dim=-1))
+
+
 def teacher_pull(progress: float, falls_until: float = 0.35) -> float:
     """Strength of the teacher, from 1 down to 1/2 in a straight line, then constant.
 
@@ -115,7 +177,7 @@ def teacher_pull(progress: float, falls_until: float = 0.35) -> float:
 class Loss(NamedTuple):
     """The loss of a batch and what it is made of; scalars, means over all rows.
 
-    ``total = -bound + alpha * (classification + teacher + confidence)``.
+    ``total = -bound + alpha * (classification + teacher + confidence + adversarial)``.
     """
 
     total: Tensor
@@ -123,6 +185,7 @@ class Loss(NamedTuple):
     classification: Tensor
     teacher: Tensor
     confidence: Tensor
+    adversarial: Tensor
 
 
 def ssvae_loss(
@@ -142,6 +205,7 @@ def ssvae_loss(
     top_k: int | None = None,
     race: Tensor | None = None,
     bound_rows: int | None = None,
+    adversarial: Tensor | None = None,
 ) -> Loss:
     r"""Loss of a batch whose first rows are labelled. [M2] eqs. 8 and 9.
 
@@ -152,9 +216,11 @@ def ssvae_loss(
         C = \frac{\beta a_t}{N_u} \sum_{unlabelled} w(x) H(t(x), q(y|x))
             + \frac{\gamma}{N_u} \sum_{unlabelled} H(q(y|x))
             + \delta KL(\bar q \| p(y))
+            + \frac{\varepsilon}{N} \sum KL(q(y|x) \| q(y|x+r))
 
-    C is no part of [M2]: the teacher's guesses t(x), entropy minimisation, and, where
-    there is a teacher, the balance of the classes. [M2] is beta = gamma = delta = 0.
+    C is no part of [M2]: the teacher's guesses t(x), entropy minimisation, where there
+    is a teacher the balance of the classes, and virtual adversarial training. [M2] is
+    beta = gamma = delta = epsilon = 0.
 
     With the mean over rows, Kingma's alpha (0.1 N in his sums) is 0.1, and the reading
     in which q(y | x) stands for p(y), so that each labelled row's log q(y | x) counts
@@ -193,6 +259,8 @@ def ssvae_loss(
     bound_rows : int, default=None
         Take the bound of so many of the unlabelled rows only, the first ones, in the
         place of all: unbiased if rows come in random order. None takes all.
+    adversarial : Tensor of shape (n_rows,), default=None
+        epsilon times what `adversarial_kl` gave.
 
     Returns
     -------
@@ -201,7 +269,7 @@ def ssvae_loss(
     if model.unsupervised:
         bound = bound_weight @ model.row_bound(seen, noise)
         none = bound.new_zeros(())
-        return Loss(-bound, bound, none, none, none)
+        return Loss(-bound, bound, none, none, none, none)
     n = len(codes)
     # One node of the graph where slices would be two or three.
     log_q_labelled, log_q_unlabelled = torch.split(log_q_y, [n, len(seen) - n])
@@ -234,10 +302,14 @@ def ssvae_loss(
             confidence = balance_weight * kl
     if entropy_weight:
         confidence = confidence + entropy_weight * (weight @ entropy(log_q_unlabelled))
+    moved = bound.new_zeros(())
+    if adversarial is not None:
+        moved = bound_weight @ adversarial
     return Loss(
-        total=alpha * (classification + teacher + confidence) - bound,
+        total=alpha * (classification + teacher + confidence + moved) - bound,
         bound=bound,
         classification=classification,
         teacher=teacher,
         confidence=confidence,
+        adversarial=moved,
     )

@@ -19,6 +19,7 @@ __all__ = [
     "OwnNetwork",
     "borrowed_generator",
     "check_modules",
+    "evaluated",
 ]
 
 ROLES = ("classifier_module", "encoder_module", "decoder_module")
@@ -134,7 +135,7 @@ class OwnNetwork(nn.Module):
         flat = x.reshape(-1, x.shape[-1])
         if len(flat) == 0:
             out = flat.new_zeros(0, self.out_features)
-        elif len(flat) == 1 and self.training:
+        elif len(flat) == 1 and self.network.training:
             self.network.eval()
             try:
                 out = self.network(flat)
@@ -214,6 +215,26 @@ class Networks(NamedTuple):
         """From points and unit vectors of classes to the decoder's outputs."""
         network = self._network("decoder_module", n_points + n_classes, n_outputs, seed)
         return None if network is None else OwnDecoder(network, n_classes)
+
+
+@contextmanager
+def evaluated(model: nn.Module) -> Iterator[None]:
+    """Have the user's networks in a model in evaluation mode for a while.
+
+    They then neither draw nor gather or use statistics of a batch.
+    """
+    training = [
+        m.network
+        for m in model.modules()
+        if isinstance(m, OwnNetwork) and m.network.training
+    ]
+    for network in training:
+        network.eval()
+    try:
+        yield
+    finally:
+        for network in training:
+            network.train()
 
 
 BUILT_IN = Networks()

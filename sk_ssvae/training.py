@@ -51,6 +51,8 @@ def train(
     teacher_weight: float = 0.0,
     entropy_weight: float = 0.0,
     balance_weight: float = 0.0,
+    adversarial_weight: float = 0.0,
+    adversarial_radius: float = 1.0,
     top_k: int | None = None,
     bound_rows: int | None = None,
     tasks: EpochTasks | None = None,
@@ -73,7 +75,9 @@ def train(
         number of epochs.
     batch_size, learning_rate, alpha, precision
         As in `sk_ssvae.SSVAEClassifier`.
-    teacher_weight, entropy_weight, balance_weight
+    teacher_weight, entropy_weight, balance_weight, adversarial_weight
+        As in `sk_ssvae.SSVAEClassifier`.
+    adversarial_radius
         As in `sk_ssvae.SSVAEClassifier`.
     top_k : int or None
         Classes that are summed exactly beside one draw; None for all.
@@ -100,6 +104,8 @@ def train(
         teacher_weight=teacher_weight,
         entropy_weight=entropy_weight,
         balance_weight=balance_weight,
+        adversarial_weight=adversarial_weight,
+        adversarial_radius=adversarial_radius,
         top_k=top_k,
         bound_rows=bound_rows,
         precision=precision,
