@@ -18,7 +18,7 @@ from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
 from sk_ssvae.models import Model
-from sk_ssvae.objective import Loss, adversarial_kl, ssvae_loss, teacher_pull
+from sk_ssvae.objective import Loss, adversarial_kl, ssvae_loss, teacher_pull, warm_up
 from sk_ssvae.optimizers import Adam
 from sk_ssvae.own_networks import BUILT_IN, Networks, OwnNetwork, borrowed_generator
 from sk_ssvae.randomness import Stream, stream_generator, stream_seed
@@ -107,6 +107,7 @@ class SSVAENet(NeuralNet):
             dataset, self.batch_size, seed=self.seed, epoch=len(self.history_)
         )
         self._step, self._n_steps = 0, self.max_epochs * len(batches)
+        self._is_new = len(self.history_) == 0
         return batches
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
@@ -239,8 +240,10 @@ class SSVAENet(NeuralNet):
             )
         weight = self.teacher_weight * teacher_pull(progress)
         pull: float | Tensor = weight
-        if self.use_compiler:
-            pull = x.new_full((), weight)  # a number would be compiled in
+        warmth = warm_up(progress) if model.warms_up and self._is_new else 1.0
+        kl_weight: float | Tensor = warmth
+        if self.use_compiler:  # numbers would be compiled in
+            pull, kl_weight = x.new_full((), weight), x.new_full((), warmth)
         loss = self._loss(
             model,
             seen,
@@ -258,6 +261,7 @@ class SSVAENet(NeuralNet):
             race=race,
             bound_rows=self.bound_rows,
             adversarial=adversarial,
+            kl_weight=kl_weight,
         )
         self._terms.append(Loss(*(term.detach() for term in loss)))
         return loss.total, log_q_y

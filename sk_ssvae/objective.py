@@ -24,6 +24,7 @@ __all__ = [
     "entropy",
     "ssvae_loss",
     "teacher_pull",
+    "warm_up",
 ]
 
 PROBE = 1e-2
@@ -174,6 +175,27 @@ def teacher_pull(progress: float, falls_until: float = 0.35) -> float:
     return max(0.5, 1.0 - 0.5 * progress / falls_until)
 
 
+def warm_up(progress: float, until: float = 0.4) -> float:
+    """Weight of the KL divergence, from 0 up to 1 in a straight line, then constant.
+
+    Sonderby, Raiko, Maaloe, Sonderby & Winther 2016, "Ladder variational autoencoders",
+    section 2.3: dimensions that are driven to the prior at the start, while the decoder
+    makes nothing of them, hardly come back.
+
+    Parameters
+    ----------
+    progress : float in [0, 1]
+        Share of the training steps that are done.
+    until : float in (0, 1]
+        Share from which on it is 1.
+
+    Returns
+    -------
+    weight : float in [0, 1]
+    """
+    return min(1.0, progress / until)
+
+
 class Loss(NamedTuple):
     """The loss of a batch and what it is made of; scalars, means over all rows.
 
@@ -206,6 +228,7 @@ def ssvae_loss(
     race: Tensor | None = None,
     bound_rows: int | None = None,
     adversarial: Tensor | None = None,
+    kl_weight: float | Tensor = 1.0,
 ) -> Loss:
     r"""Loss of a batch whose first rows are labelled. [M2] eqs. 8 and 9.
 
@@ -261,15 +284,20 @@ def ssvae_loss(
         place of all: unbiased if rows come in random order. None takes all.
     adversarial : Tensor of shape (n_rows,), default=None
         epsilon times what `adversarial_kl` gave.
+    kl_weight : float or scalar Tensor
+        Where only the rows teach, weight of the KL divergence in the loss (not in the
+        bound that is reported): see `warm_up`.
 
     Returns
     -------
     loss : Loss
     """
     if model.unsupervised:
-        bound = bound_weight @ model.row_bound(seen, noise)
+        log_likelihood, kl = model.row_terms(seen, noise)
+        bound = bound_weight @ (log_likelihood - kl)
+        total = bound_weight @ (kl_weight * kl - log_likelihood)
         none = bound.new_zeros(())
-        return Loss(-bound, bound, none, none, none, none)
+        return Loss(total, bound, none, none, none, none)
     n = len(codes)
     # One node of the graph where slices would be two or three.
     log_q_labelled, log_q_unlabelled = torch.split(log_q_y, [n, len(seen) - n])

@@ -13,13 +13,16 @@ from torch.distributions import Normal, kl_divergence
 from sk_ssvae.batches import MixedBatches, Rows
 from sk_ssvae.bounds import gaussian_kl, unlabelled_bound
 from sk_ssvae.likelihoods import DiagonalNormal
+from sk_ssvae.models.m1 import M1
 from sk_ssvae.models.m2 import M2
 from sk_ssvae.objective import (
+    adversarial_kl,
     balance_kl,
     cross_entropy,
     entropy,
     ssvae_loss,
     teacher_pull,
+    warm_up,
 )
 
 PRIOR = (0.5, 0.3, 0.2)
@@ -488,3 +491,107 @@ def test_teacher_pull_falls_in_a_straight_line_to_a_half():
     assert teacher_pull(0.175) == pytest.approx(0.75)
     assert teacher_pull(0.35) == pytest.approx(0.5)
     assert teacher_pull(1.0) == 0.5
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_adversarial_direction_moves_answers_most(likelihood):
+    """No direction of that length on a fine circle moves a row's answer further."""
+    torch.manual_seed(0)
+    model = M2(2, PRIOR, 1, (), likelihood, 3).double()
+    x = torch.randn(3, 2, dtype=torch.float64)
+    noise, direction = draws(3, 1), draws(3, 2, seed=1)
+    radius = 0.02
+    log_q = model(x)
+    ours = adversarial_kl(model, x, log_q, noise, direction, radius)
+    angle = torch.linspace(0, 2 * torch.pi, 721, dtype=torch.float64)
+    circle = radius * torch.stack([angle.cos(), angle.sin()], 1)
+    moved = model(x[:, None] + circle)
+    all_ways = (log_q.exp()[:, None] * (log_q[:, None] - moved)).sum(-1)
+    # one step of power iteration from a random start: most of the way, never beyond
+    assert (ours <= all_ways.max(1).values * (1 + 1e-6)).all()
+    assert (ours >= all_ways.median(1).values).all()
+    with torch.no_grad():
+        hessian_free = [ours.detach()]
+        for seed in range(2, 30):
+            d = draws(3, 2, seed=seed)
+            with torch.enable_grad():
+                hessian_free.append(
+                    adversarial_kl(model, x, log_q, noise, d, radius).detach()
+                )
+    best = torch.stack(hessian_free).max(0).values
+    torch.testing.assert_close(best, all_ways.max(1).values, rtol=0.02, atol=0)
+
+
+def test_adversarial_gradient_is_that_of_the_answers_at_the_moved_rows():
+    """q(y | x) and r are held fixed; finite differences over a weight."""
+    model, x = make_model("gaussian", latent_size=1), make_rows("gaussian")
+    noise, direction = draws(len(x), 1), draws(len(x), N_FEATURES, seed=1)
+
+    def value():
+        return adversarial_kl(model, x, model(x), noise, direction, 0.5).sum()
+
+    value().backward()
+    weight = model.classifier.layers[0].weight
+    assert all(p.grad is None for p in model.decoder.parameters())
+    log_q = model(x).detach()
+    # r at the weights as they are
+    probe = (1e-2 * torch.nn.functional.normalize(direction, dim=1)).requires_grad_()
+    kl = (log_q.exp() * (log_q - model(x + probe))).sum()
+    (slope,) = torch.autograd.grad(kl, probe)
+    moved = x + 0.5 * torch.nn.functional.normalize(slope, dim=1)
+    with torch.no_grad():
+        for sign, values in ((1, []), (-1, [])):
+            weight[2, 1] += sign * 1e-6
+            values.append((log_q.exp() * (log_q - model(moved))).sum().item())
+            weight[2, 1] -= sign * 1e-6
+            if sign == 1:
+                above = values[0]
+            else:
+                below = values[0]
+    assert weight.grad[2, 1].item() == pytest.approx((above - below) / 2e-6, rel=1e-4)
+
+
+def test_adversarial_term_is_zero_where_nothing_moves_answers():
+    model, x = make_model("gaussian", latent_size=1), make_rows("gaussian")
+    with torch.no_grad():
+        for parameter in model.classifier.parameters():
+            parameter.zero_()
+    kl = adversarial_kl(
+        model, x, model(x), draws(4, 1), draws(4, N_FEATURES), radius=1.0
+    )
+    assert (kl.abs() < 1e-12).all()
+    kl.sum().backward()  # and no NaN comes of it
+
+
+def test_adversarial_term_in_the_loss():
+    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
+    parts = batch(model, x, 2)
+    moved = torch.tensor([1.0, 2.0, 3.0, 6.0]).double()
+    with_it = loss(model, x, parts, alpha=0.7, adversarial=moved)
+    without = loss(model, x, parts, alpha=0.7)
+    assert with_it.adversarial.item() == pytest.approx(3.0)
+    assert (with_it.total - without.total).item() == pytest.approx(0.7 * 3.0)
+
+
+def test_warm_up():
+    assert [warm_up(p, 0.4) for p in (0, 0.1, 0.4, 1)] == [0, 0.25, 1, 1]
+
+
+def test_loss_of_rows_alone():
+    """Minus the bound once warm; before, the KL divergence counts less."""
+    model = M1(N_FEATURES, (1.0,), 2, (7,), "gaussian", seed=0).double()
+    x, noise = make_rows("gaussian"), draws(4, 2)
+    weight = torch.tensor([0.1, 0.2, 0.3, 0.4]).double()
+    log_p, kl = model.row_terms(x, noise)
+    parts = {
+        "bound_weight": weight,
+        "target_weight": weight,
+        "alpha": 5.0,
+        "codes": torch.empty(0, dtype=torch.int64),
+    }
+    warm = ssvae_loss(model, x, torch.zeros(4, 1), noise=noise, **parts)
+    assert warm.total.item() == pytest.approx(-(weight @ (log_p - kl)).item())
+    assert warm.bound.item() == pytest.approx(-warm.total.item())
+    cold = ssvae_loss(model, x, torch.zeros(4, 1), noise=noise, kl_weight=0.25, **parts)
+    assert cold.total.item() == pytest.approx(-(weight @ (log_p - kl / 4)).item())
+    assert cold.bound.item() == pytest.approx(warm.bound.item())

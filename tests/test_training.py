@@ -386,8 +386,8 @@ def test_keyboard_interrupt_before_training_changes_nothing(quick, iris):
 DIVERGED = (
     r"^Training diverged: the loss became (nan|inf|-inf) in epoch \d+. Try a smaller "
     r"learning_rate \(it is 1e\+30\) or smaller weights in the loss \(alpha=30.0, "
-    r"teacher_weight=1.0, entropy_weight=0.3, balance_weight=0.3\), and look for "
-    r"extreme values in X.$"
+    r"teacher_weight=1.0, entropy_weight=0.3, balance_weight=0.3, "
+    r"adversarial_weight=0.0\), and look for extreme values in X.$"
 )
 
 
@@ -549,8 +549,8 @@ def test_weights_that_are_finite_but_huge_are_noticed(quick, iris):
     assert str(error.value) == (
         "Training diverged: weights are so large that probabilities are NaN. Try a "
         "smaller learning_rate (it is 1e+20) or smaller weights in the loss "
-        "(alpha=30.0, teacher_weight=1.0, entropy_weight=0.3, balance_weight=0.3), and "
-        "look for extreme values in X."
+        "(alpha=30.0, teacher_weight=1.0, entropy_weight=0.3, balance_weight=0.3, "
+        "adversarial_weight=0.0), and look for extreme values in X."
     )
     assert not hasattr(clf, "net_")
 

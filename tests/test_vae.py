@@ -88,8 +88,8 @@ def test_labels_are_ignored(vae):
 def test_m1_row_of_the_paper():
     """Fitted to all rows; the classifier to the few that have a label."""
     X, y = load_digits(return_X_y=True)
-    X, y = X / 16, y
-    autoencoder = VariationalAutoencoder(10, max_epochs=30, random_state=0)
+    X = X / 16
+    autoencoder = VariationalAutoencoder(10, random_state=0)
     Z = autoencoder.fit(X[:1200]).transform(X)
     assert SVC().fit(Z[:100], y[:100]).score(Z[1200:], y[1200:]) > 0.75
     pipe = make_pipeline(VariationalAutoencoder(10, max_epochs=5), SVC())
@@ -117,6 +117,20 @@ def test_learning_rate_falls_to_zero(vae):
     early = np.abs(np.diff(values[90:110])).mean()
     late = np.abs(np.diff(values[-10:])).mean()
     assert late < early / 3
+
+
+def test_only_a_new_bernoulli_model_warms_up(vae, monkeypatch):
+    X = (load_digits().data[:300] > 8).astype(float)
+    X = X[:, X.std(0) > 0]
+    weights = []
+    monkeypatch.setattr(
+        "sk_ssvae.net.warm_up", lambda p: weights.append(p) or min(1.0, p / 0.4)
+    )
+    model = vae(warm_start=True, batch_size=100).fit(X)
+    assert weights == [i / 12 for i in range(12)]
+    model.fit(X)
+    vae(likelihood="gaussian").fit(X)
+    assert len(weights) == 12
 
 
 def test_fitting_that_fails_leaves_nothing(vae):

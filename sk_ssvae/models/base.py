@@ -94,6 +94,8 @@ class Model(nn.Module, ABC):
         log p(y).
     unsupervised : bool
         Whether only `row_bound` teaches at present.
+    warms_up : bool
+        Whether the weight of the KL divergence then rises from zero first.
     mixed : bool
         Whether the networks run under autocast to bfloat16, as they may in training.
     """
@@ -102,6 +104,7 @@ class Model(nn.Module, ABC):
 
     mixed = False
     unsupervised = False
+    warms_up = False
     n_noise: int
     classes: Tensor
     log_prior: Tensor
@@ -229,9 +232,20 @@ class Model(nn.Module, ABC):
             seen[:, None], codes, log_prior, noise[:, None], density
         )
 
+    def row_terms(self, seen: Any, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is minus what makes a bound of log p(x) while `unsupervised`.
+
+        Returns
+        -------
+        log_likelihood, kl : Tensor of shape (n_rows,)
+            The bound is their difference.
+        """
+        raise NotImplementedError(f"{type(self).__name__} learns no rows alone.")
+
     def row_bound(self, seen: Any, noise: Tensor) -> Tensor:
         """Bound of log p(x) while `unsupervised`, of shape (n_rows,)."""
-        raise NotImplementedError(f"{type(self).__name__} learns no rows alone.")
+        log_likelihood, kl = self.row_terms(seen, noise)
+        return log_likelihood - kl
 
     # What a trained model answers.
 

@@ -54,6 +54,8 @@ class M1(Model):
         g = stream_generator(seed, Stream.WEIGHTS)
         self.n_noise = latent_size
         self.likelihood = LIKELIHOODS[likelihood](n_features)
+        # Not with scales to learn: some column would be learnt by heart meanwhile.
+        self.warms_up = not self.likelihood.standardize
         self.encoder = MLP(
             n_features,
             2 * latent_size,
@@ -81,8 +83,8 @@ class M1(Model):
         density = density or self.density()
         return density(self._run(self.decoder, z))
 
-    def row_bound(self, seen: Tensor, noise: Tensor) -> Tensor:
-        r"""Bound of log p(x), one draw of z. [VAE] eq. 7.
+    def row_terms(self, seen: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Terms of a bound of log p(x), one draw of z. [VAE] eq. 7.
 
         .. math:: E_{q(z|x)}[\log p(x|z)] - KL(q(z|x) \| p(z)) \le \log p(x)
 
@@ -95,11 +97,12 @@ class M1(Model):
 
         Returns
         -------
-        bound : Tensor of shape (...)
+        log_likelihood, kl : Tensor of shape (...)
+            In nats.
         """
         q_z = self.posterior_z(seen)
         p_x = self.likelihood_x(q_z.rsample(noise))
-        return p_x.log_prob(seen) - gaussian_kl(q_z)
+        return p_x.log_prob(seen), gaussian_kl(q_z)
 
     def log_q_y(self, seen: Tensor) -> Tensor:
         """Zeros: there is one class."""

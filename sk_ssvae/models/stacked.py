@@ -109,6 +109,7 @@ class M1M2(Model, name="m1+m2"):
             stream_seed(seed, Stream.INNER), classifier_hidden_sizes,
             networks=networks._replace(encoder_module=None, decoder_module=None),
         )  # fmt: skip
+        self.warms_up = self.m1.warms_up
         self.m2.likelihood = _KeptGaussian(inner_size)
         self.register_buffer("draws", fixed_draws(inner_size, seed))
 
@@ -202,11 +203,10 @@ class M1M2(Model, name="m1+m2"):
         """Those of x given u, and of u given y and z."""
         return self.m1.density(), self.m2.density()
 
-    def row_bound(self, seen: Draw, noise: Tensor) -> Tensor:
+    def row_terms(self, seen: Draw, noise: Tensor) -> tuple[Tensor, Tensor]:
         """M1's bound of log p(x), u having the prior N(0, I)."""
         log_p_x = self.m1.likelihood_x(seen.inner).log_prob(seen.x)
-        bound: Tensor = log_p_x - gaussian_kl(seen.q)
-        return bound
+        return log_p_x, gaussian_kl(seen.q)
 
     def _drawn(self, x: Tensor) -> Tensor:
         """Draws of u, of shape (n_rows, N_DRAWS, inner_size), for M2."""
