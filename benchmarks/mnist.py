@@ -24,6 +24,7 @@ import numpy as np
 from data import hide_labels
 from measure import HERE, table
 from panel_data import raw
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 PAPERS = {
     "Kingma 2014, M1+TSVM": (11.82, 5.72, 4.24, 3.49),
@@ -94,19 +95,47 @@ def autoencoder(latent_size, seed, epochs):
         hidden_sizes=(400, 400),
         likelihood="bernoulli",
         max_epochs=epochs,
-        learning_rate=2e-3,
+        learning_rate=1e-3,
         random_state=seed,
     )
 
 
-def latent_graph(seed):
-    """Label spreading among two autoencoders' latent means, as a teacher."""
-    from sklearn.pipeline import make_pipeline, make_union
-    from sklearn.semi_supervised import LabelSpreading
+class LatentGraph(ClassifierMixin, BaseEstimator):
+    """Label spreading among the latent means of autoencoders: a teacher.
 
-    spaces = [autoencoder(size, seed + size, epochs=30) for size in (16, 24)]
-    graph = LabelSpreading("knn", n_neighbors=10, alpha=0.99, max_iter=200, tol=1e-4)
-    return make_pipeline(make_union(*spaces), graph)
+    The graph is the pool's (`sk_ssvae.spreading`), with all rows in it, 10 neighbours
+    and alpha=0.99.
+    """
+
+    def __init__(self, latent_sizes=(24, 32), epochs=30, random_state=None):
+        self.latent_sizes = latent_sizes
+        self.epochs = epochs
+        self.random_state = random_state
+
+    def fit(self, X, y):
+        """Train the autoencoders, then spread the labels."""
+        from sk_ssvae.spreading import NeighbourGraph
+
+        self.classes_ = np.unique(y[y >= 0])
+        self.spaces_ = [
+            autoencoder(size, self.random_state, self.epochs).fit(X)
+            for size in self.latent_sizes
+        ]
+        self.graph_ = NeighbourGraph(self._latent(X), 10, None)
+        spread = self.graph_.spread([y], len(self.classes_), 0.99)
+        self.label_distributions_ = spread[0]
+        return self
+
+    def _latent(self, X):
+        return np.hstack([vae.transform(X) for vae in self.spaces_]).astype(float)
+
+    def predict_proba(self, X):
+        """Averages over the nearest rows."""
+        return self.graph_.answer(self._latent(X))
+
+    def predict(self, X):
+        """Most probable classes."""
+        return self.predict_proba(X).argmax(axis=1)
 
 
 def m1_svc(X, few, seed, curve):
@@ -130,7 +159,7 @@ def ssvae(params, *, plain=False, graph=False):
         if plain:
             given |= PLAIN
         if graph:
-            given["teacher"] = latent_graph(seed)
+            given["teacher"] = LatentGraph()
         model = SSVAEClassifier(random_state=seed, callbacks=[curve], **given)
         return model.fit(X, few)
 
