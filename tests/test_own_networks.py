@@ -267,3 +267,20 @@ def test_vae_takes_them(iris):
     ).fit(X)  # fmt: skip
     assert own_sizes(vae.module_) == [(4, 9), (2, 4)]
     assert vae.sample(3).shape == (3, 4)
+
+
+def test_moved_rows_do_not_touch_batch_statistics(quick, iris):
+    """Virtual adversarial training calls the network, but not in training mode."""
+    X, few, _ = iris
+
+    def batch_norm(clf):
+        (found,) = (
+            m for m in clf.module_.classifier.modules() if isinstance(m, nn.BatchNorm1d)
+        )
+        return found
+
+    plain = quick(classifier_module=Wide).fit(X, few)
+    moved = quick(classifier_module=Wide, adversarial_weight=1e-30).fit(X, few)
+    counts = [batch_norm(clf).num_batches_tracked.item() for clf in (plain, moved)]
+    assert counts[0] == counts[1] > 0
+    assert moved.history_[-1]["adversarial"] > 0

@@ -567,3 +567,28 @@ def test_epochs_by_default_count_rows_that_are_trained_on(quick, iris):
     held = clone(clf).set_params(validation_fraction=0.8).fit(X[kept], y[kept])
     assert held.n_iter_ == 1000 // 4
     assert clf.fit(X, y).n_iter_ == 60
+
+
+@pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
+def test_adversarial_training_smooths_answers(quick, iris, model):
+    """Answers for rows near those of training move less."""
+    X, y, _ = iris
+    params = {"model": model, "inner_size": 4, "max_epochs": 60, "pretrain_epochs": 20}
+    rough = quick(**params).fit(X, y)
+    smooth = quick(**params, adversarial_weight=3.0, adversarial_radius=0.5).fit(X, y)
+    step = 0.3 * X.std(0) * np.random.RandomState(0).randn(*X.shape)
+
+    def moves(clf):
+        return np.abs(clf.predict_proba(X + step) - clf.predict_proba(X)).sum(1).mean()
+
+    assert moves(smooth) < 0.9 * moves(rough)
+    assert all(row["adversarial"] == 0 for row in rough.history_)
+    assert smooth.history_[-1]["adversarial"] > 0
+
+
+def test_without_adversarial_training_nothing_changes(quick, iris):
+    """Its draws come after all others."""
+    X, y, _ = iris
+    plain = quick().fit(X, y)
+    radius = quick(adversarial_radius=7.0).fit(X, y)
+    np.testing.assert_array_equal(plain.predict_proba(X), radius.predict_proba(X))
