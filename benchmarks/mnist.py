@@ -196,8 +196,8 @@ METHODS = {
     "SDGM, latent graph, adversarial": ssvae(SDGM | SMOOTH, graph=True),
     "default": default,
 }
-"""The first four as in the papers, without a teacher. "adversarial" is
-``adversarial_weight=1``, a radius that Miyato et al. 2018 have for MNIST too."""
+"""The first four as in the papers, without a teacher; the radius of the adversarial
+ones is in the units of pixels from 0 to 1."""
 
 
 def measure(method, labels, seed, minutes, rows, threads):

@@ -89,7 +89,14 @@ class OwnNetwork(nn.Module):
             borrowed_generator(stream_seed(seed, Stream.OWN_WEIGHTS, step)),
             torch.device("cpu"),
         ):
-            network = make(in_features, out_features, **kwargs)
+            try:
+                network = make(in_features, out_features, **kwargs)
+            except Exception as error:
+                given = "".join(f", {k}={v!r}" for k, v in kwargs.items())
+                raise type(self).failure(error)(
+                    f"{role} could not make a network: {make!r}({in_features}, "
+                    f"{out_features}{given}) raised {type(error).__name__}: {error}"
+                ) from error
             if not isinstance(network, nn.Module):
                 raise TypeError(
                     f"{role} must make a torch.nn.Module, but {make!r} made "
@@ -110,11 +117,25 @@ class OwnNetwork(nn.Module):
         was_training = self.network.training
         self.network.eval()
         try:
-            self._checked(self.network(torch.zeros(2, in_features)), 2)
+            self._checked(self._called(torch.zeros(2, in_features)), 2)
         finally:
             self.network.train(was_training)
             for hook in hooks:
                 hook.remove()
+
+    @staticmethod
+    def failure(error: Exception) -> type[Exception]:
+        """Kind of error to raise for one of the user's network."""
+        return TypeError if isinstance(error, TypeError) else ValueError
+
+    def _called(self, x: Tensor) -> Any:
+        try:
+            return self.network(x)
+        except Exception as error:
+            raise self.failure(error)(
+                f"The network of {self.role} cannot map floats of shape "
+                f"{tuple(x.shape)}: {type(error).__name__}: {error}"
+            ) from error
 
     def _checked(self, out: Any, n_rows: int) -> Tensor:
         if not isinstance(out, Tensor):
@@ -138,11 +159,11 @@ class OwnNetwork(nn.Module):
         elif len(flat) == 1 and self.network.training:
             self.network.eval()
             try:
-                out = self.network(flat)
+                out = self.network(flat).to(flat.dtype)
             finally:
                 self.network.train()
         else:
-            out = self._checked(self.network(flat), len(flat))
+            out = self._checked(self.network(flat), len(flat)).to(flat.dtype)
         return out.view(*x.shape[:-1], self.out_features)
 
 

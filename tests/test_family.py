@@ -1,12 +1,14 @@
 """The models through the estimator: stages, going on, interruptions, answers."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.callback import ProgressBar
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -277,3 +279,41 @@ def test_documented_network(iris, documented):
     clf = documented["clf"].set_params(max_epochs=2, teacher=None).fit(X, few)
     assert clf.module_.classifier.network[0].out_features == 300
     assert clf.module_.classifier.network[2].p == 0.5
+
+
+@pytest.mark.parametrize("model", FAMILY)
+def test_fits_in_parallel_threads_do_not_disturb_each_other(quick, iris, model):
+    X, few, _ = iris
+
+    def fit(seed):
+        clf = quick(model=model, inner_size=4, pretrain_epochs=3, random_state=seed)
+        return clf.fit(X, few).predict_proba(X)
+
+    alone = [fit(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(fit, range(4)))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_scikit_learns_callbacks_see_one_fit(stacked, iris, capsys):
+    """One progress bar for all stages."""
+    X, few, _ = iris
+    stacked(finetune_epochs=1).set_callbacks(ProgressBar()).fit(X, few)
+    shown = capsys.readouterr().out
+    assert "SSVAEClassifier" in shown
+    assert "100%" in shown
+
+
+@pytest.mark.parametrize("model", FAMILY)
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+def test_cuda(quick, iris, model):
+    X, few, _ = iris
+    params = {"model": model, "inner_size": 4, "pretrain_epochs": 3}
+    clf = quick(device="cuda", **params).fit(X, few)
+    assert clf.device_.type == "cuda"
+    host = quick(device="cpu", **params).fit(X, few)
+    np.testing.assert_allclose(clf.predict_proba(X), host.predict_proba(X), atol=0.02)
+    assert clf.sample(3)[0].shape == (3, 4)
+    assert np.isfinite(clf.score_samples(X[:5])).all()
+    assert clf.inverse_transform(clf.transform(X[:5])).shape == (5, 4)

@@ -213,6 +213,18 @@ class Pair(nn.Linear):
             "The network of classifier_module must return a tensor, got (tensor",
         ),
         (
+            {"classifier_module": nn.Linear, "classifier_module__foo": 1},
+            TypeError,
+            "classifier_module could not make a network: <class "
+            "'torch.nn.modules.linear.Linear'>(4, 3, foo=1) raised TypeError: ",
+        ),
+        (
+            {"encoder_module": lambda n_in, n_out: nn.Linear(n_in + 1, n_out)},
+            ValueError,
+            "The network of encoder_module cannot map floats of shape (2, 4): "
+            "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x4 and 5x128)",
+        ),
+        (
             {"classifier_module": 3},
             ValueError,
             "The 'classifier_module' parameter of SSVAEClassifier must be a callable "
@@ -284,3 +296,17 @@ def test_moved_rows_do_not_touch_batch_statistics(quick, iris):
     counts = [batch_norm(clf).num_batches_tracked.item() for clf in (plain, moved)]
     assert counts[0] == counts[1] > 0
     assert moved.history_[-1]["adversarial"] > 0
+
+
+class Precise(nn.Linear):
+    """A module that answers in double precision."""
+
+    def forward(self, x):
+        return super().forward(x).double()
+
+
+def test_answers_of_other_precision_are_rounded(quick, iris):
+    X, few, _ = iris
+    precise = quick(classifier_module=Precise).fit(X, few)
+    plain = quick(classifier_module=nn.Linear).fit(X, few)
+    np.testing.assert_array_equal(precise.predict_proba(X), plain.predict_proba(X))
