@@ -149,7 +149,14 @@ def m1_svc(X, few, seed, curve):
     return make_pipeline(vae, svc)
 
 
-def ssvae(params, *, plain=False, graph=False):
+def falling_rate(epochs):
+    """Return a skorch callback: the learning rate falls to 0 in the second half."""
+    from skorch.callbacks import LRScheduler
+
+    return LRScheduler("LambdaLR", lr_lambda=lambda e: min(1.0, 2 - 2 * e / epochs))
+
+
+def ssvae(params, *, plain=False, graph=False, falling=False):
     """Return what fits the estimator with these parameters."""
 
     def fit(X, few, seed, curve):
@@ -160,7 +167,10 @@ def ssvae(params, *, plain=False, graph=False):
             given |= PLAIN
         if graph:
             given["teacher"] = LatentGraph()
-        model = SSVAEClassifier(random_state=seed, callbacks=[curve], **given)
+        callbacks = [curve]
+        if falling:
+            callbacks.append(falling_rate(given["max_epochs"]))
+        model = SSVAEClassifier(random_state=seed, callbacks=callbacks, **given)
         return model.fit(X, few)
 
     return fit
@@ -179,7 +189,7 @@ SDGM = {"model": "sdgm", "inner_size": 50, "latent_size": 50}
 TAUGHT = {"latent_size": 20, "max_epochs": 40, "bound_rows": 32}
 SMOOTH = TAUGHT | {
     "hidden_sizes": (256,),
-    "max_epochs": 80,
+    "max_epochs": 60,
     "teacher_weight": 0.3,
     "adversarial_weight": 1.0,
     "adversarial_radius": 2.0,
@@ -192,8 +202,8 @@ METHODS = {
     "M1+M2, latent graph": ssvae(
         STACKED | TAUGHT | {"pretrain_epochs": 30}, graph=True
     ),
-    "M2, latent graph, adversarial": ssvae(SMOOTH, graph=True),
-    "SDGM, latent graph, adversarial": ssvae(SDGM | SMOOTH, graph=True),
+    "M2, latent graph, adversarial": ssvae(SMOOTH, graph=True, falling=True),
+    "SDGM, latent graph, adversarial": ssvae(SDGM | SMOOTH, graph=True, falling=True),
     "default": default,
 }
 """The first four as in the papers, without a teacher; the radius of the adversarial
