@@ -84,6 +84,14 @@ VARIANTS = {
         make="ClassPriors",
         made_with={"graph": True},
     ),
+    "m1+m2": Variant(
+        '`model="m1+m2", finetune_epochs=20`', {"model": "m1+m2", "finetune_epochs": 20}
+    ),
+    "sdgm": Variant('`model="sdgm"`', {"model": "sdgm"}),
+    "adgm": Variant('`model="adgm"`', {"model": "adgm"}),
+    "adversarial": Variant(
+        "`adversarial_weight=1`, a radius of 1", {"adversarial_weight": 1.0}
+    ),
 }
 """By name."""
 
