@@ -285,6 +285,28 @@ def test_the_loss_can_be_compiled(
     assert len(seen) == 1
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+@pytest.mark.parametrize(("model", "graphs"), [("sdgm", 1), ("adgm", 1), ("m1+m2", 3)])
+def test_the_loss_of_any_model_can_be_compiled(
+    quick, iris, monkeypatch, uncompiled, model, graphs
+):
+    """In one graph a stage."""
+    X, y, _ = iris
+    seen = []
+
+    def backend(graph, example_inputs):
+        seen.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    clf = quick(model=model, inner_size=3, pretrain_epochs=3, finetune_epochs=2)
+    plain = clf.fit(X, y).predict_proba(X)
+    compiled = clf.set_params(compile=True).fit(X, y)
+    np.testing.assert_allclose(compiled.predict_proba(X), plain, atol=1e-5)
+    assert len(seen) == graphs
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
