@@ -86,7 +86,6 @@ class SDGM(Model, name="sdgm"):
         self.classifier = own or PairMLP(
             n_features, inner_size, n_classes, sizes, generator=g
         )
-        first, *_ = [*hidden_sizes, 2 * inner_size]
         self.auxiliary = MLP(
             n_features,
             2 * inner_size,
@@ -94,7 +93,6 @@ class SDGM(Model, name="sdgm"):
             generator=g,
             first=networks.encoder(n_features, hidden_sizes, 2 * inner_size, seed),
         )
-        first, *_ = [*hidden_sizes, 2 * latent_size]
         self.encoder = PairMLP(
             n_both,
             n_classes,
@@ -103,7 +101,7 @@ class SDGM(Model, name="sdgm"):
             generator=g,
             from_a=Shares(
                 (n_features, inner_size),
-                first,
+                [*hidden_sizes, 2 * latent_size][0],
                 generator=g,
                 fan_in=n_both + n_classes,
                 first=networks.encoder(n_features, hidden_sizes, 2 * latent_size, seed),
