@@ -13,7 +13,8 @@ from sk_ssvae.batches import Rows, choose_held_out
 from sk_ssvae.columns import device_rows, fit_columns
 from sk_ssvae.devices import resolve_device
 from sk_ssvae.fitted import FittedState
-from sk_ssvae.likelihoods import LIKELIHOODS, check_unit_interval, choose_likelihood
+from sk_ssvae.likelihoods import LIKELIHOODS
+from sk_ssvae.likelihoods.choice import check_unit_interval, choose_likelihood
 from sk_ssvae.models import Model
 from sk_ssvae.module_parameters import ModuleParameters
 from sk_ssvae.net import SSVAENet, make_net, step_work

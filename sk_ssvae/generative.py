@@ -11,7 +11,7 @@ from sk_ssvae import inference
 from sk_ssvae.columns import MAX_DEVIATIONS
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.labels import as_label_array, encode_labels
-from sk_ssvae.likelihoods import check_unit_interval
+from sk_ssvae.likelihoods.choice import check_unit_interval
 from sk_ssvae.randomness import (
     RandomState,
     Stream,

@@ -204,7 +204,7 @@ def importance_weighted_bound(
     def log_evidence(rows: Tensor) -> Tensor:
         rows = encode(rows).to(device)
         parts = [
-            model.log_weights(rows, draws).logsumexp(-1)
+            model.importance(rows, draws)[0].logsumexp(-1)
             for draws in torch.split(noise, DRAWS_AT_ONCE)
         ]
         log_p_x_given_y = torch.stack(parts, -1).logsumexp(-1) - math.log(n_draws)

@@ -146,13 +146,15 @@ def adversarial_kl(
             with torch.no_grad():
                 log_q_y = model.log_q_y(model.see(x, noise))
         log_q = log_q_y.detach()
+        movable = model.inputs.movable
         q = log_q.exp()
 
         def kl(moved_by: Tensor) -> Tensor:
-            moved = model.log_q_y(model.see(x + moved_by, noise))
+            moved = model.log_q_y(model.see(x + moved_by * movable, noise))
             return (q * (log_q - moved)).sum(-1)
 
         probe = (PROBE * F.normalize(direction, dim=-1)).requires_grad_()
+        # Where only some columns move, lengths are in those.
         (slope,) = torch.autograd.grad(kl(probe).sum(), probe)
         return kl(radius * F.normalize(slope, dim=-1))
 

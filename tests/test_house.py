@@ -19,8 +19,18 @@ def room_of(path):
 ROOMS = sorted({room_of(path) for path in HOUSE.rglob("*.py")} - {""})
 
 FLOORS = [
-    {"randomness", "chunks", "heap", "threads"},
-    {"labels", "columns", "networks", "likelihoods", "batches", "teachers"}
+    {"randomness", "chunks", "heap", "threads", "layout"},
+    {"likelihoods.base"},
+    {
+        "likelihoods.normal",
+        "likelihoods.bernoulli",
+        "likelihoods.categorical",
+        "likelihoods.counts",
+        "likelihoods.choice",
+    },
+    {"likelihoods.product"},
+    {"likelihoods"},
+    {"labels", "columns", "networks", "inputs", "batches", "teachers"}
     | {
         "devices",
         "tasks",

@@ -14,9 +14,8 @@ from sk_ssvae.likelihoods import (
     ColumnNormal,
     DiagonalNormal,
     Gaussian,
-    check_unit_interval,
-    choose_likelihood,
 )
+from sk_ssvae.likelihoods.choice import check_unit_interval, choose_likelihood
 
 
 @given(st.floats(-5, 5), st.floats(-3, 3), st.floats(-20, 20))

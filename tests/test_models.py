@@ -172,7 +172,7 @@ def test_bound_is_the_mean_of_the_log_weights(name):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(20_000, model.n_noise, generator=generator, dtype=torch.float64)
     with torch.no_grad():
-        weights = (model.log_weights(x, noise) + model.log_prior[:, None])[0]
+        weights = (model.importance(x, noise)[0] + model.log_prior[:, None])[0]
         many = x.expand(len(noise), -1)
         bounds = model.class_bounds(model.see(many, noise), noise)
     difference = bounds.T - weights

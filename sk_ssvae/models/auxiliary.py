@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
-from sk_ssvae.likelihoods import LIKELIHOODS, Density, DiagonalNormal, RowDistribution
+from sk_ssvae.layout import Layout
+from sk_ssvae.likelihoods import Density, DiagonalNormal, RowDistribution, has_gaps
 from sk_ssvae.models.base import N_DRAWS, Draw, Model, fixed_draws, normal
 from sk_ssvae.networks import MLP, PairMLP, Shares
 from sk_ssvae.own_networks import BUILT_IN, Networks
@@ -66,7 +67,7 @@ class SDGM(Model, name="sdgm"):
         class_prior: Sequence[float],
         latent_size: int,
         hidden_sizes: Sequence[int],
-        likelihood: str,
+        likelihood: str | Layout,
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
         inner_size: int = 50,
@@ -74,24 +75,24 @@ class SDGM(Model, name="sdgm"):
     ) -> None:
         super().__init__(class_prior, latent_size)
         g = stream_generator(seed, Stream.WEIGHTS)
-        n_classes, n_both = len(class_prior), n_features + inner_size
-        self.n_features, self.inner_size = n_features, inner_size
+        n_inputs = self._take(likelihood, n_features)
+        n_classes, n_both = len(class_prior), n_inputs + inner_size
+        self.inner_size = inner_size
         self.n_noise = inner_size + latent_size
-        self.likelihood = LIKELIHOODS[likelihood](n_features)
         sizes = hidden_sizes
         if classifier_hidden_sizes is not None:
             sizes = classifier_hidden_sizes
         own = networks.classifier(n_both, n_classes, seed)
         self.own_classifier = own is not None
         self.classifier = own or PairMLP(
-            n_features, inner_size, n_classes, sizes, generator=g
+            n_inputs, inner_size, n_classes, sizes, generator=g
         )
         self.auxiliary = MLP(
-            n_features,
+            n_inputs,
             2 * inner_size,
             hidden_sizes,
             generator=g,
-            first=networks.encoder(n_features, hidden_sizes, 2 * inner_size, seed),
+            first=networks.encoder(n_inputs, hidden_sizes, 2 * inner_size, seed),
         )
         self.encoder = PairMLP(
             n_both,
@@ -100,11 +101,11 @@ class SDGM(Model, name="sdgm"):
             hidden_sizes,
             generator=g,
             from_a=Shares(
-                (n_features, inner_size),
+                (n_inputs, inner_size),
                 [*hidden_sizes, 2 * latent_size][0],
                 generator=g,
                 fan_in=n_both + n_classes,
-                first=networks.encoder(n_features, hidden_sizes, 2 * latent_size, seed),
+                first=networks.encoder(n_inputs, hidden_sizes, 2 * latent_size, seed),
             ),
         )
         self._make_generative(n_classes, hidden_sizes[::-1], g, networks, seed)
@@ -146,13 +147,13 @@ class SDGM(Model, name="sdgm"):
 
     def posterior_a(self, x: Tensor) -> DiagonalNormal:
         """q(a | x) for rows of shape (..., n_features)."""
-        return normal(self._run(self.auxiliary, x))
+        return normal(self._run(self.auxiliary, self.inputs(x)))
 
     def posterior_z(
         self, x: Tensor, a: Tensor, y: Tensor | None = None
     ) -> DiagonalNormal:
         """q(z | x, a, y); x, a and y broadcast, and None is every class."""
-        return normal(self._run(self.encoder, (x, a), y))
+        return normal(self._run(self.encoder, (self.inputs(x), a), y))
 
     def prior_a(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         """p(a | y, z)."""
@@ -169,6 +170,7 @@ class SDGM(Model, name="sdgm"):
 
     def _log_q_y(self, x: Tensor, a: Tensor) -> Tensor:
         """Log q(y | x, a); x and a broadcast."""
+        x = self.inputs(x)
         if self.own_classifier:
             shape = np.broadcast_shapes(x.shape[:-1], a.shape[:-1])
             wide = [t.expand(*shape, t.shape[-1]) for t in (x, a)]
@@ -217,7 +219,9 @@ class SDGM(Model, name="sdgm"):
         total = x.new_zeros(len(x), self.latent_size)
         for draw in self.draws:
             a = q_a.rsample(draw)
-            outputs = self.encoder.averaged((x, a), self._log_q_y(x, a).exp())
+            outputs = self.encoder.averaged(
+                (self.inputs(x), a), self._log_q_y(x, a).exp()
+            )
             total = total + outputs.chunk(2, -1)[0]
         return total / N_DRAWS
 
@@ -244,7 +248,7 @@ class SDGM(Model, name="sdgm"):
 
         return self._p_x(z, codes, noise).sample(generator)
 
-    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
+    def importance(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
         """Log of p(x, a, z | y) / [q(a | x) q(z | x, a, y)] at draws from q."""
         noise_a, noise_z = torch.split(noise, [self.inner_size, self.latent_size], -1)
         x, classes = x[:, None, None], self.classes[:, None]
@@ -252,10 +256,11 @@ class SDGM(Model, name="sdgm"):
         a = q_a.rsample(noise_a)
         q_z = self.posterior_z(x, a, classes)
         z = q_z.rsample(noise_z)
-        log_p_x = self.density()(precise(self.outputs_x(a, z, classes))).log_prob(x)
+        p_x = self.density()(precise(self.outputs_x(a, z, classes)))
+        log_p_x = p_x.log_prob(x, has_gaps(x))
         p_a = self.prior_a(x, z, classes)
         log_a = _precisely(p_a).log_prob(a) - _precisely(q_a).log_prob(a)
-        return log_p_x + log_a + log_prior_ratio(q_z, noise_z)
+        return log_p_x + log_a + log_prior_ratio(q_z, noise_z), p_x
 
 
 def _precisely(q: DiagonalNormal) -> DiagonalNormal:
@@ -283,7 +288,8 @@ class ADGM(SDGM, name="adgm"):
     ) -> None:
         """Make the networks of p(a | x, y, z) and p(x | y, z)."""
         n_outputs, n_z = self.likelihood.n_outputs, self.latent_size
-        n_points = self.n_features + n_z
+        n_inputs = self.inputs.n_outputs
+        n_points = n_inputs + n_z
         self.auxiliary_decoder = PairMLP(
             n_points,
             n_classes,
@@ -291,7 +297,7 @@ class ADGM(SDGM, name="adgm"):
             sizes,
             generator=g,
             from_a=Shares(
-                (self.n_features, n_z),
+                (n_inputs, n_z),
                 [*sizes, 2 * self.inner_size][0],
                 generator=g,
                 fan_in=n_points + n_classes,
@@ -303,7 +309,7 @@ class ADGM(SDGM, name="adgm"):
 
     def prior_a(self, x: Tensor, z: Tensor, y: Tensor | None = None) -> DiagonalNormal:
         """p(a | x, y, z)."""
-        return normal(self._run(self.auxiliary_decoder, (x, z), y))
+        return normal(self._run(self.auxiliary_decoder, (self.inputs(x), z), y))
 
     def outputs_x(self, a: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return outputs of the decoder for p(x | y, z)."""

@@ -7,7 +7,14 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from sk_ssvae.likelihoods import DiagonalNormal
+from sk_ssvae.inputs import Inputs
+from sk_ssvae.layout import Layout, as_layout
+from sk_ssvae.likelihoods import (
+    DiagonalNormal,
+    Likelihood,
+    RowDistribution,
+    likelihood_of,
+)
 from sk_ssvae.randomness import Stream, stream_generator
 
 __all__ = ["MODELS", "N_DRAWS", "Draw", "Model", "fixed_draws", "normal"]
@@ -88,6 +95,10 @@ class Model(nn.Module, ABC):
     ----------
     n_noise : int
         Standard normal numbers that a row takes in training.
+    likelihood : Likelihood
+        Makes p(x | ...) of a decoder's outputs.
+    inputs : Inputs
+        Makes of x, which may have gaps, what other networks take.
     classes : Tensor of shape (n_classes, n_classes)
         Unit vectors.
     log_prior : Tensor of shape (n_classes,)
@@ -106,6 +117,8 @@ class Model(nn.Module, ABC):
     unsupervised = False
     warms_up = False
     n_noise: int
+    likelihood: Likelihood
+    inputs: Inputs
     classes: Tensor
     log_prior: Tensor
 
@@ -123,6 +136,13 @@ class Model(nn.Module, ABC):
         self.register_buffer(
             "classes", torch.eye(len(class_prior), dtype=torch.float32)
         )
+
+    def _take(self, likelihood: str | Layout, n_features: int) -> int:
+        """Get ready for rows of some kind; return the number of network inputs."""
+        layout = as_layout(likelihood, n_features)
+        self.likelihood = likelihood_of(layout)
+        self.inputs = Inputs(layout)
+        return self.inputs.n_outputs
 
     def _run(self, network: nn.Module, *inputs: Any) -> Tensor:
         """Apply a network; what comes of it is in full precision again."""
@@ -259,7 +279,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
-        """Mean of x given z, classes having weights; of shape (n_rows, n_features).
+        """Mean of x given z, classes having weights; of shape (n_rows, n_means).
 
         Parameters
         ----------
@@ -284,13 +304,13 @@ class Model(nn.Module, ABC):
         """
 
     @abstractmethod
-    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
+    def importance(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
         """Log of p(x, latents | y) / q(latents | x, y) at draws from q.
 
         Parameters
         ----------
         x : Tensor of shape (n_rows, n_features)
-            Rows.
+            Rows. Cells that are NaN do not count.
         noise : Tensor of shape (n_draws, n_noise)
             Standard normal draws, the same for all rows.
 
@@ -298,4 +318,6 @@ class Model(nn.Module, ABC):
         -------
         log_weights : Tensor of float64 of shape (n_rows, n_classes, n_draws)
             In nats; float32 on devices without float64.
+        p_x : RowDistribution
+            p(x | latents, y) at the draws; its leading axes broadcast against those.
         """

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
-from sk_ssvae.likelihoods import LIKELIHOODS, Density, DiagonalNormal, RowDistribution
+from sk_ssvae.layout import Layout
+from sk_ssvae.likelihoods import Density, DiagonalNormal, RowDistribution, has_gaps
 from sk_ssvae.models.base import Model, normal
 from sk_ssvae.networks import MLP
 from sk_ssvae.own_networks import BUILT_IN, Networks
@@ -44,7 +45,7 @@ class M1(Model):
         class_prior: Sequence[float],
         latent_size: int,
         hidden_sizes: Sequence[int],
-        likelihood: str,
+        likelihood: str | Layout,
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
         inner_size: int | None = None,
@@ -53,15 +54,15 @@ class M1(Model):
         super().__init__(class_prior, latent_size)
         g = stream_generator(seed, Stream.WEIGHTS)
         self.n_noise = latent_size
-        self.likelihood = LIKELIHOODS[likelihood](n_features)
+        n_inputs = self._take(likelihood, n_features)
         # Not with scales to learn: some column would be learnt by heart meanwhile.
         self.warms_up = not self.likelihood.standardize
         self.encoder = MLP(
-            n_features,
+            n_inputs,
             2 * latent_size,
             hidden_sizes,
             generator=g,
-            first=networks.encoder(n_features, hidden_sizes, 2 * latent_size, seed),
+            first=networks.encoder(n_inputs, hidden_sizes, 2 * latent_size, seed),
         )
         n_outputs = self.likelihood.n_outputs
         self.decoder = networks.decoder(latent_size, 0, n_outputs, seed) or MLP(
@@ -74,7 +75,7 @@ class M1(Model):
 
     def posterior_z(self, x: Tensor) -> DiagonalNormal:
         """q(z | x) for x of shape (..., n_features)."""
-        return normal(self._run(self.encoder, x))
+        return normal(self._run(self.encoder, self.inputs(x)))
 
     def likelihood_x(
         self, z: Tensor, density: Density | None = None
@@ -137,14 +138,13 @@ class M1(Model):
         """Draw from p(x | z)."""
         return self.likelihood_x(z).sample(generator)
 
-    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """Log p(x | z), summed in double precision."""
-        outputs = precise(self._run(self.decoder, z))
-        return self.density()(outputs).log_prob(x)
+    def likelihood_in_double(self, z: Tensor) -> RowDistribution:
+        """p(x | z), for sums in double precision."""
+        return self.density()(precise(self._run(self.decoder, z)))
 
-    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Log of p(x | z) p(z) / q(z | x) at draws of z from q."""
+    def importance(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
+        """Log of p(x | z) p(z) / q(z | x) at draws of z from q, and p(x | z)."""
         x = x[:, None, None]
         q_z = self.posterior_z(x)
-        log_p_x = self.log_likelihood(x, q_z.rsample(noise))
-        return log_p_x + log_prior_ratio(q_z, noise)
+        p_x = self.likelihood_in_double(q_z.rsample(noise))
+        return p_x.log_prob(x, has_gaps(x)) + log_prior_ratio(q_z, noise), p_x

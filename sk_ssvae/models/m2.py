@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.distributions import Categorical
 
 from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
-from sk_ssvae.likelihoods import LIKELIHOODS, Density, DiagonalNormal, RowDistribution
+from sk_ssvae.layout import Layout
+from sk_ssvae.likelihoods import Density, DiagonalNormal, RowDistribution, has_gaps
 from sk_ssvae.models.base import Model, normal
 from sk_ssvae.networks import MLP, PairMLP
 from sk_ssvae.own_networks import BUILT_IN, Networks
@@ -51,8 +52,9 @@ class M2(Model, name="m2"):
         Number of latent dimensions of z.
     hidden_sizes : sequence of int
         Hidden layers of the encoder; the decoder has them in reverse.
-    likelihood : {"bernoulli", "gaussian"}
-        The factor f of p(x | y, z).
+    likelihood : str or Layout
+        The factor f of p(x | y, z): a name in `sk_ssvae.likelihoods.LIKELIHOODS`, or
+        which columns are of which kind.
     seed : int
         Seed of the initial weights.
     classifier_hidden_sizes : sequence of int, default=None
@@ -69,7 +71,7 @@ class M2(Model, name="m2"):
         class_prior: Sequence[float],
         latent_size: int,
         hidden_sizes: Sequence[int],
-        likelihood: str,
+        likelihood: str | Layout,
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
         inner_size: int | None = None,
@@ -79,20 +81,20 @@ class M2(Model, name="m2"):
         g = stream_generator(seed, Stream.WEIGHTS)
         n_classes = len(class_prior)
         self.n_noise = latent_size
-        self.likelihood = LIKELIHOODS[likelihood](n_features)
+        n_inputs = self._take(likelihood, n_features)
         sizes = hidden_sizes
         if classifier_hidden_sizes is not None:
             sizes = classifier_hidden_sizes
-        self.classifier = networks.classifier(n_features, n_classes, seed) or MLP(
-            n_features, n_classes, sizes, generator=g
+        self.classifier = networks.classifier(n_inputs, n_classes, seed) or MLP(
+            n_inputs, n_classes, sizes, generator=g
         )
         self.encoder = PairMLP(
-            n_features,
+            n_inputs,
             n_classes,
             2 * latent_size,
             hidden_sizes,
             generator=g,
-            from_a=networks.encoder(n_features, hidden_sizes, 2 * latent_size, seed),
+            from_a=networks.encoder(n_inputs, hidden_sizes, 2 * latent_size, seed),
         )
         n_outputs = self.likelihood.n_outputs
         self.decoder = networks.decoder(
@@ -105,7 +107,7 @@ class M2(Model, name="m2"):
 
     def log_q_y(self, seen: Tensor) -> Tensor:
         """Log q(y | x), normalised, of shape (..., n_classes)."""
-        return self._run(self.classifier, seen).log_softmax(-1)
+        return self._run(self.classifier, self.inputs(seen)).log_softmax(-1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Log q(y | x), normalised, of shape (..., n_classes)."""
@@ -120,7 +122,7 @@ class M2(Model, name="m2"):
 
         Or y as codes of shape (...). None is every class, as `classes` would be.
         """
-        return normal(self._run(self.encoder, x, y))
+        return normal(self._run(self.encoder, self.inputs(x), y))
 
     def likelihood_x(
         self, z: Tensor, y: Tensor | None = None, density: Density | None = None
@@ -155,7 +157,7 @@ class M2(Model, name="m2"):
 
     def latent_means(self, x: Tensor) -> Tensor:
         """Return sum_y q(y | x) mu(x, y), of shape (n_rows, latent_size)."""
-        outputs: Tensor = self.encoder.averaged(x, self(x).exp_())
+        outputs: Tensor = self.encoder.averaged(self.inputs(x), self(x).exp_())
         return outputs.chunk(2, -1)[0]
 
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
@@ -167,14 +169,14 @@ class M2(Model, name="m2"):
         """Draw from p(x | y, z)."""
         return self.likelihood_x(z, codes).sample(generator)
 
-    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Log of p(x | y, z) p(z) / q(z | x, y) at draws of z from q."""
-        return self.log_weights_of(x[:, None, None], noise)
+    def importance(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
+        """Log of p(x | y, z) p(z) / q(z | x, y) at draws of z from q; p(x | y, z)."""
+        return self.importance_of(x[:, None, None], noise)
 
-    def log_weights_of(self, x: Tensor, noise: Tensor) -> Tensor:
-        """As `log_weights`, for rows (n_rows, 1, 1 or n_draws, n_features)."""
+    def importance_of(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
+        """As `importance`, for rows (n_rows, 1, 1 or n_draws, n_features)."""
         classes = self.classes[:, None]
         q_z = self.posterior_z(x, classes)
         outputs = precise(self._run(self.decoder, q_z.rsample(noise), classes))
-        log_p_x = self.density()(outputs).log_prob(x)
-        return log_p_x + log_prior_ratio(q_z, noise)
+        p_x = self.density()(outputs)
+        return p_x.log_prob(x, has_gaps(x)) + log_prior_ratio(q_z, noise), p_x

@@ -12,7 +12,16 @@ import torch
 from torch import Tensor
 
 from sk_ssvae.bounds import gaussian_kl, precise
-from sk_ssvae.likelihoods import ColumnNormal, DiagonalNormal, Gaussian
+from sk_ssvae.inputs import Inputs
+from sk_ssvae.layout import Layout
+from sk_ssvae.likelihoods import (
+    ColumnNormal,
+    DiagonalNormal,
+    Gaussian,
+    Likelihood,
+    RowDistribution,
+    has_gaps,
+)
 from sk_ssvae.models.base import N_DRAWS, Draw, Model, fixed_draws
 from sk_ssvae.models.m1 import M1
 from sk_ssvae.models.m2 import M2
@@ -91,7 +100,7 @@ class M1M2(Model, name="m1+m2"):
         class_prior: Sequence[float],
         latent_size: int,
         hidden_sizes: Sequence[int],
-        likelihood: str,
+        likelihood: str | Layout,
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
         inner_size: int = 50,
@@ -112,6 +121,16 @@ class M1M2(Model, name="m1+m2"):
         self.warms_up = self.m1.warms_up
         self.m2.likelihood = _KeptGaussian(inner_size)
         self.register_buffer("draws", fixed_draws(inner_size, seed))
+
+    @property
+    def likelihood(self) -> Likelihood:  # type: ignore[override]
+        """M1's: that of x."""
+        return self.m1.likelihood
+
+    @property
+    def inputs(self) -> Inputs:  # type: ignore[override]
+        """M1's."""
+        return self.m1.inputs
 
     @property
     def kept(self) -> Tensor:
@@ -247,16 +266,19 @@ class M1M2(Model, name="m1+m2"):
         u = self._drawn_below(z, codes, noise)
         return self.m1.draw_rows(u, None, generator)
 
-    def log_weights(self, x: Tensor, noise: Tensor) -> Tensor:
+    def importance(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
         """Log of p(x | u) p(u | y, z) p(z) / [q(u | x) q(z | u, y)] at draws from q."""
         noise_u, noise_z = torch.split(noise, [self.inner_size, self.latent_size], -1)
         q_u = self.m1.posterior_z(x[:, None])
         u = q_u.rsample(noise_u)
-        log_p_x = self.m1.log_likelihood(x[:, None], u)
+        p_x = self.m1.likelihood_in_double(u)
+        log_p_x = p_x.log_prob(x[:, None], has_gaps(x))
         # Minus log q(u | x), and the prior of what is left out, where 2 pi cancels.
         kept = precise(self.kept)
         minus_log_q = precise(q_u.log_scale) + 0.5 * precise(noise_u).square()
         log_u = minus_log_q.sum(-1) + 0.5 * math.log(2 * math.pi) * kept.sum()
         log_u = log_u - 0.5 * precise(u).square() @ (1 - kept)
-        inner = self.m2.log_weights_of((u * self.kept)[:, None], noise_z)
-        return inner + (log_p_x + log_u)[:, None]
+        inner, _ = self.m2.importance_of((u * self.kept)[:, None], noise_z)
+        return inner + (log_p_x + log_u)[:, None], self.m1.likelihood_in_double(
+            u[:, None]
+        )
