@@ -189,7 +189,8 @@ SDGM = {"model": "sdgm", "inner_size": 50, "latent_size": 50}
 TAUGHT = {"latent_size": 20, "max_epochs": 40, "bound_rows": 32}
 SMOOTH = TAUGHT | {
     "hidden_sizes": (256,),
-    "max_epochs": 60,
+    "max_epochs": 150,
+    "bound_rows": 16,
     "teacher_weight": 0.3,
     "adversarial_weight": 1.0,
     "adversarial_radius": 2.0,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sk_ssvae.chunks import row_chunks
+from sk_ssvae.chunks import SparseRows, row_chunks
 from sk_ssvae.randomness import Stream, stream_generator, stream_seed
 
 __all__ = [
@@ -45,7 +45,7 @@ class Rows(Dataset[Batch]):
 
     Parameters
     ----------
-    x : ndarray or Tensor of shape (n_all, n_features)
+    x : ndarray, Tensor or SparseRows of shape (n_all, n_features)
         Rows, in any order; a tensor stays where it is.
     codes : ndarray of int64 of shape (n_all,)
         Classes 0 ... n_classes - 1, or -1.
@@ -77,7 +77,7 @@ class Rows(Dataset[Batch]):
 
     def __init__(
         self,
-        x: npt.NDArray[Any] | Tensor,
+        x: npt.NDArray[Any] | Tensor | SparseRows,
         codes: npt.NDArray[np.int64],
         *,
         weight: npt.NDArray[Any] | None = None,
@@ -86,7 +86,7 @@ class Rows(Dataset[Batch]):
         which: npt.NDArray[np.int64] | None = None,
         encode: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.x = x if isinstance(x, Tensor) else torch.from_numpy(x)
+        self.x = torch.from_numpy(x) if isinstance(x, np.ndarray) else x
         self.encode = encode
         if which is None:
             which = np.arange(len(x))

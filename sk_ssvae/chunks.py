@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import sparse
 from torch import Tensor
 
-__all__ = ["CELLS", "row_chunks", "row_parts", "shared_tensor"]
+__all__ = ["CELLS", "SparseRows", "dense", "row_chunks", "row_parts", "shared_tensor"]
 
 CELLS = 2**20
 """Numbers in the largest array of a chunk: 4 MiB in single precision, near what the
@@ -45,7 +46,7 @@ def row_parts(
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray or sparse array of shape (n_rows, n_features)
         Rows.
     where : ndarray of bool of shape (n_rows,), default=None
         The rows that count; all by default.
@@ -55,27 +56,60 @@ def row_parts(
     rows : slice or ndarray of int64
         Which rows.
     part : ndarray of shape (<= chunk, n_features)
-        Those rows; never empty.
+        Those rows, dense; never empty.
     """
-    for chunk in row_chunks(len(X), X.shape[1]):
+    for chunk in row_chunks(X.shape[0], X.shape[1]):
         if where is None:
-            yield chunk, X[chunk]
+            yield chunk, dense(X[chunk])
         elif where[chunk].any():
             rows = chunk.start + np.flatnonzero(where[chunk])
-            yield rows, X[rows]
+            yield rows, dense(X[rows])
 
 
-def shared_tensor(X: npt.NDArray[Any]) -> Tensor:
+def dense(X: Any) -> npt.NDArray[Any]:
+    """Return an array of what may be a sparse one."""
+    return X.toarray() if sparse.issparse(X) else X
+
+
+def shared_tensor(X: Any) -> Tensor:
     """Tensor on the memory of an array that nobody is going to write to.
 
     Like ``torch.from_numpy``, which warns of arrays that are read-only, such as memory
-    maps, and refuses some views; the latter are copied.
+    maps, and refuses some views; the latter are copied. Of a sparse array a dense one.
     """
+    X = dense(X)
     if any(stride < 0 or stride % X.itemsize for stride in X.strides):
         X = X.copy()
     if X.flags.writeable:
         return torch.from_numpy(X)
     return torch.from_numpy(np.asarray(_Writeable(X)))
+
+
+class SparseRows:
+    """Rows of a sparse array that become dense a batch at a time.
+
+    As much of a tensor as `sk_ssvae.batches.Rows` needs.
+
+    Parameters
+    ----------
+    X : sparse array of shape (n_rows, n_features)
+        In rows (CSR).
+    device : torch.device
+        Where the batches go.
+    """
+
+    dtype = torch.float32
+
+    def __init__(self, X: Any, device: torch.device) -> None:
+        self.X = X
+        self.device = device
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def index_select(self, dim: int, which: Tensor) -> Tensor:
+        """Rows by number, dense."""
+        return torch.from_numpy(self.X[which.cpu().numpy()].toarray()).to(self.device)
 
 
 class _Writeable:

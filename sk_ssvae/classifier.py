@@ -16,10 +16,7 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    validate_data,
-)
+from sklearn.utils.validation import _check_sample_weight
 from torch import nn
 
 from sk_ssvae import inference
@@ -36,7 +33,6 @@ from sk_ssvae.labels import (
     encode_labels,
     prior_of_classes,
 )
-from sk_ssvae.likelihoods import LIKELIHOODS
 from sk_ssvae.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.models import MODELS, Model
 from sk_ssvae.net import SSVAENet
@@ -45,6 +41,7 @@ from sk_ssvae.pool import OpinionPoolClassifier
 from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.tasks import EpochTasks
+from sk_ssvae.teacher_rows import dense_rows, network_rows
 from sk_ssvae.teachers import guess_labels
 from sk_ssvae.threads import MOST as MOST_THREADS
 from sk_ssvae.training import restored_on_error
@@ -331,7 +328,8 @@ class SSVAEClassifier(
         "classifier_hidden_sizes": ["array-like", None],
         "model": [str],
         "inner_size": [Interval(Integral, 1, None, closed="left")],
-        "likelihood": [StrOptions({"auto", *LIKELIHOODS})],
+        "likelihood": [str, list, tuple],
+        "categorical_features": [str, "array-like", None],
         "teacher": [
             None,
             StrOptions({"pool"}),
@@ -384,7 +382,8 @@ class SSVAEClassifier(
         classifier_hidden_sizes: tuple[int, ...] | None = (200, 200),
         model: str = "m2",
         inner_size: int = 50,
-        likelihood: str = "auto",
+        likelihood: str | list[tuple[str, Any]] = "auto",
+        categorical_features: Any = "from_dtype",
         teacher: BaseEstimator | str | None = "pool",
         teacher_weight: float = 1.0,
         entropy_weight: float = 0.3,
@@ -421,6 +420,7 @@ class SSVAEClassifier(
         self.model = model
         self.inner_size = inner_size
         self.likelihood = likelihood
+        self.categorical_features = categorical_features
         self.teacher = teacher
         self.teacher_weight = teacher_weight
         self.entropy_weight = entropy_weight
@@ -458,6 +458,7 @@ class SSVAEClassifier(
         "model",
         "inner_size",
         "likelihood",
+        "categorical_features",
         "class_prior",
         "classifier_module",
         "encoder_module",
@@ -467,6 +468,8 @@ class SSVAEClassifier(
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         return tags
 
     @property
@@ -606,13 +609,8 @@ class SSVAEClassifier(
         self, X: Any, y: Any, sample_weight: Any, classes: Array | None, *, first: bool
     ) -> tuple[Array, Data]:
         """Check rows, labels and weights; those of weight zero count as unlabelled."""
-        X, y = validate_data(
-            self,
-            X,
-            as_label_array(y),
-            reset=first,
-            dtype=[np.float64, np.float32],
-            ensure_min_samples=2 if first else 1,
+        X, y = self._read(
+            X, as_label_array(y), first=first, used=_positive(sample_weight, X)
         )
         used: npt.NDArray[np.bool_] | None = None
         weight = None
@@ -627,7 +625,7 @@ class SSVAEClassifier(
             if first and used.sum() < 2:
                 raise ValueError(
                     f"{type(self).__name__} needs at least 2 rows with a positive "
-                    f"sample_weight, got {used.sum()} of {len(X)}."
+                    f"sample_weight, got {used.sum()} of {X.shape[0]}."
                 )
         codes = np.full(len(y), UNLABELED)
         counts = slice(None) if used is None else used
@@ -638,17 +636,19 @@ class SSVAEClassifier(
 
     def _guess(self, data: Data, n_classes: int) -> Array | None:
         """Ask the teacher for guesses; None if there is no need."""
-        which = np.arange(len(data.X))
+        which = np.arange(data.X.shape[0])
         if data.used is not None:
             which = np.flatnonzero(data.used)
         codes = data.codes[which]
         if self.teacher is None or not (codes == UNLABELED).any():
             return None
-        teacher = OpinionPoolClassifier() if self.teacher == "pool" else self.teacher
-        guess = np.zeros((len(data.X), n_classes), dtype=np.float32)
-        guess[which] = guess_labels(
-            teacher, data.X[which], codes, n_classes, self._seed
-        )
+        rows = network_rows(data.X[which], self._columns, self._layout)
+        if self.teacher == "pool":
+            teacher, rows = OpinionPoolClassifier(), dense_rows(rows, self._seed)
+        else:
+            teacher = self.teacher
+        guess = np.zeros((data.X.shape[0], n_classes), dtype=np.float32)
+        guess[which] = guess_labels(teacher, rows, codes, n_classes, self._seed)
         return guess
 
     def _classifier_sizes(self) -> tuple[int, ...]:
@@ -712,7 +712,9 @@ class SSVAEClassifier(
         """Train the net on the rows, and make it and its answers the fitted state."""
         top_k = resolve_top_k(self.marginalization, int(self.top_k), len(self.classes_))
         summed = len(self.classes_) if top_k is None else top_k + 1
-        bound_rows = resolve_bound_rows(self.bound_rows, summed, self._columns.n_kept)
+        bound_rows = resolve_bound_rows(
+            self.bound_rows, summed, net.module_.likelihood.n_outputs
+        )
         with self._training(
             net,
             rows,
@@ -756,5 +758,14 @@ class SSVAEClassifier(
             Latent means.
         """
         rows = self._validated(X)
-        with self._threads(len(rows)):
+        with self._threads(rows.shape[0]):
             return inference.latent_means(self.module_, rows, self._encoder())
+
+
+def _positive(sample_weight: Any, X: Any) -> npt.NDArray[np.bool_] | None:
+    """Which rows have a weight, before weights are checked."""
+    weight = np.asarray([] if sample_weight is None else sample_weight)
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    if weight.shape != (n_rows,) or weight.dtype.kind not in "iufb":
+        return None
+    return np.asarray(weight > 0)

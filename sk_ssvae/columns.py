@@ -1,17 +1,26 @@
 """Between the user's columns and the network's tensors: an affine map per column."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import sparse
 from torch import Tensor
 
-from sk_ssvae.chunks import row_parts, shared_tensor
+from sk_ssvae.chunks import SparseRows, row_parts, shared_tensor
 
-__all__ = ["MAX_DEVIATIONS", "Columns", "Encoder", "device_rows", "fit_columns"]
+__all__ = [
+    "MAX_DEVIATIONS",
+    "Columns",
+    "Encoder",
+    "SparseRows",
+    "device_rows",
+    "fit_columns",
+    "missing_rows",
+]
 
 MAX_DEVIATIONS = 1e6
 """Cells farther than this many standard deviations from the training mean count as
@@ -46,12 +55,15 @@ class Columns:
         information, are left out of the likelihood, and come back as they were.
     dtype : dtype
         float32 or float64, the dtype in which values go back to the user.
+    gaps : ndarray of bool of shape (n_features,)
+        Columns with cells missing (NaN), which stay missing on the way.
     """
 
     mean: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
     kept: npt.NDArray[np.bool_]
     dtype: np.dtype[Any]
+    gaps: npt.NDArray[np.bool_]
 
     @property
     def n_kept(self) -> int:
@@ -62,6 +74,18 @@ class Columns:
     def log_det(self) -> float:
         """Log-determinant of `encode`: log p(user's) = log p(network's) + log_det."""
         return -float(np.log(self.scale[self.kept]).sum())
+
+    def row_log_det(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """`log_det` for each row, over the cells that are there."""
+        logs = np.where(self.kept, np.log(self.scale), 0.0)
+        total = np.full(X.shape[0], self.log_det)
+        if sparse.issparse(X) or not logs.any():
+            return total
+        for rows, part in row_parts(X):
+            missing = np.isnan(part)
+            if missing.any():
+                total[rows] += missing @ logs
+        return total
 
     @property
     def fits_single(self) -> bool:
@@ -78,7 +102,7 @@ class Columns:
         Parameters
         ----------
         X : ndarray of float32 or float64 of shape (n_rows, n_features)
-            Finite numbers.
+            Finite numbers, or NaN.
 
         Returns
         -------
@@ -86,7 +110,7 @@ class Columns:
             A copy, with every cell within ``MAX_DEVIATIONS`` of zero.
         """
         encoder = Encoder(self)
-        A = np.empty((len(X), self.n_kept), dtype=np.float32)
+        A = np.empty((X.shape[0], self.n_kept), dtype=np.float32)
         for rows, part in row_parts(X):
             A[rows] = encoder(shared_tensor(part)).numpy()
         return A
@@ -159,15 +183,15 @@ class Encoder:
 
 
 def device_rows(
-    X: npt.NDArray[Any], columns: Columns, device: torch.device
-) -> tuple[Tensor, Encoder | None]:
+    X: Any, columns: Columns, device: torch.device
+) -> tuple[Tensor | SparseRows, Encoder | None]:
     """Put rows on a device: as they are, to be encoded by batches, or encoded.
 
     Parameters
     ----------
-    X : ndarray of float32 or float64 of shape (n_rows, n_features)
-        Rows. In single precision and C order they are not copied on the CPU, and must
-        not change.
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Rows of float32 or float64. In single precision and C order they are not copied
+        on the CPU, and must not change.
     columns : Columns
         The map.
     device : torch.device
@@ -176,30 +200,41 @@ def device_rows(
     Returns
     -------
     rows : Tensor of float32 of shape (n_rows, n_features) or (n_rows, n_kept)
-        On the device.
+        On the device; `SparseRows` of a sparse array.
     encoder : Encoder or None
         What is still to be done to a batch of them.
     """
+    if sparse.issparse(X):
+        return SparseRows(X, device), Encoder(columns, device)
     if X.dtype == np.float32 and X.flags.c_contiguous and columns.fits_single:
         return shared_tensor(X).to(device), Encoder(columns, device)
     return torch.from_numpy(columns.encode(X)).to(device), None
 
 
+def missing_rows(X: Any) -> npt.NDArray[np.int64]:
+    """Return numbers of the rows with a cell missing."""
+    some = np.zeros(X.shape[0], dtype=bool)
+    for rows, part in row_parts(X):
+        some[rows] = np.isnan(part).any(axis=1)
+    return np.flatnonzero(some)
+
+
 def fit_columns(
     X: npt.NDArray[Any],
     *,
-    standardize: bool,
+    standardize: bool | npt.NDArray[np.bool_],
     sample_weight: npt.NDArray[Any] | None = None,
     keep_constant: bool = False,
     where: npt.NDArray[np.bool_] | None = None,
+    names: Sequence[Any] | None = None,
 ) -> Columns:
     """Choose location and scale of every column.
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
-        Finite numbers, float32 or float64.
-    standardize : bool
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Finite numbers, float32 or float64, or NaN.
+    standardize : bool or ndarray of bool of shape (n_features,)
         Subtract the mean and divide by the standard deviation, or leave as is.
     sample_weight : ndarray of shape (n_rows,), default=None
         Weights for mean and deviation.
@@ -208,6 +243,8 @@ def fit_columns(
         (`partial_fit`).
     where : ndarray of bool of shape (n_rows,), default=None
         The rows that count; all by default.
+    names : sequence, default=None
+        What columns are called, for messages; their positions by default.
 
     Returns
     -------
@@ -216,13 +253,16 @@ def fit_columns(
     Raises
     ------
     ValueError
-        If all columns are constant.
+        If all columns are constant, or one has no cell that is there.
     """
     low = np.full(X.shape[1], np.inf)
     high = -low
+    gaps = np.zeros(X.shape[1], dtype=bool)
     for _, part in row_parts(X, where):
-        np.minimum(low, part.min(axis=0), out=low)
-        np.maximum(high, part.max(axis=0), out=high)
+        np.fmin(low, np.fmin.reduce(part, axis=0), out=low)
+        np.fmax(high, np.fmax.reduce(part, axis=0), out=high)
+        gaps |= np.isnan(part).any(axis=0)
+    _check_observed(low, names)
     # Relative to the largest magnitude, squares neither overflow nor vanish. (Not
     # StandardScaler: in one pass over weighted rows its variances can be negative, and
     # it takes columns with a large offset for constant.)
@@ -230,22 +270,35 @@ def fit_columns(
     magnitude[magnitude == 0] = 1.0
     varies = high / magnitude - low / magnitude > ROUNDING * np.finfo(X.dtype).eps
     if not varies.any():
-        n_rows = len(X) if where is None else int(where.sum())
+        n_rows = X.shape[0] if where is None else int(where.sum())
         raise ValueError(
             f"Every column of X is constant in all {n_rows} rows (to within rounding), "
             "so there is nothing to learn from. Give at least one column that varies."
         )
     kept = np.ones_like(varies) if keep_constant else varies
     mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-    if standardize:
+    chosen = np.broadcast_to(standardize, X.shape[1])
+    if chosen.any():
         center = _mean(X, lambda part: part / magnitude, sample_weight, where)
         variance = _mean(
             X, lambda part: (part / magnitude - center) ** 2, sample_weight, where
         )
-        mean = center * magnitude
-        scale = np.where(varies, np.sqrt(variance), 1.0) * magnitude
+        mean = np.where(chosen, center * magnitude, 0.0)
+        deviation = np.where(varies, np.sqrt(variance), 1.0) * magnitude
+        scale = np.where(chosen, deviation, 1.0)
     mean = np.where(kept, mean, low)
-    return Columns(mean=mean, scale=scale, kept=kept, dtype=X.dtype)
+    return Columns(mean=mean, scale=scale, kept=kept, dtype=X.dtype, gaps=gaps)
+
+
+def _check_observed(low: npt.NDArray[np.float64], names: Sequence[Any] | None) -> None:
+    """Refuse columns without a single cell."""
+    never = np.flatnonzero(np.isinf(low))
+    if len(never):
+        which = never.tolist() if names is None else [names[j] for j in never]
+        raise ValueError(
+            f"Every cell of the columns {which} is missing, so nothing can be learnt "
+            "of them. Leave these columns out."
+        )
 
 
 def _mean(
@@ -254,10 +307,16 @@ def _mean(
     weight: npt.NDArray[Any] | None,
     where: npt.NDArray[np.bool_] | None,
 ) -> npt.NDArray[np.float64]:
-    """Weighted mean over rows of a function of them, column by column."""
-    total, mass = np.zeros(X.shape[1]), 0.0
+    """Weighted mean over rows of a function of them, column by column; not of NaN."""
+    total, mass = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for rows, part in row_parts(X, where):
         w = np.ones(len(part)) if weight is None else weight[rows]
-        total += w @ of(part)
-        mass += w.sum()
-    return total / mass
+        values = of(part)
+        missing = np.isnan(values)
+        if missing.any():
+            total += w @ np.where(missing, 0.0, values)
+            mass += w @ ~missing
+        else:
+            total += w @ values
+            mass += w.sum()
+    return total / np.where(mass > 0, mass, 1.0)

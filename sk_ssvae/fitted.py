@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils import assert_all_finite
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.history import History
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from sk_ssvae.columns import Columns, Encoder
 from sk_ssvae.models import Model
 from sk_ssvae.net import SSVAENet
+from sk_ssvae.tables import Table
 from sk_ssvae.threads import intra_op_threads, threads_for
 
 __all__ = ["FittedState", "all_or_nothing"]
@@ -58,6 +59,8 @@ class FittedState:
     classes_: npt.NDArray[Any]
     class_prior_: npt.NDArray[np.float64]
     likelihood_: str
+    _table: Table
+    _kinds: npt.NDArray[Any]
     _columns: Columns
     _seed: int
 
@@ -85,21 +88,30 @@ class FittedState:
         """Where the networks are."""
         return self.module_.classes.device
 
-    def _validated(self, X: Any) -> npt.NDArray[Any]:
-        """Rows from the user as an array of floats with the columns of fit.
+    def _validated(self, X: Any) -> Any:
+        """Rows from the user as an array of cells with the columns of fit.
 
-        They may still be infinite or missing, which `_encoder` refuses.
+        An array of floats, or a sparse one in rows. They may still be infinite, which
+        `_encoder` refuses.
         """
         check_is_fitted(self)
-        # Finite or not is seen by chunks, while they are in the cache.
-        rows: npt.NDArray[Any] = validate_data(
-            self,
-            X,
-            reset=False,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite=False,
+        if self._table.is_plain:
+            # Finite or not is seen by chunks, while they are in the cache.
+            return validate_data(
+                self,
+                X,
+                reset=False,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+            )
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return check_array(
+            self._table.cells(X),
+            ensure_all_finite="allow-nan",
+            estimator=self,
+            input_name="X",
         )
-        return rows
 
     def _threads(self, n_rows: int) -> AbstractContextManager[None]:
         """Compute answers for so many rows on as many threads as they are worth."""
@@ -113,7 +125,10 @@ class FittedState:
         def checked(rows: Tensor) -> Tensor:
             if not math.isfinite(rows.sum().item()):
                 assert_all_finite(
-                    rows.numpy(), estimator_name=type(self).__name__, input_name="X"
+                    rows.numpy(),
+                    allow_nan=True,
+                    estimator_name=type(self).__name__,
+                    input_name="X",
                 )
             return encode(rows)
 

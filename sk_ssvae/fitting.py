@@ -8,17 +8,28 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import check_array, check_X_y
+from sklearn.utils.validation import validate_data
 
 from sk_ssvae.batches import Rows, choose_held_out
+from sk_ssvae.chunks import row_parts
 from sk_ssvae.columns import device_rows, fit_columns
 from sk_ssvae.devices import resolve_device
 from sk_ssvae.fitted import FittedState
-from sk_ssvae.likelihoods import LIKELIHOODS
-from sk_ssvae.likelihoods.choice import check_unit_interval, choose_likelihood
+from sk_ssvae.kinds import (
+    check_likelihood,
+    choose_kinds,
+    likelihood_pairs,
+    make_layout,
+    named_columns,
+)
+from sk_ssvae.layout import Layout
+from sk_ssvae.likelihoods.choice import check_support
 from sk_ssvae.models import Model
 from sk_ssvae.module_parameters import ModuleParameters
 from sk_ssvae.net import SSVAENet, make_net, step_work
 from sk_ssvae.networks import check_hidden_sizes
+from sk_ssvae.tables import Table, kind_of, read_table, resolve_categorical
 from sk_ssvae.tasks import EpochTasks
 from sk_ssvae.teachers import trust
 from sk_ssvae.threads import intra_op_threads, threads_for
@@ -30,9 +41,9 @@ Array = npt.NDArray[Any]
 
 
 class Data(NamedTuple):
-    """Rows to learn from, as given, and which of them count (None: all)."""
+    """Cells to learn from, and which rows of them count (None: all)."""
 
-    X: Array
+    X: Any
     codes: npt.NDArray[np.int64]
     used: npt.NDArray[np.bool_] | None = None
     weight: Array | None = None
@@ -47,7 +58,8 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
 
     latent_size: int
     hidden_sizes: tuple[int, ...]
-    likelihood: str
+    likelihood: str | list[tuple[str, Any]]
+    categorical_features: Any
     batch_size: int
     learning_rate: float
     validation_fraction: float
@@ -57,6 +69,9 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
     callbacks: list[Any] | None
     verbose: int
 
+    _layout: Layout
+    _named_kinds: Array
+
     _FIXED: ClassVar[tuple[str, ...]]
     """Parameters that a fitted model cannot change."""
 
@@ -64,19 +79,94 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         fixed = {name: getattr(self, name) for name in self._FIXED}
         return fixed | self._module_parameters()
 
+    def _read(
+        self, X: Any, *y: Any, first: bool, used: npt.NDArray[np.bool_] | None = None
+    ) -> Any:
+        """Check rows of a user, and make them cells; labels, if any, as they are."""
+        checks: dict[str, Any] = {
+            "accept_sparse": "csr",
+            "dtype": [np.float64, np.float32],
+            "ensure_all_finite": "allow-nan",
+            "ensure_min_samples": 2 if first else 1,
+        }
+        if first:
+            check_likelihood(self.likelihood)
+        table = self._new_table(X, used) if first else self._table
+        if table is None or table.is_plain:
+            checked = validate_data(self, X, *y, reset=first, **checks)
+        else:
+            validate_data(self, X, reset=first, skip_check_array=True)
+            checks |= {"estimator": self}
+            if y:
+                checked = check_X_y(table.cells(X), *y, **checks)
+            else:
+                checked = check_array(table.cells(X), input_name="X", **checks)
+        if first:
+            n_features = self.n_features_in_
+            kind = "sparse" if kind_of(X) == "sparse" else "array"
+            self._table = table or Table(
+                kind, list(range(n_features)), [], (None,) * n_features
+            )
+            self._named_kinds = named_columns(
+                self.likelihood, np.asarray(X) if isinstance(X, list) else X, n_features
+            )
+        return checked
+
+    def _new_table(self, X: Any, used: npt.NDArray[np.bool_] | None) -> Table | None:
+        """Look for categories; None where arrays can have none."""
+        from_dtype = (
+            isinstance(self.categorical_features, str)
+            and self.categorical_features == "from_dtype"
+        )
+        pairs = self.likelihood
+        names = [pairs] if isinstance(pairs, str) else [name for name, _ in pairs]
+        if (
+            kind_of(X) in ("array", "sparse")
+            and (from_dtype or self.categorical_features is None)
+            and "categorical" not in names
+        ):
+            return None
+        if kind_of(X) == "array":
+            X = np.asarray(X, dtype=object)
+            if X.ndim != 2:
+                return None  # which gets the usual message
+        validate_data(self, X, reset=True, skip_check_array=True)
+        n_features = self.n_features_in_
+        named = named_columns(self.likelihood, X, n_features)
+        categorical = (named == "categorical") | resolve_categorical(
+            self.categorical_features,
+            n_features,
+            getattr(self, "feature_names_in_", None),
+        )
+        table = read_table(X, categorical, from_dtype=from_dtype, used=used)
+        if not isinstance(self.likelihood, str):
+            clash = (table.sizes > 0) & ~np.isin(named.astype(str), ("", "categorical"))
+            for j in np.flatnonzero(clash):
+                raise ValueError(
+                    f"likelihood gives column {table.names[j]!r} to {named[j]!r}, but "
+                    "it holds categories. Leave it out of likelihood, or convert it to "
+                    "numbers."
+                )
+        return table
+
     def _fix_columns(self, data: Data, *, streaming: bool) -> None:
-        """Choose the likelihood, and location and scale of the columns."""
-        self.likelihood_ = self.likelihood
-        if self.likelihood == "auto":
-            self.likelihood_ = choose_likelihood(data.X, data.used)
-        if self.likelihood_ == "bernoulli":
-            check_unit_interval(data.X, rows=data.used)
+        """Choose likelihoods, and location and scale of the columns."""
+        table = self._table
+        self._kinds = choose_kinds(
+            data.X, self._named_kinds, table.sizes > 0, data.used
+        )
+        self.likelihood_ = likelihood_pairs(self._kinds, table.names)
+        check_support(data.X, self._kinds, rows=data.used)
         self._columns = fit_columns(
             data.X,
-            standardize=LIKELIHOODS[self.likelihood_].standardize,
+            standardize=self._kinds == "gaussian",
             sample_weight=data.weight,
             keep_constant=streaming,
             where=data.used,
+            names=table.names,
+        )
+        self._layout = make_layout(
+            data.X, self._kinds, table.sizes, self._columns, data.used
         )
 
     def _new_net(
@@ -95,7 +185,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             latent_size=int(self.latent_size),
             hidden_sizes=check_hidden_sizes(self.hidden_sizes),
             classifier_hidden_sizes=classifier_hidden_sizes,
-            likelihood=self.likelihood_,
+            likelihood=self._layout,
             seed=self._seed,
             device=resolve_device(self.device),
             inner_size=inner_size,
@@ -112,9 +202,16 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
                     f"cannot become {now.get(name)!r} as training goes on. Set "
                     "warm_start=False and call fit, or use a clone."
                 )
-        if self.likelihood_ == "bernoulli":
-            check_unit_interval(data.X, rows=data.used)
+        check_support(data.X, self._kinds, rows=data.used)
         net: SSVAENet = self.net_
+        if not net.module_.inputs.has_gaps and any(
+            np.isnan(part).any() for _, part in row_parts(data.X, data.used)
+        ):
+            raise ValueError(
+                "X has missing values, but the rows that the model was first trained "
+                "on had none, so that its networks are not made for them. Use a clone, "
+                "and rows with missing values at its first call."
+            )
         if self.device != "auto" and str(resolve_device(self.device)) != net.device:
             raise ValueError(
                 f"device={str(self.device)!r} cannot be chosen as training goes on: "
@@ -132,7 +229,9 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
     ) -> tuple[Rows, Rows | None]:
         """Rows to train on, with the teacher's guesses if any, and rows held out."""
         X, codes = data.X, data.codes
-        which = np.arange(len(X)) if data.used is None else np.flatnonzero(data.used)
+        which = (
+            np.arange(X.shape[0]) if data.used is None else np.flatnonzero(data.used)
+        )
         held_out = choose_held_out(codes[which], validation_fraction, self._seed)
         parts: dict[str, Any] = {"weight": data.weight}
         if guess is not None:

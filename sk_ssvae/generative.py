@@ -8,10 +8,10 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from sk_ssvae import inference
-from sk_ssvae.columns import MAX_DEVIATIONS
+from sk_ssvae.columns import MAX_DEVIATIONS, missing_rows
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.labels import as_label_array, encode_labels
-from sk_ssvae.likelihoods.choice import check_unit_interval
+from sk_ssvae.likelihoods.choice import check_support
 from sk_ssvae.randomness import (
     RandomState,
     Stream,
@@ -61,9 +61,8 @@ class DensityMixin(FittedState):
         check_is_fitted(self)
         rows = self._validated(X)
         check_count("n_draws", n_draws)
-        if self.likelihood_ == "bernoulli":
-            check_unit_interval(rows, columns=self._columns.kept)
-        with self._threads(len(rows)):
+        check_support(rows, self._kinds, columns=self._columns.kept)
+        with self._threads(rows.shape[0]):
             bound = inference.importance_weighted_bound(
                 self.module_,
                 rows,
@@ -71,7 +70,49 @@ class DensityMixin(FittedState):
                 stream_generator(self._seed, Stream.SCORE),
                 self._encoder(),
             )
-        return bound + np.float32(self._columns.log_det)
+        return bound + self._columns.row_log_det(rows).astype(np.float32)
+
+    def impute(self, X: Any, n_draws: int = 16) -> Any:
+        """Fill what is missing with what is expected given the rest of the row.
+
+        Parameters
+        ----------
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows. Missing are NaN, None, pandas.NA and nulls.
+
+        n_draws : int, default=16
+            Draws of the latent variables, for each class where there are classes, the
+            same for all rows.
+
+        Returns
+        -------
+        X : array, sparse array or frame of shape (n_samples, n_features)
+            A copy of the same kind, in which cells that were there are as they were.
+            The others are posterior means, classes averaged with their probabilities
+            q(y | x), and for categories the most probable one; rounded in columns of
+            integers or booleans. Draws are weighted by importance.
+
+        Raises
+        ------
+        ValueError
+            If `n_draws` is not positive.
+        """
+        check_is_fitted(self)
+        rows = self._validated(X)
+        check_count("n_draws", n_draws)
+        some = missing_rows(rows)
+        expected = np.full(rows.shape, np.nan)
+        if len(some):
+            with self._threads(len(some)):
+                filled = inference.expected_cells(
+                    self.module_,
+                    rows[some],
+                    int(n_draws),
+                    stream_generator(self._seed, Stream.SCORE),
+                    self._encoder(),
+                )
+            expected[some] = self._columns.decode(filled)
+        return self._table.filled(X, expected)
 
     def _points(self, Z: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latent points of a user."""
@@ -86,19 +127,19 @@ class DensityMixin(FittedState):
         near = np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
         return np.asarray(near)
 
-    def _decoded(self, points: Array, weights: Array) -> Array:
+    def _decoded(self, points: Array, weights: Array) -> Any:
         """Means of x, classes having weights, in the user's units."""
         with self._threads(len(points)):
             means = inference.decoded_means(
                 self.module_, points, weights.astype(np.float32)
             )
-        return self._columns.decode(means)
+        return self._table.restored(self._columns.decode(means), exact=False)
 
-    def _draw(self, codes: Array, seed: int) -> Array:
+    def _draw(self, codes: Array, seed: int) -> Any:
         """Draw a row for each class code, in the user's units."""
         with self._threads(len(codes)):
             drawn = inference.draw_rows(self.module_, codes.astype(np.int64), seed)
-        return self._columns.decode(drawn)
+        return self._table.restored(self._columns.decode(drawn))
 
 
 class GenerativeMixin(DensityMixin):

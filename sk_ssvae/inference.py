@@ -21,6 +21,7 @@ from sk_ssvae.randomness import Stream, stream_generator
 __all__ = [
     "decoded_means",
     "draw_rows",
+    "expected_cells",
     "importance_weighted_bound",
     "latent_means",
     "log_posterior_y",
@@ -28,7 +29,8 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.float32]
-Rows = npt.NDArray[Any]
+Rows = Any
+"""An array of rows, or a sparse one."""
 Encode = Callable[[Tensor], Tensor]
 """From rows as they are to what the network takes."""
 
@@ -48,10 +50,10 @@ def _by_chunks(
     f: Callable[..., Tensor],
     model: Model,
     cells_per_row: int,
-    *arrays: npt.NDArray[Any],
+    *arrays: Any,
 ) -> Array:
     """Apply `f` to chunks of rows of the arrays, as tensors."""
-    n_rows = len(arrays[0])
+    n_rows = arrays[0].shape[0]
     out: Array | None = None
     keep_freed_memory()
     with plain_torch(_device(model)), torch.inference_mode():
@@ -123,12 +125,13 @@ def decoded_means(model: Model, z: Array, weights: Array) -> Array:
     Returns
     -------
     means : ndarray of float32 of shape (n_rows, n_features)
-        In the network's units.
+        In the network's units; of categories the most probable one's code.
     """
     device = _device(model)
 
     def means(points: Tensor, w: Tensor) -> Tensor:
-        return model.decoded_means(points.to(device), w.to(device))
+        expected = model.decoded_means(points.to(device), w.to(device))
+        return model.likelihood.cells(expected)
 
     return _by_chunks(means, model, len(model.classes) * _widest(model), z, weights)
 
@@ -161,6 +164,48 @@ def draw_rows(model: Model, codes: npt.NDArray[np.int64], seed: int) -> Array:
     return _by_chunks(draw, model, _widest(model), z.numpy(), codes)
 
 
+def expected_cells(
+    model: Model,
+    x: Rows,
+    n_draws: int,
+    generator: torch.Generator,
+    encode: Encode = _as_it_is,
+) -> Array:
+    r"""Cells as they are expected given those that are there.
+
+    .. math::
+        \sum_y q(y | x) \sum_s w_{ys}\, E[x | y, z_{ys}], \qquad
+        w_{ys} \propto \frac{p(x | y, z_{ys}) p(z_{ys})}{q(z_{ys} | x, y)}, \qquad
+        z_{ys} \sim q(z | x, y)
+
+    with x what was observed, and weights that sum to 1 over s: importance sampling of
+    the posterior given y, normalised by itself (Rezende, Mohamed & Wierstra 2014, arXiv
+    1401.4082, appendix F, and Mattei & Frellsen 2019, arXiv 1812.02633, fill gaps so).
+
+    Parameters
+    ----------
+    model, x, n_draws, generator, encode
+        As for `importance_weighted_bound`.
+
+    Returns
+    -------
+    cells : ndarray of float32 of shape (n_rows, n_features)
+        In the network's units; of categories the most probable one's code.
+    """
+    device = _device(model)
+    noise = _normal(n_draws, model.n_noise, generator).to(device)
+
+    def expected(rows: Tensor) -> Tensor:
+        rows = encode(rows).to(device)
+        log_weights, p_x = model.importance(rows, noise)
+        weights = precise(model(rows)).exp()[..., None] * log_weights.softmax(-1)
+        means = (weights[..., None] * p_x.mean).sum((1, 2))
+        return model.likelihood.cells(means)
+
+    per_row = n_draws * len(model.classes) * _widest(model)
+    return _by_chunks(expected, model, per_row, x)
+
+
 def importance_weighted_bound(
     model: Model,
     x: Rows,
@@ -183,8 +228,8 @@ def importance_weighted_bound(
     ----------
     model : Model
         The model.
-    x : ndarray of shape (n_rows, n_features)
-        Rows.
+    x : ndarray or sparse array of shape (n_rows, n_features)
+        Rows; cells that are NaN do not count.
     n_draws : int
         S. All rows and classes share the same S standard normal draws, so a row's
         value depends neither on its neighbours nor on its place.

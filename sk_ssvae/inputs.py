@@ -4,11 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sk_ssvae.layout import Layout
+from sk_ssvae.layout import COUNTS, Layout
 
 __all__ = ["Inputs"]
-
-COUNTS = ("poisson", "negative_binomial")
 
 
 class Inputs(nn.Module):

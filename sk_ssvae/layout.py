@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Group", "Layout", "as_layout"]
+__all__ = ["COUNTS", "Group", "Layout", "as_layout"]
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 PLAIN = ("gaussian", "bernoulli")
+COUNTS = ("poisson", "negative_binomial")
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
+from sk_ssvae.layout import Layout
 from sk_ssvae.models import Model
 from sk_ssvae.objective import Loss, adversarial_kl, ssvae_loss, teacher_pull, warm_up
 from sk_ssvae.optimizers import Adam
@@ -382,7 +383,7 @@ def make_net(
     latent_size: int,
     hidden_sizes: tuple[int, ...],
     classifier_hidden_sizes: tuple[int, ...],
-    likelihood: str,
+    likelihood: str | Layout,
     seed: int,
     device: torch.device,
     inner_size: int | None = None,

@@ -37,7 +37,7 @@ class PredictiveMixin(FittedState):
             Log q(y | x), in nats, in the order of `classes_`.
         """
         rows = self._validated(X)
-        with self._threads(len(rows)):
+        with self._threads(rows.shape[0]):
             return inference.log_posterior_y(self.module_, rows, self._encoder())
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -54,7 +54,7 @@ class PredictiveMixin(FittedState):
             In the order of `classes_`; rows sum to 1.
         """
         rows = self._validated(X)
-        with self._threads(len(rows)):
+        with self._threads(rows.shape[0]):
             return inference.posterior_y(self.module_, rows, self._encoder())
 
     def predict(self, X: npt.ArrayLike) -> Array:

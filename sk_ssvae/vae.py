@@ -15,7 +15,7 @@ from sklearn.base import (
 )
 from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sk_ssvae import inference
@@ -25,7 +25,6 @@ from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.fitting import Data, FittingMixin
 from sk_ssvae.generative import DensityMixin, check_count
 from sk_ssvae.labels import UNLABELED
-from sk_ssvae.likelihoods import LIKELIHOODS
 from sk_ssvae.models.m1 import M1
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.threads import MOST as MOST_THREADS
@@ -176,7 +175,8 @@ class VariationalAutoencoder(
     _parameter_constraints: dict[str, list[Any]] = {
         "latent_size": [Interval(Integral, 1, None, closed="left")],
         "hidden_sizes": ["array-like"],
-        "likelihood": [StrOptions({"auto", *LIKELIHOODS})],
+        "likelihood": [str, list, tuple],
+        "categorical_features": [str, "array-like", None],
         "max_epochs": [
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
@@ -200,6 +200,7 @@ class VariationalAutoencoder(
         "latent_size",
         "hidden_sizes",
         "likelihood",
+        "categorical_features",
         "encoder_module",
         "decoder_module",
     )
@@ -209,7 +210,8 @@ class VariationalAutoencoder(
         latent_size: int = 10,
         *,
         hidden_sizes: tuple[int, ...] = (128,),
-        likelihood: str = "auto",
+        likelihood: str | list[tuple[str, Any]] = "auto",
+        categorical_features: Any = "from_dtype",
         max_epochs: str | int = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
@@ -229,6 +231,7 @@ class VariationalAutoencoder(
         self.latent_size = latent_size
         self.hidden_sizes = hidden_sizes
         self.likelihood = likelihood
+        self.categorical_features = categorical_features
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -248,6 +251,8 @@ class VariationalAutoencoder(
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         return tags
 
     @property
@@ -280,14 +285,8 @@ class VariationalAutoencoder(
         """
         with all_or_nothing(self), plain_torch(resolve_device(self.device)):
             go_on = self.warm_start and self.__sklearn_is_fitted__()
-            rows = validate_data(
-                self,
-                X,
-                reset=not go_on,
-                dtype=[np.float64, np.float32],
-                ensure_min_samples=1 if go_on else 2,
-            )
-            data = Data(rows, np.full(len(rows), UNLABELED))
+            rows = self._read(X, first=not go_on)
+            data = Data(rows, np.full(rows.shape[0], UNLABELED))
             if go_on:
                 net = self._resume(data)
             else:
@@ -320,7 +319,7 @@ class VariationalAutoencoder(
             Latent means.
         """
         rows = self._validated(X)
-        with self._threads(len(rows)):
+        with self._threads(rows.shape[0]):
             return inference.latent_means(self.module_, rows, self._encoder())
 
     def inverse_transform(self, Z: npt.ArrayLike) -> Array:

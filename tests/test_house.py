@@ -30,7 +30,7 @@ FLOORS = [
     },
     {"likelihoods.product"},
     {"likelihoods"},
-    {"labels", "columns", "networks", "inputs", "batches", "teachers"}
+    {"labels", "columns", "networks", "inputs", "batches", "teachers", "tables"}
     | {
         "devices",
         "tasks",
@@ -40,7 +40,15 @@ FLOORS = [
         "discriminants",
         "own_networks",
     },
-    {"bounds", "module_parameters", "spreading", "linear_generative", "opinions"},
+    {
+        "bounds",
+        "module_parameters",
+        "kinds",
+        "teacher_rows",
+        "spreading",
+        "linear_generative",
+        "opinions",
+    },
     {"models.base"},
     {"models.m1", "models.m2", "models.auxiliary"},
     {"models.stacked"},

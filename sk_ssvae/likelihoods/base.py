@@ -90,7 +90,7 @@ class Likelihood(nn.Module, ABC):
         return self.density()(outputs)
 
     def cells(self, means: Tensor) -> Tensor:
-        """Make of means (..., n_means) a row of cells, the mode where they are codes."""
+        """Make cells of means (..., n_means): of categories the code of the mode."""
         return means
 
 

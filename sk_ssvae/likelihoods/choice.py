@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_ssvae.chunks import row_parts
+from sk_ssvae.layout import COUNTS
 
-__all__ = ["check_unit_interval", "choose_likelihood"]
+__all__ = ["check_support", "choose_likelihood"]
 
 
 def choose_likelihood(
@@ -22,8 +23,8 @@ def choose_likelihood(
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
-        Finite numbers.
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Finite numbers, or NaN where they are missing.
     where : ndarray of bool of shape (n_rows,), default=None
         The rows that count; all by default.
 
@@ -42,24 +43,28 @@ def choose_likelihood(
     """
     n_cells = n_at_ends = 0
     for _, part in row_parts(X, where):
-        if part.min() < 0 or part.max() > 1:
+        if np.fmin.reduce(part, axis=None) < 0 or np.fmax.reduce(part, axis=None) > 1:
             return "gaussian"
-        n_cells += part.size
+        n_cells += part.size - int(np.isnan(part).sum())
         n_at_ends += int(((part == 0) | (part == 1)).sum())
     return "bernoulli" if n_at_ends >= n_cells / 3 else "gaussian"
 
 
-def check_unit_interval(
-    X: npt.NDArray[Any],
+def check_support(
+    X: Any,
+    kinds: npt.NDArray[Any],
     rows: npt.NDArray[np.bool_] | None = None,
     columns: npt.NDArray[np.bool_] | None = None,
 ) -> None:
-    """Refuse values for which the Bernoulli has no probability.
+    """Refuse values that have no probability.
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_features)
-        Finite numbers.
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Finite numbers, or NaN.
+    kinds : ndarray of object of shape (n_features,)
+        Names of likelihoods: of "bernoulli" values in [0, 1], of "poisson" and
+        "negative_binomial" whole numbers from 0 on.
     rows : ndarray of bool of shape (n_rows,), default=None
         The rows that count; all by default.
     columns : ndarray of bool of shape (n_features,), default=None
@@ -68,17 +73,27 @@ def check_unit_interval(
     Raises
     ------
     ValueError
-        If a value lies outside [0, 1]; names the column and the value.
+        If there is another value; names the column and the value.
     """
+    counts = columns if columns is not None else np.ones(len(kinds), dtype=bool)
+    unit = counts & (kinds == "bernoulli")
+    whole = counts & np.isin(kinds.astype(str), COUNTS)
+    if not unit.any() and not whole.any():
+        return
     for where, part in row_parts(X, rows):
-        outside = (part < 0) | (part > 1)
-        if columns is not None:
-            outside &= columns
-        if outside.any():
-            at, column = np.argwhere(outside)[0]
-            row = np.arange(len(X))[where][at]
+        bad = unit & ((part < 0) | (part > 1))
+        if whole.any():
+            bad |= whole & ((part < 0) | (part != np.floor(part)) & ~np.isnan(part))
+        if bad.any():
+            at, column = np.argwhere(bad)[0]
+            row = np.arange(X.shape[0])[where][at]
+            remedy = (
+                "Rescale X (e.g. MinMaxScaler(clip=True)) or use likelihood='gaussian'."
+                if unit[column]
+                else "Use likelihood='gaussian' for what is not counted."
+            )
+            needs = "values in [0, 1]" if unit[column] else "whole numbers from 0 on"
             raise ValueError(
-                "likelihood='bernoulli' needs values in [0, 1], but X has "
-                f"{part[at, column]:.6g} in row {row}, column {column}. Rescale X "
-                "(e.g. MinMaxScaler(clip=True)) or use likelihood='gaussian'."
+                f"likelihood={kinds[column]!r} needs {needs}, but X has "
+                f"{part[at, column]:.6g} in row {row}, column {column}. {remedy}"
             )

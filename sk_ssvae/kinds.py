@@ -1,0 +1,222 @@
+"""Which column is of which kind, and what the networks are told of that."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.utils._indexing import _get_column_indices
+
+from sk_ssvae.chunks import row_parts
+from sk_ssvae.columns import Columns
+from sk_ssvae.layout import COUNTS, Group, Layout
+from sk_ssvae.likelihoods import LIKELIHOODS
+from sk_ssvae.likelihoods.choice import choose_likelihood
+
+__all__ = [
+    "check_likelihood",
+    "choose_kinds",
+    "likelihood_pairs",
+    "make_layout",
+    "named_columns",
+]
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+LEAST = 1e-6
+"""Shares and means are no smaller, where their logarithms are taken."""
+
+
+def check_likelihood(likelihood: Any) -> None:
+    """Refuse what is neither a name nor pairs of names and columns.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    ValueError
+        If a name is not known.
+    """
+    names = ["auto", *sorted(LIKELIHOODS)]
+    if isinstance(likelihood, str):
+        given = [likelihood]
+    elif isinstance(likelihood, list | tuple) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in likelihood
+    ):
+        given = [name for name, _ in likelihood]
+        names.remove("auto")
+    else:
+        raise TypeError(
+            f"likelihood must be one of {names} or a list of pairs (name, columns), "
+            f"got {likelihood!r}."
+        )
+    for name in given:
+        if not isinstance(name, str) or name not in names:
+            raise ValueError(f"likelihood must be one of {names}, got {name!r}.")
+
+
+def named_columns(likelihood: Any, X: Any, n_features: int) -> Array:
+    """Names of the kinds that a user gives to columns, "" where none.
+
+    Parameters
+    ----------
+    likelihood : str or list of (name, columns)
+        As checked by `check_likelihood`.
+    X : array-like or frame
+        Rows, for names and for callables.
+    n_features : int
+        Number of columns.
+
+    Returns
+    -------
+    kinds : ndarray of object of shape (n_features,)
+
+    Raises
+    ------
+    ValueError
+        If a column has two.
+    """
+    kinds = np.full(n_features, "", dtype=object)
+    if isinstance(likelihood, str):
+        if likelihood != "auto":
+            kinds[:] = likelihood
+        return kinds
+    for name, columns in likelihood:
+        chosen = columns(X) if callable(columns) else columns
+        places = np.asarray(_get_column_indices(X, chosen), dtype=int)
+        taken = places[kinds[places] != ""]
+        if len(taken):
+            raise ValueError(
+                f"likelihood gives column {taken[0]} both to {kinds[taken[0]]!r} and "
+                f"to {name!r}."
+            )
+        kinds[places] = name
+    return kinds
+
+
+def choose_kinds(
+    X: Any, given: Array, categorical: Mask, used: Mask | None = None
+) -> Array:
+    """Choose the kind of every column that has none.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Cells.
+    given : ndarray of object of shape (n_features,)
+        Kinds, "" where they are to be chosen.
+    categorical : ndarray of bool of shape (n_features,)
+        Columns whose cells are codes.
+    used : ndarray of bool of shape (n_rows,), default=None
+        The rows that count; all by default.
+
+    Returns
+    -------
+    kinds : ndarray of object of shape (n_features,)
+        "categorical" for codes. Beside categories, "bernoulli" for columns of zeros and
+        ones and "gaussian" for all others. Without any, one kind for all: of a sparse
+        array of counts "negative_binomial", else what `choose_likelihood` says.
+    """
+    kinds = given.copy()
+    kinds[categorical] = "categorical"
+    chosen = kinds == ""
+    if not chosen.any():
+        return kinds
+    if chosen.all():
+        kinds[:] = _of_all(X, used)
+        return kinds
+    binary = np.ones(X.shape[1], dtype=bool)
+    for _, part in row_parts(X, used):
+        binary &= ((part == 0) | (part == 1) | np.isnan(part)).all(axis=0)
+    kinds[chosen & binary] = "bernoulli"
+    kinds[chosen & ~binary] = "gaussian"
+    return kinds
+
+
+def _of_all(X: Any, used: Mask | None) -> str:
+    if sparse.issparse(X) and X.nnz:
+        values = X.data if used is None else X[used].data
+        whole = (values >= 0).all() and (values == np.floor(values)).all()
+        if whole and values.max() > 1:
+            return "negative_binomial"
+    return choose_likelihood(X, used)
+
+
+def likelihood_pairs(kinds: Array, names: list[Any]) -> str | list[tuple[str, Any]]:
+    """Kinds as a parameter would say them: a name, or pairs."""
+    distinct = list(dict.fromkeys(kinds.tolist()))
+    if len(distinct) == 1:
+        return str(distinct[0])
+    return [
+        (kind, [name for name, k in zip(names, kinds, strict=True) if k == kind])
+        for kind in distinct
+    ]
+
+
+def make_layout(
+    X: Any,
+    kinds: Array,
+    sizes: npt.NDArray[np.int64],
+    columns: Columns,
+    used: Mask | None = None,
+) -> Layout:
+    """Tell the networks of the columns that they see.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Cells.
+    kinds : ndarray of object of shape (n_features,)
+        Their kinds.
+    sizes : ndarray of int64 of shape (n_features,)
+        Numbers of categories.
+    columns : Columns
+        Which of them are kept, how they are scaled, and which have gaps.
+    used : ndarray of bool of shape (n_rows,), default=None
+        The rows that count; all by default.
+
+    Returns
+    -------
+    layout : Layout
+    """
+    kept = np.flatnonzero(columns.kept)
+    gaps = np.flatnonzero(columns.gaps[kept])
+    present = list(dict.fromkeys(kinds[kept].tolist()))
+    if present == ["gaussian"] or (present == ["bernoulli"] and not len(gaps)):
+        group = Group(present[0], np.arange(len(kept)))
+        return Layout((group,), np.zeros(len(kept)), gaps)
+    means, squares = _moments(X, kept, used)
+    fill = np.where(kinds[kept] == "gaussian", 0.0, means)
+    scale = 1 / np.sqrt(np.maximum(squares, LEAST))
+    groups = []
+    for kind in present:
+        places = np.flatnonzero(kinds[kept] == kind)
+        if kind == "categorical":
+            own = kept[places]
+            offset = np.concatenate([_log_shares(X, j, sizes[j], used) for j in own])
+            groups.append(Group(kind, places, tuple(sizes[own].tolist()), offset))
+        elif kind in COUNTS:
+            offset = np.log(np.maximum(means[places], LEAST))
+            groups.append(Group(kind, places, (), offset))
+        else:
+            groups.append(Group(kind, places))
+    return Layout(tuple(groups), fill, gaps, scale)
+
+
+def _moments(X: Any, kept: Array, used: Mask | None) -> tuple[Array, Array]:
+    """Means of columns, and mean squares of log(1 + x), over what was observed."""
+    total, squares, n = np.zeros((3, len(kept)))
+    for _, part in row_parts(X, used):
+        cells = part[:, kept]
+        n += (~np.isnan(cells)).sum(axis=0)
+        total += np.nansum(cells, axis=0)
+        squares += np.nansum(np.log1p(np.maximum(cells, 0)) ** 2, axis=0)
+    return total / n, squares / n
+
+
+def _log_shares(X: Any, j: int, size: int, used: Mask | None) -> Array:
+    """Logarithms of the shares of a column's categories."""
+    codes = X[:, j] if used is None else X[used, j]
+    counts = np.bincount(codes[~np.isnan(codes)].astype(int), minlength=size)
+    return np.log(np.maximum(counts, 0.5) / counts.sum())

@@ -1,0 +1,510 @@
+"""Between what users have and cells: frames, categories, and what is missing.
+
+A cell is a number: a measurement, a count, the code of a category, or NaN where it is
+missing.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+__all__ = ["Table", "kind_of", "read_table", "resolve_categorical"]
+
+Array = npt.NDArray[Any]
+
+
+def kind_of(X: Any) -> str:
+    """Say what a user's rows are: "pandas", "polars", "sparse" or "array"."""
+    if sparse.issparse(X):
+        return "sparse"
+    library = type(X).__module__.partition(".")[0]
+    if library in ("pandas", "polars") and hasattr(X, "columns"):
+        return library
+    return "array"
+
+
+def _dtypes(X: Any, kind: str) -> list[Any]:
+    """Types of a frame's columns; none for arrays."""
+    return list(X.dtypes) if kind in ("pandas", "polars") else []
+
+
+def _is_measured(dtype: Any, kind: str) -> bool:
+    """Whether a frame's column holds numbers or booleans."""
+    if kind == "polars":
+        return bool(dtype.is_numeric() or str(dtype) == "Boolean")
+    numpy_kind = getattr(dtype, "kind", "O")
+    # A pandas category of numbers has kind "O".
+    return numpy_kind in "iufb" and "category" not in str(dtype)
+
+
+def _is_missing(values: Array) -> npt.NDArray[np.bool_]:
+    """None, NaN, pandas.NA and the like: what is not equal to itself, or cannot say."""
+
+    def missing(value: Any) -> bool:
+        if value is None:
+            return True
+        if isinstance(value, str):
+            return False
+        try:
+            return bool(value != value)
+        except TypeError:  # pandas.NA
+            return True
+
+    return np.fromiter((missing(v) for v in values), bool, len(values))
+
+
+def _column(X: Any, kind: str, j: int) -> Array:
+    """Values of a column: floats of a column of numbers, else objects."""
+    if kind == "pandas":
+        column = X.iloc[:, j]
+        if _is_measured(column.dtype, kind):
+            numbers: Array = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            return numbers
+        return np.asarray(column.astype(object), dtype=object)
+    if kind == "polars":
+        column = X[:, j]
+        if column.dtype.is_numeric():
+            return np.asarray(column.cast(float).to_numpy(), dtype=np.float64)
+        objects = np.empty(len(column), dtype=object)
+        objects[:] = column.to_list()
+        return objects
+    return np.asarray(X)[:, j]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What rows looked like in `fit`.
+
+    Attributes
+    ----------
+    kind : {"array", "sparse", "pandas", "polars"}
+        What held them.
+    names : list
+        Of the columns, for messages and frames: positions where they have no names.
+    dtypes : list
+        Types of a frame's columns.
+    categories : tuple of (list or None)
+        The categories of each column, in the order of their codes; None for numbers.
+    n_objects : int
+        Columns that an array of floats cannot hold.
+    """
+
+    kind: str
+    names: list[Any]
+    dtypes: list[Any]
+    categories: tuple[list[Any] | None, ...]
+    n_objects: int = 0
+
+    @property
+    def sizes(self) -> Array:
+        """Number of categories of each column, 0 for numbers."""
+        return np.array([0 if c is None else len(c) for c in self.categories])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether rows can be read as an array of floats."""
+        return self.n_objects == 0 and not any(self.sizes)
+
+    def cells(self, X: Any, *, warn: bool = True) -> npt.NDArray[np.float64]:
+        """Read rows.
+
+        Parameters
+        ----------
+        X : frame or array-like of shape (n_rows, n_features)
+            With the columns of `fit`.
+        warn : bool
+            Whether to warn of unknown categories.
+
+        Returns
+        -------
+        cells : ndarray of float64 of shape (n_rows, n_features)
+            Unknown categories are missing.
+
+        Raises
+        ------
+        TypeError
+            If a value can be neither a number nor a category; names the column.
+        """
+        kind = kind_of(X)
+        if kind == "array":
+            X = np.asarray(X, dtype=object)
+        elif kind == "sparse":
+            X, kind = X.toarray(), "array"
+        cells = np.empty((X.shape[0], len(self.categories)))
+        for j, categories in enumerate(self.categories):
+            values = _column(X, kind, j)
+            if categories is None:
+                cells[:, j] = _numbers(values, self.names[j])
+            else:
+                cells[:, j] = self._codes(values, j, categories, warn)
+        return cells
+
+    def _codes(
+        self, values: Array, j: int, categories: list[Any], warn: bool
+    ) -> npt.NDArray[np.float64]:
+        missing = _is_missing(values)
+        code_of = {category: float(i) for i, category in enumerate(categories)}
+        codes = np.full(len(values), np.nan)
+        codes[~missing] = [code_of.get(_plain(v), np.nan) for v in values[~missing]]
+        unknown = np.isnan(codes) & ~missing
+        if warn and unknown.any():
+            new = sorted({str(v) for v in values[unknown]})
+            warnings.warn(
+                f"Column {self.names[j]!r} has categories that fit has not seen, which "
+                f"count as missing: {new[:5]}{' ...' if len(new) > 5 else ''}.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return codes
+
+    def restored(self, cells: npt.NDArray[Any], *, exact: bool = True) -> Any:
+        """Put cells into what held the rows of `fit`.
+
+        Parameters
+        ----------
+        cells : ndarray of shape (n_rows, n_features)
+            Values in the user's units, and codes; NaN where missing.
+        exact : bool
+            Whether columns of integers and booleans are rounded to such; otherwise
+            they stay floats, as means are.
+
+        Returns
+        -------
+        X : array, sparse array or frame
+        """
+        if self.kind == "sparse":
+            return sparse.csr_array(cells)
+        if self.kind == "array":
+            if not any(self.sizes):
+                return cells
+            columns = [self._values(cells, j) for j in range(cells.shape[1])]
+            if any(c.dtype.kind not in "iuf" for c in columns):
+                columns = [c.astype(object) for c in columns]
+            return np.stack(columns, axis=1)
+        frame = self._pandas if self.kind == "pandas" else self._polars
+        return frame(cells, exact)
+
+    def filled(self, X: Any, cells: npt.NDArray[Any]) -> Any:
+        """Put cells where a user's rows have none; the others stay as they are.
+
+        Parameters
+        ----------
+        X : frame, array-like or sparse array of shape (n_rows, n_features)
+            Rows with gaps.
+        cells : ndarray of shape (n_rows, n_features)
+            Values in the user's units, and codes, where there are gaps.
+
+        Returns
+        -------
+        X : of the same kind
+        """
+        kind = kind_of(X)
+        if kind == "sparse":
+            whole = X.tocsr(copy=True)
+            rows = np.repeat(np.arange(whole.shape[0]), np.diff(whole.indptr))
+            missing = np.isnan(whole.data)
+            whole.data[missing] = cells[rows[missing], whole.indices[missing]]
+            return whole
+        if kind == "array":
+            return self._filled_array(X, cells)
+        frame = X.copy() if kind == "pandas" else X.clone()
+        for j in range(len(self.categories)):
+            missing = _gaps(_column(X, kind, j))
+            if missing.any():
+                fill = _fill_pandas if kind == "pandas" else _fill_polars
+                frame = fill(frame, j, missing, self._values(cells, j)[missing])
+        return frame
+
+    def _filled_array(self, X: Any, cells: Array) -> Array:
+        given = np.asarray(X)
+        if given.dtype.kind in "iub":
+            return given.copy()
+        if given.dtype.kind != "f":
+            given = np.asarray(X, dtype=object)
+        whole = given.copy()
+        for j in range(whole.shape[1]):
+            missing = _gaps(whole[:, j])
+            whole[missing, j] = self._values(cells, j)[missing]
+        return whole
+
+    def _values(self, cells: Array, j: int) -> Array:
+        """Make a column of categories or numbers; None where a category is missing."""
+        categories = self.categories[j]
+        if categories is None:
+            return cells[:, j]
+        if all(isinstance(c, Real) and not isinstance(c, bool) for c in categories):
+            table = np.array([*categories, np.nan])
+        else:
+            table = np.empty(len(categories) + 1, dtype=object)
+            table[:-1] = categories
+        codes = np.where(np.isnan(cells[:, j]), len(categories), cells[:, j])
+        return table[codes.astype(int)]
+
+    def _pandas(self, cells: Array, exact: bool) -> Any:
+        import pandas as pd
+
+        series = []
+        for j, dtype in enumerate(self.dtypes):
+            values = self._values(cells, j)
+            if self.categories[j] is not None:
+                column = pd.Series(values, dtype=dtype)
+            elif exact and dtype.kind in "iub":
+                column = _whole(values, dtype, pd.Series)
+            else:
+                column = pd.Series(values)
+                if dtype.kind == "f":
+                    column = column.astype(dtype)
+            series.append(column)
+        frame = pd.concat(series, axis=1) if series else pd.DataFrame()
+        frame.columns = pd.Index(self.names)
+        return frame
+
+    def _polars(self, cells: Array, exact: bool) -> Any:
+        import polars as pl
+
+        columns = []
+        for j, dtype in enumerate(self.dtypes):
+            values = self._values(cells, j)
+            if self.categories[j] is not None:
+                column = pl.Series(values.tolist()).cast(dtype)
+            else:
+                column = pl.Series(values).fill_nan(None)
+                if dtype.is_float():
+                    column = column.cast(dtype)
+                elif exact and str(dtype) == "Boolean":
+                    column = column > 0.5
+                elif exact:
+                    low, high = (
+                        pl.select(f).item() for f in (dtype.min(), dtype.max())
+                    )
+                    column = column.round().clip(low, high).cast(dtype, strict=False)
+            columns.append(column.alias(str(self.names[j])))
+        return pl.DataFrame(columns)
+
+
+def _gaps(values: Array) -> npt.NDArray[np.bool_]:
+    """Tell which values of a column are missing."""
+    return np.isnan(values) if values.dtype.kind == "f" else _is_missing(values)
+
+
+def _fill_pandas(frame: Any, j: int, missing: Array, values: Array) -> Any:
+    import pandas as pd
+
+    column = frame.iloc[:, j]
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        new = [v for v in dict.fromkeys(values) if v not in dtype.categories]
+        column = column.cat.add_categories(new)
+    elif getattr(dtype, "kind", "O") in "iub":
+        values = _whole(values.astype(float), dtype, pd.Series).to_numpy()
+    column = column.copy()
+    column[missing] = values
+    parts = [frame.iloc[:, :j], column, frame.iloc[:, j + 1 :]]
+    return pd.concat(parts, axis=1)
+
+
+def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
+    import polars as pl
+
+    column = frame[:, j]
+    if column.dtype.is_numeric() and not column.dtype.is_float():
+        values = np.round(values.astype(float))
+    elif str(column.dtype) == "Boolean":
+        values = values.astype(float) > 0.5
+    whole = column.to_list()
+    for i, value in zip(np.flatnonzero(missing), values.tolist(), strict=True):
+        whole[i] = value
+    return frame.with_columns(
+        pl.Series(column.name, whole, dtype=column.dtype, strict=False)
+    )
+
+
+def _whole(values: Array, dtype: Any, series: Any) -> Any:
+    """Round to whole numbers, as far as the type goes; or to booleans."""
+    missing = np.isnan(values)
+    name = str(dtype).lower().partition("[")[0]  # of Int64, int64[pyarrow]
+    if dtype.kind == "b":
+        whole = values > 0.5
+    else:
+        limits = np.iinfo(name)
+        # The largest float that is no more than the limit.
+        high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
+        whole = np.clip(np.round(values), limits.min, high)
+    if not missing.any():
+        return series(whole).astype(dtype)
+    if isinstance(dtype, np.dtype):  # has no room for a gap
+        return series(np.where(missing, np.nan, whole))
+    column = series(np.where(missing, 0, whole)).astype(dtype)
+    column[missing] = None
+    return column
+
+
+def _plain(value: Any) -> Any:
+    """Python's own value, which compares as numpy's does."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _numbers(values: Array, name: Any) -> npt.NDArray[np.float64]:
+    """Read a column as floats."""
+    if values.dtype.kind in "iufb":
+        return values.astype(np.float64)
+    missing = _is_missing(values)
+    numbers = np.full(len(values), np.nan)
+    try:
+        numbers[~missing] = [float(v) for v in values[~missing]]
+    except (TypeError, ValueError):
+        bad = next(v for v in values[~missing] if not isinstance(v, Real))
+        raise TypeError(
+            f"Column {name!r} has {bad!r} of type {type(bad).__name__}, where fit saw "
+            "numbers (argument must be a string or a number). Name the column in "
+            "categorical_features, or convert it."
+        ) from None
+    return numbers
+
+
+def _categories(values: Array, name: Any) -> list[Any]:
+    """Sorted distinct values that are not missing."""
+    found = {_plain(v) for v in values[~_is_missing(values)] if _hashable(v, name)}
+    try:
+        return sorted(found)
+    except TypeError:  # of several types
+        return sorted(found, key=lambda v: (type(v).__name__, str(v)))
+
+
+def _hashable(value: Any, name: Any) -> bool:
+    if not isinstance(value, str | bytes | bool | np.bool_ | Real):
+        raise TypeError(
+            f"Column {name!r} has {value!r} of type {type(value).__name__}. A category "
+            "must be a string, a number or a boolean (argument must be a string or a "
+            "number). Convert the column, dates for instance to days since one of them."
+        )
+    return True
+
+
+def _is_text(values: Array) -> bool:
+    """Whether objects are to be taken for categories: not all of them are numbers."""
+    return not all(
+        isinstance(v, Real) and not isinstance(v, bool)
+        for v in values[~_is_missing(values)]
+    )
+
+
+def resolve_categorical(
+    categorical_features: Any, n_features: int, names: Sequence[Any] | None
+) -> npt.NDArray[np.bool_]:
+    """Which columns a user names as categorical.
+
+    Parameters
+    ----------
+    categorical_features : None, "from_dtype", or array-like
+        A mask, positions, or names, as HistGradientBoostingClassifier takes them.
+    n_features : int
+        Number of columns.
+    names : sequence of str or None
+        Names of the columns, if they have any.
+
+    Returns
+    -------
+    mask : ndarray of bool of shape (n_features,)
+        Without those that "from_dtype" finds.
+
+    Raises
+    ------
+    ValueError
+        If it names no column of the rows.
+    """
+    mask = np.zeros(n_features, dtype=bool)
+    if categorical_features is None or (
+        isinstance(categorical_features, str) and categorical_features == "from_dtype"
+    ):
+        return mask
+    given = np.asarray(categorical_features)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "biuUO"):
+        raise ValueError(
+            "categorical_features must be 'from_dtype', None, a mask, positions or "
+            f"names of columns, got {categorical_features!r}."
+        )
+    if given.size == 0:
+        return mask
+    if given.dtype.kind == "b":
+        if len(given) != n_features:
+            raise ValueError(
+                f"categorical_features is a mask of {len(given)} columns, but X has "
+                f"{n_features}."
+            )
+        return given
+    if given.dtype.kind in "iu":
+        if given.min() < 0 or given.max() >= n_features:
+            raise ValueError(
+                "categorical_features has positions outside 0 ... "
+                f"{n_features - 1}: {given.tolist()}."
+            )
+        mask[given] = True
+        return mask
+    known = [] if names is None else list(names)
+    strange = [name for name in given.tolist() if name not in known]
+    if strange:
+        raise ValueError(
+            f"categorical_features names columns that X has not: {strange}."
+            + ("" if known else " Its columns have no names: give a data frame.")
+        )
+    mask[[known.index(name) for name in given.tolist()]] = True
+    return mask
+
+
+def read_table(
+    X: Any, categorical: npt.NDArray[np.bool_], *, from_dtype: bool, used: Any = None
+) -> Table:
+    """Note what rows look like, and their categories.
+
+    Parameters
+    ----------
+    X : array-like, sparse array or frame of shape (n_rows, n_features)
+        Rows.
+    categorical : ndarray of bool of shape (n_features,)
+        Columns that are categorical whatever they hold.
+    from_dtype : bool
+        Whether a frame's columns of categories, strings and such objects are, too.
+    used : ndarray of bool of shape (n_rows,), default=None
+        The rows whose categories count; all by default.
+
+    Returns
+    -------
+    table : Table
+
+    Raises
+    ------
+    TypeError
+        If a category is neither string nor number nor boolean.
+    """
+    kind = kind_of(X)
+    dtypes = _dtypes(X, kind)
+    n_features = X.shape[1] if hasattr(X, "shape") else np.shape(X)[1]
+    names = list(X.columns) if dtypes else list(range(n_features))
+    if kind == "array" and categorical.any():
+        X = np.asarray(X, dtype=object)
+    categories: list[list[Any] | None] = [None] * n_features
+    n_objects = 0
+    rows = slice(None) if used is None else used
+    for j in range(n_features):
+        measured = not dtypes or _is_measured(dtypes[j], kind)
+        if measured and not categorical[j]:
+            continue
+        values = _column(X.toarray() if kind == "sparse" else X, kind, j)
+        n_objects += not measured
+        if categorical[j] or (
+            from_dtype and (_is_declared(dtypes[j]) or _is_text(values))
+        ):
+            categories[j] = _categories(values[rows], names[j])
+    return Table(kind, names, dtypes, tuple(categories), n_objects)
+
+
+def _is_declared(dtype: Any) -> bool:
+    """Whether a column's type says that it holds categories."""
+    return "category" in str(dtype) or str(dtype).startswith(("Categorical", "Enum"))
