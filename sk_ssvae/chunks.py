@@ -9,7 +9,15 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-__all__ = ["CELLS", "SparseRows", "dense", "row_chunks", "row_parts", "shared_tensor"]
+__all__ = [
+    "CELLS",
+    "SparseRows",
+    "dense",
+    "is_sparse",
+    "row_chunks",
+    "row_parts",
+    "shared_tensor",
+]
 
 CELLS = 2**20
 """Numbers in the largest array of a chunk: 4 MiB in single precision, near what the
@@ -68,7 +76,13 @@ def row_parts(
 
 def dense(X: Any) -> npt.NDArray[Any]:
     """Return an array of what may be a sparse one."""
-    return X.toarray() if sparse.issparse(X) else X
+    array: npt.NDArray[Any] = X.toarray() if is_sparse(X) else X
+    return array
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether rows are a sparse array or matrix of scipy's."""
+    return bool(sparse.issparse(X))
 
 
 def shared_tensor(X: Any) -> Tensor:

@@ -15,7 +15,12 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import Tags
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    MissingValues,
+    StrOptions,
+)
 from sklearn.utils.validation import _check_sample_weight
 from torch import nn
 
@@ -94,12 +99,24 @@ class SSVAEClassifier(
         Number of dimensions of the variable between a row and its class: M1's latent
         variable in "m1+m2", the auxiliary one in "sdgm" and "adgm". "m2" has none.
 
-    likelihood : {"auto", "bernoulli", "gaussian"}, default="auto"
-        p(x | y, z) of a column. "bernoulli" needs values in [0, 1]. "gaussian"
-        standardises the columns inside and learns a scale for each. "auto" chooses
-        "bernoulli" if all values lie in [0, 1] and at least a third of them are
-        exactly 0 or 1 (binary data, image intensities), else "gaussian"; see
+    likelihood : str or list of (str, columns), default="auto"
+        p(x | y, z) of a column: "gaussian" (standardised inside, with a scale that is
+        learned for each column), "bernoulli" (values in [0, 1]), "categorical",
+        "poisson" or "negative_binomial" (counts); or pairs of a name and columns,
+        which are names, positions, a mask, a slice or a callable, as
+        :class:`~sklearn.compose.ColumnTransformer` takes them. A name is for all
+        columns but those of categories; columns in no pair are as with "auto". "auto"
+        chooses "bernoulli" if all values lie in [0, 1] and at least a third of them
+        are exactly 0 or 1 (binary data, image intensities), for a sparse array of
+        counts "negative_binomial", else "gaussian". Beside columns of categories it
+        chooses for each: "bernoulli" for zeros and ones, else "gaussian"; see
         `likelihood_`.
+
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns of categories: a mask, positions or names, as
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier` takes them. Strings
+        and categorical types in pandas and polars frames are always found, except with
+        None. Categories that `fit` has not seen are missing afterwards, with a warning.
 
     teacher : "pool", estimator or None, default="pool"
         Who makes the first guess at the hidden labels. "pool" is
@@ -107,10 +124,12 @@ class SSVAEClassifier(
         ingredient. None is nobody, as in the plain model. Any
         scikit-learn classifier that takes -1, such as
         :class:`~sklearn.semi_supervised.LabelSpreading`, is cloned, fitted on the same
-        rows in the user's units with classes coded 0 ... n_classes - 1, and its
-        answers for the unlabelled rows are soft targets, the certain ones counting
-        most. Their pull falls to a half over the first 35 % of the steps of `fit`, and
-        stays there. `partial_fit` does not use the teacher.
+        rows in the user's units with classes coded 0 ... n_classes - 1 (if there are
+        categories or missing cells, on what the networks are shown: gaps filled by
+        means, a column for each category), and its answers for the unlabelled rows are
+        soft targets, the certain ones counting most. Their pull falls to a half over
+        the first 35 % of the steps of `fit`, and stays there. `partial_fit` does not
+        use the teacher.
 
     teacher_weight : float, default=1.0
         Weight of the teacher's cross-entropy at the start, beside that of the labels,
@@ -138,6 +157,11 @@ class SSVAEClassifier(
         p(y): the mean of the labels and the teacher's guesses ("auto"; "uniform" if
         there is no teacher), the same for all classes, the (weighted) shares of the
         labelled rows, or given in the order of `classes_`.
+
+    unlabeled : int, str, None, NaN or pandas.NA, default=-1
+        What marks unlabelled rows in `y`. -1 is scikit-learn's marker. With None, NaN
+        or NA all missing values do, of nullable integers and categoricals too; -1 is
+        then a class like any other.
 
     alpha : float, default=30.0
         Weight of the classification terms. Bounds are sums over the columns, so what
@@ -251,8 +275,8 @@ class SSVAEClassifier(
     class_prior_ : ndarray of shape (n_classes,)
         p(y).
 
-    likelihood_ : {"bernoulli", "gaussian"}
-        The likelihood in use.
+    likelihood_ : str or list of (str, list)
+        The likelihood in use; pairs of names and columns where they differ.
 
     n_features_in_ : int
         Number of columns seen during fit.
@@ -341,6 +365,7 @@ class SSVAEClassifier(
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_radius": [Interval(Real, 0, None, closed="neither")],
         "class_prior": [StrOptions({"auto", "uniform", "empirical"}), "array-like"],
+        "unlabeled": [MissingValues()],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "max_epochs": [
             StrOptions({"auto"}),
@@ -391,6 +416,7 @@ class SSVAEClassifier(
         adversarial_weight: float = 0.0,
         adversarial_radius: float = 1.0,
         class_prior: str | npt.ArrayLike = "auto",
+        unlabeled: Any = UNLABELED,
         alpha: float = 30.0,
         max_epochs: str | int = "auto",
         pretrain_epochs: str | int = "auto",
@@ -428,6 +454,7 @@ class SSVAEClassifier(
         self.adversarial_weight = adversarial_weight
         self.adversarial_radius = adversarial_radius
         self.class_prior = class_prior
+        self.unlabeled = unlabeled
         self.alpha = alpha
         self.max_epochs = max_epochs
         self.pretrain_epochs = pretrain_epochs
@@ -487,8 +514,9 @@ class SSVAEClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Finite numbers. At least two rows and one column that varies.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Numbers, or categories in a data frame of pandas or polars. NaN, None and
+            nulls are missing. At least two rows and one column that varies.
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows: integers, or dtype object with strings
@@ -551,8 +579,9 @@ class SSVAEClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Finite numbers; at least two rows in the first call.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            As for `fit`; at least two rows in the first call, which fixes the
+            categories, and whether cells may be missing.
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows; none need be labelled.
@@ -597,7 +626,7 @@ class SSVAEClassifier(
                 )
             known: Array = self.classes_
             return known
-        given = encode_classes(classes)
+        given = encode_classes(classes, self.unlabeled)
         if fitted and not np.array_equal(given, self.classes_):
             raise ValueError(
                 f"classes={given.tolist()} differs from the classes that the model "
@@ -610,7 +639,10 @@ class SSVAEClassifier(
     ) -> tuple[Array, Data]:
         """Check rows, labels and weights; those of weight zero count as unlabelled."""
         X, y = self._read(
-            X, as_label_array(y), first=first, used=_positive(sample_weight, X)
+            X,
+            as_label_array(y, self.unlabeled),
+            first=first,
+            used=_positive(sample_weight),
         )
         used: npt.NDArray[np.bool_] | None = None
         weight = None
@@ -630,7 +662,10 @@ class SSVAEClassifier(
         codes = np.full(len(y), UNLABELED)
         counts = slice(None) if used is None else used
         classes, codes[counts] = encode_labels(
-            y[counts], classes, owner=type(self).__name__
+            y[counts],
+            classes,
+            owner=type(self).__name__,
+            unlabeled=self.unlabeled,
         )
         return classes, Data(X, codes, used, weight)
 
@@ -643,10 +678,9 @@ class SSVAEClassifier(
         if self.teacher is None or not (codes == UNLABELED).any():
             return None
         rows = network_rows(data.X[which], self._columns, self._layout)
+        teacher: Any = self.teacher
         if self.teacher == "pool":
             teacher, rows = OpinionPoolClassifier(), dense_rows(rows, self._seed)
-        else:
-            teacher = self.teacher
         guess = np.zeros((data.X.shape[0], n_classes), dtype=np.float32)
         guess[which] = guess_labels(teacher, rows, codes, n_classes, self._seed)
         return guess
@@ -749,8 +783,8 @@ class SSVAEClassifier(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows, with the columns of `fit`; cells may be missing.
 
         Returns
         -------
@@ -762,10 +796,9 @@ class SSVAEClassifier(
             return inference.latent_means(self.module_, rows, self._encoder())
 
 
-def _positive(sample_weight: Any, X: Any) -> npt.NDArray[np.bool_] | None:
+def _positive(sample_weight: Any) -> npt.NDArray[np.bool_] | None:
     """Which rows have a weight, before weights are checked."""
     weight = np.asarray([] if sample_weight is None else sample_weight)
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-    if weight.shape != (n_rows,) or weight.dtype.kind not in "iufb":
+    if weight.ndim != 1 or weight.dtype.kind not in "iufb" or len(weight) == 0:
         return None
     return np.asarray(weight > 0)

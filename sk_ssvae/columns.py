@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import sparse
 from torch import Tensor
 
-from sk_ssvae.chunks import SparseRows, row_parts, shared_tensor
+from sk_ssvae.chunks import SparseRows, is_sparse, row_parts, shared_tensor
 
 __all__ = [
     "MAX_DEVIATIONS",
@@ -79,7 +78,7 @@ class Columns:
         """`log_det` for each row, over the cells that are there."""
         logs = np.where(self.kept, np.log(self.scale), 0.0)
         total = np.full(X.shape[0], self.log_det)
-        if sparse.issparse(X) or not logs.any():
+        if is_sparse(X) or not logs.any():
             return total
         for rows, part in row_parts(X):
             missing = np.isnan(part)
@@ -204,7 +203,7 @@ def device_rows(
     encoder : Encoder or None
         What is still to be done to a batch of them.
     """
-    if sparse.issparse(X):
+    if is_sparse(X):
         return SparseRows(X, device), Encoder(columns, device)
     if X.dtype == np.float32 and X.flags.c_contiguous and columns.fits_single:
         return shared_tensor(X).to(device), Encoder(columns, device)
@@ -294,7 +293,7 @@ def _check_observed(low: npt.NDArray[np.float64], names: Sequence[Any] | None) -
     """Refuse columns without a single cell."""
     never = np.flatnonzero(np.isinf(low))
     if len(never):
-        which = never.tolist() if names is None else [names[j] for j in never]
+        which = never.tolist() if names is None else [names[j] for j in never.tolist()]
         raise ValueError(
             f"Every cell of the columns {which} is missing, so nothing can be learnt "
             "of them. Leave these columns out."

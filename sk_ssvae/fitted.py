@@ -58,7 +58,7 @@ class FittedState:
     net_: SSVAENet
     classes_: npt.NDArray[Any]
     class_prior_: npt.NDArray[np.float64]
-    likelihood_: str
+    likelihood_: str | list[tuple[str, Any]]
     _table: Table
     _kinds: npt.NDArray[Any]
     _columns: Columns

@@ -118,8 +118,8 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             isinstance(self.categorical_features, str)
             and self.categorical_features == "from_dtype"
         )
-        pairs = self.likelihood
-        names = [pairs] if isinstance(pairs, str) else [name for name, _ in pairs]
+        given = self.likelihood
+        names = [given] if isinstance(given, str) else [name for name, _ in given]
         if (
             kind_of(X) in ("array", "sparse")
             and (from_dtype or self.categorical_features is None)

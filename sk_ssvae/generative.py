@@ -35,8 +35,9 @@ class DensityMixin(FittedState):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows; in [0, 1] for the Bernoulli likelihood.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows, with the columns of `fit`; values that the likelihood can have.
+            Missing cells do not count: the bound is of the density of the others.
 
         n_draws : int, default=50
             Draws of the latent variables, for each class where there are classes, the
@@ -145,9 +146,11 @@ class DensityMixin(FittedState):
 class GenerativeMixin(DensityMixin):
     """`inverse_transform` and `sample` of an estimator that knows classes."""
 
+    unlabeled: Any
+
     def inverse_transform(
         self, Z: npt.ArrayLike, y: npt.ArrayLike | None = None
-    ) -> Array:
+    ) -> Any:
         """Decode latent points to means of x.
 
         Parameters
@@ -161,8 +164,9 @@ class GenerativeMixin(DensityMixin):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            Means of p(x | y, z), in the units and columns of fit.
+        X : array or frame of shape (n_samples, n_features)
+            Means of p(x | y, z), in the units and columns of fit; of categories the
+            most probable one.
 
         Raises
         ------
@@ -178,7 +182,7 @@ class GenerativeMixin(DensityMixin):
 
     def sample(
         self, n_samples: int = 1, y: npt.ArrayLike | None = None
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Any, Array]:
         """Draw rows from the model, x ~ p(y) p(z) p(x | y, z).
 
         Parameters
@@ -192,8 +196,9 @@ class GenerativeMixin(DensityMixin):
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            Drawn rows, in the units and columns of fit.
+        X : array, sparse array or frame of shape (n_samples, n_features)
+            Drawn rows: what `fit` was given, with its columns, types and categories.
+            Draws in a frame's columns of integers and booleans are rounded.
 
         y : ndarray of shape (n_samples,)
             Their classes.
@@ -224,17 +229,17 @@ class GenerativeMixin(DensityMixin):
 
     def _codes(self, y: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
         """Codes of the classes that a user asks for, one a row."""
-        given = np.asarray(as_label_array(y))
+        given = np.asarray(as_label_array(y, self.unlabeled))
         labels = column_or_1d(np.repeat(given, n_rows) if given.ndim == 0 else given)
         if len(labels) != n_rows:
             raise ValueError(
                 f"y has {len(labels)} labels for {n_rows} rows. Give one label, or one "
                 "a row."
             )
-        codes = encode_labels(labels, self.classes_)[1]
+        codes = encode_labels(labels, self.classes_, unlabeled=self.unlabeled)[1]
         if (codes < 0).any():
             raise ValueError(
-                f"y contains -1, which is not a class. The classes are "
+                f"y contains {self.unlabeled!r}, which is not a class. The classes are "
                 f"{self.classes_.tolist()}."
             )
         return codes

@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from sklearn.utils._indexing import _get_column_indices
 
-from sk_ssvae.chunks import row_parts
+from sk_ssvae.chunks import is_sparse, row_parts
 from sk_ssvae.columns import Columns
 from sk_ssvae.layout import COUNTS, Group, Layout
 from sk_ssvae.likelihoods import LIKELIHOODS
@@ -135,7 +134,7 @@ def choose_kinds(
 
 
 def _of_all(X: Any, used: Mask | None) -> str:
-    if sparse.issparse(X) and X.nnz:
+    if is_sparse(X) and X.nnz:
         values = X.data if used is None else X[used].data
         whole = (values >= 0).all() and (values == np.floor(values)).all()
         if whole and values.max() > 1:
@@ -219,4 +218,5 @@ def _log_shares(X: Any, j: int, size: int, used: Mask | None) -> Array:
     """Logarithms of the shares of a column's categories."""
     codes = X[:, j] if used is None else X[used, j]
     counts = np.bincount(codes[~np.isnan(codes)].astype(int), minlength=size)
-    return np.log(np.maximum(counts, 0.5) / counts.sum())
+    logs: Array = np.log(np.maximum(counts, 0.5) / counts.sum())
+    return logs

@@ -25,12 +25,51 @@ _USE_OBJECT_DTYPE = (
 )
 
 
+class _Hidden:
+    """Stands for a label that is not known where -1 is not what says so."""
+
+    def __repr__(self) -> str:
+        return "unlabelled"
+
+
+_HIDDEN = _Hidden()
+
+
+def _is_missing_marker(unlabeled: Any) -> bool:
+    """Whether missing values mark unlabelled rows: None, NaN or pandas.NA."""
+    return bool(_is_missing(np.array([unlabeled], dtype=object))[0])
+
+
+def _is_missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell None, NaN, pandas.NA and NaT from labels."""
+
+    def missing(value: Any) -> bool:
+        try:
+            return value is None or bool(value != value)
+        except TypeError:  # pandas.NA
+            return True
+
+    return np.fromiter((missing(v) for v in values), bool, len(values))
+
+
+def _is_default(unlabeled: Any) -> bool:
+    return _is_number(unlabeled) and unlabeled == UNLABELED
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
-def _mask_unlabeled(y: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell which labels are the marker -1, and refuse what could be mistaken for it."""
+def _mask_unlabeled(
+    y: npt.NDArray[Any], unlabeled: Any = UNLABELED
+) -> npt.NDArray[np.bool_]:
+    """Tell which labels are the marker, and refuse what could be mistaken for it."""
+    if not _is_default(unlabeled):
+        hidden = np.zeros(len(y), dtype=bool)
+        if y.dtype.kind == "O":
+            hidden = np.fromiter((v is _HIDDEN for v in y), bool, len(y))
+            _refuse_strange(y, hidden)
+        return hidden
     if y.dtype.kind == "b":
         raise ValueError(
             "y is boolean, which has no room for -1: assigning -1 to a boolean array "
@@ -47,22 +86,30 @@ def _mask_unlabeled(y: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if y.dtype.kind != "O":
         return np.asarray(y == UNLABELED)
     for row, value in enumerate(y):
-        if isinstance(value, str | bytes):
-            if value in ("-1", b"-1"):
-                raise ValueError(
-                    f"y contains the string {value!r} (row {row}). " + _USE_OBJECT_DTYPE
-                )
-        elif isinstance(value, bool | np.bool_):
+        if isinstance(value, str | bytes) and value in ("-1", b"-1"):
+            raise ValueError(
+                f"y contains the string {value!r} (row {row}). " + _USE_OBJECT_DTYPE
+            )
+    hidden = np.fromiter((_is_number(v) and v == UNLABELED for v in y), bool, len(y))
+    _refuse_strange(y, hidden)
+    return hidden
+
+
+def _refuse_strange(y: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> None:
+    """Refuse objects that are neither numbers nor strings."""
+    for row, value in enumerate(y):
+        if hidden[row] or isinstance(value, str | bytes):
+            continue
+        if isinstance(value, bool | np.bool_):
             raise ValueError(
                 f"y contains the boolean {value} (row {row}), which cannot be told "
                 "from the integers 0 and 1. Use integers or strings as labels."
             )
-        elif not _is_number(value):
+        if not _is_number(value):
             raise ValueError(
                 f"y contains {value!r} (row {row}), which is neither a number nor a "
                 "string. Mark unlabelled rows by the integer -1."
             )
-    return np.fromiter((_is_number(v) and v == UNLABELED for v in y), bool, len(y))
 
 
 def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -81,26 +128,31 @@ def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return labels
 
 
-def as_label_array(y: Any) -> Any:
+def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
     """Make an array of labels that keeps them apart, where numpy would not.
 
     Parameters
     ----------
     y : array-like
         Labels as a user gives them.
+    unlabeled : int, str, None, NaN or pandas.NA
+        What marks unlabelled rows. None, NaN and NA are every missing value.
 
     Returns
     -------
     y : array-like
         Lists of strings and numbers as an array of dtype object (numpy would turn the
         numbers into strings), pandas' own dtypes as numpy arrays (scikit-learn would
-        turn integers into floats); anything else as it is.
+        turn integers into floats); anything else as it is. Where the marker is not -1,
+        dtype object with a stand-in for it.
 
     Raises
     ------
     ValueError
         If values are masked or missing.
     """
+    if not _is_default(unlabeled):
+        return _with_stand_in(y, unlabeled)
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise ValueError(
             "y is an array with masked values. Mark unlabelled rows by the integer -1: "
@@ -118,7 +170,7 @@ def as_label_array(y: Any) -> Any:
             row = int(np.argmax(np.asarray(y.isna())))
             raise ValueError(
                 f"y has a missing value in row {row}. Mark unlabelled rows by the "
-                "integer -1."
+                "integer -1, or set unlabeled=None."
             )
         y = y.to_numpy()
     if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "fO":
@@ -127,13 +179,39 @@ def as_label_array(y: Any) -> Any:
             row = int(np.argmax(missing))
             raise ValueError(
                 f"Input y contains NaN or None (row {row}: {y[row]!r}). Mark "
-                "unlabelled rows by the integer -1."
+                "unlabelled rows by the integer -1, or set unlabeled=None."
             )
     return y
 
 
+def _with_stand_in(y: Any, unlabeled: Any) -> Any:
+    """Labels of dtype object, with `_HIDDEN` in the place of a marker."""
+    if isinstance(y, np.ma.MaskedArray):
+        masked = np.ma.getmaskarray(y)
+        y = y.data.astype(object)
+        y[masked] = None
+    given = y.to_list() if hasattr(y, "to_list") else y
+    labels = np.asarray(given, dtype=object)
+    if labels.ndim != 1 or len(labels) == 0:
+        return np.asarray(y)  # which gets the usual message
+    labels = labels.copy()
+    missing = _is_missing(labels)
+    if _is_missing_marker(unlabeled):
+        labels[missing] = _HIDDEN
+        return labels
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise ValueError(
+            f"y has a missing value in row {row}, but unlabelled rows are marked by "
+            f"unlabeled={unlabeled!r}. Set unlabeled=None if missing means unlabelled."
+        )
+    marked = [type(v) is not bool and v == unlabeled for v in labels]
+    labels[np.array(marked, dtype=bool)] = _HIDDEN
+    return labels
+
+
 def split_labels(
-    y: npt.NDArray[Any],
+    y: npt.NDArray[Any], unlabeled: Any = UNLABELED
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
     """Tell labelled from unlabelled rows.
 
@@ -141,6 +219,8 @@ def split_labels(
     ----------
     y : ndarray of shape (n_rows,)
         Integers, whole floats, strings, or dtype object; -1 marks an unlabelled row.
+    unlabeled : int, str, None, NaN or pandas.NA
+        As for `as_label_array`, which has made `y`.
 
     Returns
     -------
@@ -155,7 +235,7 @@ def split_labels(
         If `y` is boolean, holds the string "-1", has missing values, mixes types or
         is continuous.
     """
-    labelled = ~_mask_unlabeled(y)
+    labelled = ~_mask_unlabeled(y, unlabeled)
     labels = _plain(y[labelled])
     if labels.dtype.kind == "f":
         # check_classification_targets would also count integers and strings, and warn
@@ -170,13 +250,17 @@ def split_labels(
     return labelled, labels
 
 
-def encode_classes(classes: npt.ArrayLike) -> npt.NDArray[Any]:
+def encode_classes(
+    classes: npt.ArrayLike, unlabeled: Any = UNLABELED
+) -> npt.NDArray[Any]:
     """Sorted, distinct classes, as given to `partial_fit`.
 
     Parameters
     ----------
     classes : array-like of shape (n_classes,)
-        At least two labels; never -1.
+        At least two labels; never the marker.
+    unlabeled : int, str, None, NaN or pandas.NA
+        What marks unlabelled rows.
 
     Returns
     -------
@@ -186,16 +270,16 @@ def encode_classes(classes: npt.ArrayLike) -> npt.NDArray[Any]:
     Raises
     ------
     ValueError
-        If -1 is among them, or fewer than two are left.
+        If the marker is among them, or fewer than two are left.
     """
     given = np.asarray(classes)
     if given.ndim != 1:
         raise ValueError(f"classes must be one-dimensional, got shape {given.shape}.")
-    labelled, labels = split_labels(given)
+    labelled, labels = split_labels(as_label_array(given, unlabeled), unlabeled)
     if not labelled.all():
         raise ValueError(
-            "classes contains -1, which marks unlabelled rows and is not a class. "
-            "Pass np.unique(y[y != -1])."
+            f"classes contains {unlabeled!r}, which marks unlabelled rows and is not "
+            f"a class. Pass np.unique(y[y != {unlabeled!r}])."
         )
     distinct = np.unique(labels)
     if len(distinct) < 2:
@@ -210,6 +294,7 @@ def encode_labels(
     classes: npt.NDArray[Any] | None = None,
     *,
     owner: str = "The estimator",
+    unlabeled: Any = UNLABELED,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Map labels to codes 0 ... n_classes - 1, and -1 to itself.
 
@@ -221,6 +306,8 @@ def encode_labels(
         Sorted classes. None takes those that occur in `y`.
     owner : str
         Who asks, for error messages.
+    unlabeled : int, str, None, NaN or pandas.NA
+        As for `as_label_array`, which has made `y`.
 
     Returns
     -------
@@ -242,12 +329,12 @@ def encode_labels(
     >>> encode_labels(np.array(["cat", -1, "ant"], dtype=object))
     (array(['ant', 'cat'], dtype=object), array([ 1, -1,  0]))
     """
-    labelled, labels = split_labels(y)
+    labelled, labels = split_labels(y, unlabeled)
     if classes is None:
         if len(labels) == 0:
             raise ValueError(
-                f"{owner} needs labelled rows, but y is -1 (unlabelled) in all "
-                f"{len(y)} rows. Label at least one row of each class."
+                f"{owner} needs labelled rows, but y is {unlabeled!r} (unlabelled) in "
+                f"all {len(y)} rows. Label at least one row of each class."
             )
         classes = np.unique(labels)
         if len(classes) < 2:

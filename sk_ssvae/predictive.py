@@ -23,13 +23,15 @@ Array = npt.NDArray[Any]
 class PredictiveMixin(FittedState):
     """`predict`, its probabilities and `score` of a fitted estimator."""
 
+    unlabeled: Any
+
     def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Logarithms of `predict_proba`.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows, with the columns of `fit`; cells may be missing.
 
         Returns
         -------
@@ -45,8 +47,8 @@ class PredictiveMixin(FittedState):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows, with the columns of `fit`; cells may be missing.
 
         Returns
         -------
@@ -62,8 +64,8 @@ class PredictiveMixin(FittedState):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows, with the columns of `fit`; cells may be missing.
 
         Returns
         -------
@@ -84,8 +86,8 @@ class PredictiveMixin(FittedState):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows, with the columns of `fit`; cells may be missing.
 
         y : array-like of shape (n_samples,)
             True labels; rows with -1 are left out.
@@ -104,13 +106,13 @@ class PredictiveMixin(FittedState):
             If no row is labelled.
         """
         predicted = self.predict(X)
-        truth = column_or_1d(as_label_array(y), warn=True)
+        truth = column_or_1d(as_label_array(y, self.unlabeled), warn=True)
         check_consistent_length(predicted, truth)
-        labelled, labels = split_labels(truth)
+        labelled, labels = split_labels(truth, self.unlabeled)
         if not labelled.any():
             raise ValueError(
-                "score needs labelled rows, but y is -1 (unlabelled) in all "
-                f"{len(truth)} rows."
+                f"score needs labelled rows, but y is {self.unlabeled!r} (unlabelled) "
+                f"in all {len(truth)} rows."
             )
         if (labels.dtype.kind in "OUS") != (self.classes_.dtype.kind in "OUS"):
             raise ValueError(

@@ -244,7 +244,8 @@ class Table:
             table = np.empty(len(categories) + 1, dtype=object)
             table[:-1] = categories
         codes = np.where(np.isnan(cells[:, j]), len(categories), cells[:, j])
-        return table[codes.astype(int)]
+        values: Array = table[codes.astype(int)]
+        return values
 
     def _pandas(self, cells: Array, exact: bool) -> Any:
         import pandas as pd
@@ -491,7 +492,8 @@ def read_table(
         X = np.asarray(X, dtype=object)
     categories: list[list[Any] | None] = [None] * n_features
     n_objects = 0
-    rows = slice(None) if used is None else used
+    # Weights of the wrong length are refused later.
+    rows = slice(None) if used is None or len(used) != len(X) else used
     for j in range(n_features):
         measured = not dtypes or _is_measured(dtypes[j], kind)
         if measured and not categorical[j]:

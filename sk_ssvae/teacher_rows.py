@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
-from sk_ssvae.chunks import row_parts, shared_tensor
+from sk_ssvae.chunks import is_sparse, row_parts, shared_tensor
 from sk_ssvae.columns import Columns, Encoder
 from sk_ssvae.inputs import Inputs
 from sk_ssvae.layout import Layout
@@ -37,7 +36,7 @@ def network_rows(X: Any, columns: Columns, layout: Layout) -> Any:
         Gaps filled, unit vectors for categories and so on. Plain rows and sparse arrays
         as they are.
     """
-    if sparse.issparse(X) or layout.is_plain:
+    if is_sparse(X) or layout.is_plain:
         return X
     inputs, encode = Inputs(layout), Encoder(columns)
     rows = np.empty((len(X), inputs.n_outputs), dtype=np.float32)
@@ -52,7 +51,7 @@ def dense_rows(X: Any, seed: int) -> npt.NDArray[Any]:
     Counts are taken as their logarithms times the rarity of their columns, rows have
     unit length, before and after (latent semantic analysis).
     """
-    if not sparse.issparse(X):
+    if not is_sparse(X):
         return np.asarray(X)
     n_dimensions = min(DIMENSIONS, X.shape[1] - 1, X.shape[0] - 1)
     if n_dimensions < 2 or (X.data < 0).any():

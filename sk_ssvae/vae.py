@@ -62,8 +62,24 @@ class VariationalAutoencoder(
     hidden_sizes : sequence of int, default=(128,)
         Sizes of the hidden layers of the encoder; the decoder has them in reverse.
 
-    likelihood : {"auto", "bernoulli", "gaussian"}, default="auto"
-        p(x | z) of a column; see :class:`SSVAEClassifier`.
+    likelihood : str or list of (str, columns), default="auto"
+        p(x | z) of a column: "gaussian" (standardised inside, with a scale that is
+        learned for each column), "bernoulli" (values in [0, 1]), "categorical",
+        "poisson" or "negative_binomial" (counts); or pairs of a name and columns,
+        which are names, positions, a mask, a slice or a callable, as
+        :class:`~sklearn.compose.ColumnTransformer` takes them. A name is for all
+        columns but those of categories; columns in no pair are as with "auto". "auto"
+        chooses "bernoulli" if all values lie in [0, 1] and at least a third of them
+        are exactly 0 or 1 (binary data, image intensities), for a sparse array of
+        counts "negative_binomial", else "gaussian". Beside columns of categories it
+        chooses for each: "bernoulli" for zeros and ones, else "gaussian"; see
+        `likelihood_`.
+
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns of categories: a mask, positions or names, as
+        :class:`~sklearn.ensemble.HistGradientBoostingClassifier` takes them. Strings
+        and categorical types in pandas and polars frames are always found, except with
+        None. Categories that `fit` has not seen are missing afterwards, with a warning.
 
     max_epochs : "auto" or int, default="auto"
         Passes over the rows. "auto" is 60, or as many as make 1000 minibatches. For the
@@ -123,8 +139,8 @@ class VariationalAutoencoder(
 
     Attributes
     ----------
-    likelihood_ : {"bernoulli", "gaussian"}
-        The likelihood in use.
+    likelihood_ : str or list of (str, list)
+        The likelihood in use; pairs of names and columns where they differ.
 
     n_features_in_ : int
         Number of columns seen during fit.
@@ -265,8 +281,9 @@ class VariationalAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Finite numbers. At least two rows and one column that varies.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Numbers, or categories in a data frame of pandas or polars. NaN, None and
+            nulls are missing. At least two rows and one column that varies.
 
         y : None
             Ignored; here for pipelines.
@@ -310,8 +327,8 @@ class VariationalAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows, with the columns of `fit`; cells may be missing.
 
         Returns
         -------
@@ -322,7 +339,7 @@ class VariationalAutoencoder(
         with self._threads(rows.shape[0]):
             return inference.latent_means(self.module_, rows, self._encoder())
 
-    def inverse_transform(self, Z: npt.ArrayLike) -> Array:
+    def inverse_transform(self, Z: npt.ArrayLike) -> Any:
         """Decode latent points to means of x.
 
         Parameters
@@ -332,8 +349,9 @@ class VariationalAutoencoder(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            Means of p(x | z), in the units and columns of fit.
+        X : array or frame of shape (n_samples, n_features)
+            Means of p(x | z), in the units and columns of fit; of categories the most
+            probable one.
 
         Raises
         ------
@@ -343,7 +361,7 @@ class VariationalAutoencoder(
         points = self._points(Z)
         return self._decoded(points, np.ones((len(points), 1)))
 
-    def sample(self, n_samples: int = 1) -> Array:
+    def sample(self, n_samples: int = 1) -> Any:
         """Draw rows from the model, x ~ p(z) p(x | z).
 
         Parameters
@@ -353,8 +371,8 @@ class VariationalAutoencoder(
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features)
-            Drawn rows, in the units and columns of fit.
+        X : array, sparse array or frame of shape (n_samples, n_features)
+            Drawn rows: what `fit` was given, with its columns, types and categories.
 
         Notes
         -----
@@ -371,8 +389,8 @@ class VariationalAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
+        X : array-like, sparse array or frame of shape (n_samples, n_features)
+            Rows, with the columns of `fit`; cells may be missing.
 
         y : None
             Ignored.

@@ -454,8 +454,13 @@ FEW = "SSVAEClassifier needs labelled rows"
         ),
         (
             {"likelihood": "poisson"},
-            "The 'likelihood' parameter of SSVAEClassifier must be a str among "
-            "{'auto', 'bernoulli', 'gaussian'}. Got 'poisson' instead.",
+            "likelihood='poisson' needs whole numbers from 0 on, but X has 5.1 in row "
+            "0, column 0. Use likelihood='gaussian' for what is not counted.",
+        ),
+        (
+            {"likelihood": "normal"},
+            "likelihood must be one of ['auto', 'bernoulli', 'categorical', "
+            "'gaussian', 'negative_binomial', 'poisson'], got 'normal'.",
         ),
         (
             {"model": "m3"},
@@ -512,19 +517,23 @@ def test_refused(quick, iris, change, message):
         clf.predict(X)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity(quick, iris, bad):
+@pytest.mark.parametrize("bad", [np.inf, -np.inf])
+def test_infinity(quick, iris, bad):
     X, y, _ = iris
     X[3, 1] = bad
-    word = "NaN" if np.isnan(bad) else "infinity"
-    with pytest.raises(ValueError, match=f"Input X contains {word}"):
+    with pytest.raises(ValueError, match="Input X contains infinity"):
         quick().fit(X, y)
-    with pytest.raises(ValueError, match=f"Input y contains {word}"):
-        quick().fit(np.nan_to_num(X), np.where(y == 0, bad, y))
     clf = quick().fit(np.nan_to_num(X, posinf=0, neginf=0), y)
-    for method in (clf.predict, clf.transform, clf.score_samples):
-        with pytest.raises(ValueError, match=f"Input X contains {word}"):
+    for method in (clf.predict, clf.transform, clf.score_samples, clf.impute):
+        with pytest.raises(ValueError, match="Input X contains infinity"):
             method(X)
+
+
+@pytest.mark.parametrize(("bad", "word"), [(np.nan, "NaN"), (np.inf, "infinity")])
+def test_labels_that_are_no_numbers(quick, iris, bad, word):
+    X, y, _ = iris
+    with pytest.raises(ValueError, match=f"Input y contains {word}"):
+        quick().fit(X, np.where(y == 0, bad, y))
 
 
 def test_wrong_number_of_features(quick, iris):

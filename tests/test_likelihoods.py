@@ -15,7 +15,7 @@ from sk_ssvae.likelihoods import (
     DiagonalNormal,
     Gaussian,
 )
-from sk_ssvae.likelihoods.choice import check_unit_interval, choose_likelihood
+from sk_ssvae.likelihoods.choice import check_support, choose_likelihood
 
 
 @given(st.floats(-5, 5), st.floats(-3, 3), st.floats(-20, 20))
@@ -113,9 +113,10 @@ def test_auto_chooses(X, name):
 
 
 def test_values_outside_the_unit_interval():
-    check_unit_interval(np.array([[0.0, 1.0], [0.5, 0.25]]))
+    kinds = np.array(["bernoulli"] * 2, dtype=object)
+    check_support(np.array([[0.0, 1.0], [0.5, 0.25]]), kinds)
     with pytest.raises(ValueError) as error:
-        check_unit_interval(np.array([[0.0, 1.0], [0.5, 1.5]]))
+        check_support(np.array([[0.0, 1.0], [0.5, 1.5]]), kinds)
     assert str(error.value) == (
         "likelihood='bernoulli' needs values in [0, 1], but X has 1.5 in row 1, column "
         "1. Rescale X (e.g. MinMaxScaler(clip=True)) or use likelihood='gaussian'."

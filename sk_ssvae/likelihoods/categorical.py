@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,7 +34,7 @@ class CategoricalVector(ByColumn):
 
     def log_probs(self, x: Tensor) -> Tensor:
         """Log-probability of each cell's code."""
-        shape = torch.broadcast_shapes(x.shape, self.log_p.shape[:-1])
+        shape = np.broadcast_shapes(x.shape, self.log_p.shape[:-1])
         codes = x.long().expand(shape)[..., None]
         return self.log_p.expand(*shape, -1).gather(-1, codes).squeeze(-1)
 
@@ -64,7 +65,7 @@ class Categorical(Likelihood):
         self, sizes: Sequence[int], offset: Sequence[float] | None = None
     ) -> None:
         super().__init__()
-        self.sizes = tuple(sizes)
+        self.sizes = list(sizes)
         self.n_outputs = sum(self.sizes)
         most = max(self.sizes)
         own = torch.arange(most) < torch.tensor(self.sizes)[:, None]

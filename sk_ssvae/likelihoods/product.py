@@ -123,7 +123,7 @@ def _of_group(group: Group) -> Likelihood:
         return kind(group.sizes, group.offset)
     if issubclass(kind, Poisson):
         return kind(len(group.columns), group.offset)
-    return kind(len(group.columns))  # type: ignore[call-arg]
+    return kind(len(group.columns))
 
 
 def likelihood_of(layout: Layout) -> Likelihood:
