@@ -98,9 +98,11 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             validate_data(self, X, reset=first, skip_check_array=True)
             checks |= {"estimator": self}
             if y:
-                checked = check_X_y(table.cells(X), *y, **checks)
+                checked = check_X_y(table.cells(X, warn=not first), *y, **checks)
             else:
-                checked = check_array(table.cells(X), input_name="X", **checks)
+                checked = check_array(
+                    table.cells(X, warn=not first), input_name="X", **checks
+                )
         if first:
             n_features = self.n_features_in_
             kind = "sparse" if kind_of(X) == "sparse" else "array"

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from sk_ssvae import inference
+from sk_ssvae.chunks import is_sparse
 from sk_ssvae.columns import MAX_DEVIATIONS, missing_rows
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.labels import as_label_array, encode_labels
@@ -101,6 +103,12 @@ class DensityMixin(FittedState):
         check_is_fitted(self)
         rows = self._validated(X)
         check_count("n_draws", n_draws)
+        assert_all_finite(
+            rows.data if is_sparse(rows) else rows,
+            allow_nan=True,
+            estimator_name=type(self).__name__,
+            input_name="X",
+        )
         some = missing_rows(rows)
         expected = np.full(rows.shape, np.nan)
         if len(some):

@@ -94,6 +94,7 @@ def guess_labels(
             "teacher must be an instance of a scikit-learn classifier that takes -1 "
             f"for unlabelled rows, got {teacher!r}."
         )
+    n_rows = X.shape[0]
     teacher = clone(teacher)
     _seed_estimator(teacher, seed)
     try:
@@ -104,17 +105,17 @@ def guess_labels(
         error.add_note(f"This was raised by the teacher {teacher!r}.")
         raise
     if (
-        answer.shape != (len(X), len(answered))
+        answer.shape != (n_rows, len(answered))
         or not np.isin(answered, np.arange(n_classes)).all()
     ):
         raise ValueError(
             f"The teacher {type(_last_step(teacher)).__name__} answered with classes "
             f"{answered.tolist()} in an array of shape {answer.shape}, but was given "
-            f"the codes 0 ... {n_classes - 1} for {len(X)} rows, -1 where unlabelled. "
+            f"the codes 0 ... {n_classes - 1} for {n_rows} rows, -1 where unlabelled. "
             "A teacher must be a classifier that takes -1 for unlabelled rows, such as "
             "LabelSpreading or SelfTrainingClassifier."
         )
-    guess = np.zeros((len(X), n_classes))
+    guess = np.zeros((n_rows, n_classes))
     guess[:, answered.astype(int)] = np.clip(np.nan_to_num(answer, posinf=0.0), 0, None)
     mass = guess.sum(axis=1, keepdims=True)
     return np.asarray(guess / np.where(mass > 0, mass, 1), dtype=np.float32)

@@ -148,7 +148,7 @@ ROW = [0.4, 1.0, 0.0, -1.2, 2.0, 3.0]
 
 
 def parts_of(outputs):
-    """What each column adds to the log-density, from torch.distributions."""
+    """Work out what each column adds to the log-density, from torch.distributions."""
     d = torch.distributions
     scale = np.hypot(1, Gaussian.MIN_SCALE)
     return [
