@@ -1,7 +1,9 @@
 """Rows as people have them: frames, categories, gaps, sparse arrays, other markers."""
 
 import pickle
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -524,3 +526,16 @@ def test_weights_are_routed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (expected.predict_proba(X) != quick().fit(X, y).predict_proba(X)).any()
+
+
+def test_the_example_of_the_document_runs():
+    page = Path(__file__).parent.parent / "docs" / "columns.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    names = {}
+    exec(code.replace("random_state=0", "random_state=0, max_epochs=2"), names)
+    assert names["clf"].likelihood_ == [
+        ("gaussian", ["age"]),
+        ("categorical", ["job"]),
+        ("poisson", ["visits"]),
+    ]
+    assert list(names["new"].dtypes) == list(names["X"].dtypes)
