@@ -170,7 +170,7 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
             row = int(np.argmax(np.asarray(y.isna())))
             raise ValueError(
                 f"y has a missing value in row {row}. Mark unlabelled rows by the "
-                "integer -1, or set unlabeled=None."
+                "integer -1 (SSVAEClassifier also takes unlabeled=None)."
             )
         y = y.to_numpy()
     if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "fO":
@@ -179,7 +179,8 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
             row = int(np.argmax(missing))
             raise ValueError(
                 f"Input y contains NaN or None (row {row}: {y[row]!r}). Mark "
-                "unlabelled rows by the integer -1, or set unlabeled=None."
+                "unlabelled rows by the integer -1 (SSVAEClassifier also takes "
+                "unlabeled=None)."
             )
     return y
 
@@ -275,7 +276,9 @@ def encode_classes(
     given = np.asarray(classes)
     if given.ndim != 1:
         raise ValueError(f"classes must be one-dimensional, got shape {given.shape}.")
-    labelled, labels = split_labels(as_label_array(given, unlabeled), unlabeled)
+    if not _is_default(unlabeled):
+        given = as_label_array(given, unlabeled)
+    labelled, labels = split_labels(given, unlabeled)
     if not labelled.all():
         raise ValueError(
             f"classes contains {unlabeled!r}, which marks unlabelled rows and is not "

@@ -136,11 +136,13 @@ def test_labels_that_numpy_would_merge():
         ),
         (
             pd.Series([0, None, 1], dtype="Int64"),
-            "y has a missing value in row 1. Mark unlabelled rows by the integer -1.",
+            "y has a missing value in row 1. Mark unlabelled rows by the integer -1 "
+            "(SSVAEClassifier also takes unlabeled=None).",
         ),
         (
             pd.Series(["a", None], dtype="string"),
-            "y has a missing value in row 1. Mark unlabelled rows by the integer -1.",
+            "y has a missing value in row 1. Mark unlabelled rows by the integer -1 "
+            "(SSVAEClassifier also takes unlabeled=None).",
         ),
         (
             np.array([0.0, np.nan]),

@@ -464,8 +464,8 @@ def test_missing_labels_are_refused_where_they_are_no_marker():
     with pytest.raises(ValueError) as error:
         quick().fit(X, y)
     assert str(error.value) == (
-        "y has a missing value in row 4. Mark unlabelled rows by the integer -1, or "
-        "set unlabeled=None."
+        "y has a missing value in row 4. Mark unlabelled rows by the integer -1 "
+        "(SSVAEClassifier also takes unlabeled=None)."
     )
     with pytest.raises(ValueError) as error:
         quick(unlabeled=7).fit(X, y)
