@@ -147,12 +147,12 @@ def test_labels_that_numpy_would_merge():
         (
             np.array([0.0, np.nan]),
             "Input y contains NaN or None (row 1: np.float64(nan)). Mark unlabelled "
-            "rows by the integer -1.",
+            "rows by the integer -1 (SSVAEClassifier also takes unlabeled=None).",
         ),
         (
             objects("a", None),
             "Input y contains NaN or None (row 1: None). Mark unlabelled rows by the "
-            "integer -1.",
+            "integer -1 (SSVAEClassifier also takes unlabeled=None).",
         ),
     ],
 )
