@@ -75,7 +75,7 @@ class DensityMixin(FittedState):
             )
         return bound + self._columns.row_log_det(rows).astype(np.float32)
 
-    def impute(self, X: Any, n_draws: int = 16) -> Any:
+    def impute(self, X: Any, n_draws: int = 100) -> Any:
         """Fill what is missing with what is expected given the rest of the row.
 
         Parameters
@@ -83,7 +83,7 @@ class DensityMixin(FittedState):
         X : array-like, sparse array or frame of shape (n_samples, n_features)
             Rows. Missing are NaN, None, pandas.NA and nulls.
 
-        n_draws : int, default=16
+        n_draws : int, default=100
             Draws of the latent variables, for each class where there are classes, the
             same for all rows.
 
