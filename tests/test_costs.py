@@ -366,6 +366,37 @@ def test_the_memory_of_fit_is_less_than_a_copy_of_the_rows():
     assert extra < rows
 
 
+WORDS = """
+import re
+from pathlib import Path
+import numpy as np
+from scipy import sparse
+from sk_ssvae import SSVAEClassifier
+
+rng = np.random.default_rng(0)
+n, d, words = 11_314, 16_158, 80
+columns = np.minimum(rng.zipf(1.3, size=(n, words)), d) - 1
+X = sparse.csr_array(
+    (np.ones(n * words, np.float32), (np.repeat(np.arange(n), words), columns.ravel())),
+    shape=(n, d),
+)
+X.sum_duplicates()
+y = np.where(np.arange(n) < 400, np.arange(n) % 20, -1)
+clf = SSVAEClassifier(max_epochs=1, random_state=0, n_threads=1).fit(X, y)
+clf.predict(X), clf.transform(X[:500]), clf.score_samples(X[:100], n_draws=2)
+status = Path("/proc/self/status").read_text()
+print(int(re.search(r"VmHWM:\\s+(\\d+)", status).group(1)) * 1024, clf.likelihood_)
+"""
+
+
+@pytest.mark.slow
+@needs_proc
+def test_word_counts_are_never_dense_as_a_whole():
+    peak, likelihood = run(WORDS)
+    assert likelihood == "negative_binomial"
+    assert int(peak) < 2 * 2**30
+
+
 @pytest.mark.slow
 def test_digits_learn_as_well_in_bfloat16():
     X, truth = load_digits(return_X_y=True)
