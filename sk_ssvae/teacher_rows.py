@@ -5,9 +5,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer
 
 from sk_ssvae.chunks import is_sparse, row_parts, shared_tensor
 from sk_ssvae.columns import Columns, Encoder
@@ -17,7 +14,11 @@ from sk_ssvae.layout import Layout
 __all__ = ["dense_rows", "network_rows"]
 
 DIMENSIONS = 100
-"""Of what a sparse array is reduced to."""
+"""Of what a wide sparse array is reduced to."""
+
+MOST_COLUMNS = 2500
+MOST_CELLS = 2**24
+"""Of a sparse array that the teacher may see as a dense one."""
 
 
 def network_rows(X: Any, columns: Columns, layout: Layout) -> Any:
@@ -46,20 +47,28 @@ def network_rows(X: Any, columns: Columns, layout: Layout) -> Any:
 
 
 def dense_rows(X: Any, seed: int) -> npt.NDArray[Any]:
-    """Rows for who needs an array: of a sparse one its main directions.
+    """Rows for who needs an array: of a wide sparse one its main directions.
 
-    Counts are taken as their logarithms times the rarity of their columns, rows have
-    unit length, before and after (latent semantic analysis).
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Rows. Counts in a sparse array are taken as log(1 + count).
+    seed : int
+        Of the singular value decomposition.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_rows, n_features) or (n_rows, DIMENSIONS)
     """
     if not is_sparse(X):
         return np.asarray(X)
-    n_dimensions = min(DIMENSIONS, X.shape[1] - 1, X.shape[0] - 1)
-    if n_dimensions < 2 or (X.data < 0).any():
-        return np.asarray(X.toarray())
-    return np.asarray(
-        make_pipeline(
-            TfidfTransformer(sublinear_tf=X.data.min(initial=1) >= 1),
-            TruncatedSVD(n_dimensions, random_state=seed % 2**32),
-            Normalizer(copy=False),
-        ).fit_transform(X)
-    )
+    whole = X.copy()
+    if (X.data >= 0).all() and (X.data == np.floor(X.data)).all():
+        whole.data = np.log1p(X.data)
+    n_rows, n_features = X.shape
+    n_dimensions = min(DIMENSIONS, n_features - 1, n_rows - 1)
+    small = n_features <= MOST_COLUMNS and n_rows * n_features <= MOST_CELLS
+    if small or n_dimensions < 2:
+        return np.asarray(whole.toarray())
+    reduction = TruncatedSVD(n_dimensions, random_state=seed % 2**32)
+    return np.asarray(reduction.fit_transform(whole))
