@@ -4,7 +4,8 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
-from sk_ssvae.own_networks import ROLES, Networks, check_modules
+from sk_ssvae.network_choice import Networks, check_modules
+from sk_ssvae.own_networks import ROLES
 
 __all__ = ["ModuleParameters"]
 

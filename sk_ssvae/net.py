@@ -15,13 +15,15 @@ from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
+from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
 from sk_ssvae.layout import Layout
 from sk_ssvae.models import Model
+from sk_ssvae.network_choice import BUILT_IN, Networks
 from sk_ssvae.objective import Loss, adversarial_kl, ssvae_loss, teacher_pull, warm_up
 from sk_ssvae.optimizers import Adam
-from sk_ssvae.own_networks import BUILT_IN, Networks, OwnNetwork, borrowed_generator
+from sk_ssvae.own_networks import OwnNetwork
 from sk_ssvae.randomness import Stream, stream_generator, stream_seed
 from sk_ssvae.tasks import EpochTasks
 

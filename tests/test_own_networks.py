@@ -10,8 +10,9 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.models import MODELS
-from sk_ssvae.own_networks import OwnNetwork, borrowed_generator
+from sk_ssvae.own_networks import OwnNetwork
 
 
 class Wide(nn.Module):

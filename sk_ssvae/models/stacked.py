@@ -25,7 +25,7 @@ from sk_ssvae.likelihoods import (
 from sk_ssvae.models.base import N_DRAWS, Draw, Model, fixed_draws
 from sk_ssvae.models.m1 import M1
 from sk_ssvae.models.m2 import M2
-from sk_ssvae.own_networks import BUILT_IN, Networks
+from sk_ssvae.network_choice import BUILT_IN, Networks
 from sk_ssvae.randomness import Stream, stream_seed
 
 __all__ = ["M1M2"]
