@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Lock
 from typing import Any
 
 import torch
@@ -15,8 +14,6 @@ __all__ = ["ROLES", "OwnNetwork", "evaluated"]
 
 ROLES = ("classifier_module", "encoder_module", "decoder_module")
 """Parameters of the estimators that take networks."""
-
-_BORROWED = Lock()
 
 
 class OwnNetwork(nn.Module):
@@ -54,7 +51,6 @@ class OwnNetwork(nn.Module):
         self.widest = 1
         step = ROLES.index(role)
         with (
-            _BORROWED,
             borrowed_generator(stream_seed(seed, Stream.OWN_WEIGHTS, step)),
             torch.device("cpu"),
         ):

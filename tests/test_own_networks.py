@@ -1,6 +1,8 @@
 """Networks of the user's own: how they are made, called, seeded and refused."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -124,6 +126,58 @@ def test_reproducible_and_the_global_generator_untouched(
     np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
     other = clone(first).set_params(random_state=1).fit(X, few)
     assert not np.array_equal(first.predict_proba(X), other.predict_proba(X))
+
+
+def test_fits_in_parallel_threads_take_turns(quick, iris, global_generators):
+    X, few, _ = iris
+
+    def fit(seed):
+        return quick(random_state=seed, **OWN).fit(X, few).predict_proba(X)
+
+    before = global_generators()
+    alone = [fit(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(fit, range(4)))
+    assert global_generators() == before
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_borrowed_in_turn():
+    """Who borrows first gives back first, so that the generator is as it was."""
+    torch.manual_seed(0)
+    state = torch.random.get_rng_state()
+    first_has_it, second_has_it = Event(), Event()
+
+    def first():
+        with borrowed_generator(1):
+            first_has_it.set()
+            assert not second_has_it.wait(0.2)
+
+    def second():
+        first_has_it.wait(10)
+        with borrowed_generator(2):
+            second_has_it.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(first), pool.submit(second)]:
+            done.result()
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_factory_may_fit_an_estimator(quick, iris):
+    X, few, _ = iris
+
+    def distilled(n_in, n_out):
+        network = quick(classifier_module=Wide).fit(X, few).module_.classifier.network
+        return network.train()
+
+    clf = quick(classifier_module=distilled)
+    thread = Thread(target=clf.fit, args=(X, few), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert clf.n_iter_ == 4
 
 
 def test_borrowed_generator_is_given_back():
