@@ -19,8 +19,8 @@ ROLES = ("classifier_module", "encoder_module", "decoder_module")
 class OwnNetwork(nn.Module):
     """A user's network, shown batches of shape (n, in_features) and nothing else.
 
-    Leading axes are flattened. In training, a single row is mapped as it would be in
-    evaluation: it has no batch statistics.
+    The batches are its own to write into. Leading axes are flattened. In training, a
+    single row is mapped as it would be in evaluation: it has no batch statistics.
 
     Parameters
     ----------
@@ -118,7 +118,9 @@ class OwnNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
-        flat = x.reshape(-1, x.shape[-1])
+        # A copy, for the network may write into it (``nn.ReLU(inplace=True)``), and the
+        # likelihood and other networks see x too.
+        flat = x.clone(memory_format=torch.contiguous_format).view(-1, x.shape[-1])
         if len(flat) == 0:
             out = flat.new_zeros(0, self.out_features)
         elif len(flat) == 1 and self.network.training:

@@ -353,6 +353,35 @@ def test_moved_rows_do_not_touch_batch_statistics(quick, iris):
     assert moved.history_[-1]["adversarial"] > 0
 
 
+class Writes(nn.Module):
+    """A module that writes into what it is given, or into a copy of it."""
+
+    def __init__(self, in_features, out_features, first, inplace=True):
+        super().__init__()
+        self.first = {"dropout": nn.Dropout, "relu": nn.ReLU}[first](inplace=inplace)
+        self.last = nn.Linear(in_features, out_features)
+
+    def forward(self, x):
+        return self.last(self.first(x))
+
+
+@pytest.mark.parametrize("role", ["classifier_module", "encoder_module"])
+@pytest.mark.parametrize("first", ["dropout", "relu"])
+@pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
+def test_networks_may_write_into_what_they_are_given(quick, iris, role, first, model):
+    X, few, _ = iris
+    fitted = [
+        quick(
+            **{role: Writes, f"{role}__first": first, f"{role}__inplace": inplace},
+            model=model, inner_size=4, pretrain_epochs=2, adversarial_weight=1.0,
+        ).fit(X, few)
+        for inplace in (True, False)
+    ]  # fmt: skip
+    writes, copies = fitted
+    assert writes.history_[-1]["bound"] == copies.history_[-1]["bound"]
+    np.testing.assert_array_equal(writes.transform(X), copies.transform(X))
+
+
 class Precise(nn.Linear):
     """A module that answers in double precision."""
 
