@@ -78,11 +78,20 @@ class OwnNetwork(nn.Module):
             if isinstance(output, Tensor):
                 self.widest = max(self.widest, output.numel() // 2)
 
-        hooks = [m.register_forward_hook(note) for m in self.network.modules()]
+        hooks = [
+            module.register_forward_hook(note)
+            for module in self.network.modules()
+            if not isinstance(module, torch.jit.ScriptModule)  # which takes none
+        ]
         was_training = self.network.training
         self.network.eval()
         try:
-            self._checked(self._called(torch.zeros(2, in_features)), 2)
+            # Neither of one sign nor all the same: a network may take a row's logarithm
+            # or divide by its length. One row alone is not to lose its axis.
+            generator = torch.Generator().manual_seed(0)
+            x = torch.rand(2, in_features, generator=generator, dtype=torch.float32)
+            for rows in (x, x[:1]):
+                self._refuse_infinite(self._called(rows.clone()))
         finally:
             self.network.train(was_training)
             for hook in hooks:
@@ -93,20 +102,32 @@ class OwnNetwork(nn.Module):
         """Kind of error to raise for one of the user's network."""
         return TypeError if isinstance(error, TypeError) else ValueError
 
-    def _called(self, x: Tensor) -> Any:
+    def _called(self, x: Tensor) -> Tensor:
+        """Apply the network to rows; errors in it are said to be its own."""
         try:
-            return self.network(x)
+            out = self.network(x)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
         except Exception as error:
             raise self.failure(error)(
                 f"The network of {self.role} cannot map floats of shape "
                 f"{tuple(x.shape)}: {type(error).__name__}: {error}"
             ) from error
+        return self._checked(out, len(x))
+
+    def _refuse_infinite(self, out: Tensor) -> None:
+        wrong = out[~out.isfinite()]
+        if len(wrong):
+            raise ValueError(
+                f"The network of {self.role} must return finite numbers, got "
+                f"{wrong[0].item()} for a row of numbers between 0 and 1."
+            )
 
     def _checked(self, out: Any, n_rows: int) -> Tensor:
         if not isinstance(out, Tensor):
             raise TypeError(
-                f"The network of {self.role} must return a tensor, got {out!r} of type "
-                f"{type(out).__name__}."
+                f"The network of {self.role} must return a tensor, got an object of "
+                f"type {type(out).__name__}."
             )
         if out.shape != (n_rows, self.out_features) or not out.is_floating_point():
             raise ValueError(
@@ -126,11 +147,11 @@ class OwnNetwork(nn.Module):
         elif len(flat) == 1 and self.network.training:
             self.network.eval()
             try:
-                out = self.network(flat).to(flat.dtype)
+                out = self._called(flat).to(flat.dtype)
             finally:
                 self.network.train()
         else:
-            out = self._checked(self.network(flat), len(flat)).to(flat.dtype)
+            out = self._called(flat).to(flat.dtype)
         return out.view(*x.shape[:-1], self.out_features)
 
 

@@ -235,6 +235,79 @@ class Pair(nn.Linear):
         return super().forward(x), 0
 
 
+class Squeezing(nn.Linear):
+    """A module that takes a batch of one row for a row."""
+
+    def forward(self, x):
+        return super().forward(x).squeeze()
+
+
+class Undefined(nn.Linear):
+    """A module that gives NaN for rows in [0, 1]."""
+
+    def forward(self, x):
+        return super().forward(x) + (-1 - x[:, :1]).sqrt()
+
+
+class Picky(nn.Linear):
+    """A module that fails in training, or gives up."""
+
+    error = KeyError
+
+    def forward(self, x):
+        if len(x) > 2:
+            raise self.error(len(x))
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_what_is_no_fault_of_the_network_is_not_said_to_be(error):
+    network = OwnNetwork(Picky, 3, 2, {}, "encoder_module", 0)
+    network.network.error = error
+    with pytest.raises(error):
+        network(torch.zeros(5, 3))
+
+
+class Lengths(nn.Linear):
+    """A module that is not defined at zero, nor for rows that are all the same."""
+
+    def forward(self, x):
+        x = x / x.norm(dim=1, keepdim=True)
+        return super().forward(x / x.std(0, keepdim=True) if len(x) > 1 else x)
+
+
+def test_a_network_need_not_be_defined_at_zero():
+    assert OwnNetwork(Lengths, 3, 2, {}, "encoder_module", 0).widest == 2
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_scripted_modules(quick, iris):
+    X, few, _ = iris
+
+    def scripted(n_in, n_out):
+        return torch.jit.script(nn.Sequential(nn.Linear(n_in, n_out)))
+
+    one = quick(encoder_module=scripted).fit(X, few)
+    two = quick(encoder_module=nn.Linear).fit(X, few)
+    np.testing.assert_allclose(one.transform(X), two.transform(X), rtol=1e-4)
+
+
+@pytest.fixture
+def double():
+    """Let torch make tensors of float64."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm", "adgm"])
+def test_another_default_dtype(quick, iris, double, model):
+    X, few, _ = iris
+    clf = quick(model=model, inner_size=4, pretrain_epochs=2, **OWN).fit(X, few)
+    assert {p.dtype for p in clf.module_.parameters()} == {torch.float32}
+    assert np.isfinite(clf.score_samples(X[:5])).all()
+
+
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
@@ -265,7 +338,8 @@ class Pair(nn.Linear):
         (
             {"classifier_module": Pair},
             TypeError,
-            "The network of classifier_module must return a tensor, got (tensor",
+            "The network of classifier_module must return a tensor, got an object of "
+            "type tuple.",
         ),
         (
             {"classifier_module": nn.Linear, "classifier_module__foo": 1},
@@ -278,6 +352,24 @@ class Pair(nn.Linear):
             ValueError,
             "The network of encoder_module cannot map floats of shape (2, 4): "
             "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x4 and 5x128)",
+        ),
+        (
+            {"encoder_module": Squeezing},
+            ValueError,
+            "The network of encoder_module must return floats of shape (n_rows, "
+            "out_features) = (1, 128), got (128,) of torch.float32.",
+        ),
+        (
+            {"decoder_module": Undefined},
+            ValueError,
+            "The network of decoder_module must return finite numbers, got nan for a "
+            "row of numbers between 0 and 1.",
+        ),
+        (
+            {"classifier_module": Picky},
+            ValueError,
+            "The network of classifier_module cannot map floats of shape (83, 4): "
+            "KeyError: 83",
         ),
         (
             {"classifier_module": 3},
