@@ -1,6 +1,7 @@
 """Networks of the user's own, made and called so that they fit in the place of ours."""
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,6 +68,8 @@ class OwnNetwork(nn.Module):
                     f"{role} must make a torch.nn.Module, but {make!r} made "
                     f"{network!r} of type {type(network).__name__}."
                 )
+            if not isinstance(make, type):  # it may give the same one every time
+                network = _copied(network) or network
             self.network = network.float()
             self._try(in_features)
 
@@ -153,6 +156,16 @@ class OwnNetwork(nn.Module):
         else:
             out = self._called(flat).to(flat.dtype)
         return out.view(*x.shape[:-1], self.out_features)
+
+
+def _copied(network: nn.Module, shared: Iterable[Any] = ()) -> nn.Module | None:
+    """Return a deep copy with some objects shared, or None if torch cannot make one."""
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        return None  # the weights of copies are no leaves, and do not learn
+    try:
+        return copy.deepcopy(network, {id(one): one for one in shared})
+    except Exception:  # as of nn.utils.weight_norm, whose weights are no leaves
+        return None
 
 
 @contextmanager

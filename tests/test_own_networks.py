@@ -235,6 +235,30 @@ class Pair(nn.Linear):
         return super().forward(x), 0
 
 
+def test_what_a_factory_keeps_is_not_trained(quick, iris):
+    """One that always gives the same network gives each estimator one of its own."""
+    X, few, _ = iris
+    kept = nn.Linear(4, 3)
+    before = kept.weight.clone()
+    fitted = [quick(classifier_module=lambda i, o: kept).fit(X, few) for _ in range(2)]
+    assert torch.equal(kept.weight, before)
+    one, two = (clf.module_.classifier.network.weight for clf in fitted)
+    assert one is not two
+    torch.testing.assert_close(one, two, rtol=0, atol=0)
+    assert not torch.equal(one, before)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm:FutureWarning")
+def test_networks_that_cannot_be_copied(quick, iris):
+    X, few, _ = iris
+
+    def normed(n_in, n_out):
+        return nn.utils.weight_norm(nn.Linear(n_in, n_out))
+
+    clf = quick(classifier_module=normed, warm_start=True).fit(X, few)
+    assert clf.fit(X, few).n_iter_ == 8
+
+
 class Squeezing(nn.Linear):
     """A module that takes a batch of one row for a row."""
 
