@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.randomness import Stream, stream_seed
 
-__all__ = ["ROLES", "OwnNetwork", "evaluated"]
+__all__ = ["ROLES", "OwnNetwork", "evaluated", "hold"]
 
 ROLES = ("classifier_module", "encoder_module", "decoder_module")
 """Parameters of the estimators that take networks."""
@@ -36,6 +36,8 @@ class OwnNetwork(nn.Module):
     seed : int
         Seed of torch's global generator while the network is made.
     """
+
+    held = False
 
     def __init__(
         self,
@@ -140,6 +142,10 @@ class OwnNetwork(nn.Module):
             )
         return out
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; a network that is held stays in evaluation mode."""
+        return super().train(mode and not self.held)
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
         # A copy, for the network may write into it (``nn.ReLU(inplace=True)``), and the
@@ -156,6 +162,25 @@ class OwnNetwork(nn.Module):
         else:
             out = self._called(flat).to(flat.dtype)
         return out.view(*x.shape[:-1], self.out_features)
+
+
+def hold(model: nn.Module, held: bool) -> None:
+    """Hold the user's networks in a model fixed in training, or let them go again.
+
+    Without gradients their weights stay as they are, but statistics of batches would
+    move, and dropout would stay.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    held : bool
+        Whether they are in evaluation mode whatever the mode of the model.
+    """
+    for module in model.modules():
+        if isinstance(module, OwnNetwork):
+            module.held = held
+            module.train(model.training)
 
 
 def _copied(network: nn.Module, shared: Iterable[Any] = ()) -> nn.Module | None:

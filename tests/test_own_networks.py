@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from skorch.callbacks import Callback
 from torch import nn
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
@@ -257,6 +258,45 @@ def test_networks_that_cannot_be_copied(quick, iris):
 
     clf = quick(classifier_module=normed, warm_start=True).fit(X, few)
     assert clf.fit(X, few).n_iter_ == 8
+
+
+class Stages(Callback):
+    """Note mode and batch count of M1's encoder and the classifier at every step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_batch_end(self, net, training, **kwargs):
+        model = net.module_
+        norms = [
+            [m for m in part.modules() if isinstance(m, nn.BatchNorm1d)]
+            for part in (model.m1.encoder, model.m2.classifier)
+        ]
+        if training:
+            self.seen.append(
+                [{(m.training, m.num_batches_tracked.item()) for m in ms}
+                 for ms in norms]
+            )  # fmt: skip
+
+
+def test_m1_is_held_fixed_in_the_second_stage(quick, iris):
+    X, few, _ = iris
+    stages = Stages()
+    clf = quick(
+        model="m1+m2", pretrain_epochs=2, max_epochs=2, finetune_epochs=2,
+        batch_size=150, warm_start=True, callbacks=[stages], validation_fraction=0.1,
+        **OWN,
+    ).fit(X, few)  # fmt: skip
+    m1, m2 = zip(*stages.seen, strict=True)
+    assert m1 == tuple(
+        {(mode, n)}
+        for mode, n in [(True, 1), (True, 2), (False, 2), (False, 2), (True, 3),
+                        (True, 4)]
+    )  # fmt: skip
+    assert m2[2:] == tuple({(True, n)} for n in (1, 2, 3, 4))
+    clf.partial_fit(X, few)
+    assert stages.seen[-1] == [{(True, 5)}, {(True, 5)}]
+    assert not any(m.training for m in clf.module_.modules())
 
 
 class Squeezing(nn.Linear):
