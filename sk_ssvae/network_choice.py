@@ -56,13 +56,13 @@ class Networks(NamedTuple):
     keywords: tuple[tuple[str, dict[str, Any]], ...] = ()
 
     def _network(
-        self, role: str, n_in: int, n_out: int, seed: int
+        self, role: str, n_in: int, n_out: int, seed: int, nth: int = 0
     ) -> OwnNetwork | None:
         make = getattr(self, role)
         if make is None:
             return None
         return OwnNetwork(
-            make, n_in, n_out, dict(self.keywords).get(role, {}), role, seed
+            make, n_in, n_out, dict(self.keywords).get(role, {}), role, seed, nth
         )
 
     def classifier(self, n_in: int, n_classes: int, seed: int) -> OwnNetwork | None:
@@ -70,11 +70,19 @@ class Networks(NamedTuple):
         return self._network("classifier_module", n_in, n_classes, seed)
 
     def encoder(
-        self, n_features: int, hidden_sizes: Sequence[int], n_outputs: int, seed: int
+        self,
+        n_features: int,
+        hidden_sizes: Sequence[int],
+        n_outputs: int,
+        seed: int,
+        nth: int = 0,
     ) -> OwnNetwork | None:
-        """From a row to its share of the encoder's first hidden layer."""
+        """From a row to its share of the encoder's first hidden layer.
+
+        Or of its outputs where there is none; `nth` for models with several encoders.
+        """
         first = [*hidden_sizes, n_outputs][0]
-        return self._network("encoder_module", n_features, first, seed)
+        return self._network("encoder_module", n_features, first, seed, nth)
 
     def decoder(
         self, n_points: int, n_classes: int, n_outputs: int, seed: int

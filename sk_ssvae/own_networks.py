@@ -35,6 +35,8 @@ class OwnNetwork(nn.Module):
         The estimator's parameter, for messages.
     seed : int
         Seed of torch's global generator while the network is made.
+    nth : int
+        Of several networks of a role, which one this is; each has weights of its own.
     """
 
     held = False
@@ -47,12 +49,13 @@ class OwnNetwork(nn.Module):
         kwargs: dict[str, Any],
         role: str,
         seed: int,
+        nth: int = 0,
     ) -> None:
         super().__init__()
         self.out_features = out_features
         self.role = role
         self.widest = 1
-        step = ROLES.index(role)
+        step = ROLES.index(role) + nth * len(ROLES)
         with (
             borrowed_generator(stream_seed(seed, Stream.OWN_WEIGHTS, step)),
             torch.device("cpu"),

@@ -299,6 +299,28 @@ def test_m1_is_held_fixed_in_the_second_stage(quick, iris):
     assert not any(m.training for m in clf.module_.modules())
 
 
+@pytest.mark.parametrize("model", ["sdgm", "adgm"])
+def test_two_encoders_start_apart(quick, iris, model):
+    X, few, _ = iris
+    clf = quick(model=model, encoder_module=Wide, learning_rate=1e-30).fit(X, few)
+    one, two = (m for m in clf.module_.modules() if isinstance(m, Wide))
+    assert one.sizes == two.sizes
+    assert not torch.isclose(one.net[0].weight, two.net[0].weight).any()
+
+
+def test_without_hidden_layers_encoders_give_outputs(quick, iris):
+    X, few, _ = iris
+    params = {"hidden_sizes": (), "inner_size": 6, "pretrain_epochs": 1}
+    sizes = {
+        model: own_sizes(
+            quick(model=model, encoder_module=Wide, **params).fit(X, few).module_
+        )
+        for model in ("m2", "m1+m2", "sdgm", "adgm")
+    }
+    both = [(4, 2 * 6), (4, 2 * 2)]
+    assert sizes == {"m2": both[1:], "m1+m2": both[:1], "sdgm": both, "adgm": both}
+
+
 class Squeezing(nn.Linear):
     """A module that takes a batch of one row for a row."""
 

@@ -105,7 +105,9 @@ class SDGM(Model, name="sdgm"):
                 [*hidden_sizes, 2 * latent_size][0],
                 generator=g,
                 fan_in=n_both + n_classes,
-                first=networks.encoder(n_inputs, hidden_sizes, 2 * latent_size, seed),
+                first=networks.encoder(
+                    n_inputs, hidden_sizes, 2 * latent_size, seed, nth=1
+                ),
             ),
         )
         self._make_generative(n_classes, hidden_sizes[::-1], g, networks, seed)
