@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.randomness import Stream, stream_seed
 
-__all__ = ["ROLES", "OwnNetwork", "evaluated", "hold"]
+__all__ = ["ROLES", "OwnNetwork", "evaluated", "hold", "keep_networks"]
 
 ROLES = ("classifier_module", "encoder_module", "decoder_module")
 """Parameters of the estimators that take networks."""
@@ -184,6 +184,33 @@ def hold(model: nn.Module, held: bool) -> None:
         if isinstance(module, OwnNetwork):
             module.held = held
             module.train(model.training)
+
+
+def keep_networks(model: nn.Module) -> Callable[[], None]:
+    """Remember the user's networks in a model with all that they hold but weights.
+
+    That is what `state_dict` leaves out: buffers that are not persistent, attributes.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+
+    Returns
+    -------
+    give_back : callable
+        Puts them into the model as they were. The weights are the same objects, which
+        an optimizer goes on training, with the values that they have by then.
+    """
+    found = [module for module in model.modules() if isinstance(module, OwnNetwork)]
+    kept = [_copied(own.network, own.network.parameters()) for own in found]
+
+    def give_back() -> None:
+        for own, network in zip(found, kept, strict=True):
+            if network is not None:
+                own.network = network
+
+    return give_back
 
 
 def _copied(network: nn.Module, shared: Iterable[Any] = ()) -> nn.Module | None:

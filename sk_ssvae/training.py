@@ -15,6 +15,7 @@ from skorch.history import History
 from sk_ssvae.batches import Rows
 from sk_ssvae.heap import keep_freed_memory
 from sk_ssvae.net import SSVAENet
+from sk_ssvae.own_networks import keep_networks
 from sk_ssvae.tasks import EpochTasks
 
 __all__ = ["restored_on_error", "train"]
@@ -24,11 +25,13 @@ __all__ = ["restored_on_error", "train"]
 def restored_on_error(net: SSVAENet) -> Iterator[None]:
     """Undo what training did to the net if it does not come to its end."""
     module = copy.deepcopy(net.module_.state_dict())
+    give_back = keep_networks(net.module_)
     optimizer = copy.deepcopy(net.optimizer_.state_dict())
     history = copy.copy(net.history_.to_list())
     try:
         yield
     except BaseException:
+        give_back()
         net.module_.load_state_dict(module)
         net.optimizer_.load_state_dict(optimizer)
         net.history_ = History(history)

@@ -321,6 +321,40 @@ def test_without_hidden_layers_encoders_give_outputs(quick, iris):
     assert sizes == {"m2": both[1:], "m1+m2": both[:1], "sdgm": both, "adgm": both}
 
 
+class Remembers(nn.Linear):
+    """A module with state that is in no state_dict."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features)
+        self.register_buffer("mean", torch.zeros(in_features), persistent=False)
+        self.calls = []
+
+    def forward(self, x):
+        if self.training:
+            self.mean += 0.1 * (x.mean(0) - self.mean)
+            self.calls.append(len(x))
+        return super().forward(x - self.mean)
+
+
+def test_failure_gives_back_all_that_a_network_holds(quick, iris):
+    X, few, _ = iris
+    clf, twin = (
+        quick(warm_start=True, classifier_module=Remembers, batch_size=40).fit(X, few)
+        for _ in range(2)
+    )
+    before, calls = clf.predict_proba(X), len(clf.module_.classifier.network.calls)
+    clf.set_params(learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"^Training diverged"):
+        clf.fit(X, few)
+    network = clf.module_.classifier.network
+    assert len(network.calls) == calls
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+    clf.set_params(learning_rate=3e-3).fit(X, few)
+    np.testing.assert_array_equal(
+        clf.predict_proba(X), twin.fit(X, few).predict_proba(X)
+    )
+
+
 class Squeezing(nn.Linear):
     """A module that takes a batch of one row for a row."""
 
