@@ -11,11 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from skorch.history import History
+from torch import Tensor
 
 from sk_ssvae.batches import Rows
+from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.heap import keep_freed_memory
 from sk_ssvae.net import SSVAENet
-from sk_ssvae.own_networks import keep_networks
+from sk_ssvae.own_networks import OwnNetwork, keep_networks
+from sk_ssvae.randomness import Stream, stream_seed
 from sk_ssvae.tasks import EpochTasks
 
 __all__ = ["restored_on_error", "train"]
@@ -140,11 +143,44 @@ def train(
                 "Training diverged: weights are no longer finite after epoch "
                 f"{len(net.history_)}. {net.remedies}"
             )
+        _check_evaluated(net, rows)
     finally:
         net.train_split = None  # hold on to no data
         if tasks is not None:
             net.callbacks_.remove(("sklearn_tasks", tasks))
         net.module_.eval()
+
+
+def _check_evaluated(net: SSVAENet, rows: Rows) -> None:
+    """Refuse networks of the user that are not finite in evaluation mode.
+
+    The losses have shown how they are in training; answers are made otherwise. One
+    minibatch is looked at.
+    """
+    networks = [m for m in net.module_.modules() if isinstance(m, OwnNetwork)]
+    wrong: list[str] = []
+
+    def note(network: OwnNetwork, inputs: Any, out: Tensor) -> None:
+        if not out.isfinite().all():
+            wrong.append(network.role)
+
+    if not networks:
+        return
+    hooks = [network.register_forward_hook(note) for network in networks]
+    seed = stream_seed(net.seed, Stream.OWN_NOISE, len(net.history_))
+    try:
+        with borrowed_generator(seed, net.device):
+            net.validation_step(next(iter(net.get_iterator(rows))))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if wrong:
+        raise ValueError(
+            f"Training diverged: the network of {wrong[0]} gives NaN or infinity in "
+            f"evaluation mode after epoch {len(net.history_)}. Look at what it does "
+            "otherwise than in training, such as statistics of batches. "
+            f"{net.remedies}"
+        )
 
 
 def _set_callbacks(net: SSVAENet, callbacks: list[Any]) -> None:

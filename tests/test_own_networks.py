@@ -15,7 +15,7 @@ from torch import nn
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.models import MODELS
-from sk_ssvae.own_networks import OwnNetwork
+from sk_ssvae.own_networks import ROLES, OwnNetwork
 
 
 class Wide(nn.Module):
@@ -353,6 +353,35 @@ def test_failure_gives_back_all_that_a_network_holds(quick, iris):
     np.testing.assert_array_equal(
         clf.predict_proba(X), twin.fit(X, few).predict_proba(X)
     )
+
+
+class Worn(nn.Linear):
+    """A module that is finite in training, and after it no longer in evaluation."""
+
+    worn = False
+
+    def forward(self, x):
+        self.worn |= self.training
+        out = super().forward(x)
+        return out * float("nan") if self.worn and not self.training else out
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("model", ["m2", "sdgm", None])
+def test_networks_that_are_finite_in_training_only(quick, iris, role, model):
+    X, few, _ = iris
+    clf = quick(model=model, inner_size=4)
+    if model is None:
+        role = role.replace("classifier", "encoder")
+        clf = VariationalAutoencoder(2, max_epochs=2)
+    clf.set_params(**{role: Worn})
+    with pytest.raises(ValueError) as error:
+        clf.fit(X, few)
+    assert str(error.value).startswith(
+        f"Training diverged: the network of {role} gives NaN or infinity in evaluation "
+        "mode after epoch "
+    )
+    assert not hasattr(clf, "net_")
 
 
 class Squeezing(nn.Linear):
