@@ -384,6 +384,33 @@ def test_networks_that_are_finite_in_training_only(quick, iris, role, model):
     assert not hasattr(clf, "net_")
 
 
+class Detached(nn.Linear):
+    """A module that is not differentiable in what it is given."""
+
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class Constant(Detached):
+    """A module that has no gradients at all."""
+
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+@pytest.mark.parametrize("module", [Detached, Constant])
+def test_adversarial_training_needs_a_gradient(quick, iris, module):
+    X, few, _ = iris
+    quick(classifier_module=module).fit(X, few)
+    with pytest.raises(ValueError) as error:
+        quick(classifier_module=module, adversarial_weight=1.0).fit(X, few)
+    assert str(error.value) == (
+        "adversarial_weight > 0 needs answers that are differentiable in the rows, but "
+        "no gradient of q(y | x) reaches them through the networks. Take detach() and "
+        "the like out of networks of your own, or set adversarial_weight=0."
+    )
+
+
 class Squeezing(nn.Linear):
     """A module that takes a batch of one row for a row."""
 
