@@ -65,8 +65,8 @@ def train(
 ) -> None:
     """Train the net, stage by stage, within `restored_on_error`.
 
-    A KeyboardInterrupt ends training early and keeps what was learnt. A skorch callback
-    that has seen enough ends the stage.
+    A KeyboardInterrupt ends training early and keeps what was learnt, whoever raises
+    it: ctrl-C or a callback. Only skorch's EarlyStopping ends its stage alone.
 
     Parameters
     ----------
@@ -128,15 +128,21 @@ def train(
         net.callbacks_.append(("sklearn_tasks", tasks))
     try:
         total, n_before = sum(n for _, n in stages), len(net.history_)
+        n_without_classes = None
         for stage, n_epochs in stages:
             if n_epochs == 0:
                 continue
             net.module_.enter(stage, rows)
             net.set_params(max_epochs=n_epochs, lr=learning_rate)
             net.partial_fit(rows)
-            if _drop_unfinished_epoch(net, n_before, total):
-                break
+            cut_off = _drop_unfinished_epoch(net, n_before)
+            n_done = len(net.history_) - n_before
+            if net.module_.unsupervised and len(net.module_.classes) > 1:
+                n_without_classes = n_done
             if tasks is not None and tasks.asked_to_stop:
+                break
+            if cut_off or net.interrupted_:
+                _warn_interrupted(n_done, total, n_done == n_without_classes)
                 break
         if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
@@ -222,15 +228,26 @@ def _refuse_validation_monitors(net: SSVAENet) -> None:
             )
 
 
-def _drop_unfinished_epoch(net: SSVAENet, n_before: int, max_epochs: int) -> bool:
-    """Take an epoch that was cut off out of the history, and say so if there is one."""
+def _drop_unfinished_epoch(net: SSVAENet, n_before: int) -> bool:
+    """Take an epoch that was cut off out of the history, and tell if there is one."""
     cut_off = len(net.history_) > n_before and "train_loss" not in net.history_[-1]
     if cut_off:
         net.history_ = History(net.history_.to_list()[:-1])
-        warnings.warn(
-            f"Training was interrupted after {len(net.history_) - n_before} of "
-            f"{max_epochs} epochs. The model is usable as it is.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
     return cut_off
+
+
+def _warn_interrupted(n_done: int, n_epochs: int, untrained: bool) -> None:
+    """Say what an interruption leaves; nothing where all epochs are done."""
+    if n_done == n_epochs:
+        return
+    usable = "The model is usable as it is."
+    if untrained:
+        usable = (
+            "The classifier has not been trained yet: its answers mean nothing. Call "
+            "fit again, with warm_start=True to go on with the next stage."
+        )
+    warnings.warn(
+        f"Training was interrupted after {n_done} of {n_epochs} epochs. {usable}",
+        ConvergenceWarning,
+        stacklevel=3,
+    )

@@ -12,7 +12,7 @@ from sklearn.callback import ProgressBar
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping
 
-from sk_ssvae import SSVAEClassifier
+from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.bounds import gaussian_kl
 from sk_ssvae.models import MODELS
 from sk_ssvae.models.stacked import LEAST_DEVIATION
@@ -173,26 +173,47 @@ def test_partial_fit_trains_all_networks(quick, iris, model):
 
 
 class Interrupt(Callback):
-    """Ctrl-C in the middle of an epoch."""
+    """Ctrl-C in the middle of an epoch, or at its end."""
 
-    def __init__(self, epoch):
+    def __init__(self, epoch, event="on_batch_end"):
         self.epoch = epoch
+        setattr(self, event, self.press)
 
-    def on_batch_end(self, net, **kwargs):
+    def press(self, net, **kwargs):
         if len(net.history) == self.epoch:
             raise KeyboardInterrupt
 
+    def on_batch_end(self, net, **kwargs):
+        """Have skorch listen to steps."""
 
-@pytest.mark.parametrize(("epoch", "done"), [(2, 1), (5, 4)])
-def test_interruption_ends_all_stages(stacked, iris, epoch, done):
+
+UNTRAINED = (
+    "The classifier has not been trained yet: its answers mean nothing. Call fit "
+    "again, with warm_start=True to go on with the next stage."
+)
+USABLE = "The model is usable as it is."
+
+
+@pytest.mark.parametrize(
+    ("epoch", "event", "done", "left"),
+    [
+        (1, "on_batch_end", 0, UNTRAINED),
+        (2, "on_batch_end", 1, UNTRAINED),
+        (4, "on_batch_end", 3, UNTRAINED),
+        (5, "on_batch_end", 4, USABLE),
+        (1, "on_epoch_end", 1, UNTRAINED),
+        (3, "on_epoch_end", 3, UNTRAINED),
+        (4, "on_epoch_end", 4, USABLE),
+    ],
+)
+def test_interruption_ends_all_stages(stacked, iris, epoch, event, done, left):
     X, few, _ = iris
-    clf = stacked(callbacks=[Interrupt(epoch)])
+    clf = stacked(callbacks=[Interrupt(epoch, event)])
     with pytest.warns(ConvergenceWarning) as caught:
         clf.fit(X, few)
-    assert str(caught[0].message) == (
-        f"Training was interrupted after {done} of 7 epochs. The model is usable as "
-        "it is."
-    )
+    assert [str(w.message) for w in caught] == [
+        f"Training was interrupted after {done} of 7 epochs. {left}"
+    ]
     assert clf.n_iter_ == done
     np.testing.assert_allclose(clf.predict_proba(X).sum(1), 1, rtol=1e-5)
     clf.set_params(callbacks=None, warm_start=True).fit(X, few)
@@ -208,6 +229,35 @@ def test_early_stopping_ends_a_stage(stacked, iris):
         True
     ] * 2
     assert all(np.isfinite(row["valid_loss"]) for row in clf.history_)
+
+
+def test_interruption_after_early_stopping(stacked, iris):
+    """The classifier is trained when it has had an epoch of its own."""
+    X, few, _ = iris
+    stop = EarlyStopping(
+        "train_loss", patience=1, threshold=1e9, threshold_mode="abs", sink=str
+    )
+    interrupt = Interrupt(3, "on_epoch_end")
+    clf = stacked(callbacks=[interrupt, stop], max_epochs=9)
+    with pytest.warns(ConvergenceWarning) as caught:
+        clf.fit(X, few)
+    assert [str(w.message) for w in caught] == [
+        f"Training was interrupted after 3 of 12 epochs. {USABLE}"
+    ]
+    assert clf.n_iter_ == 2 + 1
+
+
+def test_interruption_at_the_very_end_is_none(stacked, iris):
+    X, few, _ = iris
+    clf = stacked(callbacks=[Interrupt(7, "on_epoch_end")]).fit(X, few)
+    assert clf.n_iter_ == 7
+
+
+def test_autoencoders_are_usable_when_interrupted(iris):
+    X, _, _ = iris
+    vae = VariationalAutoencoder(2, max_epochs=5, callbacks=[Interrupt(2)])
+    with pytest.warns(ConvergenceWarning, match=USABLE):
+        assert vae.fit(X).n_iter_ == 1
 
 
 def test_divergence_in_the_first_stage(stacked, iris):
