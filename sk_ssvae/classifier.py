@@ -696,7 +696,9 @@ class SSVAEClassifier(
     def _model(self) -> type[Model]:
         if self.model not in MODELS:
             raise ValueError(
-                f"model must be one of {sorted(MODELS)}, got {self.model!r}."
+                f"model must be one of {sorted(MODELS)}, got {self.model!r}. A class "
+                "of your own must be imported wherever the estimator is used, in "
+                "workers too."
             )
         return MODELS[self.model]
 

@@ -14,7 +14,7 @@ from skorch.callbacks import Callback, EarlyStopping
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.bounds import gaussian_kl
-from sk_ssvae.models import MODELS
+from sk_ssvae.models import MODELS, Model
 from sk_ssvae.models.stacked import LEAST_DEVIATION
 
 FAMILY = ["m1+m2", "sdgm", "adgm"]
@@ -282,7 +282,8 @@ def test_failure_when_going_on_gives_the_model_back(stacked, iris):
     ("params", "message"),
     [
         ({"model": "m3"}, "model must be one of ['adgm', 'm1+m2', 'm2', 'sdgm'], got "
-         "'m3'."),
+         "'m3'. A class of your own must be imported wherever the estimator is used, "
+         "in workers too."),
         ({"inner_size": 0}, "The 'inner_size' parameter of SSVAEClassifier must be an "
          "int in the range [1, inf). Got 0 instead."),
         ({"finetune_epochs": -1}, "The 'finetune_epochs' parameter of SSVAEClassifier "
@@ -322,6 +323,24 @@ def test_a_fourth_model_is_a_class(quick, iris, documented):
     kl = gaussian_kl(m2.posterior_z(x[:, None]))
     difference = own.class_bounds(x, noise) - m2.class_bounds(x, noise)
     torch.testing.assert_close(difference, kl / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_names_of_models_are_not_taken_twice(documented):
+    before = dict(MODELS)
+    with pytest.raises(ValueError) as error:
+
+        class Mine(Model, name="m2"):
+            """A model that would take M2's place."""
+
+    assert str(error.value) == (
+        f"The model {__name__}.test_names_of_models_are_not_taken_twice.<locals>.Mine"
+        " cannot be named 'm2': sk_ssvae.models.m2.M2 has that name. Give it another."
+    )
+    assert before == MODELS
+    again = type(documented["Tempered"].__name__, (MODELS["m2"],), {
+        "__module__": documented["Tempered"].__module__,
+    }, name="tempered")  # fmt: skip
+    assert MODELS["tempered"] is again
 
 
 def test_documented_network(iris, documented):
