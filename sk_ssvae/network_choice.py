@@ -104,7 +104,9 @@ def check_modules(modules: dict[str, Any], keywords: dict[str, Any]) -> Networks
     modules : dict
         For names in `ROLES` a class, a factory, or None.
     keywords : dict
-        Keywords of theirs by name, ``classifier_module__channels`` and so on.
+        Keywords of theirs by name, ``classifier_module__channels`` and so on. Those of
+        a network that is not the user's own are not used, so that searches may leave
+        it out: there is no other way to unset them.
 
     Returns
     -------
@@ -114,17 +116,10 @@ def check_modules(modules: dict[str, Any], keywords: dict[str, Any]) -> Networks
     ------
     TypeError
         If one is neither None nor callable, or a module that exists already.
-    ValueError
-        If there are keywords for a network that is not the user's own.
     """
     sorted_out: dict[str, dict[str, Any]] = {role: {} for role in modules}
     for name, value in keywords.items():
         role, _, keyword = name.partition("__")
-        if modules.get(role) is None:
-            raise ValueError(
-                f"{name}={value!r} is a parameter of {role}, which is None. Set "
-                f"{role} to a torch.nn.Module class or a factory."
-            )
         sorted_out[role][keyword] = value
     for role, make in modules.items():
         if isinstance(make, nn.Module):

@@ -114,6 +114,19 @@ def test_parameters_are_found(iris):
     assert module.net[0].out_features == width
 
 
+def test_a_search_may_leave_a_network_out(quick, iris):
+    """Keywords of a module that is None are not used."""
+    X, few, y = iris
+    clf = quick(classifier_module__width=3)
+    plain = quick().fit(X, few)
+    np.testing.assert_array_equal(
+        clf.fit(X, few).predict_proba(X), plain.predict_proba(X)
+    )
+    search = GridSearchCV(clf, {"classifier_module": [None, Wide]}, cv=2)
+    search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
 def test_reproducible_and_the_global_generator_untouched(
     quick, iris, global_generators
 ):
@@ -500,12 +513,6 @@ def test_another_default_dtype(quick, iris, double, model):
             "encoder_module must make a torch.nn.Module, but",
         ),
         (
-            {"encoder_module__width": 3},
-            ValueError,
-            "encoder_module__width=3 is a parameter of encoder_module, which is None. "
-            "Set encoder_module to a torch.nn.Module class or a factory.",
-        ),
-        (
             {"decoder_module": wrong_shape},
             ValueError,
             "The network of decoder_module must return floats of shape (n_rows, "
@@ -581,6 +588,19 @@ def test_misspelt_parameters(estimator):
     )
     with pytest.raises(ValueError, match=r"^Invalid parameter 'alhpa' for estimator"):
         estimator().set_params(alhpa=1)
+
+
+def test_autoencoders_have_no_classifier():
+    with pytest.raises(TypeError) as error:
+        VariationalAutoencoder(classifier_module__width=1)
+    assert str(error.value) == (
+        "VariationalAutoencoder.__init__() got an unexpected keyword argument "
+        "'classifier_module__width'."
+    )
+    vae = VariationalAutoencoder()
+    with pytest.raises(ValueError, match=r"^Invalid parameter 'classifier_module' for"):
+        vae.set_params(classifier_module__width=1)
+    assert not hasattr(vae, "classifier_module__width")
 
 
 def test_a_fitted_model_keeps_its_networks(quick, iris):
