@@ -28,7 +28,7 @@ __all__ = ["restored_on_error", "train"]
 def restored_on_error(net: SSVAENet) -> Iterator[None]:
     """Undo what training did to the net if it does not come to its end."""
     module = copy.deepcopy(net.module_.state_dict())
-    give_back = keep_networks(net.module_)
+    give_back, unsupervised = keep_networks(net.module_), net.module_.unsupervised
     optimizer = copy.deepcopy(net.optimizer_.state_dict())
     history = copy.copy(net.history_.to_list())
     try:
@@ -36,6 +36,7 @@ def restored_on_error(net: SSVAENet) -> Iterator[None]:
     except BaseException:
         give_back()
         net.module_.load_state_dict(module)
+        net.module_.unsupervised = unsupervised
         net.optimizer_.load_state_dict(optimizer)
         net.history_ = History(history)
         raise

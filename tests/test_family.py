@@ -247,6 +247,29 @@ def test_interruption_after_early_stopping(stacked, iris):
     assert clf.n_iter_ == 2 + 1
 
 
+def test_failure_after_an_interruption_gives_the_stage_back(stacked, iris):
+    """M2's dimensions are chosen when its stage comes to be run, not in the failure."""
+    X, few, _ = iris
+    clf, twin = (
+        stacked(
+            callbacks=[Interrupt(60, "on_epoch_end")], pretrain_epochs=61,
+            inner_size=20,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    for one in (clf, twin):
+        with pytest.warns(ConvergenceWarning, match="not been trained yet"):
+            one.fit(X, few)
+        one.set_params(callbacks=None, warm_start=True)
+    clf.set_params(learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"^Training diverged"):
+        clf.fit(X, few)
+    clf.set_params(learning_rate=3e-3).fit(X, few)
+    twin.fit(X, few)
+    assert 0 < clf.module_.kept.sum() < 20
+    np.testing.assert_array_equal(clf.predict_proba(X), twin.predict_proba(X))
+
+
 def test_interruption_at_the_very_end_is_none(stacked, iris):
     X, few, _ = iris
     clf = stacked(callbacks=[Interrupt(7, "on_epoch_end")]).fit(X, few)
