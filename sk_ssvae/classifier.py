@@ -251,7 +251,7 @@ class SSVAEClassifier(
         of the classes; in "m1+m2" M1's latent variable, in "sdgm" and "adgm" rows and
         auxiliary variable side by side. Columns that are constant in `fit` are left
         out. Dropout and the like draw from torch's global generator, which is seeded
-        for them and given back: fits in parallel threads may disturb each other then.
+        for them and given back: fits in parallel threads take turns.
 
     encoder_module : callable, default=None
         The same for the encoder: it maps rows to what goes into its first hidden layer,
@@ -696,7 +696,9 @@ class SSVAEClassifier(
     def _model(self) -> type[Model]:
         if self.model not in MODELS:
             raise ValueError(
-                f"model must be one of {sorted(MODELS)}, got {self.model!r}."
+                f"model must be one of {sorted(MODELS)}, got {self.model!r}. A class "
+                "of your own must be imported wherever the estimator is used, in "
+                "workers too."
             )
         return MODELS[self.model]
 

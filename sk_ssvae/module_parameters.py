@@ -4,18 +4,12 @@ from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
-from sk_ssvae.own_networks import ROLES, Networks, check_modules
+from sk_ssvae.network_choice import Networks, check_modules
+from sk_ssvae.own_networks import ROLES
 
 __all__ = ["ModuleParameters"]
 
-_PREFIXES = tuple(f"{role}__" for role in ROLES)
 _ITSELF = "module_parameters"
-
-
-def _is_own(name: str) -> bool:
-    # scikit-learn expects of every name in the signature that it is stored, and refused
-    # in fit at the earliest.
-    return name.startswith(_PREFIXES) or name == _ITSELF
 
 
 class ModuleParameters(BaseEstimator):
@@ -25,10 +19,17 @@ class ModuleParameters(BaseEstimator):
     them and searches find them.
     """
 
+    def _is_own(self, name: str) -> bool:
+        # scikit-learn expects of every name in the signature that it is stored, and
+        # refused in fit at the earliest.
+        role, separator, _ = name.partition("__")
+        has_role = role in ROLES and hasattr(self, role)
+        return (bool(separator) and has_role) or name == _ITSELF
+
     def _set_module_parameters(self, parameters: dict[str, Any]) -> None:
         """Store what `__init__` was given beside its own parameters."""
         for name, value in parameters.items():
-            if not _is_own(name):
+            if not self._is_own(name):
                 raise TypeError(
                     f"{type(self).__name__}.__init__() got an unexpected keyword "
                     f"argument {name!r}."
@@ -37,7 +38,7 @@ class ModuleParameters(BaseEstimator):
 
     def _module_parameters(self) -> dict[str, Any]:
         found = vars(self).items()
-        return {name: value for name, value in found if _is_own(name)}
+        return {name: value for name, value in found if self._is_own(name)}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters, with those of networks of the user's own.
@@ -68,7 +69,7 @@ class ModuleParameters(BaseEstimator):
         self : estimator
             This estimator.
         """
-        for_modules = {k: v for k, v in params.items() if _is_own(k)}
+        for_modules = {k: v for k, v in params.items() if self._is_own(k)}
         super().set_params(**{k: v for k, v in params.items() if k not in for_modules})
         for name, value in for_modules.items():
             setattr(self, name, value)

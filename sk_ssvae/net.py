@@ -9,19 +9,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
+from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
 from sk_ssvae.layout import Layout
 from sk_ssvae.models import Model
+from sk_ssvae.network_choice import BUILT_IN, Networks
 from sk_ssvae.objective import Loss, adversarial_kl, ssvae_loss, teacher_pull, warm_up
 from sk_ssvae.optimizers import Adam
-from sk_ssvae.own_networks import BUILT_IN, Networks, OwnNetwork, borrowed_generator
+from sk_ssvae.own_networks import OwnNetwork
 from sk_ssvae.randomness import Stream, stream_generator, stream_seed
 from sk_ssvae.tasks import EpochTasks
 
@@ -110,6 +112,23 @@ class SSVAENet(NeuralNet):
         self._step, self._n_steps = 0, self.max_epochs * len(batches)
         self._is_new = len(self.history_) == 0
         return batches
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Run epochs, and note if they are interrupted: skorch keeps that to itself.
+
+        Its EarlyStopping raises KeyboardInterrupt, as ctrl-C does, and as callbacks of
+        users may. It has then reached its patience, and ends the stage alone.
+        """
+        self.interrupted_ = False
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt:
+            self.interrupted_ = not any(
+                isinstance(callback, EarlyStopping)
+                and callback.misses_ == callback.patience
+                for _, callback in self.callbacks_
+            )
+            raise
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Log q(y | x) of a batch of `Rows`, or of rows given as they are."""

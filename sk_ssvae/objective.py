@@ -139,6 +139,11 @@ def adversarial_kl(
     -------
     kl : Tensor of shape (n_rows,)
         In nats.
+
+    Raises
+    ------
+    ValueError
+        If q(y | x) is not differentiable in x.
     """
     own = any(isinstance(m, OwnNetwork) for m in model.modules())
     with evaluated(model):
@@ -155,8 +160,22 @@ def adversarial_kl(
 
         probe = (PROBE * F.normalize(direction, dim=-1)).requires_grad_()
         # Where only some columns move, lengths are in those.
-        (slope,) = torch.autograd.grad(kl(probe).sum(), probe)
+        slope = _slope(kl(probe).sum(), probe)
         return kl(radius * F.normalize(slope, dim=-1))
+
+
+def _slope(value: Tensor, at: Tensor) -> Tensor:
+    slope = None
+    if value.requires_grad:
+        (slope,) = torch.autograd.grad(value, at, allow_unused=True)
+    if slope is None:
+        raise ValueError(
+            "adversarial_weight > 0 needs answers that are differentiable in the rows, "
+            "but no gradient of q(y | x) reaches them through the networks. Take "
+            "detach() and the like out of networks of your own, or set "
+            "adversarial_weight=0."
+        )
+    return slope
 
 
 def teacher_pull(progress: float, falls_until: float = 0.35) -> float:

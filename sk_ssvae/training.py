@@ -11,10 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from skorch.history import History
+from torch import Tensor
 
 from sk_ssvae.batches import Rows
+from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.heap import keep_freed_memory
 from sk_ssvae.net import SSVAENet
+from sk_ssvae.own_networks import OwnNetwork, keep_networks
+from sk_ssvae.randomness import Stream, stream_seed
 from sk_ssvae.tasks import EpochTasks
 
 __all__ = ["restored_on_error", "train"]
@@ -24,12 +28,15 @@ __all__ = ["restored_on_error", "train"]
 def restored_on_error(net: SSVAENet) -> Iterator[None]:
     """Undo what training did to the net if it does not come to its end."""
     module = copy.deepcopy(net.module_.state_dict())
+    give_back, unsupervised = keep_networks(net.module_), net.module_.unsupervised
     optimizer = copy.deepcopy(net.optimizer_.state_dict())
     history = copy.copy(net.history_.to_list())
     try:
         yield
     except BaseException:
+        give_back()
         net.module_.load_state_dict(module)
+        net.module_.unsupervised = unsupervised
         net.optimizer_.load_state_dict(optimizer)
         net.history_ = History(history)
         raise
@@ -59,8 +66,8 @@ def train(
 ) -> None:
     """Train the net, stage by stage, within `restored_on_error`.
 
-    A KeyboardInterrupt ends training early and keeps what was learnt. A skorch callback
-    that has seen enough ends the stage.
+    A KeyboardInterrupt ends training early and keeps what was learnt, whoever raises
+    it: ctrl-C or a callback. Only skorch's EarlyStopping ends its stage alone.
 
     Parameters
     ----------
@@ -122,26 +129,65 @@ def train(
         net.callbacks_.append(("sklearn_tasks", tasks))
     try:
         total, n_before = sum(n for _, n in stages), len(net.history_)
+        n_without_classes = None
         for stage, n_epochs in stages:
             if n_epochs == 0:
                 continue
             net.module_.enter(stage, rows)
             net.set_params(max_epochs=n_epochs, lr=learning_rate)
             net.partial_fit(rows)
-            if _drop_unfinished_epoch(net, n_before, total):
-                break
+            cut_off = _drop_unfinished_epoch(net, n_before)
+            n_done = len(net.history_) - n_before
+            if net.module_.unsupervised and len(net.module_.classes) > 1:
+                n_without_classes = n_done
             if tasks is not None and tasks.asked_to_stop:
+                break
+            if cut_off or net.interrupted_:
+                _warn_interrupted(n_done, total, n_done == n_without_classes)
                 break
         if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
                 "Training diverged: weights are no longer finite after epoch "
                 f"{len(net.history_)}. {net.remedies}"
             )
+        _check_evaluated(net, rows)
     finally:
         net.train_split = None  # hold on to no data
         if tasks is not None:
             net.callbacks_.remove(("sklearn_tasks", tasks))
         net.module_.eval()
+
+
+def _check_evaluated(net: SSVAENet, rows: Rows) -> None:
+    """Refuse networks of the user that are not finite in evaluation mode.
+
+    The losses have shown how they are in training; answers are made otherwise. One
+    minibatch is looked at.
+    """
+    networks = [m for m in net.module_.modules() if isinstance(m, OwnNetwork)]
+    wrong: list[str] = []
+
+    def note(network: OwnNetwork, inputs: Any, out: Tensor) -> None:
+        if not out.isfinite().all():
+            wrong.append(network.role)
+
+    if not networks:
+        return
+    hooks = [network.register_forward_hook(note) for network in networks]
+    seed = stream_seed(net.seed, Stream.OWN_NOISE, len(net.history_))
+    try:
+        with borrowed_generator(seed, net.device):
+            net.validation_step(next(iter(net.get_iterator(rows))))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if wrong:
+        raise ValueError(
+            f"Training diverged: the network of {wrong[0]} gives NaN or infinity in "
+            f"evaluation mode after epoch {len(net.history_)}. Look at what it does "
+            "otherwise than in training, such as statistics of batches. "
+            f"{net.remedies}"
+        )
 
 
 def _set_callbacks(net: SSVAENet, callbacks: list[Any]) -> None:
@@ -183,15 +229,26 @@ def _refuse_validation_monitors(net: SSVAENet) -> None:
             )
 
 
-def _drop_unfinished_epoch(net: SSVAENet, n_before: int, max_epochs: int) -> bool:
-    """Take an epoch that was cut off out of the history, and say so if there is one."""
+def _drop_unfinished_epoch(net: SSVAENet, n_before: int) -> bool:
+    """Take an epoch that was cut off out of the history, and tell if there is one."""
     cut_off = len(net.history_) > n_before and "train_loss" not in net.history_[-1]
     if cut_off:
         net.history_ = History(net.history_.to_list()[:-1])
-        warnings.warn(
-            f"Training was interrupted after {len(net.history_) - n_before} of "
-            f"{max_epochs} epochs. The model is usable as it is.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
     return cut_off
+
+
+def _warn_interrupted(n_done: int, n_epochs: int, untrained: bool) -> None:
+    """Say what an interruption leaves; nothing where all epochs are done."""
+    if n_done == n_epochs:
+        return
+    usable = "The model is usable as it is."
+    if untrained:
+        usable = (
+            "The classifier has not been trained yet: its answers mean nothing. Call "
+            "fit again, with warm_start=True to go on with the next stage."
+        )
+    warnings.warn(
+        f"Training was interrupted after {n_done} of {n_epochs} epochs. {usable}",
+        ConvergenceWarning,
+        stacklevel=3,
+    )

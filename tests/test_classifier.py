@@ -464,7 +464,9 @@ FEW = "SSVAEClassifier needs labelled rows"
         ),
         (
             {"model": "m3"},
-            "model must be one of ['adgm', 'm1+m2', 'm2', 'sdgm'], got 'm3'.",
+            "model must be one of ['adgm', 'm1+m2', 'm2', 'sdgm'], got 'm3'. A class "
+            "of your own must be imported wherever the estimator is used, in workers "
+            "too.",
         ),
         (
             {"latent_size": 0},

@@ -12,9 +12,9 @@ from sklearn.callback import ProgressBar
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping
 
-from sk_ssvae import SSVAEClassifier
+from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.bounds import gaussian_kl
-from sk_ssvae.models import MODELS
+from sk_ssvae.models import MODELS, Model
 from sk_ssvae.models.stacked import LEAST_DEVIATION
 
 FAMILY = ["m1+m2", "sdgm", "adgm"]
@@ -173,26 +173,47 @@ def test_partial_fit_trains_all_networks(quick, iris, model):
 
 
 class Interrupt(Callback):
-    """Ctrl-C in the middle of an epoch."""
+    """Ctrl-C in the middle of an epoch, or at its end."""
 
-    def __init__(self, epoch):
+    def __init__(self, epoch, event="on_batch_end"):
         self.epoch = epoch
+        setattr(self, event, self.press)
 
-    def on_batch_end(self, net, **kwargs):
+    def press(self, net, **kwargs):
         if len(net.history) == self.epoch:
             raise KeyboardInterrupt
 
+    def on_batch_end(self, net, **kwargs):
+        """Have skorch listen to steps."""
 
-@pytest.mark.parametrize(("epoch", "done"), [(2, 1), (5, 4)])
-def test_interruption_ends_all_stages(stacked, iris, epoch, done):
+
+UNTRAINED = (
+    "The classifier has not been trained yet: its answers mean nothing. Call fit "
+    "again, with warm_start=True to go on with the next stage."
+)
+USABLE = "The model is usable as it is."
+
+
+@pytest.mark.parametrize(
+    ("epoch", "event", "done", "left"),
+    [
+        (1, "on_batch_end", 0, UNTRAINED),
+        (2, "on_batch_end", 1, UNTRAINED),
+        (4, "on_batch_end", 3, UNTRAINED),
+        (5, "on_batch_end", 4, USABLE),
+        (1, "on_epoch_end", 1, UNTRAINED),
+        (3, "on_epoch_end", 3, UNTRAINED),
+        (4, "on_epoch_end", 4, USABLE),
+    ],
+)
+def test_interruption_ends_all_stages(stacked, iris, epoch, event, done, left):
     X, few, _ = iris
-    clf = stacked(callbacks=[Interrupt(epoch)])
+    clf = stacked(callbacks=[Interrupt(epoch, event)])
     with pytest.warns(ConvergenceWarning) as caught:
         clf.fit(X, few)
-    assert str(caught[0].message) == (
-        f"Training was interrupted after {done} of 7 epochs. The model is usable as "
-        "it is."
-    )
+    assert [str(w.message) for w in caught] == [
+        f"Training was interrupted after {done} of 7 epochs. {left}"
+    ]
     assert clf.n_iter_ == done
     np.testing.assert_allclose(clf.predict_proba(X).sum(1), 1, rtol=1e-5)
     clf.set_params(callbacks=None, warm_start=True).fit(X, few)
@@ -208,6 +229,58 @@ def test_early_stopping_ends_a_stage(stacked, iris):
         True
     ] * 2
     assert all(np.isfinite(row["valid_loss"]) for row in clf.history_)
+
+
+def test_interruption_after_early_stopping(stacked, iris):
+    """The classifier is trained when it has had an epoch of its own."""
+    X, few, _ = iris
+    stop = EarlyStopping(
+        "train_loss", patience=1, threshold=1e9, threshold_mode="abs", sink=str
+    )
+    interrupt = Interrupt(3, "on_epoch_end")
+    clf = stacked(callbacks=[interrupt, stop], max_epochs=9)
+    with pytest.warns(ConvergenceWarning) as caught:
+        clf.fit(X, few)
+    assert [str(w.message) for w in caught] == [
+        f"Training was interrupted after 3 of 12 epochs. {USABLE}"
+    ]
+    assert clf.n_iter_ == 2 + 1
+
+
+def test_failure_after_an_interruption_gives_the_stage_back(stacked, iris):
+    """M2's dimensions are chosen when its stage comes to be run, not in the failure."""
+    X, few, _ = iris
+    clf, twin = (
+        stacked(
+            callbacks=[Interrupt(60, "on_epoch_end")], pretrain_epochs=61,
+            inner_size=20,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    for one in (clf, twin):
+        with pytest.warns(ConvergenceWarning, match="not been trained yet"):
+            one.fit(X, few)
+        one.set_params(callbacks=None, warm_start=True)
+    clf.set_params(learning_rate=1e30)
+    with pytest.raises(ValueError, match=r"^Training diverged"):
+        clf.fit(X, few)
+    clf.set_params(learning_rate=3e-3).fit(X, few)
+    twin.fit(X, few)
+    assert 0 < clf.module_.kept.sum() < 20
+    np.testing.assert_array_equal(clf.predict_proba(X), twin.predict_proba(X))
+
+
+def test_interruption_at_the_very_end_is_none(stacked, iris):
+    X, few, _ = iris
+    clf = stacked(callbacks=[Interrupt(7, "on_epoch_end")]).fit(X, few)
+    assert clf.n_iter_ == 7
+
+
+def test_autoencoders_are_usable_when_interrupted(iris):
+    X, _, _ = iris
+    vae = VariationalAutoencoder(2, max_epochs=5, callbacks=[Interrupt(2)])
+    with pytest.warns(ConvergenceWarning, match=USABLE):
+        assert vae.fit(X).n_iter_ == 1
 
 
 def test_divergence_in_the_first_stage(stacked, iris):
@@ -232,7 +305,8 @@ def test_failure_when_going_on_gives_the_model_back(stacked, iris):
     ("params", "message"),
     [
         ({"model": "m3"}, "model must be one of ['adgm', 'm1+m2', 'm2', 'sdgm'], got "
-         "'m3'."),
+         "'m3'. A class of your own must be imported wherever the estimator is used, "
+         "in workers too."),
         ({"inner_size": 0}, "The 'inner_size' parameter of SSVAEClassifier must be an "
          "int in the range [1, inf). Got 0 instead."),
         ({"finetune_epochs": -1}, "The 'finetune_epochs' parameter of SSVAEClassifier "
@@ -272,6 +346,24 @@ def test_a_fourth_model_is_a_class(quick, iris, documented):
     kl = gaussian_kl(m2.posterior_z(x[:, None]))
     difference = own.class_bounds(x, noise) - m2.class_bounds(x, noise)
     torch.testing.assert_close(difference, kl / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_names_of_models_are_not_taken_twice(documented):
+    before = dict(MODELS)
+    with pytest.raises(ValueError) as error:
+
+        class Mine(Model, name="m2"):
+            """A model that would take M2's place."""
+
+    assert str(error.value) == (
+        f"The model {__name__}.test_names_of_models_are_not_taken_twice.<locals>.Mine"
+        " cannot be named 'm2': sk_ssvae.models.m2.M2 has that name. Give it another."
+    )
+    assert before == MODELS
+    again = type(documented["Tempered"].__name__, (MODELS["m2"],), {
+        "__module__": documented["Tempered"].__module__,
+    }, name="tempered")  # fmt: skip
+    assert MODELS["tempered"] is again
 
 
 def test_documented_network(iris, documented):

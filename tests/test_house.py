@@ -19,8 +19,8 @@ def room_of(path):
 ROOMS = sorted({room_of(path) for path in HOUSE.rglob("*.py")} - {""})
 
 FLOORS = [
-    {"randomness", "chunks", "heap", "threads", "layout"},
-    {"likelihoods.base"},
+    {"randomness", "chunks", "heap", "threads", "layout", "borrowing"},
+    {"likelihoods.base", "own_networks"},
     {
         "likelihoods.normal",
         "likelihoods.bernoulli",
@@ -38,7 +38,7 @@ FLOORS = [
         "optimizers",
         "class_shares",
         "discriminants",
-        "own_networks",
+        "network_choice",
     },
     {
         "bounds",

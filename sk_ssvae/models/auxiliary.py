@@ -16,8 +16,8 @@ from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
 from sk_ssvae.layout import Layout
 from sk_ssvae.likelihoods import Density, DiagonalNormal, RowDistribution, has_gaps
 from sk_ssvae.models.base import N_DRAWS, Draw, Model, fixed_draws, normal
+from sk_ssvae.network_choice import BUILT_IN, Networks
 from sk_ssvae.networks import MLP, PairMLP, Shares
-from sk_ssvae.own_networks import BUILT_IN, Networks
 from sk_ssvae.randomness import Stream, stream_generator
 
 __all__ = ["ADGM", "SDGM"]
@@ -105,7 +105,9 @@ class SDGM(Model, name="sdgm"):
                 [*hidden_sizes, 2 * latent_size][0],
                 generator=g,
                 fan_in=n_both + n_classes,
-                first=networks.encoder(n_inputs, hidden_sizes, 2 * latent_size, seed),
+                first=networks.encoder(
+                    n_inputs, hidden_sizes, 2 * latent_size, seed, nth=1
+                ),
             ),
         )
         self._make_generative(n_classes, hidden_sizes[::-1], g, networks, seed)

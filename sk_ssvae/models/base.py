@@ -77,8 +77,8 @@ class Model(nn.Module, ABC):
 
     The loss, the training and the estimators know no other model than this one. A
     subclass with a name, ``class Mine(Model, name="mine")``, is chosen by
-    ``SSVAEClassifier(model="mine")``. It is made with the keywords of
-    `sk_ssvae.models.m2.M2`.
+    ``SSVAEClassifier(model="mine")`` in every process that has imported it. It is made
+    with the keywords of `sk_ssvae.models.m2.M2`.
 
     What teaches a model is a bound :math:`L(x, y) \le \log p(x, y)` for known classes,
     and :math:`\sum_y q(y|x) [L(x, y) - \log q(y|x)] \le \log p(x)` for hidden ones. A
@@ -125,8 +125,19 @@ class Model(nn.Module, ABC):
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.NAME = name
-        if name is not None:
-            MODELS[name] = cls
+        if name is None:
+            return
+        taken, new = (
+            None if one is None else f"{one.__module__}.{one.__qualname__}"
+            for one in (MODELS.get(name), cls)
+        )
+        # A module or a notebook's cell that is run again makes its class anew.
+        if taken not in (None, new):
+            raise ValueError(
+                f"The model {new} cannot be named {name!r}: {taken} has that name. "
+                "Give it another."
+            )
+        MODELS[name] = cls
 
     def __init__(self, class_prior: Sequence[float], latent_size: int) -> None:
         super().__init__()

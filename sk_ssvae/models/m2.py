@@ -14,8 +14,8 @@ from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
 from sk_ssvae.layout import Layout
 from sk_ssvae.likelihoods import Density, DiagonalNormal, RowDistribution, has_gaps
 from sk_ssvae.models.base import Model, normal
+from sk_ssvae.network_choice import BUILT_IN, Networks
 from sk_ssvae.networks import MLP, PairMLP
-from sk_ssvae.own_networks import BUILT_IN, Networks
 from sk_ssvae.randomness import Stream, stream_generator
 
 __all__ = ["M2"]

@@ -25,7 +25,8 @@ from sk_ssvae.likelihoods import (
 from sk_ssvae.models.base import N_DRAWS, Draw, Model, fixed_draws
 from sk_ssvae.models.m1 import M1
 from sk_ssvae.models.m2 import M2
-from sk_ssvae.own_networks import BUILT_IN, Networks
+from sk_ssvae.network_choice import BUILT_IN, Networks
+from sk_ssvae.own_networks import hold
 from sk_ssvae.randomness import Stream, stream_seed
 
 __all__ = ["M1M2"]
@@ -164,6 +165,7 @@ class M1M2(Model, name="m1+m2"):
             self._choose_dimensions(rows)
         self.unsupervised = stage == "m1"
         self.m1.requires_grad_(stage != "m2")
+        hold(self.m1, stage == "m2")
 
     @torch.no_grad()
     def _choose_dimensions(self, rows: Any) -> None:
