@@ -74,7 +74,7 @@ def named_columns(likelihood: Any, X: Any, n_features: int) -> Array:
     Raises
     ------
     ValueError
-        If a column has two.
+        If a column has two, or columns are named that are not there.
     """
     kinds = np.full(n_features, "", dtype=object)
     if isinstance(likelihood, str):
@@ -83,7 +83,13 @@ def named_columns(likelihood: Any, X: Any, n_features: int) -> Array:
         return kinds
     for name, columns in likelihood:
         chosen = columns(X) if callable(columns) else columns
-        places = np.asarray(_get_column_indices(X, chosen), dtype=int)
+        try:
+            places = np.asarray(_get_column_indices(X, chosen), dtype=int)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"likelihood gives {name!r} to columns {chosen!r}, which X has not: "
+                f"{error}"
+            ) from error
         taken = places[kinds[places] != ""]
         if len(taken):
             raise ValueError(

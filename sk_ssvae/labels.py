@@ -187,6 +187,11 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
 
 def _with_stand_in(y: Any, unlabeled: Any) -> Any:
     """Labels of dtype object, with `_HIDDEN` in the place of a marker."""
+    if isinstance(unlabeled, bool | np.bool_):
+        raise TypeError(
+            f"unlabeled={unlabeled} is a boolean, which cannot be told from the "
+            "integers 0 and 1. Use a number, a string or None."
+        )
     if isinstance(y, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(y)
         y = y.data.astype(object)

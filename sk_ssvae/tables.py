@@ -259,7 +259,7 @@ class Table:
                 column = _whole(values, dtype, pd.Series)
             else:
                 column = pd.Series(values)
-                if dtype.kind == "f":
+                if dtype.kind in "fO":
                     column = column.astype(dtype)
             series.append(column)
         frame = pd.concat(series, axis=1) if series else pd.DataFrame()
@@ -280,6 +280,8 @@ class Table:
                     column = column.cast(dtype)
                 elif exact and str(dtype) == "Boolean":
                     column = column > 0.5
+                elif exact and not dtype.is_integer():  # Decimal
+                    column = column.cast(dtype, strict=False)
                 elif exact:
                     low, high = (
                         pl.select(f).item() for f in (dtype.min(), dtype.max())

@@ -282,6 +282,11 @@ def test_selectors_choose_columns():
             "{}, column 0. Use likelihood='gaussian' for what is not counted.",
         ),
         (
+            {"likelihood": [("gaussian", ["hat"])]},
+            "likelihood gives 'gaussian' to columns ['hat'], which X has not: Some "
+            "column names are not columns of the dataframe: {{'hat'}}",
+        ),
+        (
             {"categorical_features": ["hat"]},
             "categorical_features names columns that X has not: ['hat'].",
         ),
@@ -427,6 +432,38 @@ def test_other_markers_of_unlabelled_rows(y, unlabeled):
     np.testing.assert_array_equal(clf.predict_proba(X), plain.predict_proba(X))
     np.testing.assert_array_equal(clf.transduction_, plain.transduction_)
     assert clf.score(X, y(few)) == plain.score(X, few)
+
+
+def test_a_boolean_is_no_marker():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(TypeError) as error:
+        quick(unlabeled=True).fit(X, y)
+    assert str(error.value) == (
+        "unlabeled=True is a boolean, which cannot be told from the integers 0 and 1. "
+        "Use a number, a string or None."
+    )
+
+
+def test_numbers_of_every_type_come_back_as_such():
+    rng = np.random.RandomState(0)
+    types = ["Int8", "UInt64", "Float32", "boolean", "int16", "float32", "object"]
+    codes = rng.randint(0, 2, (40, len(types)))
+    X = pd.DataFrame({t: pd.array(codes[:, j]) for j, t in enumerate(types)})
+    X = X.astype({t: t for t in types}).assign(text="k")
+    X.loc[::3, "text"] = "j"
+    X.loc[1::4, ["Int8", "boolean", "object"]] = None
+    other = pl.DataFrame(
+        {
+            "small": pl.Series(codes[:, 0], dtype=pl.UInt8),
+            "money": pl.Series(codes[:, 1]).cast(pl.Decimal(10, 2)),
+            "single": pl.Series(codes[:, 2] * 0.5, dtype=pl.Float32),
+            "kind": pl.Series(X["text"].to_list(), dtype=pl.Enum(["j", "k", "l"])),
+        }
+    )
+    for frame in (X, other):
+        clf = quick().fit(frame, np.arange(40) % 2)
+        assert list(clf.sample(9)[0].dtypes) == list(frame.dtypes)
+        assert list(clf.impute(frame).dtypes) == list(frame.dtypes)
 
 
 @pytest.mark.parametrize("missing", [None, np.nan])
