@@ -175,8 +175,8 @@ class SSVAEClassifier(
     pretrain_epochs : "auto" or int, default="auto"
         Passes over the rows in which M1 of "m1+m2" is trained alone, in a new `fit`;
         "auto" as for `max_epochs`. The weight of its KL divergence rises from 0 to 1
-        over the first 40 % of the steps (Bernoulli only), its learning rate falls to 0
-        over the last.
+        over the first 40 % of the steps (where no scale is learned), its learning rate
+        falls to 0 over the last.
 
     finetune_epochs : int, default=0
         Passes at the end in which all networks of "m1+m2" are trained together.

@@ -111,7 +111,7 @@ def adversarial_kl(
     r"""How far answers move where rows do, in the direction that moves them most.
 
     Virtual adversarial training, Miyato, Maeda, Koyama & Ishii 2018, arXiv 1704.03976,
-    eqs. 5 and 8, with one step of power iteration from a random direction d:
+    eqs. 5 and 6, with one step of power iteration (section 3.3) from a random d:
 
     .. math::
         KL(q(y|x) \| q(y|x + r)), \qquad r = \rho g / |g|, \qquad
@@ -146,21 +146,28 @@ def adversarial_kl(
         If q(y | x) is not differentiable in x.
     """
     own = any(isinstance(m, OwnNetwork) for m in model.modules())
+    movable = model.inputs.movable
+    mixed = model.mixed
     with evaluated(model):
-        if own:
-            with torch.no_grad():
-                log_q_y = model.log_q_y(model.see(x, noise))
-        log_q = log_q_y.detach()
-        movable = model.inputs.movable
-        q = log_q.exp()
+        # A step as short as the probe would be lost in bfloat16.
+        model.mixed = False
+        try:
+            if own or mixed:
+                with torch.no_grad():
+                    log_q_y = model.log_q_y(model.see(x, noise))
+            log_q = log_q_y.detach()
+            q = log_q.exp()
 
-        def kl(moved_by: Tensor) -> Tensor:
-            moved = model.log_q_y(model.see(x + moved_by * movable, noise))
-            return (q * (log_q - moved)).sum(-1)
+            def kl(moved_by: Tensor) -> Tensor:
+                moved = model.log_q_y(model.see(x + moved_by * movable, noise))
+                return (q * (log_q - moved)).sum(-1)
 
-        probe = (PROBE * F.normalize(direction, dim=-1)).requires_grad_()
-        # Where only some columns move, lengths are in those.
-        slope = _slope(kl(probe).sum(), probe)
+            # Where only some columns move, lengths are in those.
+            direction = F.normalize(direction * movable, dim=-1)
+            probe = (PROBE * direction).requires_grad_()
+            slope = _slope(kl(probe).sum(), probe)
+        finally:
+            model.mixed = mixed
         return kl(radius * F.normalize(slope, dim=-1))
 
 

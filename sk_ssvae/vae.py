@@ -82,9 +82,10 @@ class VariationalAutoencoder(
         None. Categories that `fit` has not seen are missing afterwards, with a warning.
 
     max_epochs : "auto" or int, default="auto"
-        Passes over the rows. "auto" is 60, or as many as make 1000 minibatches. For the
-        Bernoulli, the weight of the KL divergence rises from 0 to 1 over the first 40 %
-        of them [3]_; with the Gaussian, whose scales are learned, that gained nothing.
+        Passes over the rows. "auto" is 60, or as many as make 1000 minibatches. The
+        weight of the KL divergence rises from 0 to 1 over the first 40 % of them [3]_,
+        but not with the Gaussian and the negative binomial, whose scales are learned:
+        some column would be learned by heart meanwhile.
 
     batch_size : int, default=128
         Rows in a minibatch.

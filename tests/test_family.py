@@ -16,6 +16,7 @@ from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.bounds import gaussian_kl
 from sk_ssvae.models import MODELS, Model
 from sk_ssvae.models.stacked import LEAST_DEVIATION
+from sk_ssvae.objective import adversarial_kl
 
 FAMILY = ["m1+m2", "sdgm", "adgm"]
 
@@ -409,3 +410,63 @@ def test_cuda(quick, iris, model):
     assert clf.sample(3)[0].shape == (3, 4)
     assert np.isfinite(clf.score_samples(X[:5])).all()
     assert clf.inverse_transform(clf.transform(X[:5])).shape == (5, 4)
+
+
+def test_the_kl_divergence_is_warmed_up_only_where_no_scale_is_learned():
+    rng = np.random.RandomState(0)
+    numbers = rng.randn(40, 2)
+    holed = numbers.copy()
+    holed[3, 1] = np.nan
+    counts = rng.poisson(2.0, (40, 2))
+    for X, likelihood, warms_up in (
+        (numbers, "gaussian", False),
+        (holed, "gaussian", False),
+        (counts > 1, "bernoulli", True),
+        (np.where(np.isnan(holed), holed, holed > 0), "bernoulli", True),
+        (counts, "poisson", True),
+        (counts, "negative_binomial", False),
+        (counts, "categorical", True),
+        (np.c_[numbers, counts], [("categorical", [2, 3])], False),
+    ):
+        vae = VariationalAutoencoder(1, likelihood=likelihood, max_epochs=1).fit(X)
+        assert vae.module_.warms_up is warms_up
+
+
+def test_weights_count_in_the_choice_of_dimensions():
+    rng = np.random.RandomState(0)
+    X = np.r_[rng.randn(90, 3) * 0.01, 5 + rng.randn(10, 3)]
+    y = np.arange(100) % 2
+    params = {
+        "model": "m1+m2",
+        "inner_size": 4,
+        "pretrain_epochs": 1,
+        "max_epochs": 1,
+        "teacher": None,
+        "random_state": 0,
+    }
+    kept = []
+    for far in (1.0, 1e-9):
+        weight = np.r_[np.ones(90), np.full(10, far)]
+        clf = SSVAEClassifier(**params).fit(X, y, sample_weight=weight)
+        x = torch.from_numpy(clf._columns.encode(X))
+        means = clf.module_.m1.posterior_z(x).mean.detach().double().numpy()
+        center = np.average(means, axis=0, weights=weight)
+        spread = np.sqrt(np.average((means - center) ** 2, axis=0, weights=weight))
+        expected = spread >= 0.1
+        if not expected.any():
+            expected[:] = True
+        kept.append(clf.module_.kept.bool().tolist())
+        assert kept[-1] == expected.tolist()
+
+
+def test_the_adversary_finds_its_direction_in_full_precision():
+    torch.manual_seed(0)
+    model = MODELS["m2"](200, [0.5, 0.5], 2, (8,), "gaussian", 0, (32,)).eval()
+    x = torch.randn(30, 200)
+    noise, direction = torch.randn(30, 2), torch.randn(30, 200)
+    log_q_y = model.log_q_y(x)
+    expected = adversarial_kl(model, x, log_q_y, noise, direction, 1.0)
+    model.mixed = True
+    found = adversarial_kl(model, x, model.log_q_y(x), noise, direction, 1.0)
+    assert model.mixed
+    torch.testing.assert_close(found, expected, rtol=0.1, atol=1e-4)

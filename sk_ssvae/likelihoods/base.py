@@ -72,13 +72,13 @@ class Likelihood(nn.Module, ABC):
 
     Attributes
     ----------
-    standardize : bool
-        Whether cells are standardised columns.
+    learns_scale : bool
+        Whether how much cells vary about their means is learned too.
     n_outputs : int
         Outputs of the decoder that it takes.
     """
 
-    standardize: ClassVar[bool] = False
+    learns_scale: ClassVar[bool] = False
     n_outputs: int
 
     @abstractmethod

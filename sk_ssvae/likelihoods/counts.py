@@ -128,6 +128,7 @@ class NegativeBinomial(Poisson):
         As for `Poisson`.
     """
 
+    learns_scale = True
     LOG_SIZES = (-4.0, 6.9)
 
     def __init__(self, n_features: int, offset: Sequence[float] | None = None) -> None:

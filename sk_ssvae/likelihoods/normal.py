@@ -106,7 +106,7 @@ class Gaussian(Likelihood):
         Number of columns.
     """
 
-    standardize = True
+    learns_scale = True
     MIN_SCALE = 0.05
 
     def __init__(self, n_features: int) -> None:

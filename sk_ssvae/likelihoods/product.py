@@ -92,6 +92,11 @@ class Product(Likelihood):
             self.register_buffer(f"columns_{i}", torch.from_numpy(group.columns))
 
     @property
+    def learns_scale(self) -> bool:  # type: ignore[override]
+        """Whether one of the groups does."""
+        return any(part.learns_scale for part in self._likelihoods)
+
+    @property
     def _likelihoods(self) -> list[Likelihood]:
         return [part for part in self.parts if isinstance(part, Likelihood)]
 

@@ -56,7 +56,7 @@ class M1(Model):
         self.n_noise = latent_size
         n_inputs = self._take(likelihood, n_features)
         # Not with scales to learn: some column would be learnt by heart meanwhile.
-        self.warms_up = not self.likelihood.standardize
+        self.warms_up = not self.likelihood.learns_scale
         self.encoder = MLP(
             n_inputs,
             2 * latent_size,

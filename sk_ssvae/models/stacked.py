@@ -177,7 +177,10 @@ class M1M2(Model, name="m1+m2"):
                 for chunk in torch.split(rows.order, CHUNK)
             ]
         )
-        kept = means.double().std(0, correction=0) >= LEAST_DEVIATION
+        means, share = means.double(), rows.bound_weight.double()[:, None]
+        center = (share * means).sum(0)
+        deviation = (share * (means - center).square()).sum(0).sqrt()
+        kept = deviation >= LEAST_DEVIATION
         self.kept.copy_(kept if kept.any() else torch.ones_like(kept))
 
     def see(self, x: Tensor, noise: Tensor) -> Draw:
