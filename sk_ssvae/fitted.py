@@ -15,6 +15,7 @@ from skorch.history import History
 from torch import Tensor
 
 from sk_ssvae.columns import Columns, Encoder
+from sk_ssvae.frames import unmasked
 from sk_ssvae.models import Model
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.tables import Table
@@ -95,6 +96,7 @@ class FittedState:
         `_encoder` refuses.
         """
         check_is_fitted(self)
+        X = unmasked(X)
         if self._table.is_plain:
             # Finite or not is seen by chunks, while they are in the cache.
             return validate_data(

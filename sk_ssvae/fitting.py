@@ -16,6 +16,7 @@ from sk_ssvae.chunks import row_parts
 from sk_ssvae.columns import device_rows, fit_columns
 from sk_ssvae.devices import resolve_device
 from sk_ssvae.fitted import FittedState
+from sk_ssvae.frames import kind_of, unmasked
 from sk_ssvae.kinds import (
     check_likelihood,
     choose_kinds,
@@ -29,7 +30,7 @@ from sk_ssvae.models import Model
 from sk_ssvae.module_parameters import ModuleParameters
 from sk_ssvae.net import SSVAENet, make_net, step_work
 from sk_ssvae.networks import check_hidden_sizes
-from sk_ssvae.tables import Table, kind_of, read_table, resolve_categorical
+from sk_ssvae.tables import Table, read_table, resolve_categorical
 from sk_ssvae.tasks import EpochTasks
 from sk_ssvae.teachers import trust
 from sk_ssvae.threads import intra_op_threads, threads_for
@@ -89,6 +90,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             "ensure_all_finite": "allow-nan",
             "ensure_min_samples": 2 if first else 1,
         }
+        X = unmasked(X)
         if first:
             check_likelihood(self.likelihood)
         table = self._new_table(X, used) if first else self._table

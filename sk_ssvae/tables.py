@@ -1,4 +1,4 @@
-"""Between what users have and cells: frames, categories, and what is missing.
+"""Between what users have and cells: categories, and what is missing.
 
 A cell is a number: a measurement, a count, the code of a category, or NaN where it is
 missing.
@@ -14,67 +14,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["Table", "kind_of", "read_table", "resolve_categorical"]
+from sk_ssvae.frames import (
+    column_gaps,
+    column_types,
+    column_values,
+    fill_column,
+    is_measured,
+    is_missing,
+    kind_of,
+    make_frame,
+    unmasked,
+)
+
+__all__ = ["Table", "read_table", "resolve_categorical"]
 
 Array = npt.NDArray[Any]
-
-
-def kind_of(X: Any) -> str:
-    """Say what a user's rows are: "pandas", "polars", "sparse" or "array"."""
-    if sparse.issparse(X):
-        return "sparse"
-    library = type(X).__module__.partition(".")[0]
-    if library in ("pandas", "polars") and hasattr(X, "columns"):
-        return library
-    return "array"
-
-
-def _dtypes(X: Any, kind: str) -> list[Any]:
-    """Types of a frame's columns; none for arrays."""
-    return list(X.dtypes) if kind in ("pandas", "polars") else []
-
-
-def _is_measured(dtype: Any, kind: str) -> bool:
-    """Whether a frame's column holds numbers or booleans."""
-    if kind == "polars":
-        return bool(dtype.is_numeric() or str(dtype) == "Boolean")
-    numpy_kind = getattr(dtype, "kind", "O")
-    # A pandas category of numbers has kind "O".
-    return numpy_kind in "iufb" and "category" not in str(dtype)
-
-
-def _is_missing(values: Array) -> npt.NDArray[np.bool_]:
-    """None, NaN, pandas.NA and the like: what is not equal to itself, or cannot say."""
-
-    def missing(value: Any) -> bool:
-        if value is None:
-            return True
-        if isinstance(value, str):
-            return False
-        try:
-            return bool(value != value)
-        except TypeError:  # pandas.NA
-            return True
-
-    return np.fromiter((missing(v) for v in values), bool, len(values))
-
-
-def _column(X: Any, kind: str, j: int) -> Array:
-    """Values of a column: floats of a column of numbers, else objects."""
-    if kind == "pandas":
-        column = X.iloc[:, j]
-        if _is_measured(column.dtype, kind):
-            numbers: Array = column.to_numpy(dtype=np.float64, na_value=np.nan)
-            return numbers
-        return np.asarray(column.astype(object), dtype=object)
-    if kind == "polars":
-        column = X[:, j]
-        if column.dtype.is_numeric():
-            return np.asarray(column.cast(float).to_numpy(), dtype=np.float64)
-        objects = np.empty(len(column), dtype=object)
-        objects[:] = column.to_list()
-        return objects
-    return np.asarray(X)[:, j]
 
 
 @dataclass(frozen=True)
@@ -138,7 +92,7 @@ class Table:
             X, kind = X.toarray(), "array"
         cells = np.empty((X.shape[0], len(self.categories)))
         for j, categories in enumerate(self.categories):
-            values = _column(X, kind, j)
+            values = column_values(X, kind, j)
             if categories is None:
                 cells[:, j] = _numbers(values, self.names[j])
             else:
@@ -148,7 +102,7 @@ class Table:
     def _codes(
         self, values: Array, j: int, categories: list[Any], warn: bool
     ) -> npt.NDArray[np.float64]:
-        missing = _is_missing(values)
+        missing = is_missing(values)
         code_of = {category: float(i) for i, category in enumerate(categories)}
         codes = np.full(len(values), np.nan)
         codes[~missing] = [code_of.get(_plain(v), np.nan) for v in values[~missing]]
@@ -187,8 +141,11 @@ class Table:
             if any(c.dtype.kind not in "iuf" for c in columns):
                 columns = [c.astype(object) for c in columns]
             return np.stack(columns, axis=1)
-        frame = self._pandas if self.kind == "pandas" else self._polars
-        return frame(cells, exact)
+        parts = [
+            (self._values(cells, j), dtype, self.categories[j] is not None)
+            for j, dtype in enumerate(self.dtypes)
+        ]
+        return make_frame(self.kind, parts, self.names, exact=exact)
 
     def filled(self, X: Any, cells: npt.NDArray[Any]) -> Any:
         """Put cells where a user's rows have none; the others stay as they are.
@@ -204,6 +161,7 @@ class Table:
         -------
         X : of the same kind
         """
+        X = unmasked(X)
         kind = kind_of(X)
         if kind == "sparse":
             whole = X.tocsr(copy=True)
@@ -215,10 +173,10 @@ class Table:
             return self._filled_array(X, cells)
         frame = X.copy() if kind == "pandas" else X.clone()
         for j in range(len(self.categories)):
-            missing = _gaps(_column(X, kind, j))
+            missing = column_gaps(column_values(X, kind, j))
             if missing.any():
-                fill = _fill_pandas if kind == "pandas" else _fill_polars
-                frame = fill(frame, j, missing, self._values(cells, j)[missing])
+                values = self._values(cells, j)[missing]
+                frame = fill_column(kind, frame, j, missing, values)
         return frame
 
     def _filled_array(self, X: Any, cells: Array) -> Array:
@@ -229,7 +187,7 @@ class Table:
             given = np.asarray(X, dtype=object)
         whole = given.copy()
         for j in range(whole.shape[1]):
-            missing = _gaps(whole[:, j])
+            missing = column_gaps(whole[:, j])
             whole[missing, j] = self._values(cells, j)[missing]
         return whole
 
@@ -247,106 +205,6 @@ class Table:
         values: Array = table[codes.astype(int)]
         return values
 
-    def _pandas(self, cells: Array, exact: bool) -> Any:
-        import pandas as pd
-
-        series = []
-        for j, dtype in enumerate(self.dtypes):
-            values = self._values(cells, j)
-            if self.categories[j] is not None:
-                column = pd.Series(values, dtype=dtype)
-            elif exact and dtype.kind in "iub":
-                column = _whole(values, dtype, pd.Series)
-            else:
-                column = pd.Series(values)
-                if dtype.kind in "fO":
-                    column = column.astype(dtype)
-            series.append(column)
-        frame = pd.concat(series, axis=1) if series else pd.DataFrame()
-        frame.columns = pd.Index(self.names)
-        return frame
-
-    def _polars(self, cells: Array, exact: bool) -> Any:
-        import polars as pl
-
-        columns = []
-        for j, dtype in enumerate(self.dtypes):
-            values = self._values(cells, j)
-            if self.categories[j] is not None:
-                column = pl.Series(values.tolist()).cast(dtype)
-            else:
-                column = pl.Series(values).fill_nan(None)
-                if dtype.is_float():
-                    column = column.cast(dtype)
-                elif exact and str(dtype) == "Boolean":
-                    column = column > 0.5
-                elif exact and not dtype.is_integer():  # Decimal
-                    column = column.cast(dtype, strict=False)
-                elif exact:
-                    low, high = (
-                        pl.select(f).item() for f in (dtype.min(), dtype.max())
-                    )
-                    column = column.round().clip(low, high).cast(dtype, strict=False)
-            columns.append(column.alias(str(self.names[j])))
-        return pl.DataFrame(columns)
-
-
-def _gaps(values: Array) -> npt.NDArray[np.bool_]:
-    """Tell which values of a column are missing."""
-    return np.isnan(values) if values.dtype.kind == "f" else _is_missing(values)
-
-
-def _fill_pandas(frame: Any, j: int, missing: Array, values: Array) -> Any:
-    import pandas as pd
-
-    column = frame.iloc[:, j]
-    dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        new = [v for v in dict.fromkeys(values) if v not in dtype.categories]
-        column = column.cat.add_categories(new)
-    elif getattr(dtype, "kind", "O") in "iub":
-        values = _whole(values.astype(float), dtype, pd.Series).to_numpy()
-    column = column.copy()
-    column[missing] = values
-    parts = [frame.iloc[:, :j], column, frame.iloc[:, j + 1 :]]
-    return pd.concat(parts, axis=1)
-
-
-def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
-    import polars as pl
-
-    column = frame[:, j]
-    if column.dtype.is_numeric() and not column.dtype.is_float():
-        values = np.round(values.astype(float))
-    elif str(column.dtype) == "Boolean":
-        values = values.astype(float) > 0.5
-    whole = column.to_list()
-    for i, value in zip(np.flatnonzero(missing), values.tolist(), strict=True):
-        whole[i] = value
-    return frame.with_columns(
-        pl.Series(column.name, whole, dtype=column.dtype, strict=False)
-    )
-
-
-def _whole(values: Array, dtype: Any, series: Any) -> Any:
-    """Round to whole numbers, as far as the type goes; or to booleans."""
-    missing = np.isnan(values)
-    name = str(dtype).lower().partition("[")[0]  # of Int64, int64[pyarrow]
-    if dtype.kind == "b":
-        whole = values > 0.5
-    else:
-        limits = np.iinfo(name)
-        # The largest float that is no more than the limit.
-        high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-        whole = np.clip(np.round(values), limits.min, high)
-    if not missing.any():
-        return series(whole).astype(dtype)
-    if isinstance(dtype, np.dtype):  # has no room for a gap
-        return series(np.where(missing, np.nan, whole))
-    column = series(np.where(missing, 0, whole)).astype(dtype)
-    column[missing] = None
-    return column
-
 
 def _plain(value: Any) -> Any:
     """Python's own value, which compares as numpy's does."""
@@ -357,7 +215,7 @@ def _numbers(values: Array, name: Any) -> npt.NDArray[np.float64]:
     """Read a column as floats."""
     if values.dtype.kind in "iufb":
         return values.astype(np.float64)
-    missing = _is_missing(values)
+    missing = is_missing(values)
     numbers = np.full(len(values), np.nan)
     try:
         numbers[~missing] = [float(v) for v in values[~missing]]
@@ -373,7 +231,7 @@ def _numbers(values: Array, name: Any) -> npt.NDArray[np.float64]:
 
 def _categories(values: Array, name: Any) -> list[Any]:
     """Sorted distinct values that are not missing."""
-    found = {_plain(v) for v in values[~_is_missing(values)] if _hashable(v, name)}
+    found = {_plain(v) for v in values[~is_missing(values)] if _hashable(v, name)}
     try:
         return sorted(found)
     except TypeError:  # of several types
@@ -394,7 +252,7 @@ def _is_text(values: Array) -> bool:
     """Whether objects are to be taken for categories: not all of them are numbers."""
     return not all(
         isinstance(v, Real) and not isinstance(v, bool)
-        for v in values[~_is_missing(values)]
+        for v in values[~is_missing(values)]
     )
 
 
@@ -487,7 +345,7 @@ def read_table(
         If a category is neither string nor number nor boolean.
     """
     kind = kind_of(X)
-    dtypes = _dtypes(X, kind)
+    dtypes = column_types(X, kind)
     n_features = X.shape[1] if hasattr(X, "shape") else np.shape(X)[1]
     names = list(X.columns) if dtypes else list(range(n_features))
     if kind == "array" and categorical.any():
@@ -497,10 +355,10 @@ def read_table(
     # Weights of the wrong length are refused later.
     rows = slice(None) if used is None or len(used) != len(X) else used
     for j in range(n_features):
-        measured = not dtypes or _is_measured(dtypes[j], kind)
+        measured = not dtypes or is_measured(dtypes[j], kind)
         if measured and not categorical[j]:
             continue
-        values = _column(X.toarray() if kind == "sparse" else X, kind, j)
+        values = column_values(X.toarray() if kind == "sparse" else X, kind, j)
         n_objects += not measured
         if categorical[j] or (
             from_dtype and (_is_declared(dtypes[j]) or _is_text(values))

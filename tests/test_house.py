@@ -19,7 +19,7 @@ def room_of(path):
 ROOMS = sorted({room_of(path) for path in HOUSE.rglob("*.py")} - {""})
 
 FLOORS = [
-    {"randomness", "chunks", "heap", "threads", "layout", "borrowing"},
+    {"randomness", "chunks", "heap", "threads", "layout", "frames", "borrowing"},
     {"likelihoods.base", "own_networks"},
     {
         "likelihoods.normal",

@@ -195,6 +195,18 @@ def test_gaps_at_predict_only(model):
     assert error < 0.8 * np.abs(hidden - X[1::2, 3].mean()).mean()
 
 
+def test_masked_cells_are_missing():
+    X, y = load_iris(return_X_y=True)
+    mask = np.random.RandomState(0).rand(*X.shape) < 0.1
+    holed = np.where(mask, np.nan, X)
+    masked = np.ma.masked_array(np.where(mask, 1e6, X), mask)
+    clf, expected = quick().fit(masked, y), quick().fit(holed, y)
+    np.testing.assert_array_equal(
+        clf.predict_proba(masked), expected.predict_proba(holed)
+    )
+    np.testing.assert_array_equal(clf.impute(masked), expected.impute(holed))
+
+
 def test_what_was_never_seen_is_refused_by_name():
     X, _, few = people()
     with pytest.raises(ValueError) as error:

@@ -1,0 +1,229 @@
+"""Data frames of pandas and polars: columns out of them, and frames of columns.
+
+Neither library is imported before a user has.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+__all__ = [
+    "column_gaps",
+    "column_types",
+    "column_values",
+    "fill_column",
+    "is_measured",
+    "is_missing",
+    "kind_of",
+    "make_frame",
+    "unmasked",
+]
+
+Array = npt.NDArray[Any]
+
+
+def kind_of(X: Any) -> str:
+    """Say what a user's rows are: "pandas", "polars", "sparse" or "array"."""
+    if sparse.issparse(X):
+        return "sparse"
+    library = type(X).__module__.partition(".")[0]
+    if library in ("pandas", "polars") and hasattr(X, "columns"):
+        return library
+    return "array"
+
+
+def column_types(X: Any, kind: str) -> list[Any]:
+    """Types of a frame's columns; none for arrays."""
+    return list(X.dtypes) if kind in ("pandas", "polars") else []
+
+
+def is_measured(dtype: Any, kind: str) -> bool:
+    """Whether a frame's column holds numbers or booleans."""
+    if kind == "polars":
+        return bool(dtype.is_numeric() or str(dtype) == "Boolean")
+    numpy_kind = getattr(dtype, "kind", "O")
+    # A pandas category of numbers has kind "O".
+    return numpy_kind in "iufb" and "category" not in str(dtype)
+
+
+def is_missing(values: Array) -> npt.NDArray[np.bool_]:
+    """None, NaN, pandas.NA and the like: what is not equal to itself, or cannot say."""
+
+    def missing(value: Any) -> bool:
+        if value is None:
+            return True
+        if isinstance(value, str):
+            return False
+        try:
+            return bool(value != value)
+        except TypeError:  # pandas.NA
+            return True
+
+    return np.fromiter((missing(v) for v in values), bool, len(values))
+
+
+def column_values(X: Any, kind: str, j: int) -> Array:
+    """Values of a column: floats of a column of numbers, else objects."""
+    if kind == "pandas":
+        column = X.iloc[:, j]
+        if is_measured(column.dtype, kind):
+            numbers: Array = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            return numbers
+        return np.asarray(column.astype(object), dtype=object)
+    if kind == "polars":
+        column = X[:, j]
+        if column.dtype.is_numeric():
+            return np.asarray(column.cast(float).to_numpy(), dtype=np.float64)
+        objects = np.empty(len(column), dtype=object)
+        objects[:] = column.to_list()
+        return objects
+    return np.asarray(X)[:, j]
+
+
+def unmasked(X: Any) -> Any:
+    """Return masked arrays with NaN where they are masked, anything else as it is."""
+    if isinstance(X, np.ma.MaskedArray):
+        return np.where(np.ma.getmaskarray(X), np.nan, X.data)
+    return X
+
+
+def make_frame(
+    kind: str,
+    columns: Sequence[tuple[Array, Any, bool]],
+    names: list[Any],
+    *,
+    exact: bool,
+) -> Any:
+    """Make a frame.
+
+    Parameters
+    ----------
+    kind : {"pandas", "polars"}
+        Of what library.
+    columns : sequence of (values, dtype, is_category)
+        Values, objects if they are categories; the type that the column had.
+    names : list
+        Of the columns.
+    exact : bool
+        Whether columns of integers and booleans are rounded to such; otherwise they
+        stay floats.
+
+    Returns
+    -------
+    frame : DataFrame
+    """
+    make = _pandas if kind == "pandas" else _polars
+    return make(columns, names, exact)
+
+
+def _pandas(
+    columns: Sequence[tuple[Array, Any, bool]], names: list[Any], exact: bool
+) -> Any:
+    import pandas as pd
+
+    series = []
+    for values, dtype, is_category in columns:
+        if is_category:
+            column = pd.Series(values, dtype=dtype)
+        elif exact and dtype.kind in "iub":
+            column = _whole(values, dtype, pd.Series)
+        else:
+            column = pd.Series(values)
+            if dtype.kind in "fO":
+                column = column.astype(dtype)
+        series.append(column)
+    frame = pd.concat(series, axis=1) if series else pd.DataFrame()
+    frame.columns = pd.Index(names)
+    return frame
+
+
+def _polars(
+    columns: Sequence[tuple[Array, Any, bool]], names: list[Any], exact: bool
+) -> Any:
+    import polars as pl
+
+    series = []
+    for name, (values, dtype, is_category) in zip(names, columns, strict=True):
+        if is_category:
+            column = pl.Series(values.tolist()).cast(dtype)
+        else:
+            column = pl.Series(values).fill_nan(None)
+            if dtype.is_float():
+                column = column.cast(dtype)
+            elif exact and str(dtype) == "Boolean":
+                column = column > 0.5
+            elif exact and not dtype.is_integer():  # Decimal
+                column = column.cast(dtype, strict=False)
+            elif exact:
+                low, high = (pl.select(f).item() for f in (dtype.min(), dtype.max()))
+                column = column.round().clip(low, high).cast(dtype, strict=False)
+        series.append(column.alias(str(name)))
+    return pl.DataFrame(series)
+
+
+def column_gaps(values: Array) -> npt.NDArray[np.bool_]:
+    """Tell which values of a column are missing."""
+    return np.isnan(values) if values.dtype.kind == "f" else is_missing(values)
+
+
+def fill_column(
+    kind: str, frame: Any, j: int, missing: npt.NDArray[np.bool_], values: Array
+) -> Any:
+    """Return a frame in which cells of column j that are missing have these values."""
+    fill = _fill_pandas if kind == "pandas" else _fill_polars
+    return fill(frame, j, missing, values)
+
+
+def _fill_pandas(frame: Any, j: int, missing: Array, values: Array) -> Any:
+    import pandas as pd
+
+    column = frame.iloc[:, j]
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        new = [v for v in dict.fromkeys(values) if v not in dtype.categories]
+        column = column.cat.add_categories(new)
+    elif getattr(dtype, "kind", "O") in "iub":
+        values = _whole(values.astype(float), dtype, pd.Series).to_numpy()
+    column = column.copy()
+    column[missing] = values
+    parts = [frame.iloc[:, :j], column, frame.iloc[:, j + 1 :]]
+    return pd.concat(parts, axis=1)
+
+
+def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
+    import polars as pl
+
+    column = frame[:, j]
+    if column.dtype.is_numeric() and not column.dtype.is_float():
+        values = np.round(values.astype(float))
+    elif str(column.dtype) == "Boolean":
+        values = values.astype(float) > 0.5
+    whole = column.to_list()
+    for i, value in zip(np.flatnonzero(missing), values.tolist(), strict=True):
+        whole[i] = value
+    return frame.with_columns(
+        pl.Series(column.name, whole, dtype=column.dtype, strict=False)
+    )
+
+
+def _whole(values: Array, dtype: Any, series: Any) -> Any:
+    """Round to whole numbers, as far as the type goes; or to booleans."""
+    missing = np.isnan(values)
+    name = str(dtype).lower().partition("[")[0]  # of Int64, int64[pyarrow]
+    if dtype.kind == "b":
+        whole = values > 0.5
+    else:
+        limits = np.iinfo(name)
+        # The largest float that is no more than the limit.
+        high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
+        whole = np.clip(np.round(values), limits.min, high)
+    if not missing.any():
+        return series(whole).astype(dtype)
+    if isinstance(dtype, np.dtype):  # has no room for a gap
+        return series(np.where(missing, np.nan, whole))
+    column = series(np.where(missing, 0, whole)).astype(dtype)
+    column[missing] = None
+    return column
