@@ -31,14 +31,9 @@ from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.fitting import Data, FittingMixin
 from sk_ssvae.generative import GenerativeMixin
-from sk_ssvae.labels import (
-    UNLABELED,
-    as_label_array,
-    encode_classes,
-    encode_labels,
-    prior_of_classes,
-)
+from sk_ssvae.labels import encode_classes, encode_labels, prior_of_classes
 from sk_ssvae.marginalization import resolve_bound_rows, resolve_top_k
+from sk_ssvae.markers import UNLABELED, as_label_array
 from sk_ssvae.models import MODELS, Model
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.networks import check_hidden_sizes

@@ -12,8 +12,9 @@ from sk_ssvae import inference
 from sk_ssvae.chunks import is_sparse
 from sk_ssvae.columns import MAX_DEVIATIONS, missing_rows
 from sk_ssvae.fitted import FittedState
-from sk_ssvae.labels import as_label_array, encode_labels
+from sk_ssvae.labels import encode_labels
 from sk_ssvae.likelihoods.choice import check_support
+from sk_ssvae.markers import as_label_array
 from sk_ssvae.randomness import (
     RandomState,
     Stream,

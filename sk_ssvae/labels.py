@@ -1,115 +1,22 @@
 """Labels as scikit-learn's semi-supervised estimators take them: -1 is unknown."""
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.multiclass import check_classification_targets
 
-__all__ = [
-    "UNLABELED",
-    "as_label_array",
-    "encode_classes",
-    "encode_labels",
-    "prior_of_classes",
-    "split_labels",
-]
-
-UNLABELED = -1
-SMALLEST_SHARE = 1e-4
-
-_USE_OBJECT_DTYPE = (
-    "To mark unlabelled rows among strings, use an array of dtype object that "
-    "holds strings and the integer -1, e.g. np.array(['a', 'b', -1], dtype=object)."
+from sk_ssvae.markers import (
+    UNLABELED,
+    as_label_array,
+    is_default_marker,
+    is_number,
+    mask_unlabeled,
 )
 
+__all__ = ["encode_classes", "encode_labels", "prior_of_classes", "split_labels"]
 
-class _Hidden:
-    """Stands for a label that is not known where -1 is not what says so."""
-
-    def __repr__(self) -> str:
-        return "unlabelled"
-
-
-_HIDDEN = _Hidden()
-
-
-def _is_missing_marker(unlabeled: Any) -> bool:
-    """Whether missing values mark unlabelled rows: None, NaN or pandas.NA."""
-    return bool(_is_missing(np.array([unlabeled], dtype=object))[0])
-
-
-def _is_missing(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell None, NaN, pandas.NA and NaT from labels."""
-
-    def missing(value: Any) -> bool:
-        try:
-            return value is None or bool(value != value)
-        except TypeError:  # pandas.NA
-            return True
-
-    return np.fromiter((missing(v) for v in values), bool, len(values))
-
-
-def _is_default(unlabeled: Any) -> bool:
-    return _is_number(unlabeled) and unlabeled == UNLABELED
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-
-
-def _mask_unlabeled(
-    y: npt.NDArray[Any], unlabeled: Any = UNLABELED
-) -> npt.NDArray[np.bool_]:
-    """Tell which labels are the marker, and refuse what could be mistaken for it."""
-    if not _is_default(unlabeled):
-        hidden = np.zeros(len(y), dtype=bool)
-        if y.dtype.kind == "O":
-            hidden = np.fromiter((v is _HIDDEN for v in y), bool, len(y))
-            _refuse_strange(y, hidden)
-        return hidden
-    if y.dtype.kind == "b":
-        raise ValueError(
-            "y is boolean, which has no room for -1: assigning -1 to a boolean array "
-            "stores True. Use integers: y.astype(int), with -1 for unlabelled rows."
-        )
-    if y.dtype.kind in "US":
-        minus_one = "-1" if y.dtype.kind == "U" else b"-1"
-        if bool((y == minus_one).any()):
-            raise ValueError(
-                f"y is an array of strings that contains {minus_one!r}. "
-                + _USE_OBJECT_DTYPE
-            )
-        return np.zeros(len(y), dtype=bool)
-    if y.dtype.kind != "O":
-        return np.asarray(y == UNLABELED)
-    for row, value in enumerate(y):
-        if isinstance(value, str | bytes) and value in ("-1", b"-1"):
-            raise ValueError(
-                f"y contains the string {value!r} (row {row}). " + _USE_OBJECT_DTYPE
-            )
-    hidden = np.fromiter((_is_number(v) and v == UNLABELED for v in y), bool, len(y))
-    _refuse_strange(y, hidden)
-    return hidden
-
-
-def _refuse_strange(y: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> None:
-    """Refuse objects that are neither numbers nor strings."""
-    for row, value in enumerate(y):
-        if hidden[row] or isinstance(value, str | bytes):
-            continue
-        if isinstance(value, bool | np.bool_):
-            raise ValueError(
-                f"y contains the boolean {value} (row {row}), which cannot be told "
-                "from the integers 0 and 1. Use integers or strings as labels."
-            )
-        if not _is_number(value):
-            raise ValueError(
-                f"y contains {value!r} (row {row}), which is neither a number nor a "
-                "string. Mark unlabelled rows by the integer -1."
-            )
+SMALLEST_SHARE = 1e-4
 
 
 def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -117,7 +24,7 @@ def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if labels.dtype.kind != "O" or len(labels) == 0:
         return labels
     kinds = {type(v).__name__ for v in labels}
-    numbers = [_is_number(v) for v in labels]
+    numbers = [is_number(v) for v in labels]
     if all(numbers):
         return np.array(labels.tolist())
     if any(numbers) or {"str", "bytes"} <= kinds:
@@ -125,94 +32,6 @@ def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
             f"y mixes labels of the types {sorted(kinds)}. Use labels of one type, "
             "and the integer -1 for unlabelled rows."
         )
-    return labels
-
-
-def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
-    """Make an array of labels that keeps them apart, where numpy would not.
-
-    Parameters
-    ----------
-    y : array-like
-        Labels as a user gives them.
-    unlabeled : int, str, None, NaN or pandas.NA
-        What marks unlabelled rows. None, NaN and NA are every missing value.
-
-    Returns
-    -------
-    y : array-like
-        Lists of strings and numbers as an array of dtype object (numpy would turn the
-        numbers into strings), pandas' own dtypes as numpy arrays (scikit-learn would
-        turn integers into floats); anything else as it is. Where the marker is not -1,
-        dtype object with a stand-in for it.
-
-    Raises
-    ------
-    ValueError
-        If values are masked or missing.
-    """
-    if not _is_default(unlabeled):
-        return _with_stand_in(y, unlabeled)
-    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
-        raise ValueError(
-            "y is an array with masked values. Mark unlabelled rows by the integer -1: "
-            "y.filled(-1)."
-        )
-    dtype = getattr(y, "dtype", None)
-    if isinstance(y, list | tuple):
-        kinds = {isinstance(v, str | bytes) for v in y}
-        if kinds == {True, False}:
-            array = np.empty(len(y), dtype=object)
-            array[:] = y
-            y = array
-    elif dtype is not None and hasattr(y, "isna") and hasattr(y, "to_numpy"):
-        if y.isna().any():
-            row = int(np.argmax(np.asarray(y.isna())))
-            raise ValueError(
-                f"y has a missing value in row {row}. Mark unlabelled rows by the "
-                "integer -1 (SSVAEClassifier also takes unlabeled=None)."
-            )
-        y = y.to_numpy()
-    if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "fO":
-        missing = np.fromiter((v is None or v != v for v in y), bool, len(y))
-        if missing.any():
-            row = int(np.argmax(missing))
-            raise ValueError(
-                f"Input y contains NaN or None (row {row}: {y[row]!r}). Mark "
-                "unlabelled rows by the integer -1 (SSVAEClassifier also takes "
-                "unlabeled=None)."
-            )
-    return y
-
-
-def _with_stand_in(y: Any, unlabeled: Any) -> Any:
-    """Labels of dtype object, with `_HIDDEN` in the place of a marker."""
-    if isinstance(unlabeled, bool | np.bool_):
-        raise TypeError(
-            f"unlabeled={unlabeled} is a boolean, which cannot be told from the "
-            "integers 0 and 1. Use a number, a string or None."
-        )
-    if isinstance(y, np.ma.MaskedArray):
-        masked = np.ma.getmaskarray(y)
-        y = y.data.astype(object)
-        y[masked] = None
-    given = y.to_list() if hasattr(y, "to_list") else y
-    labels = np.asarray(given, dtype=object)
-    if labels.ndim != 1 or len(labels) == 0:
-        return np.asarray(y)  # which gets the usual message
-    labels = labels.copy()
-    missing = _is_missing(labels)
-    if _is_missing_marker(unlabeled):
-        labels[missing] = _HIDDEN
-        return labels
-    if missing.any():
-        row = int(np.argmax(missing))
-        raise ValueError(
-            f"y has a missing value in row {row}, but unlabelled rows are marked by "
-            f"unlabeled={unlabeled!r}. Set unlabeled=None if missing means unlabelled."
-        )
-    marked = [type(v) is not bool and v == unlabeled for v in labels]
-    labels[np.array(marked, dtype=bool)] = _HIDDEN
     return labels
 
 
@@ -241,7 +60,7 @@ def split_labels(
         If `y` is boolean, holds the string "-1", has missing values, mixes types or
         is continuous.
     """
-    labelled = ~_mask_unlabeled(y, unlabeled)
+    labelled = ~mask_unlabeled(y, unlabeled)
     labels = _plain(y[labelled])
     if labels.dtype.kind == "f":
         # check_classification_targets would also count integers and strings, and warn
@@ -281,7 +100,7 @@ def encode_classes(
     given = np.asarray(classes)
     if given.ndim != 1:
         raise ValueError(f"classes must be one-dimensional, got shape {given.shape}.")
-    if not _is_default(unlabeled):
+    if not is_default_marker(unlabeled):
         given = as_label_array(given, unlabeled)
     labelled, labels = split_labels(given, unlabeled)
     if not labelled.all():

@@ -22,7 +22,7 @@ from scipy.special import softmax
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from sk_ssvae.discriminants import shrunk
-from sk_ssvae.labels import UNLABELED
+from sk_ssvae.markers import UNLABELED
 
 __all__ = ["LinearGenerative", "LinearPosterior"]
 

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from sk_ssvae.class_shares import estimate_shares, reweighted
-from sk_ssvae.labels import UNLABELED
+from sk_ssvae.markers import UNLABELED
 
 __all__ = ["OpinionPool", "deal_folds", "fit_temperature", "fit_weights"]
 

@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sk_ssvae.columns import fit_columns
 from sk_ssvae.devices import plain_torch
 from sk_ssvae.fitted import all_or_nothing
-from sk_ssvae.labels import UNLABELED, as_label_array, encode_labels
+from sk_ssvae.labels import encode_labels
+from sk_ssvae.markers import UNLABELED, as_label_array
 from sk_ssvae.opinions import OpinionPool, deal_folds
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.repertoire import GUIDED, OWN, make_view

@@ -13,7 +13,8 @@ from sklearn.utils.validation import (
 
 from sk_ssvae import inference
 from sk_ssvae.fitted import FittedState
-from sk_ssvae.labels import as_label_array, split_labels
+from sk_ssvae.labels import split_labels
+from sk_ssvae.markers import as_label_array
 
 __all__ = ["PredictiveMixin"]
 

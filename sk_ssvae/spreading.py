@@ -17,7 +17,7 @@ from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from sk_ssvae.chunks import row_chunks
-from sk_ssvae.labels import UNLABELED
+from sk_ssvae.markers import UNLABELED
 
 __all__ = ["NeighbourGraph", "choose_members"]
 

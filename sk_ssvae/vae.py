@@ -24,7 +24,7 @@ from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.fitting import Data, FittingMixin
 from sk_ssvae.generative import DensityMixin, check_count
-from sk_ssvae.labels import UNLABELED
+from sk_ssvae.markers import UNLABELED
 from sk_ssvae.models.m1 import M1
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.threads import MOST as MOST_THREADS

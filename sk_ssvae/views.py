@@ -17,8 +17,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from sk_ssvae.labels import UNLABELED
 from sk_ssvae.linear_generative import LinearGenerative
+from sk_ssvae.markers import UNLABELED
 from sk_ssvae.spreading import NeighbourGraph
 
 __all__ = [

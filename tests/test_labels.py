@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from sk_ssvae.labels import (
-    as_label_array,
     encode_classes,
     encode_labels,
     prior_of_classes,
     split_labels,
 )
+from sk_ssvae.markers import as_label_array
 
 
 def objects(*values):
