@@ -142,7 +142,8 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             n_features,
             getattr(self, "feature_names_in_", None),
         )
-        table = read_table(X, categorical, from_dtype=from_dtype, used=used)
+        by_type = self.categorical_features is not None
+        table = read_table(X, categorical, from_dtype=by_type, used=used)
         if not isinstance(self.likelihood, str):
             clash = (table.sizes > 0) & ~np.isin(named.astype(str), ("", "categorical"))
             for j in np.flatnonzero(clash):

@@ -251,6 +251,16 @@ def test_categories_by_position_mask_and_name():
     np.testing.assert_array_equal(pairs.predict_proba(numbers), expected)
 
 
+def test_named_categories_come_on_top_of_those_of_the_types():
+    X, _, few = people()
+    clf = quick(categorical_features=["member", "rank"]).fit(X, few)
+    assert dict(clf.likelihood_)["categorical"] == ["colour", "town", "member", "rank"]
+    assert set(clf.sample(20)[0]["member"]) <= {True, False}
+    with pytest.raises(TypeError) as error:
+        quick(categorical_features=None).fit(X, few)
+    assert str(error.value).startswith("Column 'colour' has 'blue' of type str, where")
+
+
 @pytest.mark.parametrize(
     "columns",
     [["visits"], [3], slice(3, 4), [False] * 3 + [True] + [False] * 2, lambda X: [3]],
