@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
 
 from sk_ssvae.chunks import is_sparse, row_parts, shared_tensor
 from sk_ssvae.columns import Columns, Encoder
@@ -59,16 +60,27 @@ def dense_rows(X: Any, seed: int) -> npt.NDArray[Any]:
     Returns
     -------
     rows : ndarray of shape (n_rows, n_features) or (n_rows, DIMENSIONS)
+        Half of the dimensions are of the counts' logarithms, half of tf-idf: which of
+        them tells classes apart differs between collections of texts. Both halves have
+        the same mean square.
     """
     if not is_sparse(X):
         return np.asarray(X)
     whole = X.copy()
-    if (X.data >= 0).all() and (X.data == np.floor(X.data)).all():
+    are_counts = (X.data >= 0).all() and (X.data == np.floor(X.data)).all()
+    if are_counts:
         whole.data = np.log1p(X.data)
     n_rows, n_features = X.shape
-    n_dimensions = min(DIMENSIONS, n_features - 1, n_rows - 1)
     small = n_features <= MOST_COLUMNS and n_rows * n_features <= MOST_CELLS
-    if small or n_dimensions < 2:
+    if small or min(n_rows, n_features) <= DIMENSIONS:
         return np.asarray(whole.toarray())
-    reduction = TruncatedSVD(n_dimensions, random_state=seed % 2**32)
-    return np.asarray(reduction.fit_transform(whole))
+    if not are_counts:
+        return _directions(whole, DIMENSIONS, seed)
+    rarity = TfidfTransformer(sublinear_tf=True).fit_transform(X)
+    halves = [_directions(Y, DIMENSIONS // 2, seed) for Y in (whole, rarity)]
+    return np.hstack([half / np.sqrt((half**2).sum(axis=1).mean()) for half in halves])
+
+
+def _directions(X: Any, n: int, seed: int) -> npt.NDArray[Any]:
+    reduction = TruncatedSVD(n, random_state=seed % 2**32)
+    return np.asarray(reduction.fit_transform(X))
