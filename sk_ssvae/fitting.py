@@ -171,7 +171,12 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             names=table.names,
         )
         self._layout = make_layout(
-            data.X, self._kinds, table.sizes, self._columns, data.used
+            data.X,
+            self._kinds,
+            table.sizes,
+            self._columns,
+            data.used,
+            data.weight,
         )
 
     def _new_net(

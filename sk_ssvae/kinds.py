@@ -165,6 +165,7 @@ def make_layout(
     sizes: npt.NDArray[np.int64],
     columns: Columns,
     used: Mask | None = None,
+    weight: Array | None = None,
 ) -> Layout:
     """Tell the networks of the columns that they see.
 
@@ -180,6 +181,8 @@ def make_layout(
         Which of them are kept, how they are scaled, and which have gaps.
     used : ndarray of bool of shape (n_rows,), default=None
         The rows that count; all by default.
+    weight : ndarray of shape (n_rows,), default=None
+        How much they count in means and shares.
 
     Returns
     -------
@@ -191,7 +194,8 @@ def make_layout(
     if present == ["gaussian"] or (present == ["bernoulli"] and not len(gaps)):
         group = Group(present[0], np.arange(len(kept)))
         return Layout((group,), np.zeros(len(kept)), gaps)
-    means, squares = _moments(X, kept, used)
+    weights = np.ones(X.shape[0]) if weight is None else weight
+    means, squares = _moments(X, kept, weights, used)
     fill = np.where(kinds[kept] == "gaussian", 0.0, means)
     scale = 1 / np.sqrt(np.maximum(squares, LEAST))
     groups = []
@@ -199,7 +203,9 @@ def make_layout(
         places = np.flatnonzero(kinds[kept] == kind)
         if kind == "categorical":
             own = kept[places]
-            offset = np.concatenate([_log_shares(X, j, sizes[j], used) for j in own])
+            offset = np.concatenate(
+                [_log_shares(X[:, j], sizes[j], weights, used) for j in own]
+            )
             groups.append(Group(kind, places, tuple(sizes[own].tolist()), offset))
         elif kind in COUNTS:
             offset = np.log(np.maximum(means[places], LEAST))
@@ -209,20 +215,24 @@ def make_layout(
     return Layout(tuple(groups), fill, gaps, scale)
 
 
-def _moments(X: Any, kept: Array, used: Mask | None) -> tuple[Array, Array]:
+def _moments(
+    X: Any, kept: Array, weight: Array, used: Mask | None
+) -> tuple[Array, Array]:
     """Means of columns, and mean squares of log(1 + x), over what was observed."""
     total, squares, n = np.zeros((3, len(kept)))
-    for _, part in row_parts(X, used):
-        cells = part[:, kept]
-        n += (~np.isnan(cells)).sum(axis=0)
-        total += np.nansum(cells, axis=0)
-        squares += np.nansum(np.log1p(np.maximum(cells, 0)) ** 2, axis=0)
+    for rows, part in row_parts(X, used):
+        there = ~np.isnan(part[:, kept])
+        cells = np.where(there, part[:, kept], 0.0)
+        n += weight[rows] @ there
+        total += weight[rows] @ cells
+        squares += weight[rows] @ np.log1p(np.maximum(cells, 0)) ** 2
     return total / n, squares / n
 
 
-def _log_shares(X: Any, j: int, size: int, used: Mask | None) -> Array:
+def _log_shares(codes: Array, size: int, weight: Array, used: Mask | None) -> Array:
     """Logarithms of the shares of a column's categories."""
-    codes = X[:, j] if used is None else X[used, j]
-    counts = np.bincount(codes[~np.isnan(codes)].astype(int), minlength=size)
-    logs: Array = np.log(np.maximum(counts, 0.5) / counts.sum())
+    there = ~np.isnan(codes) if used is None else used & ~np.isnan(codes)
+    mass = np.bincount(codes[there].astype(int), weight[there], minlength=size)
+    # A category of hardly any weight is rare, not impossible.
+    logs: Array = np.log(np.maximum(mass, 0.5) / mass.sum())
     return logs

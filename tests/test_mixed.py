@@ -378,6 +378,28 @@ def test_weights_of_zero_hide_categories():
     )
 
 
+def test_training_starts_from_weighted_shares_and_means():
+    X = pd.DataFrame({"kind": list("aabbbc") * 4, "count": [0, 1, 2, 3, 4, 9] * 4})
+    X["flag"] = pd.array([True, False, None] * 8, dtype="boolean")
+    weight = np.tile([1.0, 2, 1, 1, 2, 1], 4)
+    repeats = np.repeat(np.arange(24), weight.astype(int))
+    y = np.arange(24) % 2
+    clf = quick(likelihood=[("poisson", ["count"]), ("bernoulli", ["flag"])])
+    by_weight = clf.fit(X, y, sample_weight=weight)._layout
+    repeated = X.iloc[repeats]
+    by_rows = clf.fit(repeated, y[repeats])._layout
+    for one, other in zip(by_weight.groups, by_rows.groups, strict=True):
+        assert one.kind == other.kind
+        if one.offset is not None:
+            np.testing.assert_allclose(one.offset, other.offset)
+    np.testing.assert_allclose(by_weight.fill[1:], by_rows.fill[1:])
+    np.testing.assert_allclose(by_weight.count_scale, by_rows.count_scale)
+    shares = repeated["kind"].value_counts(normalize=True).sort_index()
+    np.testing.assert_allclose(by_rows.groups[0].offset, np.log(shares))
+    means = [repeated["count"].mean(), repeated["flag"].dropna().mean()]
+    np.testing.assert_allclose(by_rows.fill[1:], means)
+
+
 @pytest.mark.parametrize(
     "make", [sparse.csr_array, sparse.csc_array, sparse.csr_matrix]
 )
