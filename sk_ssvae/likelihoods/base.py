@@ -6,7 +6,7 @@ The distributions here draw from a generator that is handed in, which those of
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class Likelihood(nn.Module, ABC):
         Outputs of the decoder that it takes.
     """
 
-    learns_scale: ClassVar[bool] = False
+    learns_scale: bool = False
     n_outputs: int
 
     @abstractmethod

@@ -85,16 +85,12 @@ class Product(Likelihood):
         self.parts = nn.ModuleList(_of_group(group) for group in layout.groups)
         self._sizes = [part.n_outputs for part in self._likelihoods]
         self.n_outputs = sum(self._sizes)
+        self.learns_scale = any(part.learns_scale for part in self._likelihoods)
         self.gaps = layout.has_gaps
         order = np.concatenate([group.columns for group in layout.groups])
         self.register_buffer("places", torch.from_numpy(np.argsort(order)))
         for i, group in enumerate(layout.groups):
             self.register_buffer(f"columns_{i}", torch.from_numpy(group.columns))
-
-    @property
-    def learns_scale(self) -> bool:  # type: ignore[override]
-        """Whether one of the groups does."""
-        return any(part.learns_scale for part in self._likelihoods)
 
     @property
     def _likelihoods(self) -> list[Likelihood]:
