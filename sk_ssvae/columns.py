@@ -56,6 +56,8 @@ class Columns:
         float32 or float64, the dtype in which values go back to the user.
     gaps : ndarray of bool of shape (n_features,)
         Columns with cells missing (NaN), which stay missing on the way.
+    limit : float
+        Cells farther from zero than that count as that far, in the network's units.
     """
 
     mean: npt.NDArray[np.float64]
@@ -63,6 +65,7 @@ class Columns:
     kept: npt.NDArray[np.bool_]
     dtype: np.dtype[Any]
     gaps: npt.NDArray[np.bool_]
+    limit: float = MAX_DEVIATIONS
 
     @property
     def n_kept(self) -> int:
@@ -78,7 +81,7 @@ class Columns:
         """`log_det` for each row, over the cells that are there."""
         logs = np.where(self.kept, np.log(self.scale), 0.0)
         total = np.full(X.shape[0], self.log_det)
-        if is_sparse(X) or not logs.any():
+        if not logs.any() or (is_sparse(X) and not np.isnan(X.data).any()):
             return total
         for rows, part in row_parts(X):
             missing = np.isnan(part)
@@ -153,6 +156,7 @@ class Encoder:
         mean, scale = columns.mean[columns.kept], columns.scale[columns.kept]
         self.plain = not mean.any() and bool((scale == 1).all())
         self.fits_single = columns.fits_single
+        self.limit = columns.limit
         self.index = None
         if not columns.kept.all():
             self.index = torch.from_numpy(np.flatnonzero(columns.kept)).to(device)
@@ -169,7 +173,7 @@ class Encoder:
         if self.index is not None:
             rows = rows.index_select(1, self.index)
         if self.plain:
-            return rows.clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS).float()
+            return rows.clamp(-self.limit, self.limit).float()
         if rows.dtype == torch.float32 and self.fits_single:
             if not self.near:
                 rows = rows - self.center
@@ -177,7 +181,7 @@ class Encoder:
         else:
             mean, scale = self.exact
             deviations = (rows - mean).div_(scale)
-        encoded: Tensor = deviations.clamp_(-MAX_DEVIATIONS, MAX_DEVIATIONS).float()
+        encoded: Tensor = deviations.clamp_(-self.limit, self.limit).float()
         return encoded
 
 
@@ -226,6 +230,7 @@ def fit_columns(
     keep_constant: bool = False,
     where: npt.NDArray[np.bool_] | None = None,
     names: Sequence[Any] | None = None,
+    limit: float = MAX_DEVIATIONS,
 ) -> Columns:
     """Choose location and scale of every column.
 
@@ -244,6 +249,8 @@ def fit_columns(
         The rows that count; all by default.
     names : sequence, default=None
         What columns are called, for messages; their positions by default.
+    limit : float
+        As in `Columns`.
 
     Returns
     -------
@@ -286,7 +293,9 @@ def fit_columns(
         deviation = np.where(varies, np.sqrt(variance), 1.0) * magnitude
         scale = np.where(chosen, deviation, 1.0)
     mean = np.where(kept, mean, low)
-    return Columns(mean=mean, scale=scale, kept=kept, dtype=X.dtype, gaps=gaps)
+    return Columns(
+        mean=mean, scale=scale, kept=kept, dtype=X.dtype, gaps=gaps, limit=limit
+    )
 
 
 def _check_observed(low: npt.NDArray[np.float64], names: Sequence[Any] | None) -> None:

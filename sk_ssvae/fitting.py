@@ -13,7 +13,11 @@ from sklearn.utils.validation import validate_data
 
 from sk_ssvae.batches import Rows, choose_held_out
 from sk_ssvae.chunks import row_parts
-from sk_ssvae.columns import device_rows, fit_columns
+from sk_ssvae.columns import (
+    MAX_DEVIATIONS,
+    device_rows,
+    fit_columns,
+)
 from sk_ssvae.devices import resolve_device
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.frames import kind_of, unmasked
@@ -24,7 +28,7 @@ from sk_ssvae.kinds import (
     make_layout,
     named_columns,
 )
-from sk_ssvae.layout import Layout
+from sk_ssvae.layout import COUNTS, MAX_COUNT, Layout
 from sk_ssvae.likelihoods.choice import check_support
 from sk_ssvae.models import Model
 from sk_ssvae.module_parameters import ModuleParameters
@@ -51,7 +55,12 @@ class Data(NamedTuple):
 
 
 def _same(now: Any, before: Any) -> bool:
-    return now is before or bool(np.array_equal(now, before))
+    if now is before or np.array_equal(now, before):
+        return True
+    try:
+        return bool(now == before)  # lists of pairs, of which numpy makes no array
+    except ValueError:
+        return False
 
 
 class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
@@ -169,6 +178,9 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             keep_constant=streaming,
             where=data.used,
             names=table.names,
+            limit=MAX_COUNT
+            if np.isin(self._kinds.astype(str), COUNTS).any()
+            else MAX_DEVIATIONS,
         )
         self._layout = make_layout(
             data.X,
@@ -218,9 +230,10 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             np.isnan(part).any() for _, part in row_parts(data.X, data.used)
         ):
             raise ValueError(
-                "X has missing values, but the rows that the model was first trained "
-                "on had none, so that its networks are not made for them. Use a clone, "
-                "and rows with missing values at its first call."
+                "X has missing values, or categories that are not known, but the rows "
+                "that the model was first trained on had none, so that its networks "
+                "are not made for them. Use a clone, and rows with missing values at "
+                "its first call."
             )
         if self.device != "auto" and str(resolve_device(self.device)) != net.device:
             raise ValueError(

@@ -29,9 +29,14 @@ def kind_of(X: Any) -> str:
     """Say what a user's rows are: "pandas", "polars", "sparse" or "array"."""
     if sparse.issparse(X):
         return "sparse"
-    library = type(X).__module__.partition(".")[0]
-    if library in ("pandas", "polars") and hasattr(X, "columns"):
-        return library
+    libraries = {c.__module__.partition(".")[0] for c in type(X).__mro__}
+    if "polars" in libraries and hasattr(X, "collect"):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which has no rows yet. Pass X.collect()."
+        )
+    for library in ("pandas", "polars"):
+        if library in libraries and hasattr(X, "columns"):
+            return library
     return "array"
 
 
@@ -65,17 +70,20 @@ def is_missing(values: Array) -> npt.NDArray[np.bool_]:
     return np.fromiter((missing(v) for v in values), bool, len(values))
 
 
-def column_values(X: Any, kind: str, j: int) -> Array:
-    """Values of a column: floats of a column of numbers, else objects."""
+def column_values(X: Any, kind: str, j: int, *, exact: bool = False) -> Array:
+    """Values of a column: floats of a column of numbers, else objects.
+
+    Objects too where numbers are to be `exact`, as those of categories.
+    """
     if kind == "pandas":
         column = X.iloc[:, j]
-        if is_measured(column.dtype, kind):
+        if is_measured(column.dtype, kind) and not exact:
             numbers: Array = column.to_numpy(dtype=np.float64, na_value=np.nan)
             return numbers
         return np.asarray(column.astype(object), dtype=object)
     if kind == "polars":
         column = X[:, j]
-        if column.dtype.is_numeric():
+        if column.dtype.is_numeric() and not exact:
             return np.asarray(column.cast(float).to_numpy(), dtype=np.float64)
         objects = np.empty(len(column), dtype=object)
         objects[:] = column.to_list()
@@ -84,9 +92,26 @@ def column_values(X: Any, kind: str, j: int) -> Array:
 
 
 def unmasked(X: Any) -> Any:
-    """Return masked arrays with NaN where they are masked, anything else as it is."""
+    """Return arrays with NaN where cells are masked or NA, anything else as it is."""
+    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind not in "iufb":
+        whole = X.data.astype(object)
+        whole[np.ma.getmaskarray(X)] = None
+        return whole
     if isinstance(X, np.ma.MaskedArray):
         return np.where(np.ma.getmaskarray(X), np.nan, X.data)
+    if isinstance(X, list | np.ndarray):
+        given = X
+        if isinstance(X, list) and any(
+            "NAType" in type(v).__name__
+            for row in X
+            if isinstance(row, list)
+            for v in row
+        ):
+            given = np.array(X, dtype=object)
+        if isinstance(given, np.ndarray) and given.dtype == object and given.ndim == 2:
+            missing = is_missing(given.ravel()).reshape(given.shape)
+            return np.where(missing, np.nan, given)
+        return X
     return X
 
 
@@ -158,8 +183,7 @@ def _polars(
             elif exact and not dtype.is_integer():  # Decimal
                 column = column.cast(dtype, strict=False)
             elif exact:
-                low, high = (pl.select(f).item() for f in (dtype.min(), dtype.max()))
-                column = column.round().clip(low, high).cast(dtype, strict=False)
+                column = pl.Series(_whole_numbers(values, str(dtype)))
         series.append(column.alias(str(name)))
     return pl.DataFrame(series)
 
@@ -182,11 +206,15 @@ def _fill_pandas(frame: Any, j: int, missing: Array, values: Array) -> Any:
 
     column = frame.iloc[:, j]
     dtype = column.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        column, dtype = column.sparse.to_dense(), dtype.subtype
     if isinstance(dtype, pd.CategoricalDtype):
         new = [v for v in dict.fromkeys(values) if v not in dtype.categories]
         column = column.cat.add_categories(new)
     elif getattr(dtype, "kind", "O") in "iub":
         values = _whole(values.astype(float), dtype, pd.Series).to_numpy()
+    if values.dtype == object and getattr(dtype, "kind", "O") == "f":
+        column = column.astype(object)  # a column of gaps, where fit saw categories
     column = column.copy()
     column[missing] = values
     parts = [frame.iloc[:, :j], column, frame.iloc[:, j + 1 :]]
@@ -197,29 +225,43 @@ def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
     import polars as pl
 
     column = frame[:, j]
-    if column.dtype.is_numeric() and not column.dtype.is_float():
-        values = np.round(values.astype(float))
-    elif str(column.dtype) == "Boolean":
-        values = values.astype(float) > 0.5
+    dtype = column.dtype
+    new = values.tolist()
+    if dtype.is_integer():
+        new = _whole_numbers(values.astype(float), str(dtype)).tolist()
+    elif dtype.is_decimal():
+        new = pl.Series(values.astype(float)).cast(dtype, strict=False).to_list()
+    elif str(dtype) == "Boolean":
+        new = (values.astype(float) > 0.5).tolist()
     whole = column.to_list()
-    for i, value in zip(np.flatnonzero(missing), values.tolist(), strict=True):
+    for i, value in zip(np.flatnonzero(missing), new, strict=True):
         whole[i] = value
-    return frame.with_columns(
-        pl.Series(column.name, whole, dtype=column.dtype, strict=False)
+    # A column of nulls, or of other levels, cannot hold what fit saw.
+    can = dtype != pl.Null and (
+        not isinstance(dtype, pl.Enum) or set(new) <= set(dtype.categories)
     )
+    filled = pl.Series(column.name, whole, dtype=dtype if can else None, strict=False)
+    return frame.with_columns(filled)
+
+
+def _whole_numbers(values: Array, name: str) -> Array:
+    """Round to integers, as far as the type of that name goes."""
+    limits = np.iinfo(name.lower())
+    # The largest float that is no more than the limit.
+    high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
+    whole: Array = np.clip(np.round(values), limits.min, high).astype(name.lower())
+    return whole
 
 
 def _whole(values: Array, dtype: Any, series: Any) -> Any:
     """Round to whole numbers, as far as the type goes; or to booleans."""
     missing = np.isnan(values)
-    name = str(dtype).lower().partition("[")[0]  # of Int64, int64[pyarrow]
+    own = getattr(dtype, "subtype", dtype)  # of sparse columns
+    name = str(own).lower().partition("[")[0]  # of Int64, int64[pyarrow]
     if dtype.kind == "b":
         whole = values > 0.5
     else:
-        limits = np.iinfo(name)
-        # The largest float that is no more than the limit.
-        high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-        whole = np.clip(np.round(values), limits.min, high)
+        whole = _whole_numbers(np.where(missing, 0, values), name)
     if not missing.any():
         return series(whole).astype(dtype)
     if isinstance(dtype, np.dtype):  # has no room for a gap

@@ -30,6 +30,7 @@ class Inputs(nn.Module):
     fill: Tensor
     numbers: Tensor
     is_count: Tensor
+    count_shift: Tensor
     count_scale: Tensor
     owner: Tensor
     code: Tensor
@@ -48,12 +49,13 @@ class Inputs(nn.Module):
                 code.append(np.arange(size))
         numbers = np.flatnonzero(kinds != "categorical")
         is_count = np.isin(kinds[numbers].astype(str), COUNTS)
-        scale = np.ones(layout.n_cells)
+        shift, scale = np.zeros(layout.n_cells), np.ones(layout.n_cells)
         if layout.count_scale is not None:
-            scale = layout.count_scale
+            shift, scale = layout.count_shift, layout.count_scale
         self._put("fill", layout.fill.astype(np.float32))
         self._put("numbers", numbers)
         self._put("is_count", is_count)
+        self._put("count_shift", shift[numbers].astype(np.float32))
         self._put("count_scale", scale[numbers].astype(np.float32))
         self._put("owner", np.concatenate([np.empty(0, np.int64), *owner]))
         self._put("code", np.concatenate([np.empty(0), *code]).astype(np.float32))
@@ -81,7 +83,8 @@ class Inputs(nn.Module):
             return filled
         numbers = filled if self.all_numbers else filled[..., self.numbers]
         if self.some_counts:
-            logs = numbers.clamp_min(0).log1p() * self.count_scale
+            logs = numbers.clamp_min(0).log1p() - self.count_shift
+            logs = logs * self.count_scale
             numbers = logs if self.all_counts else self._chosen(logs, numbers)
         parts = [numbers]
         if len(self.owner):

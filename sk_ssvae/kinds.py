@@ -131,9 +131,12 @@ def choose_kinds(
     if chosen.all():
         kinds[:] = _of_all(X, used)
         return kinds
-    binary = np.ones(X.shape[1], dtype=bool)
+    # Both must occur: a constant column says nothing of rows to come.
+    binary, zero, one = np.ones(X.shape[1], dtype=bool), False, False
     for _, part in row_parts(X, used):
         binary &= ((part == 0) | (part == 1) | np.isnan(part)).all(axis=0)
+        zero, one = zero | (part == 0).any(axis=0), one | (part == 1).any(axis=0)
+    binary &= zero & one
     kinds[chosen & binary] = "bernoulli"
     kinds[chosen & ~binary] = "gaussian"
     return kinds
@@ -142,8 +145,9 @@ def choose_kinds(
 def _of_all(X: Any, used: Mask | None) -> str:
     if is_sparse(X) and X.nnz:
         values = X.data if used is None else X[used].data
+        values = values[~np.isnan(values)]
         whole = (values >= 0).all() and (values == np.floor(values)).all()
-        if whole and values.max() > 1:
+        if whole and values.max(initial=0) > 1:
             return "negative_binomial"
     return choose_likelihood(X, used)
 
@@ -195,9 +199,12 @@ def make_layout(
         group = Group(present[0], np.arange(len(kept)))
         return Layout((group,), np.zeros(len(kept)), gaps)
     weights = np.ones(X.shape[0]) if weight is None else weight
-    means, squares = _moments(X, kept, weights, used)
+    means, log_means, squares = _moments(X, kept, weights, used)
     fill = np.where(kinds[kept] == "gaussian", 0.0, means)
-    scale = 1 / np.sqrt(np.maximum(squares, LEAST))
+    # Where most counts are zero they stay zero.
+    variance = squares - log_means**2
+    shift = np.where(log_means**2 > variance, log_means, 0.0)
+    scale = 1 / np.sqrt(np.maximum(np.where(shift > 0, variance, squares), LEAST))
     groups = []
     for kind in present:
         places = np.flatnonzero(kinds[kept] == kind)
@@ -212,21 +219,23 @@ def make_layout(
             groups.append(Group(kind, places, (), offset))
         else:
             groups.append(Group(kind, places))
-    return Layout(tuple(groups), fill, gaps, scale)
+    return Layout(tuple(groups), fill, gaps, shift, scale)
 
 
 def _moments(
     X: Any, kept: Array, weight: Array, used: Mask | None
-) -> tuple[Array, Array]:
-    """Means of columns, and mean squares of log(1 + x), over what was observed."""
-    total, squares, n = np.zeros((3, len(kept)))
+) -> tuple[Array, Array, Array]:
+    """Means of columns, means and mean squares of log(1 + x), of what was observed."""
+    total, log_total, squares, n = np.zeros((4, len(kept)))
     for rows, part in row_parts(X, used):
         there = ~np.isnan(part[:, kept])
         cells = np.where(there, part[:, kept], 0.0)
         n += weight[rows] @ there
         total += weight[rows] @ cells
-        squares += weight[rows] @ np.log1p(np.maximum(cells, 0)) ** 2
-    return total / n, squares / n
+        logs = np.log1p(np.maximum(cells, 0))
+        log_total += weight[rows] @ logs
+        squares += weight[rows] @ logs**2
+    return total / n, log_total / n, squares / n
 
 
 def _log_shares(codes: Array, size: int, weight: Array, used: Mask | None) -> Array:

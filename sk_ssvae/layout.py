@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["COUNTS", "Group", "Layout", "as_layout"]
+__all__ = ["COUNTS", "MAX_COUNT", "Group", "Layout", "as_layout"]
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 PLAIN = ("gaussian", "bernoulli")
 COUNTS = ("poisson", "negative_binomial")
+MAX_COUNT = 1e9
+"""Larger counts are refused: single precision does not tell them apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +51,15 @@ class Layout:
         What the networks are shown where a cell is missing.
     gaps : ndarray of int64
         Columns with cells missing in training: the networks are shown which.
-    count_scale : ndarray of float64 of shape (n_cells,)
-        What the logarithms of counts are multiplied by for the networks.
+    count_shift, count_scale : ndarray of float64 of shape (n_cells,)
+        What is subtracted from the logarithms of counts for the networks, and what the
+        rest is multiplied by.
     """
 
     groups: tuple[Group, ...]
     fill: Floats
     gaps: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    count_shift: Any = None
     count_scale: Any = None
 
     @property

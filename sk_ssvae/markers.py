@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import column_or_1d
 
 from sk_ssvae.frames import is_missing
 
@@ -171,6 +172,8 @@ def _with_stand_in(y: Any, unlabeled: Any) -> Any:
         y[masked] = None
     given = y.to_list() if hasattr(y, "to_list") else y
     labels = np.asarray(given, dtype=object)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = column_or_1d(labels, warn=True)
     if labels.ndim != 1 or len(labels) == 0:
         return np.asarray(y)  # which gets the usual message
     labels = labels.copy()

@@ -30,6 +30,9 @@ __all__ = ["Table", "read_table", "resolve_categorical"]
 
 Array = npt.NDArray[Any]
 
+EXACT = 2**53
+"""Integers up to here are floats."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -92,7 +95,7 @@ class Table:
             X, kind = X.toarray(), "array"
         cells = np.empty((X.shape[0], len(self.categories)))
         for j, categories in enumerate(self.categories):
-            values = column_values(X, kind, j)
+            values = column_values(X, kind, j, exact=categories is not None)
             if categories is None:
                 cells[:, j] = _numbers(values, self.names[j])
             else:
@@ -133,7 +136,7 @@ class Table:
         X : array, sparse array or frame
         """
         if self.kind == "sparse":
-            return sparse.csr_array(cells)
+            return sparse.csr_array(self._numbers(cells))
         if self.kind == "array":
             if not any(self.sizes):
                 return cells
@@ -167,7 +170,8 @@ class Table:
             whole = X.tocsr(copy=True)
             rows = np.repeat(np.arange(whole.shape[0]), np.diff(whole.indptr))
             missing = np.isnan(whole.data)
-            whole.data[missing] = cells[rows[missing], whole.indices[missing]]
+            values = self._numbers(cells)
+            whole.data[missing] = values[rows[missing], whole.indices[missing]]
             return whole
         if kind == "array":
             return self._filled_array(X, cells)
@@ -178,6 +182,13 @@ class Table:
                 values = self._values(cells, j)[missing]
                 frame = fill_column(kind, frame, j, missing, values)
         return frame
+
+    def _numbers(self, cells: Array) -> Array:
+        """Return cells with categories, which are numbers, in the place of codes."""
+        if not any(self.sizes):
+            return cells
+        columns = [self._values(cells, j) for j in range(cells.shape[1])]
+        return np.stack(columns, axis=1).astype(np.float64)
 
     def _filled_array(self, X: Any, cells: Array) -> Array:
         given = np.asarray(X)
@@ -196,7 +207,7 @@ class Table:
         categories = self.categories[j]
         if categories is None:
             return cells[:, j]
-        if all(isinstance(c, Real) and not isinstance(c, bool) for c in categories):
+        if all(_is_float(c) for c in categories):
             table = np.array([*categories, np.nan])
         else:
             table = np.empty(len(categories) + 1, dtype=object)
@@ -204,6 +215,13 @@ class Table:
         codes = np.where(np.isnan(cells[:, j]), len(categories), cells[:, j])
         values: Array = table[codes.astype(int)]
         return values
+
+
+def _is_float(value: Any) -> bool:
+    """Whether a float holds it as it is."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return abs(float(value)) < EXACT
 
 
 def _plain(value: Any) -> Any:
@@ -220,13 +238,21 @@ def _numbers(values: Array, name: Any) -> npt.NDArray[np.float64]:
     try:
         numbers[~missing] = [float(v) for v in values[~missing]]
     except (TypeError, ValueError):
-        bad = next(v for v in values[~missing] if not isinstance(v, Real))
+        bad = next(v for v in values[~missing] if not _reads_as_number(v))
         raise TypeError(
             f"Column {name!r} has {bad!r} of type {type(bad).__name__}, where fit saw "
             "numbers (argument must be a string or a number). Name the column in "
             "categorical_features, or convert it."
         ) from None
     return numbers
+
+
+def _reads_as_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _categories(values: Array, name: Any) -> list[Any]:
@@ -353,12 +379,14 @@ def read_table(
     categories: list[list[Any] | None] = [None] * n_features
     n_objects = 0
     # Weights of the wrong length are refused later.
-    rows = slice(None) if used is None or len(used) != len(X) else used
+    rows = slice(None) if used is None or len(used) != X.shape[0] else used
     for j in range(n_features):
         measured = not dtypes or is_measured(dtypes[j], kind)
         if measured and not categorical[j]:
             continue
-        values = column_values(X.toarray() if kind == "sparse" else X, kind, j)
+        values = column_values(
+            X.toarray() if kind == "sparse" else X, kind, j, exact=True
+        )
         n_objects += not measured
         if categorical[j] or (
             from_dtype and (_is_declared(dtypes[j]) or _is_text(values))

@@ -140,6 +140,7 @@ def mixed_layout(gaps=()):
         ),
         fill=np.array([0.0, 9, 0.3, 0, 9, 2.0]),
         gaps=np.array(gaps, dtype=np.int64),
+        count_shift=np.full(6, 0.25),
         count_scale=np.full(6, 0.5),
     )
 
@@ -219,12 +220,12 @@ def test_inputs_are_numbers_unit_vectors_and_gaps():
     inputs = Inputs(mixed_layout(gaps=(1, 3))).double()
     assert inputs.n_outputs == 4 + 5 + 2
     whole = inputs(double([ROW]))[0].tolist()
-    logs = 0.5 * np.log1p(3.0)
+    logs = 0.5 * (np.log1p(3.0) - 0.25)
     assert whole == pytest.approx([0.4, 0, -1.2, logs, 0, 1, 0, 0, 1, 0, 0])
     row = double([ROW])
     row[:, [0, 1, 3, 5]] = torch.nan
     filled = inputs(row)[0].tolist()
-    logs = 0.5 * np.log1p(2.0)
+    logs = 0.5 * (np.log1p(2.0) - 0.25)
     assert filled == pytest.approx([0, 0, 0, logs, 0, 0, 0, 0, 1, 1, 1])
 
 

@@ -15,6 +15,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
 from sklearn.datasets import load_iris
+from sklearn.exceptions import DataConversionWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
@@ -300,8 +301,8 @@ def test_selectors_choose_columns():
         ),
         (
             {"likelihood": [("poisson", ["height"])]},
-            "likelihood='poisson' needs whole numbers from 0 on, but X has {} in row "
-            "{}, column 0. Use likelihood='gaussian' for what is not counted.",
+            "likelihood='poisson' needs whole numbers from 0 to 1e9, but X has {} in "
+            "row {}, column 0. Use likelihood='gaussian' for what is not counted.",
         ),
         (
             {"likelihood": [("gaussian", ["hat"])]},
@@ -359,7 +360,7 @@ def test_gaps_must_be_there_from_the_start():
     clf = quick(warm_start=True).fit(X, y)
     before = clf.predict_proba(X)
     X[3, 1] = np.nan
-    with pytest.raises(ValueError, match="X has missing values, but the rows that"):
+    with pytest.raises(ValueError, match="X has missing values, or categories"):
         clf.fit(X, y)
     np.testing.assert_array_equal(clf.predict_proba(np.nan_to_num(X))[4:], before[4:])
 
@@ -620,3 +621,125 @@ def test_the_example_of_the_document_runs():
         ("poisson", ["visits"]),
     ]
     assert list(names["new"].dtypes) == list(names["X"].dtypes)
+
+
+@pytest.mark.parametrize("kind", ["poisson", "negative_binomial"])
+def test_large_counts_are_told_apart_and_larger_ones_refused(kind):
+    rng = np.random.RandomState(0)
+    y = np.arange(60) % 2
+    X = np.where(y == 0, 2e6, 9e6) + rng.randint(0, 1000, 60)
+    X = np.c_[X, rng.poisson(3, 60)]
+    clf = quick(likelihood=kind, max_epochs=100).fit(X, y)
+    assert clf.score(X, y) == 1
+    assert (np.diff(clf.score_samples(np.c_[[5e6, 5e7, 5e8], [3, 3, 3]])) < 0).all()
+    with pytest.raises(ValueError, match="needs whole numbers from 0 to 1e9"):
+        clf.fit(X * 1e3, y)
+
+
+def test_a_column_of_labels_keeps_its_marker():
+    X, truth = load_iris(return_X_y=True)
+    few = np.where(np.arange(150) % 3 == 0, truth, 99)
+    expected = quick(unlabeled=99).fit(X, few)
+    for column in (few[:, None], pd.DataFrame({"y": few}), pl.DataFrame({"y": few})):
+        with pytest.warns(DataConversionWarning):
+            clf = quick(unlabeled=99).fit(X, column)
+        assert clf.classes_.tolist() == [0, 1, 2]
+        np.testing.assert_array_equal(clf.predict_proba(X), expected.predict_proba(X))
+
+
+def test_sparse_rows_with_categories_and_gaps():
+    rng = np.random.RandomState(0)
+    dense = np.c_[rng.randn(60), rng.choice([3.0, 5.0, 9.0], 60), rng.poisson(0.3, 60)]
+    y = np.arange(60) % 2
+    dense[::5, 1] = np.nan
+    X = sparse.csr_array(dense)
+    clf = quick(categorical_features=[1])
+    clf.fit(X, y, sample_weight=np.ones(60))
+    assert set(clf.sample(30)[0].toarray()[:, 1]) <= {3.0, 5.0, 9.0}
+    filled = clf.impute(X).toarray()
+    assert set(filled[:, 1]) <= {3.0, 5.0, 9.0}
+    np.testing.assert_array_equal(filled[~np.isnan(dense)], dense[~np.isnan(dense)])
+    vae = VariationalAutoencoder(2, max_epochs=2, likelihood="gaussian", random_state=0)
+    vae.fit(dense[:, [0, 2]] * [1000, 1])
+    row = np.array([[np.nan, 0.5]])
+    alone = vae.score_samples(sparse.csr_array(row))
+    np.testing.assert_array_equal(alone, vae.score_samples(row))
+    counts = rng.poisson(0.5, (60, 4)) * 1.0
+    counts[::5, 0] = np.nan
+    clf = quick().fit(sparse.csr_array(counts), y)
+    assert clf.likelihood_ == "negative_binomial"
+
+
+def test_integers_beyond_floats_stay_apart_as_categories():
+    y = np.arange(60) % 2
+    X = pd.DataFrame({"h": np.arange(60.0), "c": np.array([2**60, 2**60 + 1])[y]})
+    for frame in (X, pl.from_pandas(X)):
+        clf = quick(categorical_features=["c"]).fit(frame, y)
+        assert set(clf.sample(60)[0]["c"]) == {2**60, 2**60 + 1}
+
+
+def test_limits_of_integer_types():
+    y = np.arange(60) % 2
+    big = pl.Series(
+        [2**64 - 1 - i if i % 7 else None for i in range(60)], dtype=pl.UInt64
+    )
+    money = pl.Series([0.23 + i / 100 if i % 7 else None for i in range(60)])
+    X = pl.DataFrame({"h": np.arange(60.0), "big": pl.Series(big, dtype=pl.UInt64)})
+    X = X.with_columns(money=money.cast(pl.Decimal(10, 2)))
+    clf = quick().fit(X, y)
+    assert clf.sample(20)[0].null_count().sum_horizontal()[0] == 0
+    filled = clf.impute(X)
+    assert filled.null_count().sum_horizontal()[0] == 0
+    assert filled.schema == X.schema
+    assert any(v != int(v) for v in filled["money"].gather(range(0, 60, 7)))
+
+
+def test_gaps_are_filled_in_columns_of_other_types():
+    X, _, few = people()
+    clf = quick().fit(X, few)
+    empty = pl.DataFrame({name: [None, None] for name in X.columns})
+    assert clf.impute(empty).null_count().sum_horizontal()[0] == 0
+    odd = pl.from_pandas(X[:4]).with_columns(
+        town=pl.Series([None] * 4, dtype=pl.Enum(["Bonn"]))
+    )
+    assert set(clf.impute(odd)["town"]) <= {"Oslo", "Rome", "Lima"}
+    read = X[:4].assign(town=np.nan)  # as read_csv makes of an empty column
+    assert set(clf.impute(read)["town"]) <= {"Oslo", "Rome", "Lima"}
+
+
+def test_sparse_columns_of_a_frame_and_frames_of_a_subclass():
+    class Frame(pd.DataFrame):
+        """Not pandas' own."""
+
+    X, _, few = people(gaps=False)
+    sub = quick().fit(Frame(X), few)
+    np.testing.assert_array_equal(
+        sub.predict_proba(X), quick().fit(X, few).predict_proba(X)
+    )
+    X["visits"] = X["visits"].astype(pd.SparseDtype(int, 0))
+    X["height"] = X["height"].where(X["height"] > 0).astype(pd.SparseDtype(float))
+    clf = quick().fit(X, few)
+    assert list(clf.sample(5)[0].dtypes) == list(X.dtypes)
+    assert not clf.impute(X).isna().any().any()
+
+
+def test_na_in_arrays_of_objects_is_missing():
+    rows = [[1.0, pd.NA], [2.0, 3.0], [4.0, None]] * 20
+    floats = np.array([[1, np.nan], [2, 3], [4, np.nan]] * 20)
+    y = np.arange(60) % 2
+    expected = quick().fit(floats, y).predict_proba(floats)
+    for X in (rows, np.array(rows, dtype=object)):
+        clf = quick().fit(X, y)
+        np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+def test_equal_pairs_go_on_and_lazy_frames_are_refused():
+    X, _, few = people()
+    clf = quick(warm_start=True, likelihood=[("poisson", ["visits"])]).fit(X, few)
+    clf.set_params(likelihood=[("poisson", ["visits"])]).fit(X, few)
+    assert clf.n_iter_ == 8
+    with pytest.raises(TypeError) as error:
+        quick().fit(pl.from_pandas(X).lazy(), few)
+    assert str(error.value) == (
+        "X is a LazyFrame, which has no rows yet. Pass X.collect()."
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_ssvae.chunks import row_parts
-from sk_ssvae.layout import COUNTS
+from sk_ssvae.layout import COUNTS, MAX_COUNT
 
 __all__ = ["check_support", "choose_likelihood"]
 
@@ -83,7 +83,8 @@ def check_support(
     for where, part in row_parts(X, rows):
         bad = unit & ((part < 0) | (part > 1))
         if whole.any():
-            bad |= whole & ((part < 0) | (part != np.floor(part)) & ~np.isnan(part))
+            strange = (part < 0) | (part > MAX_COUNT) | (part != np.floor(part))
+            bad |= whole & strange & ~np.isnan(part)
         if bad.any():
             at, column = np.argwhere(bad)[0]
             row = np.arange(X.shape[0])[where][at]
@@ -92,7 +93,9 @@ def check_support(
                 if unit[column]
                 else "Use likelihood='gaussian' for what is not counted."
             )
-            needs = "values in [0, 1]" if unit[column] else "whole numbers from 0 on"
+            needs = (
+                "values in [0, 1]" if unit[column] else "whole numbers from 0 to 1e9"
+            )
             raise ValueError(
                 f"likelihood={kinds[column]!r} needs {needs}, but X has "
                 f"{part[at, column]:.6g} in row {row}, column {column}. {remedy}"

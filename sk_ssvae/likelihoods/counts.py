@@ -15,8 +15,8 @@ __all__ = [
     "PoissonVector",
 ]
 
-MAX_LOG_MEAN = 20.0
-"""Bounds the logarithm of a mean, at half a billion."""
+MAX_LOG_MEAN = 25.0
+"""Bounds the logarithm of a mean, at 72 billion."""
 
 
 @dataclass(frozen=True)
