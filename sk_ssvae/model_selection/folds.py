@@ -207,10 +207,9 @@ class LabeledStratifiedKFold(_KFolds, StratifiedKFold):
             return
         folds = StratifiedGroupKFold(**self._folds())
         for train, test in folds.split(codes, codes, groups):
-            if len(test) == 0:
+            if len(np.unique(codes[train])) < codes.max() + 1:
                 raise ValueError(
-                    f"n_splits={self.n_splits} folds of {len(np.unique(groups))} "
-                    "groups leave a test fold empty. Use a smaller n_splits, or "
-                    "LabeledKFold."
+                    "With these groups there is a fold under test that holds all "
+                    "labelled rows of a class. Use a smaller n_splits, or LabeledKFold."
                 )
             yield train, test

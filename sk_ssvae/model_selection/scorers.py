@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import check_scoring
+from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import (
@@ -207,7 +207,10 @@ def labeled_scorer(scoring: Any = None, *, unlabeled: Any = UNLABELED) -> Any:
         )
     if isinstance(scoring, LabeledScorer):
         return scoring
-    scorer = check_scoring(scoring=scoring)
+    if isinstance(scoring, str):
+        scorer = get_scorer(scoring)
+    else:
+        scorer = check_scoring(scoring=scoring)
     return LabeledScorer(scorer, unlabeled, repr(scoring))
 
 
