@@ -196,11 +196,25 @@ class SSVAEClassifier(
         "auto" takes 64, or fewer where classes times columns are many, so that a step
         does not cost more than 2**19 numbers of the decoder's output, but 16 at least.
 
-    validation_fraction : float, default=0.0
-        Share of the unlabelled rows that training does not see. Minus their mean lower
+    early_stopping : bool, default=False
+        End training when the mean bound of unlabelled rows held out of it has not risen
+        by `tol` for `n_iter_no_change` epochs, and go back to the weights with the best
+        one. `max_epochs` is then the most there can be. `partial_fit` does not stop
+        early. When the bound is a good guide to the classes, and when not:
+        docs/model_selection.md.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the unlabelled rows that training does not see; "auto" is 0.1 with
+        `early_stopping`, else 0. Minus their mean lower
         bound of log p(x) is the ``"valid_loss"`` that skorch's EarlyStopping and
         Checkpoint monitor unless told otherwise. Labels are too dear to be held out;
         `partial_fit` holds out nothing.
+
+    n_iter_no_change : int, default=10
+        Epochs without a better bound after which `early_stopping` ends training.
+
+    tol : float, default=1e-4
+        Rise of the bound, in nats a row, that counts for `early_stopping`.
 
     learning_rate : float, default=3e-3
         Step size of Adam.
@@ -302,6 +316,10 @@ class SSVAEClassifier(
     device_ : torch.device
         Where they are.
 
+    validation_bound_ : float or None
+        Mean lower bound of log p(x) of the rows held out in the last `fit`, in nats,
+        for the weights that were kept; None if there were none.
+
     See Also
     --------
     sklearn.semi_supervised.LabelSpreading : Labels spread over a graph of the rows.
@@ -379,7 +397,13 @@ class SSVAEClassifier(
             Interval(Integral, 1, None, closed="left"),
             None,
         ],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, 1, closed="left"),
+        ],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "device": [str, torch.device],
         "n_threads": [None, Interval(Integral, 1, MOST_THREADS, closed="both")],
@@ -420,7 +444,10 @@ class SSVAEClassifier(
         marginalization: str = "auto",
         top_k: int = 8,
         bound_rows: str | int | None = "auto",
-        validation_fraction: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: str | float = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
         learning_rate: float = 3e-3,
         device: str | torch.device = "auto",
         n_threads: int | None = None,
@@ -458,7 +485,10 @@ class SSVAEClassifier(
         self.marginalization = marginalization
         self.top_k = top_k
         self.bound_rows = bound_rows
+        self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
         self.learning_rate = learning_rate
         self.device = device
         self.n_threads = n_threads
@@ -549,7 +579,7 @@ class SSVAEClassifier(
                 guess = self._guess(data, len(classes))
                 net = self._start(data, classes, guess)
             with restored_on_error(net):
-                rows = self._rows(data, net, guess, self.validation_fraction)
+                rows = self._rows(data, net, guess, self._validation_share())
                 stages = self._stages(net, len(rows[0]), new=not go_on)
                 n_epochs = sum(n for _, n in stages)
                 metadata = {"sample_weight": sample_weight}

@@ -42,6 +42,9 @@ from sk_ssvae.training import train
 
 __all__ = ["Data", "FittingMixin"]
 
+VALIDATION_SHARE = 0.1
+"""Of rows that are held out for early stopping, unless a share is given."""
+
 Array = npt.NDArray[Any]
 
 
@@ -72,7 +75,10 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
     categorical_features: Any
     batch_size: int
     learning_rate: float
-    validation_fraction: float
+    early_stopping: bool
+    validation_fraction: str | float
+    n_iter_no_change: int
+    tol: float
     device: str | torch.device
     precision: str
     compile: bool
@@ -267,6 +273,24 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
 
         return rows(~held_out), rows(held_out) if held_out.any() else None
 
+    def _validation_share(self) -> float:
+        """Share of the unlabelled rows that are held out in `fit`.
+
+        Raises
+        ------
+        ValueError
+            If there are none, and training is to be stopped by them.
+        """
+        if isinstance(self.validation_fraction, str):  # "auto"
+            return VALIDATION_SHARE if self.early_stopping else 0.0
+        if self.early_stopping and self.validation_fraction == 0:
+            raise ValueError(
+                "early_stopping=True needs rows that are held out, but "
+                f"validation_fraction={self.validation_fraction}. Set it to 'auto' or "
+                "a share such as 0.1."
+            )
+        return float(self.validation_fraction)
+
     @contextmanager
     def _fit_task(
         self, n_epochs: int, X: Any, y: Any, metadata: dict[str, Any]
@@ -294,7 +318,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         """Train the net, and ask it, on as many threads as that is worth."""
         work = step_work(net.module_, min(int(self.batch_size), len(rows[0])), top_k)
         with intra_op_threads(threads_for(self.n_threads, work)):
-            train(
+            self.validation_bound_ = train(
                 net,
                 *rows,
                 stages=stages,
@@ -307,6 +331,8 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
                 callbacks=self.callbacks,
                 verbose=self.verbose,
                 tasks=tasks,
+                stop_after=int(self.n_iter_no_change) if self.early_stopping else None,
+                tol=float(self.tol),
                 **loss,
             )
             yield

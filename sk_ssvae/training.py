@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
 from skorch.history import History
 from torch import Tensor
@@ -63,7 +63,9 @@ def train(
     top_k: int | None = None,
     bound_rows: int | None = None,
     tasks: EpochTasks | None = None,
-) -> None:
+    stop_after: int | None = None,
+    tol: float = 0.0,
+) -> float | None:
     """Train the net, stage by stage, within `restored_on_error`.
 
     A KeyboardInterrupt ends training early and keeps what was learnt, whoever raises
@@ -98,6 +100,18 @@ def train(
         0 prints nothing, 1 a line an epoch.
     tasks : EpochTasks, default=None
         Where scikit-learn's callbacks hear of the epochs.
+    stop_after : int, default=None
+        Epochs in which the bound of the rows held out does not rise by `tol`, after
+        which a stage ends and its best weights come back; None never stops. Without
+        rows held out there is nothing to stop by.
+    tol : float
+        In nats a row.
+
+    Returns
+    -------
+    bound : float or None
+        Mean bound of the rows held out, for the weights that were kept; None if there
+        are none.
 
     Raises
     ------
@@ -125,8 +139,14 @@ def train(
     keep_freed_memory()
     if held_out is not None:
         net.train_split = predefined_split(held_out)
+    own: list[tuple[str, Callback]] = []
     if tasks is not None:
-        net.callbacks_.append(("sklearn_tasks", tasks))
+        own.append(("sklearn_tasks", tasks))
+    stopper = None
+    if stop_after is not None and held_out is not None:
+        stopper = _stopper(stop_after, tol)
+        own.append(("early_stopping", stopper))
+    net.callbacks_ += own
     try:
         total, n_before = sum(n for _, n in stages), len(net.history_)
         n_without_classes = None
@@ -153,9 +173,30 @@ def train(
         _check_evaluated(net, rows)
     finally:
         net.train_split = None  # hold on to no data
-        if tasks is not None:
-            net.callbacks_.remove(("sklearn_tasks", tasks))
+        net.callbacks_ = [entry for entry in net.callbacks_ if entry not in own]
         net.module_.eval()
+    if held_out is None or len(net.history_) == n_before:
+        return None
+    kept = net.history_[-1] if stopper is None else _epoch(net, stopper.best_epoch_)
+    return -float(kept["valid_loss"])
+
+
+def _stopper(patience: int, tol: float) -> EarlyStopping:
+    """Stop where the bound of the rows held out rises no more."""
+    stopper = EarlyStopping(
+        monitor="valid_loss",
+        patience=patience,
+        threshold=tol,
+        threshold_mode="abs",
+        load_best=True,
+    )
+    return stopper.initialize()
+
+
+def _epoch(net: SSVAENet, number: int) -> Any:
+    """Look an epoch up in the history."""
+    rows = (row for row in net.history_.to_list() if row["epoch"] == number)
+    return next(rows, net.history_[-1])  # a stage may be cut off in its first epoch
 
 
 def _check_evaluated(net: SSVAENet, rows: Rows) -> None:

@@ -93,9 +93,20 @@ class VariationalAutoencoder(
     learning_rate : float, default=3e-3
         Step size of Adam. It falls to zero over the last 40 % of the steps.
 
-    validation_fraction : float, default=0.0
-        Share of the rows that training does not see; minus their mean bound is the
+    early_stopping : bool, default=False
+        End training when the mean bound of rows held out of it has not risen by `tol`
+        for `n_iter_no_change` epochs, and go back to the weights with the best one. `max_epochs` is then the most there can be.
+
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows that training does not see; "auto" is 0.1 with
+        `early_stopping`, else 0. Minus their mean bound is the
         ``"valid_loss"`` that skorch's callbacks monitor.
+
+    n_iter_no_change : int, default=10
+        Epochs without a better bound after which `early_stopping` ends training.
+
+    tol : float, default=1e-4
+        Rise of the bound, in nats a row, that counts for `early_stopping`.
 
     device : str or torch.device, default="auto"
         "cpu", "cuda", "cuda:N", "mps" or a torch.device; "auto" takes the first of
@@ -164,6 +175,10 @@ class VariationalAutoencoder(
     device_ : torch.device
         Where they are.
 
+    validation_bound_ : float or None
+        Mean lower bound of log p(x) of the rows held out in `fit`, in nats, for the
+        weights that were kept; None if there were none.
+
     See Also
     --------
     SSVAEClassifier : The semi-supervised model.
@@ -200,7 +215,13 @@ class VariationalAutoencoder(
         ],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, 1, closed="left"),
+        ],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
         "device": [str, torch.device],
         "n_threads": [None, Interval(Integral, 1, MOST_THREADS, closed="both")],
         "precision": [StrOptions({"float32", "bf16"})],
@@ -232,7 +253,10 @@ class VariationalAutoencoder(
         max_epochs: str | int = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
-        validation_fraction: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: str | float = "auto",
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
         device: str | torch.device = "auto",
         n_threads: int | None = None,
         precision: str = "float32",
@@ -252,7 +276,10 @@ class VariationalAutoencoder(
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
         self.device = device
         self.n_threads = n_threads
         self.precision = precision
@@ -312,7 +339,7 @@ class VariationalAutoencoder(
                 self._fix_columns(data, streaming=False)
                 net = self._new_net(M1, np.ones(1))
             with restored_on_error(net):
-                parts = self._rows(data, net, None, self.validation_fraction)
+                parts = self._rows(data, net, None, self._validation_share())
                 n_epochs = resolve_max_epochs(
                     self.max_epochs, len(parts[0]), self.batch_size
                 )

@@ -24,7 +24,7 @@ from skorch.callbacks import (
     ProgressBar,
 )
 
-from sk_ssvae import SSVAEClassifier
+from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.devices import resolve_device
 from sk_ssvae.objective import Loss
@@ -349,6 +349,92 @@ class Interrupt(Callback):
     def on_batch_end(self, net, **kwargs):
         if len(net.history) == self.epoch and len(net.history[-1, "batches"]) == 2:
             raise KeyboardInterrupt
+
+
+def bounds_of(history):
+    return [-row["valid_loss"] for row in history]
+
+
+def test_early_stopping_keeps_the_weights_of_the_best_bound(iris, quick):
+    X, y, _ = iris
+    parameters = {
+        "max_epochs": 300,
+        "learning_rate": 0.03,
+        "n_iter_no_change": 4,
+        "batch_size": 32,
+    }
+    clf = quick(early_stopping=True, tol=0.0, **parameters).fit(X, y)
+    bounds = bounds_of(clf.history_)
+    best = int(np.argmax(bounds))
+    assert 5 < clf.n_iter_ == best + 1 + 4 < 300
+    assert clf.validation_bound_ == bounds[best]
+    # the same as a run that ends there
+    until = quick(
+        validation_fraction=0.1, **(parameters | {"max_epochs": best + 1})
+    ).fit(X, y)
+    assert until.validation_bound_ == clf.validation_bound_
+    assert np.array_equal(until.predict_proba(X), clf.predict_proba(X))
+    assert np.array_equal(until.transform(X), clf.transform(X))
+    last = quick(
+        validation_fraction=0.1, **(parameters | {"max_epochs": clf.n_iter_})
+    ).fit(X, y)
+    assert last.validation_bound_ == bounds[-1] < bounds[best]
+
+
+def test_small_gains_do_not_count_for_early_stopping(iris, quick):
+    X, y, _ = iris
+    clf = quick(early_stopping=True, tol=1e9, n_iter_no_change=3, max_epochs=50)
+    assert clf.fit(X, y).n_iter_ == 4
+    assert clf.validation_bound_ == bounds_of(clf.history_)[0]
+
+
+def test_each_stage_stops_early_on_its_own(iris):
+    X, y, _ = iris
+    clf = SSVAEClassifier(
+        2,
+        model="m1+m2",
+        inner_size=3,
+        hidden_sizes=(8,),
+        teacher=None,
+        pretrain_epochs=9,
+        max_epochs=7,
+        early_stopping=True,
+        n_iter_no_change=2,
+        tol=1e9,
+        random_state=0,
+    ).fit(X, y)
+    assert clf.n_iter_ == 3 + 3
+    assert clf.validation_bound_ == bounds_of(clf.history_)[3]
+
+
+def test_a_vae_stops_early(iris):
+    X, _, _ = iris
+    vae = VariationalAutoencoder(
+        2,
+        hidden_sizes=(8,),
+        max_epochs=50,
+        early_stopping=True,
+        tol=1e9,
+        n_iter_no_change=2,
+        random_state=0,
+    ).fit(X)
+    assert vae.n_iter_ == 3
+    assert vae.validation_bound_ == bounds_of(vae.history_)[0]
+
+
+def test_early_stopping_needs_rows_to_stop_by(iris, quick):
+    X, y, truth = iris
+    with pytest.raises(ValueError) as error:
+        quick(early_stopping=True, validation_fraction=0.0).fit(X, y)
+    assert str(error.value) == (
+        "early_stopping=True needs rows that are held out, but "
+        "validation_fraction=0.0. Set it to 'auto' or a share such as 0.1."
+    )
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.1 of the 0 unlab"):
+        quick(early_stopping=True).fit(X, truth)
+    streamed = quick(early_stopping=True).partial_fit(X, y, classes=[0, 1, 2])
+    assert streamed.validation_bound_ is None
+    assert quick().fit(X, y).validation_bound_ is None
 
 
 @pytest.mark.parametrize("epoch", [1, 3])
