@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["drawn_at_random", "estimate_shares", "reweighted"]
+__all__ = ["drawn_at_random", "estimate_shares", "most_likely_shares", "reweighted"]
 
 Array = npt.NDArray[Any]
 
 EM_STEPS = 4
+MOST_EM_STEPS = 10_000
 SMALLEST = 1e-4
 OVERCONFIDENCE = 3.0
 
@@ -34,6 +35,47 @@ def _em(posterior: Array, before: Array, n_steps: int) -> Array:
     for _ in range(n_steps):
         shares = reweighted(posterior, before, shares).mean(axis=0)
     return shares
+
+
+def most_likely_shares(
+    posterior: Array, before: Array, weight: Array | None = None, tol: float = 1e-8
+) -> Array:
+    r"""Shares under which rows are most likely. [S] section 2.2, to its end.
+
+    If the posteriors are right for the shares `before`, p(x | y) is proportional to
+    p(y | x) / pi_y, and what is maximised is
+
+    .. math:: \sum_i w_i \log \sum_y \pi'_y\, p(y | x_i) / \pi_y
+
+    which is concave in the new shares, so that EM finds the one maximum.
+
+    Parameters
+    ----------
+    posterior : ndarray of shape (n_rows, n_classes)
+        Probabilities of the classes.
+    before : ndarray of shape (n_classes,)
+        Shares of the classes that they are made for; positive.
+    weight : ndarray of shape (n_rows,), default=None
+        Weights of the rows.
+    tol : float
+        EM ends when no share changes by more.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_classes,)
+        Positive, with sum 1; none is smaller than 1e-4 before they are normalised.
+    """
+    shares = before
+    for _ in range(MOST_EM_STEPS):
+        rows = reweighted(posterior, before, shares)
+        new = np.average(rows, axis=0, weights=weight)
+        moved = np.abs(new - shares).max()
+        shares = np.maximum(new, SMALLEST)
+        shares = shares / shares.sum()
+        if moved < tol:
+            break
+    answer: Array = shares
+    return answer
 
 
 def reweighted(posterior: Array, before: Array, after: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,9 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
+    clone,
 )
-from sklearn.utils import Tags
+from sklearn.utils import Tags, _safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -26,6 +27,8 @@ from torch import nn
 
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows, resolve_max_epochs
+from sk_ssvae.calibration import TAUGHT, cross_fitted_temperature
+from sk_ssvae.class_shares import most_likely_shares, reweighted
 from sk_ssvae.columns import Encoder
 from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
@@ -49,6 +52,25 @@ from sk_ssvae.training import restored_on_error
 __all__ = ["SSVAEClassifier"]
 
 Array = npt.NDArray[Any]
+
+
+class Guess(NamedTuple):
+    """What is believed of the hidden labels before training.
+
+    Attributes
+    ----------
+    labels : ndarray of float32 of shape (n_rows, n_classes) or None
+        The teacher's probabilities; zeros where it has no answer.
+    shares : ndarray of shape (n_classes,) or None
+        Estimate of p(y).
+    log_shift : ndarray of float32 of shape (n_classes,) or None
+        What the classifier's answers are to be moved by, because nothing in training
+        tells it of these shares.
+    """
+
+    labels: Array | None = None
+    shares: Array | None = None
+    log_shift: Array | None = None
 
 
 class SSVAEClassifier(
@@ -147,11 +169,25 @@ class SSVAEClassifier(
     adversarial_radius : float, default=1.0
         Length of r: in standardised units for the Gaussian, as X is for the Bernoulli.
 
-    class_prior : {"auto", "uniform", "empirical"} or array-like of shape \
+    class_prior : {"auto", "uniform", "empirical", "estimate"} or array-like of shape \
             (n_classes,), default="auto"
         p(y): the mean of the labels and the teacher's guesses ("auto"; "uniform" if
         there is no teacher), the same for all classes, the (weighted) shares of the
-        labelled rows, or given in the order of `classes_`.
+        labelled rows, or given in the order of `classes_`. "estimate" is for labels
+        that are not drawn like the other rows, such as as many of each class where the
+        classes differ in size: the shares under which the unlabelled rows are most
+        likely [7]_, given answers that are right where classes are as frequent as
+        among the labels. These are the teacher's, and its guesses are made anew for the
+        estimate; without a teacher logistic regression's, and then what the classifier
+        answers in the end is. `partial_fit` takes "estimate" for "auto".
+
+    temperature : {"auto", "cross-fit"} or float, default="auto"
+        T of `predict_proba`, which is q(y | x) to the power of 1 / T, normalised [6]_.
+        Classes that are predicted do not depend on it, nor do `transform` and the
+        density. 1 leaves q as it is. "auto" is 1.7 with a teacher, as the entropy term
+        makes answers sharper than what is known, and else 1. "cross-fit" hides the
+        labels in turn, in three folds, which takes four times as long, and fits T to
+        them, near 1.7. `partial_fit` takes "cross-fit" for "auto".
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
         What marks unlabelled rows in `y`. -1 is scikit-learn's marker. With None, NaN
@@ -287,6 +323,9 @@ class SSVAEClassifier(
     likelihood_ : str or list of (str, list)
         The likelihood in use; pairs of names and columns where they differ.
 
+    temperature_ : float
+        T of `predict_proba`.
+
     n_features_in_ : int
         Number of columns seen during fit.
 
@@ -343,6 +382,11 @@ class SSVAEClassifier(
     .. [5] T. Miyato, S. Maeda, M. Koyama and S. Ishii. Virtual adversarial training: a
        regularization method for supervised and semi-supervised learning. IEEE TPAMI
        2018. arXiv:1704.03976.
+    .. [6] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger. On calibration of modern
+       neural networks. ICML 2017. arXiv:1706.04599.
+    .. [7] M. Saerens, P. Latinne and C. Decaestecker. Adjusting the outputs of a
+       classifier to new a priori probabilities: a simple procedure. Neural
+       Computation 14, 2002.
 
     Examples
     --------
@@ -377,7 +421,14 @@ class SSVAEClassifier(
         "balance_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_radius": [Interval(Real, 0, None, closed="neither")],
-        "class_prior": [StrOptions({"auto", "uniform", "empirical"}), "array-like"],
+        "class_prior": [
+            StrOptions({"auto", "uniform", "empirical", "estimate"}),
+            "array-like",
+        ],
+        "temperature": [
+            StrOptions({"auto", "cross-fit"}),
+            Interval(Real, 0, None, closed="neither"),
+        ],
         "unlabeled": [MissingValues()],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "max_epochs": [
@@ -435,6 +486,7 @@ class SSVAEClassifier(
         adversarial_weight: float = 0.0,
         adversarial_radius: float = 1.0,
         class_prior: str | npt.ArrayLike = "auto",
+        temperature: str | float = "auto",
         unlabeled: Any = UNLABELED,
         alpha: float = 30.0,
         max_epochs: str | int = "auto",
@@ -476,6 +528,7 @@ class SSVAEClassifier(
         self.adversarial_weight = adversarial_weight
         self.adversarial_radius = adversarial_radius
         self.class_prior = class_prior
+        self.temperature = temperature
         self.unlabeled = unlabeled
         self.alpha = alpha
         self.max_epochs = max_epochs
@@ -578,8 +631,9 @@ class SSVAEClassifier(
                 self._check_networks()
                 guess = self._guess(data, len(classes))
                 net = self._start(data, classes, guess)
+            self.temperature_ = self._temperature(X, data)
             with restored_on_error(net):
-                rows = self._rows(data, net, guess, self._validation_share())
+                rows = self._rows(data, net, guess.labels, self._validation_share())
                 stages = self._stages(net, len(rows[0]), new=not go_on)
                 n_epochs = sum(n for _, n in stages)
                 metadata = {"sample_weight": sample_weight}
@@ -636,7 +690,10 @@ class SSVAEClassifier(
             else:
                 self._seed = draw_seed(self.random_state)
                 self._fix_columns(data, streaming=True)
-                net = self._start(data, known, None)
+                net = self._start(data, known, Guess(), streaming=True)
+                self.temperature_ = 1.0
+                if not isinstance(self.temperature, str):
+                    self.temperature_ = float(self.temperature)
             with restored_on_error(net):
                 self._train(net, data, self._rows(data, net), [("all", 1)])
         return self
@@ -694,21 +751,48 @@ class SSVAEClassifier(
         )
         return classes, Data(X, codes, used, weight)
 
-    def _guess(self, data: Data, n_classes: int) -> Array | None:
-        """Ask the teacher for guesses; None if there is no need."""
+    def _guess(self, data: Data, n_classes: int) -> Guess:
+        """Ask the teacher for guesses, and estimate the prior by them, if asked to."""
+        estimates = self._estimates_prior()
         which = np.arange(data.X.shape[0])
         if data.used is not None:
             which = np.flatnonzero(data.used)
         codes = data.codes[which]
-        if self.teacher is None or not (codes == UNLABELED).any():
-            return None
+        asked = self.teacher is not None or estimates
+        if not asked or not (codes == UNLABELED).any():
+            return Guess()
         rows = network_rows(data.X[which], self._columns, self._layout)
         teacher: Any = self.teacher
-        if self.teacher == "pool":
-            teacher, rows = OpinionPoolClassifier(), dense_rows(rows, self._seed)
+        if teacher is None or teacher == "pool":
+            teacher = OpinionPoolClassifier(
+                views=["logistic"] if teacher is None else None,
+                shares="labelled" if estimates else "estimated",
+            )
+            rows = dense_rows(rows, self._seed)
+        found = guess_labels(teacher, rows, codes, n_classes, self._seed)
+        shares = None
+        log_shift = None
+        if estimates:
+            # A teacher does not see weights, so that it answers for the shares that
+            # labels have without them.
+            before = prior_of_classes("empirical", np.arange(n_classes), codes)
+            answered = found.sum(axis=1) > 0
+            hidden = answered & (codes == UNLABELED)
+            shares = most_likely_shares(
+                found[hidden].astype(np.float64),
+                before,
+                None if data.weight is None else data.weight[which][hidden],
+            )
+            found[answered] = reweighted(found[answered], before, shares)
+            log_shift = np.log(shares / before).astype(np.float32)
+        if self.teacher is None:
+            return Guess(None, shares, log_shift)
         guess = np.zeros((data.X.shape[0], n_classes), dtype=np.float32)
-        guess[which] = guess_labels(teacher, rows, codes, n_classes, self._seed)
-        return guess
+        guess[which] = found
+        return Guess(guess, shares)
+
+    def _estimates_prior(self) -> bool:
+        return isinstance(self.class_prior, str) and self.class_prior == "estimate"
 
     def _classifier_sizes(self) -> tuple[int, ...]:
         """Hidden sizes of the classifier."""
@@ -749,11 +833,22 @@ class SSVAEClassifier(
             )
         )
 
-    def _start(self, data: Data, classes: Array, guess: Array | None) -> SSVAENet:
+    def _start(
+        self,
+        data: Data,
+        classes: Array,
+        guess: Guess,
+        *,
+        streaming: bool = False,
+    ) -> SSVAENet:
         """Fix the classes, and make an untrained net."""
         self.classes_ = classes
+        self._log_shift = guess.log_shift
+        prior = self.class_prior if guess.shares is None else guess.shares
+        if streaming and self._estimates_prior():
+            prior = "auto"  # a chunk need not have all classes
         self.class_prior_ = prior_of_classes(
-            self.class_prior, classes, data.codes, data.weight, guess
+            prior, classes, data.codes, data.weight, guess.labels
         )
         return self._new_net(
             self._model(),
@@ -790,9 +885,10 @@ class SSVAEClassifier(
             adversarial_weight=float(self.adversarial_weight),
             adversarial_radius=float(self.adversarial_radius),
         ):
-            distributions = inference.posterior_y(
+            log_q = inference.log_posterior_y(
                 net.module_, data.X, Encoder(self._columns)
             )
+        distributions = np.exp(self._answers(log_q))
         if not np.isfinite(distributions).all():
             raise ValueError(
                 "Training diverged: weights are so large that probabilities are NaN. "
@@ -804,6 +900,29 @@ class SSVAEClassifier(
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
+
+    def _temperature(self, X: Any, data: Data) -> float:
+        """T of the answers, from models of their own where labels are to be hidden."""
+        if not isinstance(self.temperature, str):
+            return float(self.temperature)
+        if self.temperature == "auto":
+            return 1.0 if self.teacher is None else TAUGHT
+
+        def answer(codes: Array, rows: Array) -> Array:
+            model = clone(self).set_params(
+                temperature=1.0,
+                unlabeled=UNLABELED,
+                warm_start=False,
+                callbacks=None,
+                random_state=self._seed,
+                verbose=0,
+            )
+            model.set_callbacks()
+            model.fit(X, codes, sample_weight=data.weight)
+            log_proba: Array = model.predict_log_proba(_safe_indexing(X, rows))
+            return log_proba
+
+        return cross_fitted_temperature(answer, data.codes, self._seed)
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latent means with the class averaged out, sum_y q(y | x) mu(x, y).

@@ -25,7 +25,6 @@ __all__ = [
     "importance_weighted_bound",
     "latent_means",
     "log_posterior_y",
-    "posterior_y",
 ]
 
 Array = npt.NDArray[np.float32]
@@ -87,17 +86,6 @@ def log_posterior_y(model: Model, x: Rows, encode: Encode = _as_it_is) -> Array:
         return log_q_y
 
     return _by_chunks(log_q, model, _widest(model), x)
-
-
-def posterior_y(model: Model, x: Rows, encode: Encode = _as_it_is) -> Array:
-    """q(y | x), of shape (n_rows, n_classes)."""
-    device = _device(model)
-
-    def q(rows: Tensor) -> Tensor:
-        log_q_y: Tensor = model(encode(rows).to(device))
-        return log_q_y.exp_()
-
-    return _by_chunks(q, model, _widest(model), x)
 
 
 def latent_means(model: Model, x: Rows, encode: Encode = _as_it_is) -> Array:

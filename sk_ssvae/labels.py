@@ -193,9 +193,11 @@ def prior_of_classes(
 
     Parameters
     ----------
-    class_prior : {"auto", "uniform", "empirical"} or array-like (n_classes,)
+    class_prior : {"auto", "uniform", "empirical", "estimate"} or array-like
         The shares of the labels and guesses if there are guesses, else the same for all
-        classes; the same for all classes; the shares of the labelled rows; or given.
+        classes; the same for all classes; the shares of the labelled rows, which
+        "estimate" is, too, where there is nothing to estimate by; or given, of shape
+        (n_classes,).
     classes : ndarray of shape (n_classes,)
         The labels.
     codes : ndarray of int64 of shape (n_rows,)
@@ -214,7 +216,7 @@ def prior_of_classes(
     Raises
     ------
     ValueError
-        If "empirical" finds no row of a class, or the array is not a distribution
+        If a class has no labelled row to count, or the array is not a distribution
         over the classes that is positive everywhere.
     """
     n_classes = len(classes)
@@ -237,7 +239,7 @@ def prior_of_classes(
         )
         if not counts.all():
             raise ValueError(
-                "class_prior='empirical' needs a labelled row of every class, but "
+                f"class_prior={class_prior!r} needs a labelled row of every class, but "
                 f"there is none of {classes[counts == 0].tolist()}. Give the prior as "
                 "an array."
             )

@@ -30,7 +30,9 @@ def _log(answers: Array) -> Array:
     return logarithms
 
 
-def deal_folds(codes: Labelling, seed: int) -> list[npt.NDArray[np.int64]]:
+def deal_folds(
+    codes: Labelling, seed: int, most: int = N_FOLDS
+) -> list[npt.NDArray[np.int64]]:
     """Deal labelled rows to folds so that the others still have all classes.
 
     Parameters
@@ -39,12 +41,14 @@ def deal_folds(codes: Labelling, seed: int) -> list[npt.NDArray[np.int64]]:
         Classes, or -1.
     seed : int
         Of the shuffling.
+    most : int
+        Folds, at the most.
 
     Returns
     -------
     folds : list of ndarray of int64
-        Rows, up to five folds; none if every class has a single label. The only label
-        of a class is in no fold.
+        Rows; none if every class has a single label. The only label of a class is in
+        no fold.
     """
     random = np.random.RandomState(seed)
     dealt = []
@@ -52,7 +56,7 @@ def deal_folds(codes: Labelling, seed: int) -> list[npt.NDArray[np.int64]]:
         rows = np.flatnonzero(codes == c)
         if len(rows) > 1:
             dealt.append(random.permutation(rows))
-    n_folds = min(N_FOLDS, max(map(len, dealt), default=0))
+    n_folds = min(most, max(map(len, dealt), default=0))
     # A class after another, so that folds are of one size.
     deck = np.concatenate(dealt) if dealt else np.empty(0, dtype=np.int64)
     return [np.sort(deck[i::n_folds]) for i in range(n_folds)]

@@ -12,6 +12,7 @@ from sklearn.utils.validation import (
 )
 
 from sk_ssvae import inference
+from sk_ssvae.calibration import adjusted
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.labels import split_labels
 from sk_ssvae.markers import as_label_array
@@ -25,6 +26,8 @@ class PredictiveMixin(FittedState):
     """`predict`, its probabilities and `score` of a fitted estimator."""
 
     unlabeled: Any
+    temperature_: float
+    _log_shift: npt.NDArray[np.float32] | None
 
     def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Logarithms of `predict_proba`.
@@ -37,14 +40,21 @@ class PredictiveMixin(FittedState):
         Returns
         -------
         log_proba : ndarray of float32 of shape (n_samples, n_classes)
-            Log q(y | x), in nats, in the order of `classes_`.
+            In nats, in the order of `classes_`.
         """
         rows = self._validated(X)
         with self._threads(rows.shape[0]):
-            return inference.log_posterior_y(self.module_, rows, self._encoder())
+            log_q = inference.log_posterior_y(self.module_, rows, self._encoder())
+        return self._answers(log_q)
+
+    def _answers(self, log_q: Array) -> Array:
+        """Log-probabilities of the classes, given log q(y | x)."""
+        return adjusted(log_q, self.temperature_, self._log_shift)
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Probabilities of the classes, q(y | x).
+        """Probabilities of the classes: q(y | x), at the temperature `temperature_`.
+
+        With ``class_prior="estimate"`` and no teacher also for the estimated prior.
 
         Parameters
         ----------
@@ -56,9 +66,8 @@ class PredictiveMixin(FittedState):
         proba : ndarray of float32 of shape (n_samples, n_classes)
             In the order of `classes_`; rows sum to 1.
         """
-        rows = self._validated(X)
-        with self._threads(rows.shape[0]):
-            return inference.posterior_y(self.module_, rows, self._encoder())
+        proba = self.predict_log_proba(X)
+        return np.exp(proba, out=proba)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Most probable classes.

@@ -54,6 +54,7 @@ FLOORS = [
     },
     {"model_selection.folds", "model_selection.shuffles"},
     {"model_selection"},
+    {"calibration"},
     {"models.base"},
     {"models.m1", "models.m2", "models.auxiliary"},
     {"models.stacked"},

@@ -611,7 +611,7 @@ def test_an_error_after_training_undoes_it(quick, iris, monkeypatch):
 
     for fit in (clf.fit, clf.partial_fit):
         with monkeypatch.context() as patch:
-            patch.setattr("sk_ssvae.inference.posterior_y", interrupted)
+            patch.setattr("sk_ssvae.inference.log_posterior_y", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 fit(X, y)
         assert vars(clf) == state
