@@ -25,11 +25,7 @@ from panel_methods import METHODS, without_nan
 LABELS = 20
 N_BINS = 15
 SMALLEST = 1e-6
-OURS = {
-    "default": {},
-    "temperature=1": {"temperature": 1.0},
-    "cross-fit": {"temperature": "cross-fit"},
-}
+OURS = ("default", "temperature=1", "cross-fit")
 OTHERS = {
     "LogisticRegression": "lr",
     "SelfTraining": "self_lr",
@@ -50,24 +46,31 @@ def calibration_error(proba, y):
 
 
 def measure(name, seed, side):
-    """Errors of one side on one split."""
+    """Errors of one side on one split, and of what comes with it, by side."""
     from sk_ssvae import SSVAEClassifier
 
     parts = split(name, LABELS, seed)
     X, X_test = parts.X_train.astype(np.float32), parts.X_test.astype(np.float32)
-    if side in OURS:
-        model = SSVAEClassifier(random_state=seed, **OURS[side])
-    else:
-        model = METHODS[OTHERS[side]](seed)
-    proba = without_nan(model.fit(X, parts.y_few).predict_proba(X_test))
-    true = proba[np.arange(len(X_test)), parts.y_test]
+    if side in OTHERS:
+        model = METHODS[OTHERS[side]](seed).fit(X, parts.y_few)
+        return {side: errors(model, X_test, parts.y_test)}
+    given = {"temperature": "cross-fit"} if side == "cross-fit" else {}
+    model = SSVAEClassifier(random_state=seed, **given).fit(X, parts.y_few)
+    found = {side: errors(model, X_test, parts.y_test)}
+    found[side]["temperature"] = round(model.temperature_, 3)
+    model.temperature_ = 1.0  # the network is the same
+    return found | {"temperature=1": errors(model, X_test, parts.y_test)}
+
+
+def errors(model, X, y):
+    """Errors of probabilities on held-out rows."""
+    proba = without_nan(model.predict_proba(X))
+    true = proba[np.arange(len(X)), y]
     found = {
-        "ece": 100 * calibration_error(proba, parts.y_test),
+        "ece": 100 * calibration_error(proba, y),
         "log_loss": -np.log(np.clip(true, SMALLEST, 1)).mean(),
-        "accuracy": 100 * (proba.argmax(axis=1) == parts.y_test).mean(),
+        "accuracy": 100 * (proba.argmax(axis=1) == y).mean(),
     }
-    if side in OURS:
-        found["temperature"] = model.temperature_
     return {k: round(float(v), 4) for k, v in found.items()}
 
 
@@ -126,8 +129,9 @@ def main():
                 key = f"{name} / {seed} / {side}"
                 if key in found:
                     continue
-                found[key] = measure(name, seed, side)
-                print(key, found[key], flush=True)
+                for one, cell in measure(name, seed, side).items():
+                    found[f"{name} / {seed} / {one}"] = cell
+                    print(name, seed, one, cell, flush=True)
                 partial = args.out.with_suffix(".partial")
                 partial.write_text(json.dumps(found, indent=1) + "\n")
                 partial.replace(args.out)
