@@ -15,6 +15,7 @@ from skorch.history import History
 from torch import Tensor
 
 from sk_ssvae.columns import Columns, Encoder
+from sk_ssvae.forms import explained
 from sk_ssvae.frames import unmasked
 from sk_ssvae.models import Model
 from sk_ssvae.net import SSVAENet
@@ -96,7 +97,10 @@ class FittedState:
         `_encoder` refuses.
         """
         check_is_fitted(self)
-        X = unmasked(X)
+        with explained(X, numbers=self._table.is_plain):
+            return self._cells(unmasked(X))
+
+    def _cells(self, X: Any) -> Any:
         if self._table.is_plain:
             # Finite or not is seen by chunks, while they are in the cache.
             return validate_data(

@@ -20,6 +20,7 @@ from sk_ssvae.columns import (
 )
 from sk_ssvae.devices import resolve_device
 from sk_ssvae.fitted import FittedState
+from sk_ssvae.forms import explained
 from sk_ssvae.frames import kind_of, unmasked
 from sk_ssvae.kinds import (
     check_likelihood,
@@ -99,13 +100,19 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         self, X: Any, *y: Any, first: bool, used: npt.NDArray[np.bool_] | None = None
     ) -> Any:
         """Check rows of a user, and make them cells; labels, if any, as they are."""
+        numbers = not self._names_categories() if first else self._table.is_plain
+        with explained(X, numbers=numbers):
+            return self._read_cells(unmasked(X), *y, first=first, used=used)
+
+    def _read_cells(
+        self, X: Any, *y: Any, first: bool, used: npt.NDArray[np.bool_] | None
+    ) -> Any:
         checks: dict[str, Any] = {
             "accept_sparse": "csr",
             "dtype": [np.float64, np.float32],
             "ensure_all_finite": "allow-nan",
             "ensure_min_samples": 2 if first else 1,
         }
-        X = unmasked(X)
         if first:
             check_likelihood(self.likelihood)
         table = self._new_table(X, used) if first else self._table
@@ -131,19 +138,20 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             )
         return checked
 
+    def _names_categories(self) -> bool:
+        """Whether parameters say which columns hold categories."""
+        given = self.likelihood
+        if isinstance(given, str):
+            names = [given]
+        else:  # which may not be pairs at all: that is refused later
+            names = [pair[0] for pair in given if isinstance(pair, tuple | list)]
+        named = self.categorical_features
+        from_dtype = isinstance(named, str) and named == "from_dtype"
+        return "categorical" in names or not (named is None or from_dtype)
+
     def _new_table(self, X: Any, used: npt.NDArray[np.bool_] | None) -> Table | None:
         """Look for categories; None where arrays can have none."""
-        from_dtype = (
-            isinstance(self.categorical_features, str)
-            and self.categorical_features == "from_dtype"
-        )
-        given = self.likelihood
-        names = [given] if isinstance(given, str) else [name for name, _ in given]
-        if (
-            kind_of(X) in ("array", "sparse")
-            and (from_dtype or self.categorical_features is None)
-            and "categorical" not in names
-        ):
+        if kind_of(X) in ("array", "sparse") and not self._names_categories():
             return None
         if kind_of(X) == "array":
             X = np.asarray(X, dtype=object)

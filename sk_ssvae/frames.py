@@ -54,7 +54,7 @@ def is_measured(dtype: Any, kind: str) -> bool:
     return numpy_kind in "iufb" and "category" not in str(dtype)
 
 
-def is_missing(values: Array) -> npt.NDArray[np.bool_]:
+def is_missing(values: Sequence[Any] | Array) -> npt.NDArray[np.bool_]:
     """None, NaN, pandas.NA and the like: what is not equal to itself, or cannot say."""
 
     def missing(value: Any) -> bool:
@@ -66,6 +66,8 @@ def is_missing(values: Array) -> npt.NDArray[np.bool_]:
             return bool(value != value)
         except TypeError:  # pandas.NA
             return True
+        except ValueError:  # an array, which cannot say with one word
+            return False
 
     return np.fromiter((missing(v) for v in values), bool, len(values))
 

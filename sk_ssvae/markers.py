@@ -147,6 +147,8 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
                 "integer -1 (SSVAEClassifier also takes unlabeled=None)."
             )
         y = y.to_numpy()
+    elif hasattr(y, "null_count"):  # of polars
+        y = np.asarray(y.to_list(), dtype=object if y.null_count() else None)
     if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "fO":
         missing = np.fromiter((v is None or v != v for v in y), bool, len(y))
         if missing.any():

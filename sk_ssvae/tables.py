@@ -30,6 +30,8 @@ __all__ = ["Table", "read_table", "resolve_categorical"]
 
 Array = npt.NDArray[Any]
 
+_CATEGORY = (str, bytes, bool, np.bool_, Real)
+
 EXACT = 2**53
 """Integers up to here are floats."""
 
@@ -264,8 +266,26 @@ def _categories(values: Array, name: Any) -> list[Any]:
         return sorted(found, key=lambda v: (type(v).__name__, str(v)))
 
 
+def _refuse_mixture(values: Array, name: Any) -> None:
+    """Refuse objects of which some are numbers and some are not: 1 is not "1"."""
+    present = values[~is_missing(values)]
+    kinds = {_kind(v) for v in present if isinstance(v, _CATEGORY)}
+    if len(kinds) > 1:
+        types = sorted({type(_plain(v)).__name__ for v in present})
+        raise TypeError(
+            f"Column {name!r} mixes values of the types {types}. Convert it to one "
+            "type, for instance to strings, or to a categorical type."
+        )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool | np.bool_):
+        return "boolean"
+    return "number" if isinstance(value, Real) else type(value).__name__
+
+
 def _hashable(value: Any, name: Any) -> bool:
-    if not isinstance(value, str | bytes | bool | np.bool_ | Real):
+    if not isinstance(value, _CATEGORY):
         raise TypeError(
             f"Column {name!r} has {value!r} of type {type(value).__name__}. A category "
             "must be a string, a number or a boolean (argument must be a string or a "
@@ -368,7 +388,8 @@ def read_table(
     Raises
     ------
     TypeError
-        If a category is neither string nor number nor boolean.
+        If a category is neither string nor number nor boolean, or a column of objects
+        has several of these kinds.
     """
     kind = kind_of(X)
     dtypes = column_types(X, kind)
@@ -388,9 +409,10 @@ def read_table(
             X.toarray() if kind == "sparse" else X, kind, j, exact=True
         )
         n_objects += not measured
-        if categorical[j] or (
-            from_dtype and (_is_declared(dtypes[j]) or _is_text(values))
-        ):
+        declared = bool(dtypes) and _is_declared(dtypes[j])
+        if categorical[j] or (from_dtype and (declared or _is_text(values))):
+            if not declared:
+                _refuse_mixture(values, names[j])
             categories[j] = _categories(values[rows], names[j])
     return Table(kind, names, dtypes, tuple(categories), n_objects)
 

@@ -20,7 +20,7 @@ ROOMS = sorted({room_of(path) for path in HOUSE.rglob("*.py")} - {""})
 
 FLOORS = [
     {"randomness", "chunks", "heap", "threads", "layout", "frames", "borrowing"},
-    {"likelihoods.base", "own_networks", "markers"},
+    {"likelihoods.base", "own_networks", "markers", "forms"},
     {
         "likelihoods.normal",
         "likelihoods.bernoulli",

@@ -743,3 +743,132 @@ def test_equal_pairs_go_on_and_lazy_frames_are_refused():
     assert str(error.value) == (
         "X is a LazyFrame, which has no rows yet. Pass X.collect()."
     )
+
+
+def nested():
+    cells = np.empty((N, 2), dtype=object)
+    for i in range(N):
+        cells[i] = [1.0, [1, 2]]
+    return cells
+
+
+REMEDY = (
+    "Arrays hold numbers, but for columns that categorical_features names. Name it "
+    "there, give a data frame, or convert it (argument must be a string or a number)."
+)
+STRANGE = {
+    "ragged": (
+        lambda: [[1.0, 2.0]] * (N - 1) + [[1.0]],
+        ValueError,
+        f"X has rows of different lengths: row 0 has 2 values, row {N - 1} has 1.",
+    ),
+    "structured": (
+        lambda: np.array([(1, 2.0)] * N, dtype=[("a", int), ("b", float)]),
+        TypeError,
+        "X is a structured array with the fields ['a', 'b']. Make a data frame of it: "
+        "pandas.DataFrame(X).",
+    ),
+    "text": (
+        lambda: np.array([["1", "2"]] * (N - 1) + [["1", "b"]]),
+        ValueError,
+        f"X has 'b' of type str in row {N - 1}, column 1. {REMEDY}",
+    ),
+    "objects": (
+        lambda: np.array([[1, 2.5]] * (N - 1) + [["b", 1]], dtype=object),
+        ValueError,
+        f"X has 'b' of type str in row {N - 1}, column 0. {REMEDY}",
+    ),
+    "lists in cells": (
+        nested,
+        TypeError,
+        f"X has [1, 2] of type list in row 0, column 1. {REMEDY}",
+    ),
+    "dates": (
+        lambda: np.full((N, 2), np.datetime64("2000-01-01", "D")),
+        TypeError,
+        "X is an array of datetime64[D]. Convert dates to numbers, for instance to "
+        "days since one of them.",
+    ),
+    "equal names": (
+        lambda: pd.DataFrame(np.ones((N, 3)), columns=["a", "b", "a"]),
+        ValueError,
+        "X has several columns of the same name: ['a']. Give each column a name of "
+        "its own.",
+    ),
+    "mixture": (
+        lambda: pd.DataFrame({"a": [1, "x", None] * (N // 3)}),
+        TypeError,
+        "Column 'a' mixes values of the types ['int', 'str']. Convert it to one type, "
+        "for instance to strings, or to a categorical type.",
+    ),
+    "arrays in a frame": (
+        lambda: pd.DataFrame({"a": [[1, 2]] * N}),
+        TypeError,
+        "Column 'a' has [1, 2] of type list. A category must be a string, a number or "
+        "a boolean (argument must be a string or a number). Convert the column, dates "
+        "for instance to days since one of them.",
+    ),
+    "dict": (
+        lambda: {"a": [1.0] * N},
+        TypeError,
+        "X must be an array, a sparse array or a data frame, got a dict.",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_what_cannot_be_rows(kind):
+    make, error_type, message = STRANGE[kind]
+    few = people()[2]
+    clf = quick()
+    with pytest.raises(error_type) as error:
+        clf.fit(make(), few)
+    assert str(error.value) == message
+    assert not hasattr(clf, "net_")
+
+
+def test_what_cannot_be_rows_to_predict():
+    X, y = load_iris(return_X_y=True)
+    clf = quick().fit(X, y)
+    with pytest.raises(ValueError) as error:
+        clf.predict([[1, 2, 3, "b"]])
+    assert str(error.value) == (f"X has 'b' of type str in row 0, column 3. {REMEDY}")
+    with pytest.raises(TypeError) as error:
+        clf.predict(np.full((2, 4), np.timedelta64(1, "s")))
+    assert str(error.value) == (
+        "X is an array of timedelta64[s]. Convert dates to numbers, for instance to "
+        "days since one of them."
+    )
+
+
+def test_numbers_written_as_text_are_numbers():
+    X, y = load_iris(return_X_y=True)
+    clf = quick().fit(X, y)
+    assert np.array_equal(clf.predict(X.astype(str)), clf.predict(X))
+
+
+def test_a_declared_category_may_hold_several_types():
+    few = people()[2]
+    mixed = pd.Categorical([1, "x", None, "x"] * (N // 4))
+    clf = quick().fit(pd.DataFrame({"a": mixed}), few)
+    assert set(clf.sample(20)[0]["a"]) <= {1, "x"}
+
+
+def test_errors_in_labels_do_not_blame_text_that_is_allowed():
+    cells = np.array([["a", 1.5], ["b", 2.5]] * (N // 2), dtype=object)
+    with pytest.raises(ValueError, match="y is -1"):
+        quick(categorical_features=[0]).fit(cells, np.full(len(cells), -1))
+
+
+def test_nulls_of_polars_among_labels_are_refused():
+    X, y = load_iris(return_X_y=True)
+    labels = pl.Series([None if v == 2 else int(v) for v in y])
+    with pytest.raises(ValueError) as error:
+        quick().fit(X, labels)
+    assert str(error.value) == (
+        "Input y contains NaN or None (row 100: None). Mark unlabelled rows by the "
+        "integer -1 (SSVAEClassifier also takes unlabeled=None)."
+    )
+    assert quick(unlabeled=None).fit(X, labels).classes_.tolist() == [0, 1]
+    whole = quick().fit(X, pl.Series(y))
+    assert np.array_equal(whole.predict(X), quick().fit(X, y).predict(X))
