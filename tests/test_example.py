@@ -41,6 +41,25 @@ def test_main_job(tmp_path):
     assert seconds < 60
 
 
+@pytest.mark.slow
+def test_latent_size(tmp_path):
+    picture = tmp_path / "latent_size.png"
+    done = subprocess.run(
+        [sys.executable, "docs/examples/plot_latent_size.py", "--out", picture],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    accuracy = [float(a) for a in re.findall(r"accuracy (0\.\d{3})", done.stdout)]
+    assert len(accuracy) == 3
+    assert accuracy[2] == max(accuracy)
+    assert min(accuracy) > 0.8
+    assert matplotlib.image.imread(picture).std() > 0.1
+
+
 def test_the_readme_runs_this_job_and_these_tests():
     text = (ROOT / "README.md").read_text()
     for marker, ending in (
