@@ -743,3 +743,15 @@ def test_equal_pairs_go_on_and_lazy_frames_are_refused():
     assert str(error.value) == (
         "X is a LazyFrame, which has no rows yet. Pass X.collect()."
     )
+
+
+def test_gaps_in_a_constant_column_do_not_stop_training():
+    """No network sees that column."""
+    X, y = load_iris(return_X_y=True)
+    X = np.c_[X, np.ones(150)]
+    X[::5, 4] = np.nan
+    clf = quick(warm_start=True).fit(X, y).fit(X, y)
+    assert clf.n_iter_ == 8
+    X[3, 1] = np.nan
+    with pytest.raises(ValueError, match="X has missing values, or categories"):
+        clf.fit(X, y)
