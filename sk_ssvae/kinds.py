@@ -204,7 +204,10 @@ def make_layout(
     # Where most counts are zero they stay zero.
     variance = squares - log_means**2
     shift = np.where(log_means**2 > variance, log_means, 0.0)
-    scale = 1 / np.sqrt(np.maximum(np.where(shift > 0, variance, squares), LEAST))
+    spread = np.where(shift > 0, variance, squares)
+    # How much a constant column will vary in later rows is not known.
+    spread = np.where(columns.varies[kept], np.maximum(spread, LEAST), 1.0)
+    scale = 1 / np.sqrt(spread)
     groups = []
     for kind in present:
         places = np.flatnonzero(kinds[kept] == kind)

@@ -755,3 +755,19 @@ def test_gaps_in_a_constant_column_do_not_stop_training():
     X[3, 1] = np.nan
     with pytest.raises(ValueError, match="X has missing values, or categories"):
         clf.fit(X, y)
+
+
+@pytest.mark.parametrize("first", [0, 5])
+def test_counts_that_vary_only_in_later_chunks(first):
+    """Of a chunk's constant columns the next rows are no outliers."""
+    rng = np.random.RandomState(0)
+    y = np.arange(400) % 2
+    X = rng.poisson(np.where(y == 0, 1, 4)[:, None], (400, 8)) * 1.0
+    X[:200, 4:] = first
+    clf = quick(likelihood="poisson").partial_fit(X[:200], y[:200], classes=[0, 1])
+    with torch.no_grad():
+        shown = clf.module_.inputs(torch.from_numpy(clf._columns.encode(X[200:])))
+    assert shown.abs().max() < 10
+    for _ in range(30):
+        clf.partial_fit(X[200:], y[200:])
+    assert clf.score(X[200:], y[200:]) > 0.95
