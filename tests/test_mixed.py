@@ -771,3 +771,13 @@ def test_counts_that_vary_only_in_later_chunks(first):
     for _ in range(30):
         clf.partial_fit(X[200:], y[200:])
     assert clf.score(X[200:], y[200:]) > 0.95
+
+
+def test_huge_measurements_beside_counts_do_not_overflow():
+    rng = np.random.RandomState(0)
+    y = np.arange(60) % 2
+    X = np.c_[rng.uniform(0.5, 1, 60) * 1e308, rng.poisson(1 + 3 * y)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = quick(likelihood=[("gaussian", [0]), ("poisson", [1])]).fit(X, y)
+        assert np.isfinite(clf.score_samples(X)).all()
