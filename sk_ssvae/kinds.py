@@ -195,8 +195,8 @@ def make_layout(
     kept = np.flatnonzero(columns.kept)
     gaps = np.flatnonzero(columns.gaps[kept])
     present = list(dict.fromkeys(kinds[kept].tolist()))
-    if present == ["gaussian"] or (present == ["bernoulli"] and not len(gaps)):
-        group = Group(present[0], np.arange(len(kept)))
+    if present == ["gaussian"]:
+        group = Group("gaussian", np.arange(len(kept)))
         return Layout((group,), np.zeros(len(kept)), gaps)
     weights = np.ones(X.shape[0]) if weight is None else weight
     # Of measurements, which are standardised, zeros: they may be too large for sums.

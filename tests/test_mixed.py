@@ -781,3 +781,16 @@ def test_huge_measurements_beside_counts_do_not_overflow():
         warnings.simplefilter("error")
         clf = quick(likelihood=[("gaussian", [0]), ("poisson", [1])]).fit(X, y)
         assert np.isfinite(clf.score_samples(X)).all()
+
+
+def test_gaps_at_predict_only_are_shown_as_means_of_zeros_and_ones():
+    """A zero would be news where nearly all are ones."""
+    rng = np.random.RandomState(0)
+    y = np.arange(800) % 2
+    X = (rng.rand(800, 20) < np.where(y == 0, 0.83, 0.97)[:, None]) * 1.0
+    clf = quick(max_epochs=60).fit(X[:400], y[:400])
+    assert clf.likelihood_ == "bernoulli"
+    fill = clf.module_.inputs.fill.numpy()
+    np.testing.assert_allclose(fill, X[:400].mean(0), rtol=1e-6)
+    holed = np.where(rng.rand(400, 20) < 0.3, np.nan, X[400:])
+    assert clf.score(holed, y[400:]) > 0.65
