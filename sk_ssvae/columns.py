@@ -56,6 +56,8 @@ class Columns:
         float32 or float64, the dtype in which values go back to the user.
     gaps : ndarray of bool of shape (n_features,)
         Columns with cells missing (NaN), which stay missing on the way.
+    varies : ndarray of bool of shape (n_features,)
+        Columns that were not constant.
     limit : float
         Cells farther from zero than that count as that far, in the network's units.
     """
@@ -65,6 +67,7 @@ class Columns:
     kept: npt.NDArray[np.bool_]
     dtype: np.dtype[Any]
     gaps: npt.NDArray[np.bool_]
+    varies: npt.NDArray[np.bool_]
     limit: float = MAX_DEVIATIONS
 
     @property
@@ -294,7 +297,13 @@ def fit_columns(
         scale = np.where(chosen, deviation, 1.0)
     mean = np.where(kept, mean, low)
     return Columns(
-        mean=mean, scale=scale, kept=kept, dtype=X.dtype, gaps=gaps, limit=limit
+        mean=mean,
+        scale=scale,
+        kept=kept,
+        dtype=X.dtype,
+        gaps=gaps,
+        varies=varies,
+        limit=limit,
     )
 
 

@@ -241,7 +241,8 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         check_support(data.X, self._kinds, rows=data.used)
         net: SSVAENet = self.net_
         if not net.module_.inputs.has_gaps and any(
-            np.isnan(part).any() for _, part in row_parts(data.X, data.used)
+            np.isnan(part[:, self._columns.kept]).any()
+            for _, part in row_parts(data.X, data.used)
         ):
             raise ValueError(
                 "X has missing values, or categories that are not known, but the rows "

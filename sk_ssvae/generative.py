@@ -54,8 +54,8 @@ class DensityMixin(FittedState):
             expectation over the draws is a lower bound of log p(x) that grows towards
             it with `n_draws`; a single value may lie above. A fitted model gives a row
             the same value at every call and, to within rounding, in any company. Cells
-            more than a million standard deviations from the training mean count as
-            that far away.
+            more than a million standard deviations (beside columns of counts, a
+            billion) from the training mean count as that far away.
 
         Raises
         ------

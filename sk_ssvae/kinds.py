@@ -195,16 +195,20 @@ def make_layout(
     kept = np.flatnonzero(columns.kept)
     gaps = np.flatnonzero(columns.gaps[kept])
     present = list(dict.fromkeys(kinds[kept].tolist()))
-    if present == ["gaussian"] or (present == ["bernoulli"] and not len(gaps)):
-        group = Group(present[0], np.arange(len(kept)))
+    if present == ["gaussian"]:
+        group = Group("gaussian", np.arange(len(kept)))
         return Layout((group,), np.zeros(len(kept)), gaps)
     weights = np.ones(X.shape[0]) if weight is None else weight
-    means, log_means, squares = _moments(X, kept, weights, used)
-    fill = np.where(kinds[kept] == "gaussian", 0.0, means)
+    # Of measurements, which are standardised, zeros: they may be too large for sums.
+    counted = kinds[kept] != "gaussian"
+    fill, log_means, squares = _moments(X, kept, counted, weights, used)
     # Where most counts are zero they stay zero.
     variance = squares - log_means**2
     shift = np.where(log_means**2 > variance, log_means, 0.0)
-    scale = 1 / np.sqrt(np.maximum(np.where(shift > 0, variance, squares), LEAST))
+    spread = np.where(shift > 0, variance, squares)
+    # How much a constant column will vary in later rows is not known.
+    spread = np.where(columns.varies[kept], np.maximum(spread, LEAST), 1.0)
+    scale = 1 / np.sqrt(spread)
     groups = []
     for kind in present:
         places = np.flatnonzero(kinds[kept] == kind)
@@ -215,7 +219,7 @@ def make_layout(
             )
             groups.append(Group(kind, places, tuple(sizes[own].tolist()), offset))
         elif kind in COUNTS:
-            offset = np.log(np.maximum(means[places], LEAST))
+            offset = np.log(np.maximum(fill[places], LEAST))
             groups.append(Group(kind, places, (), offset))
         else:
             groups.append(Group(kind, places))
@@ -223,13 +227,16 @@ def make_layout(
 
 
 def _moments(
-    X: Any, kept: Array, weight: Array, used: Mask | None
+    X: Any, kept: Array, counted: Mask, weight: Array, used: Mask | None
 ) -> tuple[Array, Array, Array]:
-    """Means of columns, means and mean squares of log(1 + x), of what was observed."""
+    """Means of columns, means and mean squares of log(1 + x), of what was observed.
+
+    Zeros for those of the columns `kept` that are not `counted`.
+    """
     total, log_total, squares, n = np.zeros((4, len(kept)))
     for rows, part in row_parts(X, used):
         there = ~np.isnan(part[:, kept])
-        cells = np.where(there, part[:, kept], 0.0)
+        cells = np.where(there & counted, part[:, kept], 0.0)
         n += weight[rows] @ there
         total += weight[rows] @ cells
         logs = np.log1p(np.maximum(cells, 0))

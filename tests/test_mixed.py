@@ -872,3 +872,54 @@ def test_nulls_of_polars_among_labels_are_refused():
     assert quick(unlabeled=None).fit(X, labels).classes_.tolist() == [0, 1]
     whole = quick().fit(X, pl.Series(y))
     assert np.array_equal(whole.predict(X), quick().fit(X, y).predict(X))
+
+
+def test_gaps_in_a_constant_column_do_not_stop_training():
+    """No network sees that column."""
+    X, y = load_iris(return_X_y=True)
+    X = np.c_[X, np.ones(150)]
+    X[::5, 4] = np.nan
+    clf = quick(warm_start=True).fit(X, y).fit(X, y)
+    assert clf.n_iter_ == 8
+    X[3, 1] = np.nan
+    with pytest.raises(ValueError, match="X has missing values, or categories"):
+        clf.fit(X, y)
+
+
+@pytest.mark.parametrize("first", [0, 5])
+def test_counts_that_vary_only_in_later_chunks(first):
+    """Of a chunk's constant columns the next rows are no outliers."""
+    rng = np.random.RandomState(0)
+    y = np.arange(400) % 2
+    X = rng.poisson(np.where(y == 0, 1, 4)[:, None], (400, 8)) * 1.0
+    X[:200, 4:] = first
+    clf = quick(likelihood="poisson").partial_fit(X[:200], y[:200], classes=[0, 1])
+    with torch.no_grad():
+        shown = clf.module_.inputs(torch.from_numpy(clf._columns.encode(X[200:])))
+    assert shown.abs().max() < 10
+    for _ in range(30):
+        clf.partial_fit(X[200:], y[200:])
+    assert clf.score(X[200:], y[200:]) > 0.95
+
+
+def test_huge_measurements_beside_counts_do_not_overflow():
+    rng = np.random.RandomState(0)
+    y = np.arange(60) % 2
+    X = np.c_[rng.uniform(0.5, 1, 60) * 1e308, rng.poisson(1 + 3 * y)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = quick(likelihood=[("gaussian", [0]), ("poisson", [1])]).fit(X, y)
+        assert np.isfinite(clf.score_samples(X)).all()
+
+
+def test_gaps_at_predict_only_are_shown_as_means_of_zeros_and_ones():
+    """A zero would be news where nearly all are ones."""
+    rng = np.random.RandomState(0)
+    y = np.arange(800) % 2
+    X = (rng.rand(800, 20) < np.where(y == 0, 0.83, 0.97)[:, None]) * 1.0
+    clf = quick(max_epochs=60).fit(X[:400], y[:400])
+    assert clf.likelihood_ == "bernoulli"
+    fill = clf.module_.inputs.fill.numpy()
+    np.testing.assert_allclose(fill, X[:400].mean(0), rtol=1e-6)
+    holed = np.where(rng.rand(400, 20) < 0.3, np.nan, X[400:])
+    assert clf.score(holed, y[400:]) > 0.65
