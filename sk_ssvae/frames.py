@@ -4,6 +4,7 @@ Neither library is imported before a user has.
 """
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+
+TEXTS = ("String", "Categorical")
+"""Types of polars that hold any text."""
 
 
 def kind_of(X: Any) -> str:
@@ -202,23 +206,34 @@ def fill_column(
 
 
 def _fill_pandas(frame: Any, j: int, missing: Array, values: Array) -> Any:
+    """Fill a column in place."""
     import pandas as pd
 
-    column = frame.iloc[:, j]
-    dtype = column.dtype
+    given = frame.iloc[:, j]
+    column, dtype = given.copy(), given.dtype
     if isinstance(dtype, pd.SparseDtype):
-        column, dtype = column.sparse.to_dense(), dtype.subtype
+        column, dtype = given.sparse.to_dense(), dtype.subtype
+    kind = getattr(dtype, "kind", "O")
     if isinstance(dtype, pd.CategoricalDtype):
         new = [v for v in dict.fromkeys(values) if v not in dtype.categories]
         column = column.cat.add_categories(new)
-    elif getattr(dtype, "kind", "O") in "iub":
+    elif kind in "iub" and _are_numbers(values):
         values = _whole(values.astype(float), dtype, pd.Series).to_numpy()
-    if values.dtype == object and getattr(dtype, "kind", "O") == "f":
-        column = column.astype(object)  # a column of gaps, where fit saw categories
-    column = column.copy()
-    column[missing] = values
-    parts = [frame.iloc[:, :j], column, frame.iloc[:, j + 1 :]]
-    return pd.concat(parts, axis=1)
+    elif kind == "f" and _are_numbers(values):
+        values = pd.Series(values.astype(float)).astype(dtype).to_numpy()
+    elif isinstance(dtype, pd.StringDtype) and not missing.all():
+        values = values.astype(str)
+    try:
+        column[missing] = values
+        if isinstance(given.dtype, pd.SparseDtype):
+            column = column.astype(given.dtype)
+    except (TypeError, ValueError, NotImplementedError):
+        # The type cannot hold what fit saw: gaps alone are read as anything.
+        column = given.astype(object)
+        column[missing] = values
+        column = column.infer_objects()
+    frame.isetitem(j, column)
+    return frame
 
 
 def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
@@ -227,21 +242,34 @@ def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
     column = frame[:, j]
     dtype = column.dtype
     new = values.tolist()
-    if dtype.is_integer():
+    numbers = _are_numbers(values)
+    if numbers and dtype.is_integer():
         new = _whole_numbers(values.astype(float), str(dtype)).tolist()
-    elif dtype.is_decimal():
+    elif numbers and dtype.is_decimal():
         new = pl.Series(values.astype(float)).cast(dtype, strict=False).to_list()
-    elif str(dtype) == "Boolean":
+    elif numbers and str(dtype) == "Boolean":
         new = (values.astype(float) > 0.5).tolist()
+    elif numbers and str(dtype) in TEXTS and not missing.all():
+        new, numbers = [str(v) for v in new], False
     whole = column.to_list()
     for i, value in zip(np.flatnonzero(missing), new, strict=True):
         whole[i] = value
     # A column of nulls, or of other levels, cannot hold what fit saw.
-    can = dtype != pl.Null and (
-        not isinstance(dtype, pl.Enum) or set(new) <= set(dtype.categories)
-    )
-    filled = pl.Series(column.name, whole, dtype=dtype if can else None, strict=False)
+    if numbers:
+        can = dtype.is_numeric() or str(dtype) == "Boolean"
+    elif isinstance(dtype, pl.Enum):
+        can = set(new) <= set(dtype.categories)
+    else:
+        holder = pl.Binary if isinstance(new[0], bytes) else pl.Object
+        can = str(dtype) in TEXTS or dtype in (holder, pl.Object)
+    if not can:
+        dtype = pl.String if any(isinstance(v, str) for v in new) else None
+    filled = pl.Series(column.name, whole, dtype=dtype, strict=False)
     return frame.with_columns(filled)
+
+
+def _are_numbers(values: Array) -> bool:
+    return values.dtype.kind in "iufb" or all(isinstance(v, Real) for v in values)
 
 
 def _whole_numbers(values: Array, name: str) -> Array:
