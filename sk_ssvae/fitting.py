@@ -20,7 +20,7 @@ from sk_ssvae.columns import (
 )
 from sk_ssvae.devices import resolve_device
 from sk_ssvae.fitted import FittedState
-from sk_ssvae.frames import kind_of, unmasked
+from sk_ssvae.frames import as_rows, kind_of, unmasked
 from sk_ssvae.kinds import (
     check_likelihood,
     choose_kinds,
@@ -103,9 +103,10 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         if first:
             check_likelihood(self.likelihood)
         table = self._new_table(X, used) if first else self._table
-        if table is None or table.is_plain:
+        if table is None or table.reads_plainly(X):
             checked = validate_data(self, X, *y, reset=first, **checks)
         else:
+            X = as_rows(X)
             validate_data(self, X, reset=first, skip_check_array=True)
             checks |= {"estimator": self}
             if y:

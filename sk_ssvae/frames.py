@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 __all__ = [
+    "as_rows",
     "column_gaps",
     "column_types",
     "column_values",
@@ -41,7 +42,32 @@ def kind_of(X: Any) -> str:
     for library in ("pandas", "polars"):
         if library in libraries and hasattr(X, "columns"):
             return library
+    dtype: Any = getattr(X, "dtype", None)
+    if getattr(dtype, "kind", None) in ("m", "M"):  # NaT would be a number
+        raise TypeError(
+            f"X is an array of {dtype}. Convert it to numbers, dates for instance to "
+            "days since one of them."
+        )
+    if getattr(dtype, "names", None):
+        raise TypeError(
+            f"X is a structured array with the fields {list(dtype.names)}. Pass "
+            "pandas.DataFrame(X)."
+        )
     return "array"
+
+
+def as_rows(X: Any) -> Any:
+    """Return a frame or a sparse array as it is, anything else as array of objects."""
+    if kind_of(X) != "array":
+        return X
+    rows = np.asarray(X, dtype=object)
+    if rows.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {rows.ndim}D array instead: X must be rows of the "
+            "same length. Reshape your data using X.reshape(1, -1) if it is a single "
+            "row."
+        )
+    return rows
 
 
 def column_types(X: Any, kind: str) -> list[Any]:
@@ -70,6 +96,8 @@ def is_missing(values: Array) -> npt.NDArray[np.bool_]:
             return bool(value != value)
         except TypeError:  # pandas.NA
             return True
+        except ValueError:  # an array in a cell
+            return False
 
     return np.fromiter((missing(v) for v in values), bool, len(values))
 

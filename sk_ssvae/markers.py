@@ -73,6 +73,10 @@ def mask_unlabeled(
                 + _USE_OBJECT_DTYPE
             )
         return np.zeros(len(y), dtype=bool)
+    if y.dtype.kind in "mMV":
+        raise ValueError(
+            f"y is an array of {y.dtype}. Use integers or strings as labels."
+        )
     if y.dtype.kind != "O":
         return np.asarray(y == UNLABELED)
     for row, value in enumerate(y):

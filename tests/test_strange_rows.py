@@ -125,3 +125,124 @@ def test_impute_keeps_the_index_of_columns_and_notes():
     assert filled.columns.equals(X.columns)
     assert filled.columns.name == "what"
     assert filled.attrs == X.attrs
+
+
+@pytest.mark.parametrize(
+    ("cells", "type_name"),
+    [
+        ([np.array([1, 2])] * N, "array([1, 2]) of type ndarray"),
+        ([[1, 2]] * N, "[1, 2] of type list"),
+    ],
+)
+def test_arrays_and_lists_in_cells_are_refused_by_name(cells, type_name):
+    X = people()
+    clf = quick().fit(X, Y)
+    plain = quick().fit(X[["height"]], Y)
+    message = (
+        f"Column 'town' has {type_name}. A category must be a string, a number or a "
+        "boolean (argument must be a string or a number). Convert the column, dates "
+        "for instance to days since one of them."
+    )
+    for call in (lambda X: quick().fit(X, Y), clf.predict):
+        with pytest.raises(TypeError) as error:
+            call(X.assign(town=cells))
+        assert str(error.value) == message
+    with pytest.raises(TypeError) as error:
+        plain.predict(X[["height"]].assign(height=cells))
+    assert str(error.value).startswith(f"Column 'height' has {type_name}, where fit ")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("columns", [["height"], ["height", "weight"]])
+def test_dates_where_fit_saw_numbers_are_refused_by_name(library, columns):
+    X = people()[["height", "weight"]]
+    odd = X.assign(**dict.fromkeys(columns, pd.Timestamp("2000-01-01")))
+    span = X.assign(**dict.fromkeys(columns, pd.Timedelta("1D")))
+    if library == "polars":
+        X, odd, span = pl.from_pandas(X), pl.from_pandas(odd), pl.from_pandas(span)
+    clf = quick().fit(X, Y)
+    streamed = quick().partial_fit(X, Y, classes=[0, 1])
+    for call in (
+        clf.predict,
+        clf.impute,
+        clf.transform,
+        lambda X: streamed.partial_fit(X, Y),
+    ):
+        with pytest.raises(TypeError, match=r"Column 'height' has .* where fit saw "):
+            call(odd)
+        with pytest.raises(TypeError, match=r"Column 'height' has .* where fit saw "):
+            call(span)
+
+
+def test_other_types_of_the_same_numbers_are_read_as_fit_read_them():
+    X = people()[["height", "weight"]]
+    clf = quick().fit(X, Y)
+    expected = clf.predict_proba(X)
+    objects = X.astype(object).where(X.notna(), pd.NA)
+    for same in (objects, X.astype("category"), X.astype("Float64")):
+        np.testing.assert_allclose(clf.predict_proba(same), expected, rtol=1e-6)
+
+
+def test_arrays_of_dates_and_records_are_refused():
+    clf = quick().fit(np.random.RandomState(0).randn(N, 2), Y)
+    days = np.arange(2 * N).reshape(N, 2).astype("datetime64[D]")
+    days[0, 0] = "NaT"
+    records = np.zeros(N, dtype=[("a", float), ("b", float)])
+    for call in (lambda X: quick().fit(X, Y), clf.predict, clf.impute):
+        with pytest.raises(TypeError) as error:
+            call(days)
+        assert str(error.value) == (
+            "X is an array of datetime64[D]. Convert it to numbers, dates for instance "
+            "to days since one of them."
+        )
+        with pytest.raises(TypeError) as error:
+            call(records)
+        assert str(error.value) == (
+            "X is a structured array with the fields ['a', 'b']. Pass "
+            "pandas.DataFrame(X)."
+        )
+
+
+def test_labels_that_are_dates_are_refused():
+    X = people()
+    y = np.array(["2000-01-01", "2001-01-01", "NaT"], dtype="datetime64[D]")
+    with pytest.raises(ValueError) as error:
+        quick().fit(X, y[np.arange(N) % 3])
+    assert str(error.value) == (
+        "y is an array of datetime64[D]. Use integers or strings as labels."
+    )
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize(
+    ("rows", "n"),
+    [
+        ([[1, 2, "Oslo"], [1, 2]], 1),
+        ([1, 2, "Oslo"], 1),
+        (pd.Series([1, 2, "Oslo"]), 1),
+        (np.zeros((2, 3, 2)), 3),
+        ({"height": 1}, 0),
+        (None, 0),
+    ],
+)
+def test_what_are_no_rows_is_refused_beside_categories(rows, n):
+    X = people()
+    clf = quick().fit(X, Y)
+    for call in (clf.predict, clf.impute):
+        with pytest.raises(ValueError) as error:
+            call(rows)
+        assert str(error.value) == (
+            f"Expected 2D array, got {n}D array instead: X must be rows of the same "
+            "length. Reshape your data using X.reshape(1, -1) if it is a single row."
+        )
+
+
+def test_frames_without_rows_are_refused_after_fit():
+    X = pl.from_pandas(people())
+    for frame in (X, X[["height", "weight"]]):
+        clf = quick().fit(frame, Y)
+        with pytest.raises(TypeError) as error:
+            clf.predict(frame.lazy())
+        assert str(error.value) == (
+            "X is a LazyFrame, which has no rows yet. Pass X.collect()."
+        )
