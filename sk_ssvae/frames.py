@@ -204,7 +204,9 @@ def _polars(
 
     series = []
     for name, (values, dtype, is_category) in zip(names, columns, strict=True):
-        if is_category:
+        if is_category and dtype == pl.Object:
+            column = pl.Series(values.tolist(), dtype=dtype)
+        elif is_category:
             column = pl.Series(values.tolist()).cast(dtype)
         else:
             column = pl.Series(values).fill_nan(None)
@@ -215,7 +217,7 @@ def _polars(
             elif exact and not dtype.is_integer():  # Decimal
                 column = column.cast(dtype, strict=False)
             elif exact:
-                column = pl.Series(_whole_numbers(values, str(dtype)))
+                column = pl.Series(_whole_numbers(values, str(dtype))).cast(dtype)
         series.append(column.alias(str(name)))
     return pl.DataFrame(series)
 
@@ -302,10 +304,11 @@ def _are_numbers(values: Array) -> bool:
 
 def _whole_numbers(values: Array, name: str) -> Array:
     """Round to integers, as far as the type of that name goes."""
-    limits = np.iinfo(name.lower())
+    # numpy has no larger ones.
+    limits = np.iinfo(name.lower().replace("128", "64"))
     # The largest float that is no more than the limit.
     high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-    whole: Array = np.clip(np.round(values), limits.min, high).astype(name.lower())
+    whole: Array = np.clip(np.round(values), limits.min, high).astype(limits.dtype)
     return whole
 
 

@@ -246,3 +246,24 @@ def test_frames_without_rows_are_refused_after_fit():
         assert str(error.value) == (
             "X is a LazyFrame, which has no rows yet. Pass X.collect()."
         )
+
+
+@pytest.mark.parametrize("dtype", [pl.Int128, pl.UInt128])
+@pytest.mark.parametrize("features", ["from_dtype", ["n"]])
+def test_integers_of_128_bits(dtype, features):
+    numbers = [None if i % 5 == 0 else i % 7 for i in range(N)]
+    X = pl.DataFrame({"h": np.arange(N) * 0.5, "n": pl.Series(numbers, dtype=dtype)})
+    clf = quick(categorical_features=features).fit(X, Y)
+    assert clf.sample(5)[0].schema == X.schema
+    filled = clf.impute(X)
+    assert filled.schema == X.schema
+    assert filled["n"].null_count() == 0
+    assert filled["n"].drop_nulls()[1:5].to_list() == [1, 2, 3, 4]
+
+
+def test_objects_of_polars_come_back():
+    X = pl.from_pandas(people())
+    towns = pl.Series(X["town"].to_list(), dtype=pl.Object)
+    X = X.with_columns(town=towns)
+    clf = quick().fit(X, Y)
+    assert clf.sample(5)[0].schema == X.schema
