@@ -124,7 +124,16 @@ def column_values(X: Any, kind: str, j: int, *, exact: bool = False) -> Array:
 
 
 def unmasked(X: Any) -> Any:
-    """Return arrays with NaN where cells are masked or NA, anything else as it is."""
+    """Return arrays with NaN where cells are masked or NA, anything else as it is.
+
+    Sparse arrays without duplicates: parts of a cell are no counts, nor gaps.
+    """
+    if sparse.issparse(X):
+        if X.format not in ("csr", "csc") or X.has_canonical_format:
+            return X
+        X = X.copy()
+        X.sum_duplicates()
+        return X
     if isinstance(X, np.ma.MaskedArray) and X.dtype.kind not in "iufb":
         whole = X.data.astype(object)
         whole[np.ma.getmaskarray(X)] = None

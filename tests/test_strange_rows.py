@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy import sparse
 
 from sk_ssvae import SSVAEClassifier
 
@@ -267,3 +268,25 @@ def test_objects_of_polars_come_back():
     X = X.with_columns(town=towns)
     clf = quick().fit(X, Y)
     assert clf.sample(5)[0].schema == X.schema
+
+
+def test_cells_of_a_sparse_array_in_parts_are_whole():
+    X = sparse.csr_array(np.random.RandomState(0).poisson(0.6, (N, 5)) * 1.0)
+    halves = np.repeat(X.data / 2, 2)
+    halves[:2] = np.nan, 1  # nobody knows the sum
+    parts = sparse.csr_array(
+        (halves, np.repeat(X.indices, 2), X.indptr * 2), shape=X.shape
+    )
+    whole = sparse.csr_array(parts.toarray())
+    before = parts.copy()
+    clf, expected = quick().fit(parts, Y), quick().fit(whole, Y)
+    assert clf.likelihood_ == expected.likelihood_ == "negative_binomial"
+    for rows in (parts, whole, parts.tocsc()):
+        np.testing.assert_array_equal(
+            clf.predict_proba(rows), expected.predict_proba(whole)
+        )
+        np.testing.assert_array_equal(
+            clf.impute(rows).toarray(), expected.impute(whole).toarray()
+        )
+    np.testing.assert_array_equal(parts.data, before.data)
+    np.testing.assert_array_equal(parts.indices, before.indices)
