@@ -55,10 +55,13 @@ class Data(NamedTuple):
 
 
 def _same(now: Any, before: Any) -> bool:
-    if now is before or np.array_equal(now, before):
+    if now is before:
         return True
+    pairs = isinstance(now, list | tuple) and isinstance(before, list | tuple)
+    if pairs and len(now) == len(before):  # of which numpy may make no array
+        return all(map(_same, now, before))
     try:
-        return bool(now == before)  # lists of pairs, of which numpy makes no array
+        return bool(np.array_equal(now, before))
     except ValueError:
         return False
 

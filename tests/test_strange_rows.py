@@ -290,3 +290,14 @@ def test_cells_of_a_sparse_array_in_parts_are_whole():
         )
     np.testing.assert_array_equal(parts.data, before.data)
     np.testing.assert_array_equal(parts.indices, before.indices)
+
+
+def test_an_equal_mask_goes_on():
+    X = people()
+    mask = np.array([False, True, False])
+    clf = quick(warm_start=True, likelihood=[("gaussian", mask)]).fit(X, Y)
+    clf.set_params(likelihood=[("gaussian", mask.copy())]).fit(X, Y)
+    assert clf.n_iter_ == 2
+    other = [("gaussian", ~mask)]
+    with pytest.raises(ValueError, match="^likelihood was "):
+        clf.set_params(likelihood=other).fit(X, Y)
