@@ -143,6 +143,8 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
             array = np.empty(len(y), dtype=object)
             array[:] = y
             y = array
+    elif hasattr(y, "null_count") and hasattr(y, "to_list") and y.null_count():
+        y = np.array(y.to_list(), dtype=object)  # polars' own has NaN for null
     elif dtype is not None and hasattr(y, "isna") and hasattr(y, "to_numpy"):
         if y.isna().any():
             row = int(np.argmax(np.asarray(y.isna())))

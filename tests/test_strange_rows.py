@@ -299,5 +299,48 @@ def test_an_equal_mask_goes_on():
     clf.set_params(likelihood=[("gaussian", mask.copy())]).fit(X, Y)
     assert clf.n_iter_ == 2
     other = [("gaussian", ~mask)]
-    with pytest.raises(ValueError, match="^likelihood was "):
+    with pytest.raises(ValueError, match=r"^likelihood was "):
         clf.set_params(likelihood=other).fit(X, Y)
+
+
+@pytest.mark.parametrize("mask", [[True], np.ones(4, dtype=bool), lambda X: [True]])
+def test_a_mask_of_another_length_is_refused(mask):
+    X = people()
+    n = 4 if isinstance(mask, np.ndarray) else 1
+    with pytest.raises(ValueError) as error:
+        quick(likelihood=[("gaussian", mask)]).fit(X, Y)
+    assert str(error.value) == (
+        f"likelihood gives 'gaussian' a mask of {n} columns, but X has 3."
+    )
+
+
+def test_nulls_among_labels_of_polars_are_refused_with_advice():
+    X = people()
+    for labels in ([0, None, 1, -1], ["a", None, "b", "c"]):
+        with pytest.raises(ValueError) as error:
+            quick().fit(X, pl.Series(labels * (N // 4)))
+        assert str(error.value) == (
+            "Input y contains NaN or None (row 1: None). Mark unlabelled rows by the "
+            "integer -1 (SSVAEClassifier also takes unlabeled=None)."
+        )
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (
+            [0, "a"],
+            "y mixes labels of the types ['int', 'str']. Use labels of one type, and "
+            "the integer -1 for unlabelled rows.",
+        ),
+        (
+            ["a", -1, "b"],
+            "classes contains -1, which marks unlabelled rows and is not a class. Pass "
+            "np.unique(y[y != -1]).",
+        ),
+    ],
+)
+def test_classes_of_several_types_are_not_made_strings(classes, message):
+    with pytest.raises(ValueError) as error:
+        quick().partial_fit(people(), Y, classes=classes)
+    assert str(error.value) == message
