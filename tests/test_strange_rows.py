@@ -344,3 +344,18 @@ def test_classes_of_several_types_are_not_made_strings(classes, message):
     with pytest.raises(ValueError) as error:
         quick().partial_fit(people(), Y, classes=classes)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("kind", ["poisson", "negative_binomial"])
+def test_impute_refuses_what_has_no_probability_in_rows_with_gaps(kind):
+    X = people().assign(visits=np.arange(N) % 5)
+    clf = quick(likelihood=[(kind, ["visits"])]).fit(X, Y)
+    X.loc[1, "visits"] = -3  # without a gap
+    assert not clf.impute(X).isna().any().any()
+    X.loc[5, "visits"] = -2
+    with pytest.raises(ValueError) as error:
+        clf.impute(X)
+    assert str(error.value) == (
+        f"likelihood={kind!r} needs whole numbers from 0 to 1e9, but X has -2 in row "
+        "5, column 3. Use likelihood='gaussian' for what is not counted."
+    )
