@@ -140,12 +140,12 @@ def unmasked(X: Any) -> Any:
         return whole
     if isinstance(X, np.ma.MaskedArray):
         return np.where(np.ma.getmaskarray(X), np.nan, X.data)
-    if isinstance(X, list | np.ndarray):
+    if isinstance(X, list | tuple | np.ndarray):
         given = X
-        if isinstance(X, list) and any(
-            "NAType" in type(v).__name__
+        if not isinstance(X, np.ndarray) and any(
+            type(v).__name__ in ("NAType", "NaTType")
             for row in X
-            if isinstance(row, list)
+            if isinstance(row, list | tuple) or getattr(row, "dtype", None) == object
             for v in row
         ):
             given = np.array(X, dtype=object)

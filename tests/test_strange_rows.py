@@ -359,3 +359,16 @@ def test_impute_refuses_what_has_no_probability_in_rows_with_gaps(kind):
         f"likelihood={kind!r} needs whole numbers from 0 to 1e9, but X has -2 in row "
         "5, column 3. Use likelihood='gaussian' for what is not counted."
     )
+
+
+@pytest.mark.parametrize("gap", [pd.NA, pd.NaT, None])
+@pytest.mark.parametrize("rows", [list, tuple, lambda X: [np.array(r) for r in X]])
+def test_gaps_in_rows_of_any_sequence(gap, rows):
+    cells = [(float(i), gap if i % 5 == 0 else i % 7) for i in range(N)]
+    floats = [(i, np.nan if i % 5 == 0 else i % 7) for i in range(N)]
+    clf, expected = quick().fit(rows(cells), Y), quick().fit(floats, Y)
+    np.testing.assert_array_equal(
+        clf.predict_proba(rows(cells)), expected.predict_proba(floats)
+    )
+    filled = clf.impute(rows(cells))
+    np.testing.assert_array_equal(filled.astype(float), expected.impute(floats))
