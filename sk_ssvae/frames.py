@@ -42,18 +42,22 @@ def kind_of(X: Any) -> str:
     for library in ("pandas", "polars"):
         if library in libraries and hasattr(X, "columns"):
             return library
-    dtype: Any = getattr(X, "dtype", None)
-    if getattr(dtype, "kind", None) in ("m", "M"):  # NaT would be a number
+    if _kind(X) in ("m", "M"):  # NaT would be a number
         raise TypeError(
-            f"X is an array of {dtype}. Convert it to numbers, dates for instance to "
+            f"X is an array of {X.dtype}. Convert it to numbers, dates for instance to "
             "days since one of them."
         )
-    if getattr(dtype, "names", None):
+    if _kind(X) == "V" and X.dtype.names:
         raise TypeError(
-            f"X is a structured array with the fields {list(dtype.names)}. Pass "
+            f"X is a structured array with the fields {list(X.dtype.names)}. Pass "
             "pandas.DataFrame(X)."
         )
     return "array"
+
+
+def _kind(X: Any) -> Any:
+    """Kind of an array's type, as numpy says it."""
+    return getattr(getattr(X, "dtype", None), "kind", None)
 
 
 def as_rows(X: Any) -> Any:
@@ -145,7 +149,7 @@ def unmasked(X: Any) -> Any:
         if not isinstance(X, np.ndarray) and any(
             type(v).__name__ in ("NAType", "NaTType")
             for row in X
-            if isinstance(row, list | tuple) or getattr(row, "dtype", None) == object
+            if isinstance(row, list | tuple) or _kind(row) == "O"
             for v in row
         ):
             given = np.array(X, dtype=object)

@@ -185,7 +185,7 @@ class Table:
             return self._filled_array(X, cells)
         frame = X.copy() if kind == "pandas" else X.clone()
         for j in range(len(self.categories)):
-            missing = column_gaps(column_values(X, kind, j))
+            missing = self._gaps(column_values(X, kind, j), j)
             if missing.any():
                 values = self._values(cells, j)[missing]
                 frame = fill_column(kind, frame, j, missing, values)
@@ -206,9 +206,15 @@ class Table:
             given = np.asarray(X, dtype=object)
         whole = given.copy()
         for j in range(whole.shape[1]):
-            missing = column_gaps(whole[:, j])
+            missing = self._gaps(whole[:, j], j)
             whole[missing, j] = self._values(cells, j)[missing]
         return whole
+
+    def _gaps(self, values: Array, j: int) -> npt.NDArray[np.bool_]:
+        """Tell which values of a column are missing, as `cells` reads them."""
+        if values.dtype.kind == "O" and self.categories[j] is None:
+            values = _numbers(values, self.names[j])  # "nan" is a number, too
+        return column_gaps(values)
 
     def _values(self, cells: Array, j: int) -> Array:
         """Make a column of categories or numbers; None where a category is missing."""

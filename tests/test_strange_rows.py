@@ -372,3 +372,14 @@ def test_gaps_in_rows_of_any_sequence(gap, rows):
     )
     filled = clf.impute(rows(cells))
     np.testing.assert_array_equal(filled.astype(float), expected.impute(floats))
+
+
+def test_a_gap_among_numbers_written_out_is_filled():
+    X = people()[["height", "weight"]]
+    clf = quick().fit(X.to_numpy(), Y)
+    expected = clf.impute(X.to_numpy())
+    texts = X.to_numpy().astype(str)
+    np.testing.assert_array_equal(clf.impute(texts).astype(float), expected)
+    frame = X.astype({"height": str}).replace("nan", " NaN ")
+    written = quick(categorical_features=None).fit(frame, Y)
+    assert written.impute(frame)["height"].astype(float).notna().all()
