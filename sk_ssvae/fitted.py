@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sk_ssvae.columns import Columns, Encoder
 from sk_ssvae.forms import explained
-from sk_ssvae.frames import unmasked
+from sk_ssvae.frames import as_rows, unmasked
 from sk_ssvae.models import Model
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.tables import Table
@@ -101,7 +101,7 @@ class FittedState:
             return self._cells(unmasked(X))
 
     def _cells(self, X: Any) -> Any:
-        if self._table.is_plain:
+        if self._table.reads_plainly(X):
             # Finite or not is seen by chunks, while they are in the cache.
             return validate_data(
                 self,
@@ -111,6 +111,7 @@ class FittedState:
                 dtype=[np.float64, np.float32],
                 ensure_all_finite=False,
             )
+        X = as_rows(X)
         validate_data(self, X, reset=False, skip_check_array=True)
         return check_array(
             self._table.cells(X),

@@ -21,7 +21,7 @@ from sk_ssvae.columns import (
 from sk_ssvae.devices import resolve_device
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.forms import explained
-from sk_ssvae.frames import kind_of, unmasked
+from sk_ssvae.frames import as_rows, kind_of, unmasked
 from sk_ssvae.kinds import (
     check_likelihood,
     choose_kinds,
@@ -59,10 +59,13 @@ class Data(NamedTuple):
 
 
 def _same(now: Any, before: Any) -> bool:
-    if now is before or np.array_equal(now, before):
+    if now is before:
         return True
+    pairs = isinstance(now, list | tuple) and isinstance(before, list | tuple)
+    if pairs and len(now) == len(before):  # of which numpy may make no array
+        return all(map(_same, now, before))
     try:
-        return bool(now == before)  # lists of pairs, of which numpy makes no array
+        return bool(np.array_equal(now, before))
     except ValueError:
         return False
 
@@ -116,9 +119,10 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         if first:
             check_likelihood(self.likelihood)
         table = self._new_table(X, used) if first else self._table
-        if table is None or table.is_plain:
+        if table is None or table.reads_plainly(X):
             checked = validate_data(self, X, *y, reset=first, **checks)
         else:
+            X = as_rows(X)
             validate_data(self, X, reset=first, skip_check_array=True)
             checks |= {"estimator": self}
             if y:

@@ -4,6 +4,7 @@ Neither library is imported before a user has.
 """
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 __all__ = [
+    "as_rows",
     "column_gaps",
     "column_types",
     "column_values",
@@ -23,6 +25,9 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+
+TEXTS = ("String", "Categorical")
+"""Types of polars that hold any text."""
 
 
 def kind_of(X: Any) -> str:
@@ -38,6 +43,25 @@ def kind_of(X: Any) -> str:
         if library in libraries and hasattr(X, "columns"):
             return library
     return "array"
+
+
+def _kind(X: Any) -> Any:
+    """Kind of an array's type, as numpy says it."""
+    return getattr(getattr(X, "dtype", None), "kind", None)
+
+
+def as_rows(X: Any) -> Any:
+    """Return a frame or a sparse array as it is, anything else as array of objects."""
+    if kind_of(X) != "array":
+        return X
+    rows = np.asarray(X, dtype=object)
+    if rows.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {rows.ndim}D array instead: X must be rows of the "
+            "same length. Reshape your data using X.reshape(1, -1) if it is a single "
+            "row."
+        )
+    return rows
 
 
 def column_types(X: Any, kind: str) -> list[Any]:
@@ -94,19 +118,28 @@ def column_values(X: Any, kind: str, j: int, *, exact: bool = False) -> Array:
 
 
 def unmasked(X: Any) -> Any:
-    """Return arrays with NaN where cells are masked or NA, anything else as it is."""
+    """Return arrays with NaN where cells are masked or NA, anything else as it is.
+
+    Sparse arrays without duplicates: parts of a cell are no counts, nor gaps.
+    """
+    if sparse.issparse(X):
+        if X.format not in ("csr", "csc") or X.has_canonical_format:
+            return X
+        X = X.copy()
+        X.sum_duplicates()
+        return X
     if isinstance(X, np.ma.MaskedArray) and X.dtype.kind not in "iufb":
         whole = X.data.astype(object)
         whole[np.ma.getmaskarray(X)] = None
         return whole
     if isinstance(X, np.ma.MaskedArray):
         return np.where(np.ma.getmaskarray(X), np.nan, X.data)
-    if isinstance(X, list | np.ndarray):
+    if isinstance(X, list | tuple | np.ndarray):
         given = X
-        if isinstance(X, list) and any(
-            "NAType" in type(v).__name__
+        if not isinstance(X, np.ndarray) and any(
+            type(v).__name__ in ("NAType", "NaTType")
             for row in X
-            if isinstance(row, list)
+            if isinstance(row, list | tuple) or _kind(row) == "O"
             for v in row
         ):
             given = np.array(X, dtype=object)
@@ -174,7 +207,9 @@ def _polars(
 
     series = []
     for name, (values, dtype, is_category) in zip(names, columns, strict=True):
-        if is_category:
+        if is_category and dtype == pl.Object:
+            column = pl.Series(values.tolist(), dtype=dtype)
+        elif is_category:
             column = pl.Series(values.tolist()).cast(dtype)
         else:
             column = pl.Series(values).fill_nan(None)
@@ -185,7 +220,7 @@ def _polars(
             elif exact and not dtype.is_integer():  # Decimal
                 column = column.cast(dtype, strict=False)
             elif exact:
-                column = pl.Series(_whole_numbers(values, str(dtype)))
+                column = pl.Series(_whole_numbers(values, str(dtype))).cast(dtype)
         series.append(column.alias(str(name)))
     return pl.DataFrame(series)
 
@@ -204,23 +239,34 @@ def fill_column(
 
 
 def _fill_pandas(frame: Any, j: int, missing: Array, values: Array) -> Any:
+    """Fill a column in place."""
     import pandas as pd
 
-    column = frame.iloc[:, j]
-    dtype = column.dtype
+    given = frame.iloc[:, j]
+    column, dtype = given.copy(), given.dtype
     if isinstance(dtype, pd.SparseDtype):
-        column, dtype = column.sparse.to_dense(), dtype.subtype
+        column, dtype = given.sparse.to_dense(), dtype.subtype
+    kind = getattr(dtype, "kind", "O")
     if isinstance(dtype, pd.CategoricalDtype):
         new = [v for v in dict.fromkeys(values) if v not in dtype.categories]
         column = column.cat.add_categories(new)
-    elif getattr(dtype, "kind", "O") in "iub":
+    elif kind in "iub" and _are_numbers(values):
         values = _whole(values.astype(float), dtype, pd.Series).to_numpy()
-    if values.dtype == object and getattr(dtype, "kind", "O") == "f":
-        column = column.astype(object)  # a column of gaps, where fit saw categories
-    column = column.copy()
-    column[missing] = values
-    parts = [frame.iloc[:, :j], column, frame.iloc[:, j + 1 :]]
-    return pd.concat(parts, axis=1)
+    elif kind == "f" and _are_numbers(values):
+        values = pd.Series(values.astype(float)).astype(dtype).to_numpy()
+    elif isinstance(dtype, pd.StringDtype) and not missing.all():
+        values = values.astype(str)
+    try:
+        column[missing] = values
+        if isinstance(given.dtype, pd.SparseDtype):
+            column = column.astype(given.dtype)
+    except (TypeError, ValueError, NotImplementedError):
+        # The type cannot hold what fit saw: gaps alone are read as anything.
+        column = given.astype(object)
+        column[missing] = values
+        column = column.infer_objects()
+    frame.isetitem(j, column)
+    return frame
 
 
 def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
@@ -229,29 +275,43 @@ def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
     column = frame[:, j]
     dtype = column.dtype
     new = values.tolist()
-    if dtype.is_integer():
+    numbers = _are_numbers(values)
+    if numbers and dtype.is_integer():
         new = _whole_numbers(values.astype(float), str(dtype)).tolist()
-    elif dtype.is_decimal():
+    elif numbers and dtype.is_decimal():
         new = pl.Series(values.astype(float)).cast(dtype, strict=False).to_list()
-    elif str(dtype) == "Boolean":
+    elif numbers and str(dtype) == "Boolean":
         new = (values.astype(float) > 0.5).tolist()
+    elif numbers and str(dtype) in TEXTS and not missing.all():
+        new, numbers = [str(v) for v in new], False
     whole = column.to_list()
     for i, value in zip(np.flatnonzero(missing), new, strict=True):
         whole[i] = value
     # A column of nulls, or of other levels, cannot hold what fit saw.
-    can = dtype != pl.Null and (
-        not isinstance(dtype, pl.Enum) or set(new) <= set(dtype.categories)
-    )
-    filled = pl.Series(column.name, whole, dtype=dtype if can else None, strict=False)
+    if numbers:
+        can = dtype.is_numeric() or str(dtype) == "Boolean"
+    elif isinstance(dtype, pl.Enum):
+        can = set(new) <= set(dtype.categories)
+    else:
+        holder = pl.Binary if isinstance(new[0], bytes) else pl.Object
+        can = str(dtype) in TEXTS or dtype in (holder, pl.Object)
+    if not can:
+        dtype = pl.String if any(isinstance(v, str) for v in new) else None
+    filled = pl.Series(column.name, whole, dtype=dtype, strict=False)
     return frame.with_columns(filled)
+
+
+def _are_numbers(values: Array) -> bool:
+    return values.dtype.kind in "iufb" or all(isinstance(v, Real) for v in values)
 
 
 def _whole_numbers(values: Array, name: str) -> Array:
     """Round to integers, as far as the type of that name goes."""
-    limits = np.iinfo(name.lower())
+    # numpy has no larger ones.
+    limits = np.iinfo(name.lower().replace("128", "64"))
     # The largest float that is no more than the limit.
     high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-    whole: Array = np.clip(np.round(values), limits.min, high).astype(name.lower())
+    whole: Array = np.clip(np.round(values), limits.min, high).astype(limits.dtype)
     return whole
 
 

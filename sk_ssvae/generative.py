@@ -99,7 +99,8 @@ class DensityMixin(FittedState):
         Raises
         ------
         ValueError
-            If `n_draws` is not positive.
+            If `n_draws` is not positive, or a row with gaps has a value that has no
+            probability.
         """
         check_is_fitted(self)
         rows = self._validated(X)
@@ -113,6 +114,8 @@ class DensityMixin(FittedState):
         some = missing_rows(rows)
         expected = np.full(rows.shape, np.nan)
         if len(some):
+            holed = np.isin(np.arange(rows.shape[0]), some)
+            check_support(rows, self._kinds, rows=holed, columns=self._columns.kept)
             with self._threads(len(some)):
                 filled = inference.expected_cells(
                     self.module_,

@@ -83,6 +83,12 @@ def named_columns(likelihood: Any, X: Any, n_features: int) -> Array:
         return kinds
     for name, columns in likelihood:
         chosen = columns(X) if callable(columns) else columns
+        length = _length_of_mask(chosen)
+        if length not in (None, n_features):
+            raise ValueError(
+                f"likelihood gives {name!r} a mask of {length} columns, but X has "
+                f"{n_features}."
+            )
         try:
             places = np.asarray(_get_column_indices(X, chosen), dtype=int)
         except (TypeError, ValueError) as error:
@@ -98,6 +104,14 @@ def named_columns(likelihood: Any, X: Any, n_features: int) -> Array:
             )
         kinds[places] = name
     return kinds
+
+
+def _length_of_mask(columns: Any) -> int | None:
+    """Say how many columns a mask is of; None if it is not a mask."""
+    if isinstance(columns, str | slice) or not hasattr(columns, "__len__"):
+        return None
+    is_mask = len(columns) > 0 and all(isinstance(v, bool | np.bool_) for v in columns)
+    return len(columns) if is_mask else None
 
 
 def choose_kinds(

@@ -100,7 +100,9 @@ def encode_classes(
     given = np.asarray(classes)
     if given.ndim != 1:
         raise ValueError(f"classes must be one-dimensional, got shape {given.shape}.")
-    if not is_default_marker(unlabeled):
+    if is_default_marker(unlabeled):
+        given = np.asarray(as_label_array(classes))
+    else:
         given = as_label_array(given, unlabeled)
     labelled, labels = split_labels(given, unlabeled)
     if not labelled.all():

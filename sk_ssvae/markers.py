@@ -73,6 +73,10 @@ def mask_unlabeled(
                 + _USE_OBJECT_DTYPE
             )
         return np.zeros(len(y), dtype=bool)
+    if y.dtype.kind in "mMV":
+        raise ValueError(
+            f"y is an array of {y.dtype}. Use integers or strings as labels."
+        )
     if y.dtype.kind != "O":
         return np.asarray(y == UNLABELED)
     for row, value in enumerate(y):
@@ -139,6 +143,8 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
             array = np.empty(len(y), dtype=object)
             array[:] = y
             y = array
+    elif hasattr(y, "null_count") and hasattr(y, "to_list") and y.null_count():
+        y = np.array(y.to_list(), dtype=object)  # polars' own has NaN for null
     elif dtype is not None and hasattr(y, "isna") and hasattr(y, "to_numpy"):
         if y.isna().any():
             row = int(np.argmax(np.asarray(y.isna())))
@@ -147,8 +153,6 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
                 "integer -1 (SSVAEClassifier also takes unlabeled=None)."
             )
         y = y.to_numpy()
-    elif hasattr(y, "null_count"):  # of polars
-        y = np.asarray(y.to_list(), dtype=object if y.null_count() else None)
     if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "fO":
         missing = np.fromiter((v is None or v != v for v in y), bool, len(y))
         if missing.any():

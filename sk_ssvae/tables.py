@@ -5,7 +5,7 @@ missing.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from sk_ssvae.frames import (
+    as_rows,
     column_gaps,
     column_types,
     column_values,
@@ -70,6 +71,12 @@ class Table:
         """Whether rows can be read as an array of floats."""
         return self.n_objects == 0 and not any(self.sizes)
 
+    def reads_plainly(self, X: Any) -> bool:
+        """Whether these rows can be read so, too: not if a column is of dates."""
+        kind = kind_of(X)
+        types = column_types(X, kind)
+        return self.is_plain and all(is_measured(dtype, kind) for dtype in types)
+
     def cells(self, X: Any, *, warn: bool = True) -> npt.NDArray[np.float64]:
         """Read rows.
 
@@ -91,9 +98,8 @@ class Table:
             If a value can be neither a number nor a category; names the column.
         """
         kind = kind_of(X)
-        if kind == "array":
-            X = np.asarray(X, dtype=object)
-        elif kind == "sparse":
+        X = as_rows(X)
+        if kind == "sparse":
             X, kind = X.toarray(), "array"
         cells = np.empty((X.shape[0], len(self.categories)))
         for j, categories in enumerate(self.categories):
@@ -110,6 +116,8 @@ class Table:
         missing = is_missing(values)
         code_of = {category: float(i) for i, category in enumerate(categories)}
         codes = np.full(len(values), np.nan)
+        if not all(isinstance(v, Hashable) for v in values):
+            _categories(values, self.names[j])  # raises
         codes[~missing] = [code_of.get(_plain(v), np.nan) for v in values[~missing]]
         unknown = np.isnan(codes) & ~missing
         if warn and unknown.any():
@@ -179,7 +187,7 @@ class Table:
             return self._filled_array(X, cells)
         frame = X.copy() if kind == "pandas" else X.clone()
         for j in range(len(self.categories)):
-            missing = column_gaps(column_values(X, kind, j))
+            missing = self._gaps(column_values(X, kind, j), j)
             if missing.any():
                 values = self._values(cells, j)[missing]
                 frame = fill_column(kind, frame, j, missing, values)
@@ -200,9 +208,15 @@ class Table:
             given = np.asarray(X, dtype=object)
         whole = given.copy()
         for j in range(whole.shape[1]):
-            missing = column_gaps(whole[:, j])
+            missing = self._gaps(whole[:, j], j)
             whole[missing, j] = self._values(cells, j)[missing]
         return whole
+
+    def _gaps(self, values: Array, j: int) -> npt.NDArray[np.bool_]:
+        """Tell which values of a column are missing, as `cells` reads them."""
+        if values.dtype.kind == "O" and self.categories[j] is None:
+            values = _numbers(values, self.names[j])  # "nan" is a number, too
+        return column_gaps(values)
 
     def _values(self, cells: Array, j: int) -> Array:
         """Make a column of categories or numbers; None where a category is missing."""
