@@ -310,7 +310,7 @@ def main():
     )
     parser.add_argument("what", nargs="?", choices=("accuracy", "imputation", "memory"))
     parser.add_argument("--sets", nargs="+", default=list(REPORTED_ON))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, help="of splits and draws")
     parser.add_argument("--labels", nargs="+", type=int, default=[5, 20])
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument(
@@ -340,8 +340,9 @@ def jobs(args):
         command = [sys.executable, __file__, "memory", "--here"]
         yield "memory", lambda: json.loads(subprocess.check_output(command))
         return
+    seeds = args.seeds or range(10 if args.what == "accuracy" else 3)
     for name in args.sets:
-        for seed in args.seeds:
+        for seed in seeds:
             if args.what == "imputation":
                 key = f"imputation / {name} / {seed}"
                 yield key, lambda n=name, s=seed: imputation(n, s)
