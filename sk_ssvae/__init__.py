@@ -1,6 +1,7 @@
 """Semi-supervised variational autoencoders as scikit-learn estimators."""
 
 from sk_ssvae.classifier import SSVAEClassifier
+from sk_ssvae.loading import load
 from sk_ssvae.pool import OpinionPoolClassifier
 from sk_ssvae.vae import VariationalAutoencoder
 
@@ -9,6 +10,7 @@ __all__ = [
     "SSVAEClassifier",
     "VariationalAutoencoder",
     "__version__",
+    "load",
 ]
 
 __version__ = "0.1.0"

@@ -32,7 +32,7 @@ from sk_ssvae.class_shares import most_likely_shares, reweighted
 from sk_ssvae.columns import Encoder
 from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
-from sk_ssvae.fitting import Data, FittingMixin
+from sk_ssvae.fitting import Data
 from sk_ssvae.generative import GenerativeMixin
 from sk_ssvae.labels import encode_classes, encode_labels, prior_of_classes
 from sk_ssvae.marginalization import resolve_bound_rows, resolve_top_k
@@ -40,6 +40,7 @@ from sk_ssvae.markers import UNLABELED, as_label_array
 from sk_ssvae.models import MODELS, Model
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.networks import check_hidden_sizes
+from sk_ssvae.persistence import SavingMixin
 from sk_ssvae.pool import OpinionPoolClassifier
 from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
@@ -76,7 +77,7 @@ class Guess(NamedTuple):
 class SSVAEClassifier(
     PredictiveMixin,
     GenerativeMixin,
-    FittingMixin,
+    SavingMixin,
     ClassNamePrefixFeaturesOutMixin,
     ClassifierMixin,
     TransformerMixin,

@@ -20,6 +20,7 @@ __all__ = [
     "is_measured",
     "is_missing",
     "kind_of",
+    "kind_of_type",
     "make_frame",
     "unmasked",
 ]
@@ -62,6 +63,18 @@ def as_rows(X: Any) -> Any:
             "row."
         )
     return rows
+
+
+def kind_of_type(dtype: Any) -> str | None:
+    """Say of what library a frame's column type is, other than numpy's: None if not."""
+    kind = dtype if isinstance(dtype, type) else type(dtype)
+    for base in kind.__mro__:
+        library = base.__module__.partition(".")[0]
+        if library == "pandas" and base.__name__ == "ExtensionDtype":
+            return "pandas"
+        if library == "polars" and base.__name__ == "DataType":
+            return "polars"
+    return None
 
 
 def column_types(X: Any, kind: str) -> list[Any]:

@@ -22,10 +22,11 @@ from sk_ssvae import inference
 from sk_ssvae.batches import resolve_max_epochs
 from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
-from sk_ssvae.fitting import Data, FittingMixin
+from sk_ssvae.fitting import Data
 from sk_ssvae.generative import DensityMixin, check_count
 from sk_ssvae.markers import UNLABELED
 from sk_ssvae.models.m1 import M1
+from sk_ssvae.persistence import SavingMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.threads import MOST as MOST_THREADS
 from sk_ssvae.training import restored_on_error
@@ -37,7 +38,7 @@ Array = npt.NDArray[Any]
 
 class VariationalAutoencoder(
     DensityMixin,
-    FittingMixin,
+    SavingMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,

@@ -64,8 +64,12 @@ FLOORS = [
     {"net", "views"},
     {"training", "repertoire"},
     {"fitted"},
-    {"fitting", "predictive", "generative", "pool"},
+    {"fitting", "predictive", "generative", "pool", "persistence.files"},
+    {"persistence.codec"},
+    {"persistence.saving"},
+    {"persistence"},
     {"classifier", "vae"},
+    {"loading"},
 ]
 """Rooms from the ground up. A room imports from floors below its own, never beside."""
 

@@ -1,0 +1,473 @@
+"""Files: round trips to the bit, damage, strangers' files, and writing as a whole."""
+
+import errno
+import json
+import os
+import pickle
+import re
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.compose import make_column_selector
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.semi_supervised import LabelSpreading
+from torch import nn
+
+import sk_ssvae
+from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae.persistence import files
+from sk_ssvae.persistence.files import read_file, write_file
+from sk_ssvae.persistence.saving import ASIDE, FITTED
+
+N = 60
+HERE = Path(__file__).parent
+
+
+def tiny(kind=SSVAEClassifier, **parameters):
+    given = {"latent_size": 2, "hidden_sizes": (6,), "max_epochs": 2, "random_state": 0}
+    if kind is SSVAEClassifier:
+        given |= {"classifier_hidden_sizes": (5,), "teacher": None, "inner_size": 3}
+    return kind(**(given | parameters))
+
+
+def people():
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "height": rng.randn(N),
+            "town": pd.Categorical(list("xyxz") * (N // 4), ordered=True),
+            "visits": rng.poisson(3, N),
+            "rooms": pd.array([1, None, 2] * (N // 3), dtype="Int64"),
+            "name": ["u", None, "v"] * (N // 3),
+            "owner": rng.rand(N) > 0.5,
+            "single": rng.randn(N).astype(np.float32),
+            "grade": pd.Categorical([1.5, 2.5] * (N // 2)),
+            "arrow": pd.array(["p", "q", None] * (N // 3), dtype="string[pyarrow]"),
+        }
+    )
+    frame.loc[3, "height"] = np.nan
+    return frame
+
+
+def people_of_polars():
+    frame = pl.from_pandas(people().drop(columns="grade"))
+    return frame.with_columns(
+        pl.Series("enum", ["a", "b"] * (N // 2), dtype=pl.Enum(["b", "a", "c"])),
+        pl.Series("money", [1, 2, 3] * (N // 3)).cast(pl.Decimal(10, 2)),
+        pl.Series("small", [1, 2, 3] * (N // 3), dtype=pl.Int8),
+    )
+
+
+NAMES = np.array(["left", "right", -1, -1] * (N // 4), dtype=object)
+IRIS, TRUTH = load_iris(return_X_y=True)
+FEW = np.where(np.arange(150) % 4, -1, TRUTH)
+COUNTS = sparse.csr_array(np.random.RandomState(0).poisson(1.0, (N, 5)))
+
+CASES = {
+    **{
+        model: lambda model=model: (
+            tiny(model=model, pretrain_epochs=1, likelihood=[("poisson", ["visits"])]),
+            people(),
+            NAMES,
+        )
+        for model in ("m2", "m1+m2", "sdgm", "adgm")
+    },
+    "polars": lambda: (tiny(), people_of_polars(), NAMES),
+    "sparse counts": lambda: (tiny(likelihood="negative_binomial"), COUNTS, NAMES),
+    "estimated prior": lambda: (
+        tiny(class_prior="estimate", temperature=2.0),
+        IRIS.astype(np.float32),
+        FEW,
+    ),
+    "given prior": lambda: (
+        tiny(class_prior=np.array([0.2, 0.3, 0.5]), alpha=np.float32(3), device="cpu"),
+        IRIS,
+        FEW,
+    ),
+    "bernoulli": lambda: (tiny(), (IRIS.mean(axis=0) < IRIS).astype(float), FEW),
+    "pool": lambda: (tiny(teacher="pool", max_epochs=1), IRIS[::2], FEW[::2]),
+    "early stopping": lambda: (tiny(early_stopping=True), IRIS, FEW),
+    "missing labels": lambda: (
+        tiny(unlabeled=pd.NA),
+        IRIS,
+        pd.array([None if v < 0 else v for v in FEW], dtype="Int64"),
+    ),
+    "constant column": lambda: (tiny(), np.c_[IRIS, np.full(150, 7.0)], FEW),
+    "array of objects": lambda: (
+        tiny(categorical_features=[0]),
+        np.array([["a", 1.5], ["b", 2.5], [None, 0.0], ["a", 1.0]] * 15, dtype=object),
+        NAMES,
+    ),
+    "autoencoder": lambda: (tiny(VariationalAutoencoder), people(), None),
+}
+
+
+def same(a, b):
+    if isinstance(a, tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same(x, y)
+    elif isinstance(a, pd.DataFrame):
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+    elif isinstance(a, pl.DataFrame):
+        assert a.schema == b.schema
+        assert a.equals(b)
+    elif sparse.issparse(a):
+        same(a.toarray(), b.toarray())
+    else:
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.dtype == b.dtype
+        missing = pd.isna(a)
+        assert np.array_equal(missing, pd.isna(b))
+        assert np.array_equal(a[~missing], b[~missing])
+
+
+def answers(estimator, X):
+    methods = ["transform", "score_samples", "impute"]
+    if hasattr(estimator, "predict"):
+        methods += ["predict", "predict_proba", "predict_log_proba"]
+    found = tuple(getattr(estimator, method)(X) for method in methods)
+    return (*found, estimator.sample(7), estimator.inverse_transform(np.ones((2, 2))))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_loaded_answers_to_the_bit(name, tmp_path):
+    saved, X, y = CASES[name]()
+    saved.fit(X, y).save(tmp_path / "file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = sk_ssvae.load(tmp_path / "file")
+    assert type(loaded) is type(saved)
+    assert repr(loaded.get_params()) == repr(saved.get_params())
+    same(answers(saved, X), answers(loaded, X))
+    assert loaded.history_ == saved.history_
+    assert loaded.n_iter_ == saved.n_iter_
+    for attribute in FITTED & set(vars(saved)):
+        if attribute.endswith("_") and attribute != "likelihood_":
+            same(getattr(saved, attribute), getattr(loaded, attribute))
+    assert loaded.likelihood_ == saved.likelihood_
+    # and training goes on where it stopped, in the copy and in copies of it
+    again = pickle.loads(pickle.dumps(loaded))
+    for estimator in (saved, loaded, again):
+        if y is None:
+            estimator.set_params(warm_start=True).fit(X)
+        else:
+            estimator.partial_fit(X, y)
+    same(answers(saved, X), answers(loaded, X))
+    same(answers(saved, X), answers(again, X))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_holds_all_that_an_estimator_knows(name):
+    estimator, X, y = CASES[name]()
+    estimator.fit(X, y)
+    known = set(vars(estimator)) - set(estimator.get_params(deep=False))
+    assert known - ASIDE - {"net_"} <= FITTED
+
+
+def test_a_file_is_the_same_twice(tmp_path):
+    clf = tiny().fit(IRIS, FEW)
+    clf.save(tmp_path / "a")
+    clf.save(str(tmp_path / "b"))
+    sk_ssvae.load(tmp_path / "a").save(tmp_path / "c")
+    first = read_file(tmp_path / "a")
+    for other in ("b", "c"):
+        header, arrays = read_file(tmp_path / other)
+        assert header == first[0]
+        for key in arrays.keys() | first[1].keys():
+            assert np.array_equal(arrays[key], first[1][key])
+
+
+def test_the_device_can_be_chosen(tmp_path):
+    tiny().fit(IRIS, FEW).save(tmp_path / "file")
+    loaded = sk_ssvae.load(tmp_path / "file", device="cpu")
+    assert loaded.device == "cpu"
+    assert str(loaded.device_) == "cpu"
+
+
+class Network(nn.Sequential):
+    """A layer of some width."""
+
+    def __init__(self, in_features, out_features, width=4):
+        super().__init__(
+            nn.Linear(in_features, width), nn.ReLU(), nn.Linear(width, out_features)
+        )
+
+
+def test_networks_of_ones_own_are_given_to_load(tmp_path):
+    path = tmp_path / "file"
+    clf = tiny(classifier_module=Network, classifier_module__width=3).fit(IRIS, FEW)
+    clf.save(path)
+    with pytest.raises(ValueError) as error:
+        sk_ssvae.load(path)
+    assert str(error.value) == (
+        f"{path} was saved with a network of the user's own as classifier_module, and "
+        "a file holds no code. Pass it: sk_ssvae.load(path, classifier_module=...)."
+    )
+    loaded = sk_ssvae.load(path, classifier_module=Network)
+    same(answers(clf, IRIS), answers(loaded, IRIS))
+    same(
+        clf.partial_fit(IRIS, FEW).predict_proba(IRIS),
+        loaded.partial_fit(IRIS, FEW).predict_proba(IRIS),
+    )
+    with pytest.raises(ValueError, match="cannot be read: it was not written by"):
+        sk_ssvae.load(path, classifier_module=lambda a, b: nn.Linear(a, b))
+
+
+def test_parameters_that_a_file_cannot_hold(tmp_path):
+    clf = tiny(
+        teacher=LabelSpreading(),
+        likelihood=[("gaussian", make_column_selector("p"))],
+    )
+    frame = pd.DataFrame(IRIS, columns=list("pqrs"))
+    clf.fit(frame, FEW)
+    with pytest.warns(UserWarning, match="A file holds no objects") as record:
+        clf.save(tmp_path / "file")
+    (warning,) = record
+    assert str(warning.message) == (
+        "A file holds no objects such as those of the parameters ['likelihood', "
+        "'teacher']: the loaded estimator will have their defaults. What it answers is "
+        "the same."
+    )
+    assert warning.filename == __file__
+    loaded = sk_ssvae.load(tmp_path / "file")
+    assert loaded.teacher == "pool"
+    same(answers(clf, frame), answers(loaded, frame))
+    same(
+        clf.partial_fit(frame, FEW).predict_proba(frame),
+        loaded.partial_fit(frame, FEW).predict_proba(frame),
+    )
+    given = sk_ssvae.load(tmp_path / "file", teacher=LabelSpreading())
+    assert isinstance(given.teacher, LabelSpreading)
+
+
+def test_nothing_to_save(tmp_path):
+    with pytest.raises(NotFittedError):
+        tiny().save(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Damage.
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "file"
+    tiny().fit(IRIS, FEW).save(path)
+    return path.read_bytes()
+
+
+def test_every_flipped_bit_is_seen(whole, tmp_path):
+    """Of the metadata each eleventh, of the rest five hundred."""
+    path = tmp_path / "file"
+    metadata = 8 + int.from_bytes(whole[:8], "little")
+    rng = np.random.RandomState(0)
+    places = [*range(0, 8 * metadata, 11), *rng.randint(8 * len(whole), size=500)]
+    reference = sk_ssvae.load(_written(path, whole)).predict_proba(IRIS)
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << (place % 8)
+        _written(path, bytes(damaged))
+        if whole[place // 8 : place // 8 + 1].isspace():  # fills the metadata up
+            with suppress(ValueError):
+                same(sk_ssvae.load(path).predict_proba(IRIS), reference)
+            continue
+        with pytest.raises(ValueError) as error:
+            sk_ssvae.load(path)
+        assert str(error.value).startswith(str(path))
+
+
+def _written(path, data):
+    path.write_bytes(data)
+    return path
+
+
+def test_every_cut_is_seen(whole, tmp_path):
+    for length in [*range(0, 64), *range(64, len(whole), 997), len(whole) - 1]:
+        path = _written(tmp_path / "file", whole[:length])
+        with pytest.raises(ValueError) as error:
+            sk_ssvae.load(path)
+        assert str(error.value).startswith(f"{path} is damaged, or no file of sk_ssvae")
+    with pytest.raises(ValueError):
+        sk_ssvae.load(_written(tmp_path / "file", whole + b"more"))
+
+
+def test_other_files_are_refused(whole, tmp_path):
+    path = tmp_path / "file"
+    save_file({"a": np.ones(3)}, path)
+    with pytest.raises(ValueError) as error:
+        sk_ssvae.load(path)
+    assert str(error.value) == (
+        f"{path} holds tensors, but not those of an estimator of sk_ssvae."
+    )
+    path.write_bytes(pickle.dumps(tiny()))
+    with pytest.raises(ValueError, match="is damaged, or no file of sk_ssvae"):
+        sk_ssvae.load(path)
+    with pytest.raises(FileNotFoundError):
+        sk_ssvae.load(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError):
+        sk_ssvae.load(tmp_path)
+
+
+@pytest.mark.parametrize("version", ["2.0", "17.3"])
+def test_newer_formats_are_refused(version, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FORMAT", tuple(map(int, version.split("."))))
+    path = tmp_path / "file"
+    tiny().fit(IRIS, FEW).save(path)
+    monkeypatch.undo()
+    with pytest.raises(ValueError) as error:
+        sk_ssvae.load(path)
+    assert str(error.value) == (
+        f"{path} has format {version}; this version of sk_ssvae reads formats up to 1. "
+        "Install a newer one."
+    )
+
+
+def test_smaller_changes_of_the_format_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FORMAT", (1, 9))
+    clf = tiny().fit(IRIS, FEW)
+    clf.save(tmp_path / "file")
+    monkeypatch.undo()
+    same(sk_ssvae.load(tmp_path / "file").predict(IRIS), clf.predict(IRIS))
+
+
+def deep(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def set_at(*path):
+    *places, value = path
+
+    def change(header):
+        part = header
+        for place in places[:-1]:
+            part = part[place]
+        part[places[-1]] = value
+
+    return change
+
+
+HOSTILE = {
+    "class": set_at("class", "SystemExit"),
+    "no class": lambda header: header.pop("class"),
+    "method": set_at("state", "fit", None),
+    "dunder": set_at("state", "__class__", "x"),
+    "depth": set_at("state", "classes_", deep(200)),
+    "tag": set_at("state", "classes_", {"@": "eval", "value": "1/0"}),
+    "two tags": set_at("state", "classes_", {"@": "dict", "value": [], "x": 1}),
+    "array": set_at("state", "classes_", {"@": "array", "value": "../../etc/passwd"}),
+    "record": set_at("state", "_table", {"@": "record", "value": ["Popen", {}]}),
+    "dtype": set_at("state", "classes_", {"@": "dtype", "value": "V8"}),
+    "cells": set_at("state", "classes_", {"@": "cells", "value": ["O", [9**9], []]}),
+    "polars": set_at("state", "_table", {"@": "polars", "value": ["read_csv", "/x"]}),
+    "pandas": set_at("state", "_table", {"@": "pandas", "value": ["X", "os.system"]}),
+    "model": set_at("params", "model", "../m2"),
+    "parameter": set_at("params", "__init__", 1),
+    "huge": set_at("net", "made_with", "latent_size", 10**9),
+    "huge layer": set_at(
+        "net", "made_with", "hidden_sizes", {"@": "tuple", "value": [10**4] * 2}
+    ),
+    "negative": set_at("net", "made_with", "n_features", -4),
+    "not a number": set_at("net", "made_with", "n_features", "4"),
+    "history": set_at("net", "history", 3),
+    "own": set_at("net", "own", "classifier_module"),
+    "list": lambda header: header.clear(),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_files_of_strangers_run_nothing(kind, whole, tmp_path):
+    header, arrays = read_file(_written(tmp_path / "whole", whole))
+    HOSTILE[kind](header)
+    path = tmp_path / "file"
+    write_file(path, header, arrays)  # with the right checksum
+    with pytest.raises(ValueError) as error:
+        sk_ssvae.load(path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_headers_too_deep_for_the_parser(whole, tmp_path, monkeypatch):
+    _, arrays = read_file(_written(tmp_path / "whole", whole))
+    path = tmp_path / "file"
+    monkeypatch.setattr(json, "dumps", lambda *a, **k: "[" * 10**6)
+    write_file(path, None, arrays)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="is damaged: its header is"):
+        sk_ssvae.load(path)
+
+
+# Writing as a whole.
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "fdopen", "chmod"])
+def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
+    path = _written(tmp_path / "file", whole)
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    clf = tiny(alpha=1.0).fit(IRIS, FEW)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, full)
+        with pytest.raises(OSError, match="No space left"):
+            clf.save(path)
+    assert path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [path]
+    clf.save(path)
+    assert list(tmp_path.iterdir()) == [path]
+    same(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
+
+
+def test_folders_that_are_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        tiny().fit(IRIS, FEW).save(tmp_path / "nowhere" / "file")
+
+
+def test_without_safetensors(tmp_path, monkeypatch):
+    clf = tiny().fit(IRIS, FEW)
+    monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
+    for call in (lambda: clf.save(tmp_path / "file"), lambda: sk_ssvae.load("file")):
+        with pytest.raises(ImportError) as error:
+            call()
+        assert str(error.value) == (
+            "Saving and loading estimators needs safetensors: pip install "
+            '"sk_ssvae[files]".'
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_golden_file_of_format_1():
+    """Written by version 0.1.0; it must load for ever."""
+    clf = sk_ssvae.load(HERE / "data" / "golden_1_0.ssvae", device="cpu")
+    expected = load_file(HERE / "data" / "golden_1_0_answers.safetensors")
+    frame = people()
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    np.testing.assert_allclose(clf.predict_proba(frame), expected["proba"], **close)
+    np.testing.assert_allclose(clf.transform(frame), expected["transform"], **close)
+    np.testing.assert_allclose(clf.score_samples(frame), expected["scores"], **close)
+    assert clf.classes_.tolist() == ["left", "right"]
+    assert clf.sample(5)[0].dtypes.equals(frame.dtypes)
+    clf.partial_fit(frame, NAMES)
+    assert clone(clf).get_params() == clf.get_params()
+
+
+def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
+    page = (HERE.parent / "docs" / "saving.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(code.replace("(random_state=0)", "(random_state=0, max_epochs=1)"), names)
+    twin = names["twin"]
+    same(twin.predict_proba(names["X"]), names["clf"].predict_proba(names["X"]))
