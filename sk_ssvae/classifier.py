@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,8 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
-    clone,
 )
-from sklearn.utils import Tags, _safe_indexing
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -27,8 +26,6 @@ from torch import nn
 
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows, resolve_max_epochs
-from sk_ssvae.calibration import TAUGHT, cross_fitted_temperature
-from sk_ssvae.class_shares import most_likely_shares, reweighted
 from sk_ssvae.columns import Encoder
 from sk_ssvae.devices import plain_torch, resolve_device
 from sk_ssvae.fitted import all_or_nothing
@@ -41,12 +38,10 @@ from sk_ssvae.models import MODELS, Model
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.networks import check_hidden_sizes
 from sk_ssvae.persistence import SavingMixin
-from sk_ssvae.pool import OpinionPoolClassifier
 from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.tasks import EpochTasks
-from sk_ssvae.teacher_rows import dense_rows, network_rows
-from sk_ssvae.teachers import guess_labels
+from sk_ssvae.teaching import Guess, TeachingMixin
 from sk_ssvae.threads import MOST as MOST_THREADS
 from sk_ssvae.training import restored_on_error
 
@@ -55,28 +50,10 @@ __all__ = ["SSVAEClassifier"]
 Array = npt.NDArray[Any]
 
 
-class Guess(NamedTuple):
-    """What is believed of the hidden labels before training.
-
-    Attributes
-    ----------
-    labels : ndarray of float32 of shape (n_rows, n_classes) or None
-        The teacher's probabilities; zeros where it has no answer.
-    shares : ndarray of shape (n_classes,) or None
-        Estimate of p(y).
-    log_shift : ndarray of float32 of shape (n_classes,) or None
-        What the classifier's answers are to be moved by, because nothing in training
-        tells it of these shares.
-    """
-
-    labels: Array | None = None
-    shares: Array | None = None
-    log_shift: Array | None = None
-
-
 class SSVAEClassifier(
     PredictiveMixin,
     GenerativeMixin,
+    TeachingMixin,
     SavingMixin,
     ClassNamePrefixFeaturesOutMixin,
     ClassifierMixin,
@@ -752,49 +729,6 @@ class SSVAEClassifier(
         )
         return classes, Data(X, codes, used, weight)
 
-    def _guess(self, data: Data, n_classes: int) -> Guess:
-        """Ask the teacher for guesses, and estimate the prior by them, if asked to."""
-        estimates = self._estimates_prior()
-        which = np.arange(data.X.shape[0])
-        if data.used is not None:
-            which = np.flatnonzero(data.used)
-        codes = data.codes[which]
-        asked = self.teacher is not None or estimates
-        if not asked or not (codes == UNLABELED).any():
-            return Guess()
-        rows = network_rows(data.X[which], self._columns, self._layout)
-        teacher: Any = self.teacher
-        if teacher is None or teacher == "pool":
-            teacher = OpinionPoolClassifier(
-                views=["logistic"] if teacher is None else None,
-                shares="labelled" if estimates else "estimated",
-            )
-            rows = dense_rows(rows, self._seed)
-        found = guess_labels(teacher, rows, codes, n_classes, self._seed)
-        shares = None
-        log_shift = None
-        if estimates:
-            # A teacher does not see weights, so that it answers for the shares that
-            # labels have without them.
-            before = prior_of_classes("empirical", np.arange(n_classes), codes)
-            answered = found.sum(axis=1) > 0
-            hidden = answered & (codes == UNLABELED)
-            shares = most_likely_shares(
-                found[hidden].astype(np.float64),
-                before,
-                None if data.weight is None else data.weight[which][hidden],
-            )
-            found[answered] = reweighted(found[answered], before, shares)
-            log_shift = np.log(shares / before).astype(np.float32)
-        if self.teacher is None:
-            return Guess(None, shares, log_shift)
-        guess = np.zeros((data.X.shape[0], n_classes), dtype=np.float32)
-        guess[which] = found
-        return Guess(guess, shares)
-
-    def _estimates_prior(self) -> bool:
-        return isinstance(self.class_prior, str) and self.class_prior == "estimate"
-
     def _classifier_sizes(self) -> tuple[int, ...]:
         """Hidden sizes of the classifier."""
         if self.classifier_hidden_sizes is None:
@@ -901,29 +835,6 @@ class SSVAEClassifier(
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
-
-    def _temperature(self, X: Any, data: Data) -> float:
-        """T of the answers, from models of their own where labels are to be hidden."""
-        if not isinstance(self.temperature, str):
-            return float(self.temperature)
-        if self.temperature == "auto":
-            return 1.0 if self.teacher is None else TAUGHT
-
-        def answer(codes: Array, rows: Array) -> Array:
-            model = clone(self).set_params(
-                temperature=1.0,
-                unlabeled=UNLABELED,
-                warm_start=False,
-                callbacks=None,
-                random_state=self._seed,
-                verbose=0,
-            )
-            model.set_callbacks()
-            model.fit(X, codes, sample_weight=data.weight)
-            log_proba: Array = model.predict_log_proba(_safe_indexing(X, rows))
-            return log_proba
-
-        return cross_fitted_temperature(answer, data.codes, self._seed)
 
     def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latent means with the class averaged out, sum_y q(y | x) mu(x, y).

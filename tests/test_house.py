@@ -65,7 +65,7 @@ FLOORS = [
     {"training", "repertoire"},
     {"fitted"},
     {"fitting", "predictive", "generative", "pool", "persistence.files"},
-    {"persistence.codec"},
+    {"persistence.codec", "teaching"},
     {"persistence.saving"},
     {"persistence"},
     {"classifier", "vae"},

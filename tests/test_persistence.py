@@ -194,6 +194,22 @@ def test_the_device_can_be_chosen(tmp_path):
     assert str(loaded.device_) == "cpu"
 
 
+def test_a_device_that_is_not_here(tmp_path, whole):
+    header, arrays = read_file(_written(tmp_path / "whole", whole))
+    header["params"]["device"] = "cuda:77"
+    path = tmp_path / "file"
+    write_file(path, header, arrays)
+    with pytest.raises(ValueError) as error:
+        sk_ssvae.load(path)
+    assert str(error.value) == (
+        f"{path} wants the device 'cuda:77', which is not here. Pass another: "
+        "sk_ssvae.load(path, device='cpu')."
+    )
+    loaded = sk_ssvae.load(path, device="cpu")
+    reference = sk_ssvae.load(tmp_path / "whole")
+    same(loaded.predict_proba(IRIS), reference.predict_proba(IRIS))
+
+
 class Network(nn.Sequential):
     """A layer of some width."""
 

@@ -210,6 +210,13 @@ def restore(
     estimator = kind(**(params | parameters))
     if device is not None:
         estimator.set_params(device=device)
+    try:
+        resolve_device(estimator.device)
+    except ValueError:
+        raise LookupError(
+            f"wants the device {str(estimator.device)!r}, which is not here. Pass "
+            "another: sk_ssvae.load(path, device='cpu')"
+        ) from None
     state = {name: decode(value) for name, value in header["state"].items()}
     if not set(state) <= FITTED:
         raise ValueError(f"state {sorted(set(state) - FITTED)}")
