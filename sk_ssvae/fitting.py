@@ -1,5 +1,6 @@
 """From the user's rows to a trained net: what all estimators have in common."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
@@ -12,6 +13,7 @@ from sklearn.utils import check_array, check_X_y
 from sklearn.utils.validation import validate_data
 
 from sk_ssvae.batches import Rows, choose_held_out
+from sk_ssvae.checkpoints import Checkpoint, digest
 from sk_ssvae.chunks import row_parts
 from sk_ssvae.columns import (
     MAX_DEVIATIONS,
@@ -35,6 +37,7 @@ from sk_ssvae.models import Model
 from sk_ssvae.module_parameters import ModuleParameters
 from sk_ssvae.net import SSVAENet, make_net, step_work
 from sk_ssvae.networks import check_hidden_sizes
+from sk_ssvae.persistence.codec import Encoder, Unwritable
 from sk_ssvae.tables import Table, read_table, resolve_categorical
 from sk_ssvae.tasks import EpochTasks
 from sk_ssvae.teachers import trust
@@ -42,6 +45,11 @@ from sk_ssvae.threads import intra_op_threads, threads_for
 from sk_ssvae.training import train
 
 __all__ = ["Data", "FittingMixin"]
+
+_BESIDES = frozenset(
+    {"callbacks", "checkpoint", "device", "n_threads", "random_state", "verbose"}
+)
+"""Parameters that may change between a training run and its going on."""
 
 VALIDATION_SHARE = 0.1
 """Of rows that are held out for early stopping, unless a share is given."""
@@ -82,6 +90,8 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
     early_stopping: bool
     validation_fraction: str | float
     n_iter_no_change: int
+    checkpoint: str | os.PathLike[str] | None
+    warm_start: bool
     tol: float
     device: str | torch.device
     precision: str
@@ -286,6 +296,37 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
 
         return rows(~held_out), rows(held_out) if held_out.any() else None
 
+    def _checkpoint(self, data: Data) -> Checkpoint | None:
+        """Open the file that training is kept in, and take its seed if it is there."""
+        if self.checkpoint is None:
+            return None
+        encode = Encoder()
+        made_from: dict[str, Any] = {"estimator": type(self).__name__}
+        for name, value in self.get_params(deep=False).items():
+            if name not in _BESIDES:
+                try:
+                    made_from[name] = encode(value)
+                except Unwritable:
+                    made_from[name] = repr(value)
+        before = len(self.net_.history_) if self._goes_on() else 0
+        made_from |= {
+            "epochs before": before,
+            "X": digest(data.X),
+            "y": digest(data.codes),
+            "sample_weight": digest(data.weight),
+        }
+        for name, array in encode.arrays.items():  # of parameters
+            made_from[name] = digest(array)
+        checkpoint = Checkpoint(self.checkpoint, made_from)
+        seed = checkpoint.read()
+        if seed is not None:
+            self._seed = seed
+        return checkpoint
+
+    def _goes_on(self) -> bool:
+        """Whether `fit` trains the fitted model further."""
+        return self.warm_start and self.__sklearn_is_fitted__()
+
     def _validation_share(self) -> float:
         """Share of the unlabelled rows that are held out in `fit`.
 
@@ -326,6 +367,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         tasks: EpochTasks | None = None,
         *,
         top_k: int | None = None,
+        checkpoint: Checkpoint | None = None,
         **loss: Any,
     ) -> Iterator[None]:
         """Train the net, and ask it, on as many threads as that is worth."""
@@ -346,6 +388,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
                 tasks=tasks,
                 stop_after=int(self.n_iter_no_change) if self.early_stopping else None,
                 tol=float(self.tol),
+                checkpoint=checkpoint,
                 **loss,
             )
             yield

@@ -69,6 +69,8 @@ class SSVAENet(NeuralNet):
         "bf16" runs the networks, in training, under autocast to bfloat16.
     use_compiler : bool
         Whether ``torch.compile`` compiles the loss.
+    epochs_done : int
+        Epochs that have gone before `max_epochs`, as far as schedules are concerned.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class SSVAENet(NeuralNet):
         bound_rows: int | None = None,
         precision: str = "float32",
         use_compiler: bool = False,
+        epochs_done: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -99,6 +102,7 @@ class SSVAENet(NeuralNet):
         self.bound_rows = bound_rows
         self.precision = precision
         self.use_compiler = use_compiler
+        self.epochs_done = epochs_done
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Return minibatches; those of training depend on seed and epoch alone."""
@@ -109,8 +113,11 @@ class SSVAENet(NeuralNet):
         batches = MixedBatches(
             dataset, self.batch_size, seed=self.seed, epoch=len(self.history_)
         )
-        self._step, self._n_steps = 0, self.max_epochs * len(batches)
-        self._is_new = len(self.history_) == 0
+        # Epochs of this stage that another process has done.
+        done = self.epochs_done
+        self._step = done * len(batches)
+        self._n_steps = (done + self.max_epochs) * len(batches)
+        self._is_new = len(self.history_) == done
         return batches
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
@@ -353,6 +360,24 @@ class SSVAENet(NeuralNet):
             f"adversarial_weight={self.adversarial_weight}), and look for extreme "
             "values in X."
         )
+
+    def remembered(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what the optimizer knows of each parameter, by "place.slot"."""
+        state = self.optimizer_.state_dict()["state"]
+        return {
+            f"{i}.{slot}": tensor.detach().cpu().numpy()
+            for i, slots in state.items()
+            for slot, tensor in slots.items()
+        }
+
+    def remember(self, known: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Give the optimizer what `remembered` said."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, array in known.items():
+            i, slot = name.split(".")
+            state.setdefault(int(i), {})[slot] = torch.from_numpy(array.copy())
+        groups = self.optimizer_.state_dict()["param_groups"]
+        self.optimizer_.load_state_dict({"state": state, "param_groups": groups})
 
     def snapshot(self) -> "SSVAENet":
         """Return a net that predicts as this one does now, and goes on doing so."""

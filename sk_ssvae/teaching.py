@@ -103,6 +103,7 @@ class TeachingMixin(FittingMixin):
                 unlabeled=UNLABELED,
                 warm_start=False,
                 callbacks=None,
+                checkpoint=None,
                 random_state=self._seed,
                 verbose=0,
             )

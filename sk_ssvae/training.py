@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from skorch.history import History
 from torch import Tensor
 
 from sk_ssvae.batches import Rows
 from sk_ssvae.borrowing import borrowed_generator
+from sk_ssvae.checkpoints import Checkpoint, Stopper
 from sk_ssvae.heap import keep_freed_memory
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.own_networks import OwnNetwork, keep_networks
@@ -65,6 +66,7 @@ def train(
     tasks: EpochTasks | None = None,
     stop_after: int | None = None,
     tol: float = 0.0,
+    checkpoint: Checkpoint | None = None,
 ) -> float | None:
     """Train the net, stage by stage, within `restored_on_error`.
 
@@ -106,6 +108,8 @@ def train(
         rows held out there is nothing to stop by.
     tol : float
         In nats a row.
+    checkpoint : Checkpoint, default=None
+        Where the state of training is kept, and comes from.
 
     Returns
     -------
@@ -146,16 +150,25 @@ def train(
     if stop_after is not None and held_out is not None:
         stopper = _stopper(stop_after, tol)
         own.append(("early_stopping", stopper))
+    first, done, n_before = 0, 0, len(net.history_)
+    if checkpoint is not None:
+        first, done, n_before = checkpoint.resume(net, stopper)
+        own.append(("checkpoint", checkpoint))
     net.callbacks_ += own
     try:
-        total, n_before = sum(n for _, n in stages), len(net.history_)
+        total = sum(n for _, n in stages)
         n_without_classes = None
-        for stage, n_epochs in stages:
-            if n_epochs == 0:
+        for number, (stage, n_epochs) in enumerate(stages):
+            if n_epochs == 0 or number < first:
                 continue
             net.module_.enter(stage, rows)
-            net.set_params(max_epochs=n_epochs, lr=learning_rate)
+            net.set_params(
+                max_epochs=n_epochs - done, epochs_done=done, lr=learning_rate
+            )
+            if checkpoint is not None:
+                checkpoint.place = number, len(net.history_) - done, n_before
             net.partial_fit(rows)
+            done = 0
             cut_off = _drop_unfinished_epoch(net, n_before)
             n_done = len(net.history_) - n_before
             if net.module_.unsupervised and len(net.module_.classes) > 1:
@@ -165,6 +178,9 @@ def train(
             if cut_off or net.interrupted_:
                 _warn_interrupted(n_done, total, n_done == n_without_classes)
                 break
+            if checkpoint is not None:
+                checkpoint.place = number + 1, len(net.history_), n_before
+                checkpoint.write(net)
         if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
                 "Training diverged: weights are no longer finite after epoch "
@@ -181,16 +197,16 @@ def train(
     return -float(kept["valid_loss"])
 
 
-def _stopper(patience: int, tol: float) -> EarlyStopping:
+def _stopper(patience: int, tol: float) -> Stopper:
     """Stop where the bound of the rows held out rises no more."""
-    stopper = EarlyStopping(
+    stopper: Stopper = Stopper(
         monitor="valid_loss",
         patience=patience,
         threshold=tol,
         threshold_mode="abs",
         load_best=True,
-    )
-    return stopper.initialize()
+    ).initialize()
+    return stopper
 
 
 def _epoch(net: SSVAENet, number: int) -> Any:

@@ -19,6 +19,7 @@ def room_of(path):
 ROOMS = sorted({room_of(path) for path in HOUSE.rglob("*.py")} - {""})
 
 FLOORS = [
+    {"persistence", "persistence.files"},
     {"randomness", "chunks", "heap", "threads", "layout", "frames", "borrowing"},
     {"likelihoods.base", "own_networks", "markers", "forms"},
     {
@@ -49,6 +50,7 @@ FLOORS = [
         "linear_generative",
         "opinions",
         "model_selection.masking",
+        "persistence.codec",
         "model_selection.scorers",
         "model_selection.dealing",
     },
@@ -62,12 +64,11 @@ FLOORS = [
     {"objective", "inference"},
     {"compilation", "unsupervised"},
     {"net", "views"},
+    {"checkpoints"},
     {"training", "repertoire"},
     {"fitted"},
-    {"fitting", "predictive", "generative", "pool", "persistence.files"},
-    {"persistence.codec", "teaching"},
-    {"persistence.saving"},
-    {"persistence"},
+    {"fitting", "predictive", "generative", "pool"},
+    {"persistence.saving", "teaching"},
     {"classifier", "vae"},
     {"loading"},
 ]

@@ -481,9 +481,14 @@ def test_the_golden_file_of_format_1():
 
 def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     page = (HERE.parent / "docs" / "saving.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    saving, training = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(code.replace("(random_state=0)", "(random_state=0, max_epochs=1)"), names)
-    twin = names["twin"]
-    same(twin.predict_proba(names["X"]), names["clf"].predict_proba(names["X"]))
+    exec(
+        saving.replace("random_state=0).fit", "random_state=0, max_epochs=1).fit"),
+        names,
+    )
+    X, clf = names["X"], names["clf"]
+    same(names["twin"].predict_proba(X), clf.predict_proba(X))
+    exec(training.replace("random_state=0)", "random_state=0, max_epochs=1)"), names)
+    same(names["clf"].predict_proba(X), clf.predict_proba(X))

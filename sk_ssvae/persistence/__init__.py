@@ -1,5 +1,3 @@
-"""Files without pickle: an estimator's weights and state, which run no code."""
+"""Files without pickle: weights and state of an estimator, which run no code."""
 
-from sk_ssvae.persistence.saving import SavingMixin
-
-__all__ = ["SavingMixin"]
+__all__: list[str] = []

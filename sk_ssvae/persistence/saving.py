@@ -144,10 +144,7 @@ def _taken_apart(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     arrays: Arrays = {}
     for name, tensor in net.module_.state_dict().items():
         arrays[f"module.{name}"] = tensor.detach().cpu().numpy()
-    optimizer = net.optimizer_.state_dict()
-    for i, slots in optimizer["state"].items():
-        for slot, tensor in slots.items():
-            arrays[f"optimizer.{i}.{slot}"] = tensor.detach().cpu().numpy()
+    arrays |= {f"optimizer.{k}": v for k, v in net.remembered().items()}
     header = {
         "class": type(estimator).__name__,
         "versions": {
@@ -257,7 +254,13 @@ def _net(estimator: Any, header: Any, decode: Decoder) -> SSVAENet:
     net.module_.load_state_dict(weights)
     net.module_.unsupervised = bool(header["unsupervised"])
     net.module_.eval()
-    _remember(net, decode.arrays)
+    net.remember(
+        {
+            name.removeprefix("optimizer."): array
+            for name, array in decode.arrays.items()
+            if name.startswith("optimizer.")
+        }
+    )
     net.set_params(**{n: decode(header["trained_with"][n]) for n in TRAINED_WITH})
     history = decode(header["history"])
     if not isinstance(history, History):
@@ -282,14 +285,3 @@ def _check_sizes(made_with: dict[str, Any], arrays: Arrays) -> None:
         for a, b in zip(made_with[name], made_with[name][1:], strict=False):
             if a * b > most:
                 raise ValueError(f"a layer of size {a} x {b}")
-
-
-def _remember(net: SSVAENet, arrays: Arrays) -> None:
-    """Give the optimizer what it knew."""
-    state: dict[int, dict[str, Any]] = {}
-    for name, array in arrays.items():
-        if name.startswith("optimizer."):
-            _, i, slot = name.split(".")
-            state.setdefault(int(i), {})[slot] = torch.from_numpy(array.copy())
-    groups = net.optimizer_.state_dict()["param_groups"]
-    net.optimizer_.load_state_dict({"state": state, "param_groups": groups})

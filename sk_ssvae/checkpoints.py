@@ -1,0 +1,191 @@
+"""Training that survives its process: its whole state in a file, epoch by epoch."""
+
+import hashlib
+import os
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from skorch.callbacks import Callback, EarlyStopping
+
+from sk_ssvae.net import SSVAENet
+from sk_ssvae.persistence.codec import Decoder, Encoder
+from sk_ssvae.persistence.files import read_file, write_file
+
+__all__ = ["Checkpoint", "Stopper", "digest"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+SHARE = 0.1
+"""Of the time that writing may take, at the most; the first epoch is always written."""
+
+
+def digest(*values: Any) -> str:
+    """SHA-256 of arrays, sparse arrays and None: what a training run is made from."""
+    found = hashlib.sha256()
+    for value in values:
+        if value is None:
+            found.update(b"none")
+            continue
+        parts = [value]
+        if sparse.issparse(value):
+            parts = [value.data, value.indices, value.indptr]
+        for part in parts:
+            array = np.ascontiguousarray(part)
+            found.update(f"{array.dtype.str}{array.shape}".encode())
+            found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+class Stopper(EarlyStopping):  # type: ignore[misc]
+    """skorch's EarlyStopping, which can go on counting where another process was."""
+
+    _SAVED = ("misses_", "dynamic_threshold_", "best_epoch_")
+    _resumed: dict[str, Any] | None = None
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start to count, or go on."""
+        super().on_train_begin(net, **kwargs)
+        for name, value in (self._resumed or {}).items():
+            setattr(self, name, value)
+        self._resumed = None
+
+    def taken_apart(self) -> tuple[dict[str, Any], Arrays]:
+        """Return what it has counted, and the best weights so far."""
+        state = {name: getattr(self, name) for name in self._SAVED}
+        weights = self.best_model_weights_ or {}
+        return state, {name: _array(tensor) for name, tensor in weights.items()}
+
+    def resume(
+        self, state: dict[str, Any], weights: Arrays, *, amid_stage: bool
+    ) -> None:
+        """Have counted that, and go on from there if a stage is under way."""
+        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        if amid_stage:
+            self._resumed = state | {"best_model_weights_": tensors or None}
+        for name, value in state.items():  # if training is over, it does not begin
+            setattr(self, name, value)
+
+
+class Checkpoint(Callback):  # type: ignore[misc]
+    """The state of a training run, in a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Of the file.
+    made_from : dict of str to object
+        What the run depends on, by name: a run goes on only if all are the same.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], made_from: dict[str, Any]) -> None:
+        self.path = path
+        self.made_from = made_from
+        self.found: tuple[Any, Arrays] | None = None
+        self.stopper: Stopper | None = None
+        # Of the next state: its stage, and the epochs before this and before the run.
+        self.place = (0, 0, 0)
+        self._due = 0.0
+
+    def read(self) -> int | None:
+        """Read the file, if there is one.
+
+        Returns
+        -------
+        seed : int or None
+            The seed of the run that it is of; None without a file.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged, or of another run: with other rows, labels or parameters.
+        """
+        name = os.fsdecode(self.path)
+        if not os.path.exists(name):
+            return None
+        header, arrays = read_file(self.path)
+        if not isinstance(header, dict) or header.get("class") != "checkpoint":
+            raise ValueError(
+                f"checkpoint={name!r} is a file of sk_ssvae, but of a saved estimator. "
+                "Choose another path."
+            )
+        other = [
+            key
+            for key in self.made_from.keys() | header["made_from"].keys()
+            if header["made_from"].get(key) != self.made_from.get(key)
+        ]
+        if other:
+            raise ValueError(
+                f"checkpoint={name!r} is of another training run: {sorted(other)} "
+                "differ. Delete it to train anew, or choose another path."
+            )
+        self.found = header, arrays
+        return int(header["seed"])
+
+    def resume(self, net: SSVAENet, stopper: Stopper | None) -> tuple[int, int, int]:
+        """Give a new net the state in the file.
+
+        Returns
+        -------
+        stage, done, before : int
+            Number of the stage, epochs done in it, and epochs before the run.
+        """
+        self.stopper = stopper
+        if self.found is None:
+            return 0, 0, len(net.history_)
+        header, arrays = self.found
+        decode = Decoder(arrays)
+        groups: dict[str, Arrays] = {"module": {}, "optimizer": {}, "best": {}}
+        for name, array in arrays.items():
+            kind, _, rest = name.partition(".")
+            if kind in groups:
+                groups[kind][rest] = array
+        net.module_.load_state_dict(
+            {name: torch.from_numpy(a) for name, a in groups["module"].items()}
+        )
+        net.module_.unsupervised = header["unsupervised"]
+        net.remember(groups["optimizer"])
+        net.history_ = decode(header["history"])
+        stage, done, before = header["place"]
+        if stopper is not None:
+            counted = decode(header["stopper"])
+            stopper.resume(counted, groups["best"], amid_stage=done > 0)
+        return stage, done, before
+
+    def on_epoch_end(self, net: SSVAENet, **kwargs: Any) -> None:
+        """Write the state, if the last time is long enough ago."""
+        start = time.monotonic()
+        if start >= self._due:
+            self.write(net)
+            now = time.monotonic()
+            self._due = now + (now - start) / SHARE
+
+    def write(self, net: SSVAENet) -> None:
+        """Write the state, as a whole."""
+        stage, at_start, before = self.place
+        encode = Encoder()
+        counted: dict[str, Any] | None = None
+        best: Arrays = {}
+        if self.stopper is not None:
+            counted, best = self.stopper.taken_apart()
+        header = {
+            "class": "checkpoint",
+            "made_from": self.made_from,
+            "seed": int(net.seed),
+            "place": [stage, len(net.history_) - at_start, before],
+            "unsupervised": bool(net.module_.unsupervised),
+            "history": encode(net.history_),
+            "stopper": encode(counted),
+        }
+        arrays = {f"module.{k}": _array(v) for k, v in net.module_.state_dict().items()}
+        arrays |= {f"optimizer.{k}": v for k, v in net.remembered().items()}
+        arrays |= {f"best.{k}": v for k, v in best.items()}
+        write_file(self.path, header, arrays | encode.arrays)
+
+
+def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = tensor.detach().cpu().numpy()
+    return found
