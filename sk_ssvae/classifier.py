@@ -235,8 +235,9 @@ class SSVAEClassifier(
     early_stopping : bool, default=False
         End training when the mean bound of unlabelled rows held out of it has not risen
         by `tol` for `n_iter_no_change` epochs, and go back to the weights with the best
-        one. `max_epochs` is then the most there can be. `partial_fit` does not stop
-        early. When the bound is a good guide to the classes, and when not:
+        one. `max_epochs` is then the most there can be; those of "m1+m2" in which the
+        weight of the KL divergence still rises do not count. `partial_fit` does not
+        stop early. When the bound is a good guide to the classes, and when not:
         docs/model_selection.md.
 
     validation_fraction : "auto" or float, default="auto"

@@ -181,9 +181,19 @@ def train(
     return -float(kept["valid_loss"])
 
 
+class _Stopper(EarlyStopping):
+    """Waits with counting until the loss is minus the bound that it monitors."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Count an epoch, unless the KL divergence has less than its weight in it."""
+        if net.warming_up:
+            self.misses_ = -1  # to which one may be added
+        super().on_epoch_end(net, **kwargs)
+
+
 def _stopper(patience: int, tol: float) -> EarlyStopping:
     """Stop where the bound of the rows held out rises no more."""
-    stopper = EarlyStopping(
+    stopper = _Stopper(
         monitor="valid_loss",
         patience=patience,
         threshold=tol,
