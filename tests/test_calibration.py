@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from sk_ssvae import SSVAEClassifier
+from sk_ssvae import SSVAEClassifier, class_shares
 from sk_ssvae.calibration import (
     SPREAD,
     TAUGHT,
@@ -226,6 +226,20 @@ def test_shares_are_the_most_likely_ones(seed, n_classes):
         # the answers for them have them as their mean
         mean = np.average(reweighted(posterior, before, shares), axis=0, weights=weight)
         assert mean == pytest.approx(shares, abs=1e-6)
+
+
+def test_a_class_that_is_not_there_does_not_keep_em_going(monkeypatch):
+    posterior = np.tile([[0.9, 0.0999, 1e-4], [0.0999, 0.9, 1e-4]], (10, 1))
+    steps = []
+
+    def counted(*args):
+        steps.append(1)
+        return reweighted(*args)
+
+    monkeypatch.setattr(class_shares, "reweighted", counted)
+    shares = most_likely_shares(posterior, np.full(3, 1 / 3))
+    assert shares == pytest.approx([0.5, 0.5, 1e-4], abs=1e-4)
+    assert len(steps) < 100
 
 
 def test_weights_of_rows_are_repetitions():
