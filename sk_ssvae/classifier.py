@@ -771,9 +771,9 @@ class SSVAEClassifier(
             )
             rows = dense_rows(rows, self._seed)
         found = guess_labels(teacher, rows, codes, n_classes, self._seed)
-        shares = None
-        log_shift = None
-        if estimates:
+        if not estimates:
+            shares = None
+        else:
             # A teacher does not see weights, so that it answers for the shares that
             # labels have without them.
             before = prior_of_classes("empirical", np.arange(n_classes), codes)
@@ -785,9 +785,13 @@ class SSVAEClassifier(
                 None if data.weight is None else data.weight[which][hidden],
             )
             found[answered] = reweighted(found[answered], before, shares)
-            log_shift = np.log(shares / before).astype(np.float32)
-        if self.teacher is None:
-            return Guess(None, shares, log_shift)
+            if self.teacher is None:
+                # but the classifier sees them
+                weight = None if data.weight is None else data.weight[which]
+                learnt = prior_of_classes(
+                    "empirical", np.arange(n_classes), codes, weight
+                )
+                return Guess(None, shares, np.log(shares / learnt).astype(np.float32))
         guess = np.zeros((data.X.shape[0], n_classes), dtype=np.float32)
         guess[which] = found
         return Guess(guess, shares)

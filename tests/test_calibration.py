@@ -346,6 +346,20 @@ def test_rows_without_weight_do_not_count_in_the_estimate(quick):
     assert clf.class_prior_ == pytest.approx(fewer.class_prior_, abs=1e-6)
 
 
+@pytest.mark.parametrize("heavy", [0, 1])
+def test_answers_are_moved_from_the_shares_that_weights_give(quick, heavy):
+    X, y, _ = shifted()
+    weight = np.where(y == heavy, 9.0, 1.0)
+    parameters = {"class_prior": "estimate", "max_epochs": 20, "entropy_weight": 0.0}
+    clf = quick(**parameters).fit(X, y, sample_weight=weight)
+    plain = quick(**parameters).fit(X, y)
+    assert clf.class_prior_ == pytest.approx(plain.class_prior_)
+    learnt = np.where(np.arange(2) == heavy, 0.9, 0.1)
+    assert clf._log_shift == pytest.approx(np.log(plain.class_prior_ / learnt))
+    means = [m.predict_proba(X[40:]).mean(axis=0) for m in (clf, plain)]
+    assert np.abs(means[0] - means[1]).max() < 0.06
+
+
 def test_the_pool_is_asked_for_labelled_shares():
     X, y, _ = shifted()
     X, y = X[:240], y[:240]
