@@ -771,20 +771,21 @@ class SSVAEClassifier(
             )
             rows = dense_rows(rows, self._seed)
         found = guess_labels(teacher, rows, codes, n_classes, self._seed)
-        if not estimates:
-            shares = None
-        else:
+        shares = None
+        hidden = (found.sum(axis=1) > 0) & (codes == UNLABELED)
+        labelled = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
+        # Where the teacher has no answers, or training goes on with fewer classes,
+        # there is nothing to estimate by.
+        if estimates and hidden.any() and labelled.all():
             # A teacher does not see weights, so that it answers for the shares that
             # labels have without them.
             before = prior_of_classes("empirical", np.arange(n_classes), codes)
-            answered = found.sum(axis=1) > 0
-            hidden = answered & (codes == UNLABELED)
             shares = most_likely_shares(
                 found[hidden].astype(np.float64),
                 before,
                 None if data.weight is None else data.weight[which][hidden],
             )
-            found[answered] = reweighted(found[answered], before, shares)
+            found[hidden] = reweighted(found[hidden], before, shares)
             if self.teacher is None:
                 # but the classifier sees them
                 weight = None if data.weight is None else data.weight[which]
@@ -792,6 +793,8 @@ class SSVAEClassifier(
                     "empirical", np.arange(n_classes), codes, weight
                 )
                 return Guess(None, shares, np.log(shares / learnt).astype(np.float32))
+        if self.teacher is None:
+            return Guess()
         guess = np.zeros((data.X.shape[0], n_classes), dtype=np.float32)
         guess[which] = found
         return Guess(guess, shares)

@@ -14,7 +14,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from sk_ssvae import SSVAEClassifier, class_shares
 from sk_ssvae.calibration import (
@@ -334,6 +334,25 @@ def test_an_estimate_where_there_is_nothing_to_estimate(iris, quick):
     weight = np.where(y == -1, 0.0, 1.0)
     alone = quick(class_prior="estimate").fit(X, y, sample_weight=weight)
     assert alone.class_prior_ == pytest.approx([1 / 3] * 3)
+
+
+def test_a_teacher_without_answers_leaves_the_labels_shares(iris, quick):
+    X, y, _ = iris
+    y = y.copy()
+    y[np.flatnonzero(y == 0)[0]] = -1
+    teacher = LabelSpreading(kernel=lambda a, b: np.eye(len(a)))
+    clf = quick(class_prior="estimate", teacher=teacher).fit(X, y)
+    assert clf.class_prior_ == pytest.approx(np.bincount(y[y != -1]) / (y != -1).sum())
+
+
+@pytest.mark.parametrize("teacher", [None, LabelSpreading()])
+def test_training_goes_on_with_fewer_classes_beside_an_estimate(iris, quick, teacher):
+    X, y, _ = iris
+    clf = quick(class_prior="estimate", teacher=teacher, warm_start=True).fit(X, y)
+    prior, shift = clf.class_prior_, clf._log_shift
+    clf.fit(X, np.where(y == 2, -1, y))
+    assert clf.class_prior_ is prior
+    assert clf._log_shift is shift
 
 
 def test_rows_without_weight_do_not_count_in_the_estimate(quick):
