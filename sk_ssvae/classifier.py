@@ -183,11 +183,12 @@ class SSVAEClassifier(
 
     temperature : {"auto", "cross-fit"} or float, default="auto"
         T of `predict_proba`, which is q(y | x) to the power of 1 / T, normalised [6]_.
-        Classes that are predicted do not depend on it, nor do `transform` and the
-        density. 1 leaves q as it is. "auto" is 1.7 with a teacher, as the entropy term
-        makes answers sharper than what is known, and else 1. "cross-fit" hides the
-        labels in turn, in three folds, which takes four times as long, and fits T to
-        them, near 1.7. `partial_fit` takes "cross-fit" for "auto".
+        Classes that are predicted do not depend on it (but without a teacher, with
+        ``class_prior="estimate"``, for which answers are moved afterwards), nor do
+        `transform` and the density. 1 leaves q as it is. "auto" is 1.7 with a teacher,
+        as the entropy term makes answers sharper than what is known, and else 1.
+        "cross-fit" hides the labels in turn, in three folds, which takes four times as
+        long, and fits T to them, near 1.7. `partial_fit` takes "cross-fit" for "auto".
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
         What marks unlabelled rows in `y`. -1 is scikit-learn's marker. With None, NaN
@@ -927,6 +928,8 @@ class SSVAEClassifier(
             )
             model.set_callbacks()
             model.fit(X, codes, sample_weight=data.weight)
+            # T comes before the shift, which is not for rows that have labels.
+            model._log_shift = None
             log_proba: Array = model.predict_log_proba(_safe_indexing(X, rows))
             return log_proba
 

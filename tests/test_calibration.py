@@ -164,6 +164,21 @@ def test_a_cross_fitted_temperature(quick, kind):
     )
 
 
+def test_a_temperature_is_fitted_to_answers_that_are_not_moved(quick):
+    """Labels that are hidden have the shares that labels have, not the estimated."""
+    X, y, _ = shifted()
+    X, y = X[:400], y[:400]
+    given = {"class_prior": "estimate", "max_epochs": 3}
+    clf = quick(temperature="cross-fit", **given).fit(X, y)
+
+    def answer(hidden, fold):
+        model = quick(temperature=1.0, random_state=clf._seed, **given).fit(X, hidden)
+        assert model.class_prior_[0] > 0.7
+        return model.module_(model._encoder()(_rows(X[fold]))).detach().numpy()
+
+    assert clf.temperature_ == cross_fitted_temperature(answer, y, clf._seed)
+
+
 def test_folds_for_a_temperature_are_three(iris):
     _, y, _ = iris
     assert [len(fold) for fold in deal_folds(y, 0, 3)] == [5, 5, 5]
