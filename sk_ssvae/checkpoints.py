@@ -41,7 +41,7 @@ def digest(*values: Any) -> str:
 
 
 class Stopper(EarlyStopping):  # type: ignore[misc]
-    """skorch's EarlyStopping, which can go on counting where another process was."""
+    """skorch's EarlyStopping, after any warm-up, which can go on in another process."""
 
     _SAVED = ("misses_", "dynamic_threshold_", "best_epoch_")
     _resumed: dict[str, Any] | None = None
@@ -52,6 +52,15 @@ class Stopper(EarlyStopping):  # type: ignore[misc]
         for name, value in (self._resumed or {}).items():
             setattr(self, name, value)
         self._resumed = None
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Count an epoch, unless the KL divergence has less than its weight in it.
+
+        Until then the loss is not minus the bound that is monitored.
+        """
+        if net.warming_up:
+            self.misses_ = -1  # to which one may be added
+        super().on_epoch_end(net, **kwargs)
 
     def taken_apart(self) -> tuple[dict[str, Any], Arrays]:
         """Return what it has counted, and the best weights so far."""

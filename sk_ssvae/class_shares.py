@@ -68,10 +68,9 @@ def most_likely_shares(
     shares = before
     for _ in range(MOST_EM_STEPS):
         rows = reweighted(posterior, before, shares)
-        new = np.average(rows, axis=0, weights=weight)
-        moved = np.abs(new - shares).max()
-        shares = np.maximum(new, SMALLEST)
-        shares = shares / shares.sum()
+        new = np.maximum(np.average(rows, axis=0, weights=weight), SMALLEST)
+        new /= new.sum()
+        moved, shares = np.abs(new - shares).max(), new
         if moved < tol:
             break
     answer: Array = shares

@@ -163,11 +163,12 @@ class SSVAEClassifier(
 
     temperature : {"auto", "cross-fit"} or float, default="auto"
         T of `predict_proba`, which is q(y | x) to the power of 1 / T, normalised [6]_.
-        Classes that are predicted do not depend on it, nor do `transform` and the
-        density. 1 leaves q as it is. "auto" is 1.7 with a teacher, as the entropy term
-        makes answers sharper than what is known, and else 1. "cross-fit" hides the
-        labels in turn, in three folds, which takes four times as long, and fits T to
-        them, near 1.7. `partial_fit` takes "cross-fit" for "auto".
+        Classes that are predicted do not depend on it (but without a teacher, with
+        ``class_prior="estimate"``, for which answers are moved afterwards), nor do
+        `transform` and the density. 1 leaves q as it is. "auto" is 1.7 with a teacher,
+        as the entropy term makes answers sharper than what is known, and else 1.
+        "cross-fit" hides the labels in turn, in three folds, which takes four times as
+        long, and fits T to them, near 1.7. `partial_fit` takes "cross-fit" for "auto".
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
         What marks unlabelled rows in `y`. -1 is scikit-learn's marker. With None, NaN
@@ -215,8 +216,9 @@ class SSVAEClassifier(
     early_stopping : bool, default=False
         End training when the mean bound of unlabelled rows held out of it has not risen
         by `tol` for `n_iter_no_change` epochs, and go back to the weights with the best
-        one. `max_epochs` is then the most there can be. `partial_fit` does not stop
-        early. When the bound is a good guide to the classes, and when not:
+        one. `max_epochs` is then the most there can be; those of "m1+m2" in which the
+        weight of the KL divergence still rises do not count. `partial_fit` does not
+        stop early. When the bound is a good guide to the classes, and when not:
         docs/model_selection.md.
 
     validation_fraction : "auto" or float, default="auto"

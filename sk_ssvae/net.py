@@ -293,6 +293,13 @@ class SSVAENet(NeuralNet):
         self._terms.append(Loss(*(term.detach() for term in loss)))
         return loss.total, log_q_y
 
+    @property
+    def warming_up(self) -> bool:
+        """Whether the KL divergence does not count in full at the next step."""
+        model = self.module_
+        warms_up = model.unsupervised and model.warms_up and self._is_new
+        return bool(warms_up and warm_up(self._step / self._n_steps) < 1)
+
     @torch.no_grad()
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Minus the mean bound of log p(x), with the same noise in every epoch."""

@@ -67,22 +67,29 @@ class TeachingMixin(FittingMixin):
             rows = dense_rows(rows, self._seed)
         found = guess_labels(teacher, rows, codes, n_classes, self._seed)
         shares = None
-        log_shift = None
-        if estimates:
+        hidden = (found.sum(axis=1) > 0) & (codes == UNLABELED)
+        labelled = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
+        # Where the teacher has no answers, or training goes on with fewer classes,
+        # there is nothing to estimate by.
+        if estimates and hidden.any() and labelled.all():
             # A teacher does not see weights, so that it answers for the shares that
             # labels have without them.
             before = prior_of_classes("empirical", np.arange(n_classes), codes)
-            answered = found.sum(axis=1) > 0
-            hidden = answered & (codes == UNLABELED)
             shares = most_likely_shares(
                 found[hidden].astype(np.float64),
                 before,
                 None if data.weight is None else data.weight[which][hidden],
             )
-            found[answered] = reweighted(found[answered], before, shares)
-            log_shift = np.log(shares / before).astype(np.float32)
+            found[hidden] = reweighted(found[hidden], before, shares)
+            if self.teacher is None:
+                # but the classifier sees them
+                weight = None if data.weight is None else data.weight[which]
+                learnt = prior_of_classes(
+                    "empirical", np.arange(n_classes), codes, weight
+                )
+                return Guess(None, shares, np.log(shares / learnt).astype(np.float32))
         if self.teacher is None:
-            return Guess(None, shares, log_shift)
+            return Guess()
         guess = np.zeros((data.X.shape[0], n_classes), dtype=np.float32)
         guess[which] = found
         return Guess(guess, shares)
@@ -109,6 +116,8 @@ class TeachingMixin(FittingMixin):
             )
             model.set_callbacks()
             model.fit(X, codes, sample_weight=data.weight)
+            # T comes before the shift, which is not for rows that have labels.
+            model._log_shift = None
             log_proba: Array = model.predict_log_proba(_safe_indexing(X, rows))
             return log_proba
 

@@ -98,7 +98,8 @@ class VariationalAutoencoder(
     early_stopping : bool, default=False
         End training when the mean bound of rows held out of it has not risen by `tol`
         for `n_iter_no_change` epochs, and go back to the weights with the best one.
-        `max_epochs` is then the most there can be.
+        `max_epochs` is then the most there can be, and its first 40 %, while the weight
+        of the KL divergence rises (where no scale is learned), do not count.
 
     validation_fraction : "auto" or float, default="auto"
         Share of the rows that training does not see; "auto" is 0.1 with

@@ -14,9 +14,9 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
-from sk_ssvae import SSVAEClassifier
+from sk_ssvae import SSVAEClassifier, class_shares
 from sk_ssvae.calibration import (
     SPREAD,
     TAUGHT,
@@ -164,6 +164,21 @@ def test_a_cross_fitted_temperature(quick, kind):
     )
 
 
+def test_a_temperature_is_fitted_to_answers_that_are_not_moved(quick):
+    """Labels that are hidden have the shares that labels have, not the estimated."""
+    X, y, _ = shifted()
+    X, y = X[:400], y[:400]
+    given = {"class_prior": "estimate", "max_epochs": 3}
+    clf = quick(temperature="cross-fit", **given).fit(X, y)
+
+    def answer(hidden, fold):
+        model = quick(temperature=1.0, random_state=clf._seed, **given).fit(X, hidden)
+        assert model.class_prior_[0] > 0.7
+        return model.module_(model._encoder()(_rows(X[fold]))).detach().numpy()
+
+    assert clf.temperature_ == cross_fitted_temperature(answer, y, clf._seed)
+
+
 def test_folds_for_a_temperature_are_three(iris):
     _, y, _ = iris
     assert [len(fold) for fold in deal_folds(y, 0, 3)] == [5, 5, 5]
@@ -226,6 +241,20 @@ def test_shares_are_the_most_likely_ones(seed, n_classes):
         # the answers for them have them as their mean
         mean = np.average(reweighted(posterior, before, shares), axis=0, weights=weight)
         assert mean == pytest.approx(shares, abs=1e-6)
+
+
+def test_a_class_that_is_not_there_does_not_keep_em_going(monkeypatch):
+    posterior = np.tile([[0.9, 0.0999, 1e-4], [0.0999, 0.9, 1e-4]], (10, 1))
+    steps = []
+
+    def counted(*args):
+        steps.append(1)
+        return reweighted(*args)
+
+    monkeypatch.setattr(class_shares, "reweighted", counted)
+    shares = most_likely_shares(posterior, np.full(3, 1 / 3))
+    assert shares == pytest.approx([0.5, 0.5, 1e-4], abs=1e-4)
+    assert len(steps) < 100
 
 
 def test_weights_of_rows_are_repetitions():
@@ -322,6 +351,25 @@ def test_an_estimate_where_there_is_nothing_to_estimate(iris, quick):
     assert alone.class_prior_ == pytest.approx([1 / 3] * 3)
 
 
+def test_a_teacher_without_answers_leaves_the_labels_shares(iris, quick):
+    X, y, _ = iris
+    y = y.copy()
+    y[np.flatnonzero(y == 0)[0]] = -1
+    teacher = LabelSpreading(kernel=lambda a, b: np.eye(len(a)))
+    clf = quick(class_prior="estimate", teacher=teacher).fit(X, y)
+    assert clf.class_prior_ == pytest.approx(np.bincount(y[y != -1]) / (y != -1).sum())
+
+
+@pytest.mark.parametrize("teacher", [None, LabelSpreading()])
+def test_training_goes_on_with_fewer_classes_beside_an_estimate(iris, quick, teacher):
+    X, y, _ = iris
+    clf = quick(class_prior="estimate", teacher=teacher, warm_start=True).fit(X, y)
+    prior, shift = clf.class_prior_, clf._log_shift
+    clf.fit(X, np.where(y == 2, -1, y))
+    assert clf.class_prior_ is prior
+    assert clf._log_shift is shift
+
+
 def test_rows_without_weight_do_not_count_in_the_estimate(quick):
     X, y, _ = shifted()
     kept = np.arange(len(y)) % 3 != 0
@@ -330,6 +378,20 @@ def test_rows_without_weight_do_not_count_in_the_estimate(quick):
     clf = quick(class_prior="estimate").fit(X, y, sample_weight=weight)
     fewer = quick(class_prior="estimate").fit(X[kept], y[kept])
     assert clf.class_prior_ == pytest.approx(fewer.class_prior_, abs=1e-6)
+
+
+@pytest.mark.parametrize("heavy", [0, 1])
+def test_answers_are_moved_from_the_shares_that_weights_give(quick, heavy):
+    X, y, _ = shifted()
+    weight = np.where(y == heavy, 9.0, 1.0)
+    parameters = {"class_prior": "estimate", "max_epochs": 20, "entropy_weight": 0.0}
+    clf = quick(**parameters).fit(X, y, sample_weight=weight)
+    plain = quick(**parameters).fit(X, y)
+    assert clf.class_prior_ == pytest.approx(plain.class_prior_)
+    learnt = np.where(np.arange(2) == heavy, 0.9, 0.1)
+    assert clf._log_shift == pytest.approx(np.log(plain.class_prior_ / learnt))
+    means = [m.predict_proba(X[40:]).mean(axis=0) for m in (clf, plain)]
+    assert np.abs(means[0] - means[1]).max() < 0.06
 
 
 def test_the_pool_is_asked_for_labelled_shares():

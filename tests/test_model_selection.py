@@ -161,16 +161,15 @@ def test_random_splits_deal_as_their_parents(ours, parent, sizes):
     labelled = np.flatnonzero(FEW != -1)
     if ours is LabeledStratifiedShuffleSplit and not sizes:
         sizes = {"test_size": 0.2}
-    cv = ours(1, random_state=0, **sizes)
-    train, test = next(cv.split(X, FEW))
-    of_parent, test_of_parent = next(
-        parent(1, random_state=0, **sizes).split(labelled, FEW[labelled])
-    )
-    assert np.array_equal(test, labelled[test_of_parent])
-    assert set(train) == set(labelled[of_parent]) | set(np.flatnonzero(FEW == -1))
-    assert cv.get_n_splits() == 1
-    again = [list(s[0]) for s in ours(3, random_state=0, **sizes).split(X, FEW)]
-    assert again[0] == list(train)
+    cv = ours(3, random_state=0, **sizes)
+    found = list(cv.split(X, FEW))
+    of_parent = parent(3, random_state=0, **sizes).split(labelled, FEW[labelled])
+    for (train, test), (known, tested) in zip(found, of_parent, strict=True):
+        assert np.array_equal(test, labelled[tested])
+        assert set(train) == set(labelled[known]) | set(np.flatnonzero(FEW == -1))
+    assert cv.get_n_splits() == 3
+    again = [list(train) for train, _ in cv.split(X, FEW)]
+    assert again == [list(train) for train, _ in found]
     assert again[1] != again[0]
 
 

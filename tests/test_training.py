@@ -678,3 +678,22 @@ def test_without_adversarial_training_nothing_changes(quick, iris):
     plain = quick().fit(X, y)
     radius = quick(adversarial_radius=7.0).fit(X, y)
     np.testing.assert_array_equal(plain.predict_proba(X), radius.predict_proba(X))
+
+
+def test_early_stopping_waits_until_the_divergence_has_its_weight():
+    """Training without it, as in the first epochs, makes the bound worse."""
+    X = (load_digits().data[:300] > 7).astype(float)
+    vae = VariationalAutoencoder(
+        hidden_sizes=(32,),
+        batch_size=50,
+        max_epochs=300,
+        learning_rate=0.01,
+        early_stopping=True,
+        n_iter_no_change=2,
+        random_state=0,
+    ).fit(X)
+    bounds = bounds_of(vae.history_)
+    assert vae.likelihood_ == "bernoulli"
+    assert bounds[3] < bounds[2] > bounds[4]  # where it would have stopped
+    assert 120 <= vae.n_iter_ < 300
+    assert vae.validation_bound_ == max(bounds) > bounds[2] + 5

@@ -81,7 +81,8 @@ class Dealer:
         y_dealt = codes if self._deals_labelled else np.zeros(len(dealt))
         self._check(y_dealt, classes, inside)
         rng = self._generator()
-        for train, test in self._deal(y_dealt, inside, rng):
+        # All are dealt before rows are put in order, which draws from `rng`, too.
+        for train, test in list(self._deal(y_dealt, inside, rng)):
             tested = dealt[test]
             others = np.ones(len(labels), dtype=bool)
             others[dealt] = False

@@ -86,7 +86,7 @@ class LabeledShuffleSplit(_Shuffles, ShuffleSplit):
     >>> for train, test in cv.split(np.zeros((6, 1)), y):
     ...     print(sorted(train.tolist()), test)
     [0, 1, 2, 3, 5] [4]
-    [0, 1, 2, 3, 4] [5]
+    [1, 2, 3, 4, 5] [0]
     """
 
     def __init__(
