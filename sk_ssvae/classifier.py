@@ -28,6 +28,7 @@ from torch import nn
 from sk_ssvae import inference
 from sk_ssvae.batches import Rows, resolve_max_epochs
 from sk_ssvae.calibration import TAUGHT, cross_fitted_temperature
+from sk_ssvae.chunks import is_sparse
 from sk_ssvae.class_shares import most_likely_shares, reweighted
 from sk_ssvae.columns import Encoder
 from sk_ssvae.devices import plain_torch, resolve_device
@@ -916,6 +917,7 @@ class SSVAEClassifier(
             return float(self.temperature)
         if self.temperature == "auto":
             return 1.0 if self.teacher is None else TAUGHT
+        cells = X.tocsr() if is_sparse(X) else X  # some forms have no rows to take
 
         def answer(codes: Array, rows: Array) -> Array:
             model = clone(self).set_params(
@@ -930,7 +932,7 @@ class SSVAEClassifier(
             model.fit(X, codes, sample_weight=data.weight)
             # T comes before the shift, which is not for rows that have labels.
             model._log_shift = None
-            log_proba: Array = model.predict_log_proba(_safe_indexing(X, rows))
+            log_proba: Array = model.predict_log_proba(_safe_indexing(cells, rows))
             return log_proba
 
         return cross_fitted_temperature(answer, data.codes, self._seed)

@@ -179,6 +179,17 @@ def test_a_temperature_is_fitted_to_answers_that_are_not_moved(quick):
     assert clf.temperature_ == cross_fitted_temperature(answer, y, clf._seed)
 
 
+@pytest.mark.parametrize("form", ["coo_matrix", "bsr_array"])
+def test_sparse_forms_for_a_cross_fitted_temperature(quick, form):
+    X, y, _ = kinds_of_rows()["sparse"]
+    rows = getattr(sparse, form)(X)
+    clf, same = (
+        quick(temperature="cross-fit", max_epochs=3).fit(given, y)
+        for given in (X, rows)
+    )
+    assert clf.temperature_ == same.temperature_
+
+
 def test_folds_for_a_temperature_are_three(iris):
     _, y, _ = iris
     assert [len(fold) for fold in deal_folds(y, 0, 3)] == [5, 5, 5]
