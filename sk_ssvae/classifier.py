@@ -695,8 +695,8 @@ class SSVAEClassifier(
                 self._fix_columns(data, streaming=True)
                 net = self._start(data, known, Guess(), streaming=True)
                 self.temperature_ = 1.0
-                if not isinstance(self.temperature, str):
-                    self.temperature_ = float(self.temperature)
+            if not isinstance(self.temperature, str):
+                self.temperature_ = float(self.temperature)
             with restored_on_error(net):
                 self._train(net, data, self._rows(data, net), [("all", 1)])
         return self

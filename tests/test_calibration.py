@@ -122,6 +122,10 @@ def test_a_teacher_makes_answers_sharp(iris, quick):
     assert quick(teacher=teacher).partial_fit(X, y, [0, 1, 2]).temperature_ == 1.0
     streamed = quick(temperature=3.0).partial_fit(X, y, [0, 1, 2])
     assert streamed.temperature_ == 3.0
+    streamed.set_params(temperature=2.0).partial_fit(X, y)
+    assert streamed.temperature_ == 2.0  # as in a fit that goes on
+    streamed.set_params(temperature="auto").partial_fit(X, y)
+    assert streamed.temperature_ == 2.0
 
 
 def kinds_of_rows():
