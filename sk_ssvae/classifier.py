@@ -360,7 +360,8 @@ class SSVAEClassifier(
 
     validation_bound_ : float or None
         Mean lower bound of log p(x) of the rows held out in the last `fit`, in nats,
-        for the weights that were kept; None if there were none.
+        for the weights that were kept; None if there were none. As in `history_`, in
+        standardised units for the Gaussian, unlike `score_samples`.
 
     See Also
     --------
