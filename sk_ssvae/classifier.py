@@ -347,7 +347,8 @@ class SSVAEClassifier(
 
     validation_bound_ : float or None
         Mean lower bound of log p(x) of the rows held out in the last `fit`, in nats,
-        for the weights that were kept; None if there were none.
+        for the weights that were kept; None if there were none. As in `history_`, in
+        standardised units for the Gaussian, unlike `score_samples`.
 
     See Also
     --------
@@ -687,8 +688,8 @@ class SSVAEClassifier(
                 self._fix_columns(data, streaming=True)
                 net = self._start(data, known, Guess(), streaming=True)
                 self.temperature_ = 1.0
-                if not isinstance(self.temperature, str):
-                    self.temperature_ = float(self.temperature)
+            if not isinstance(self.temperature, str):
+                self.temperature_ = float(self.temperature)
             with restored_on_error(net):
                 self._train(net, data, self._rows(data, net), [("all", 1)])
         return self

@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
 from sk_ssvae.calibration import TAUGHT, cross_fitted_temperature
+from sk_ssvae.chunks import is_sparse
 from sk_ssvae.class_shares import most_likely_shares, reweighted
 from sk_ssvae.fitting import Data, FittingMixin
 from sk_ssvae.labels import prior_of_classes
@@ -103,6 +104,7 @@ class TeachingMixin(FittingMixin):
             return float(self.temperature)
         if self.temperature == "auto":
             return 1.0 if self.teacher is None else TAUGHT
+        cells = X.tocsr() if is_sparse(X) else X  # some forms have no rows to take
 
         def answer(codes: Array, rows: Array) -> Array:
             model = clone(self).set_params(
@@ -118,7 +120,7 @@ class TeachingMixin(FittingMixin):
             model.fit(X, codes, sample_weight=data.weight)
             # T comes before the shift, which is not for rows that have labels.
             model._log_shift = None
-            log_proba: Array = model.predict_log_proba(_safe_indexing(X, rows))
+            log_proba: Array = model.predict_log_proba(_safe_indexing(cells, rows))
             return log_proba
 
         return cross_fitted_temperature(answer, data.codes, self._seed)

@@ -189,7 +189,8 @@ class VariationalAutoencoder(
 
     validation_bound_ : float or None
         Mean lower bound of log p(x) of the rows held out in `fit`, in nats, for the
-        weights that were kept; None if there were none.
+        weights that were kept; None if there were none. In standardised units for the
+        Gaussian, unlike `score_samples`.
 
     See Also
     --------

@@ -122,6 +122,10 @@ def test_a_teacher_makes_answers_sharp(iris, quick):
     assert quick(teacher=teacher).partial_fit(X, y, [0, 1, 2]).temperature_ == 1.0
     streamed = quick(temperature=3.0).partial_fit(X, y, [0, 1, 2])
     assert streamed.temperature_ == 3.0
+    streamed.set_params(temperature=2.0).partial_fit(X, y)
+    assert streamed.temperature_ == 2.0  # as in a fit that goes on
+    streamed.set_params(temperature="auto").partial_fit(X, y)
+    assert streamed.temperature_ == 2.0
 
 
 def kinds_of_rows():
@@ -177,6 +181,17 @@ def test_a_temperature_is_fitted_to_answers_that_are_not_moved(quick):
         return model.module_(model._encoder()(_rows(X[fold]))).detach().numpy()
 
     assert clf.temperature_ == cross_fitted_temperature(answer, y, clf._seed)
+
+
+@pytest.mark.parametrize("form", ["coo_matrix", "bsr_array"])
+def test_sparse_forms_for_a_cross_fitted_temperature(quick, form):
+    X, y, _ = kinds_of_rows()["sparse"]
+    rows = getattr(sparse, form)(X)
+    clf, same = (
+        quick(temperature="cross-fit", max_epochs=3).fit(given, y)
+        for given in (X, rows)
+    )
+    assert clf.temperature_ == same.temperature_
 
 
 def test_folds_for_a_temperature_are_three(iris):
