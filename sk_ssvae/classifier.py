@@ -161,7 +161,7 @@ class SSVAEClassifier(
         estimate; without a teacher logistic regression's, and then what the classifier
         answers in the end is. `partial_fit` takes "estimate" for "auto".
 
-    temperature : {"auto", "cross-fit"} or float, default="auto"
+    temperature : {"auto", "cross-fit"} or float in [0.01, 100], default="auto"
         T of `predict_proba`, which is q(y | x) to the power of 1 / T, normalised [6]_.
         Classes that are predicted do not depend on it (but without a teacher, with
         ``class_prior="estimate"``, for which answers are moved afterwards), nor do
@@ -418,7 +418,7 @@ class SSVAEClassifier(
         ],
         "temperature": [
             StrOptions({"auto", "cross-fit"}),
-            Interval(Real, 0, None, closed="neither"),
+            Interval(Real, 0.01, 100, closed="both"),
         ],
         "unlabeled": [MissingValues()],
         "alpha": [Interval(Real, 0, None, closed="left")],

@@ -199,7 +199,7 @@ def test_folds_for_a_temperature_are_three(iris):
     assert [len(fold) for fold in deal_folds(y, 0, 3)] == [5, 5, 5]
 
 
-@pytest.mark.parametrize("temperature", [0, -1.0, "cross", None])
+@pytest.mark.parametrize("temperature", [0, -1.0, 1e-300, np.inf, "cross", None])
 def test_temperatures_that_are_none(iris, quick, temperature):
     X, y, _ = iris
     with pytest.raises(ValueError) as error:

@@ -316,6 +316,19 @@ def test_groups_that_leave_a_fold_empty():
     )
 
 
+@pytest.mark.parametrize("hole", [None, np.nan])
+def test_rows_without_a_group(hole):
+    groups = np.array(["a", "b", "c"] * 50, dtype=object)
+    groups[7] = hole
+    for cv in (LabeledKFold(3), LabeledShuffleSplit(random_state=0)):
+        with pytest.raises(ValueError) as error:
+            next(cv.split(X, FEW, groups))
+        assert str(error.value) == (
+            "groups has a missing value in row 7. Give rows that belong to no group a "
+            "group of their own."
+        )
+
+
 def test_groups_are_routed():
     groups = np.arange(150) % 6
     expected = [list(s[1]) for s in LabeledKFold(3).split(X, FEW, groups)]

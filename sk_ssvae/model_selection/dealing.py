@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sklearn.utils import indexable
 from sklearn.utils.validation import column_or_1d
 
+from sk_ssvae.frames import is_missing
 from sk_ssvae.labels import split_labels
 from sk_ssvae.markers import as_label_array
 
@@ -76,7 +77,7 @@ class Dealer:
                 f"the labelled rows of y hold one class only: {classes.tolist()}."
             )
         dealt = self._dealt(labelled)
-        members = None if groups is None else column_or_1d(groups)
+        members = None if groups is None else _groups(groups)
         inside = None if members is None else members[dealt]
         y_dealt = codes if self._deals_labelled else np.zeros(len(dealt))
         self._check(y_dealt, classes, inside)
@@ -122,6 +123,19 @@ class Dealer:
     ) -> Iterator[Split]:
         """Positions among the rows to deal, for training and for the test."""
         raise NotImplementedError
+
+
+def _groups(groups: Any) -> Array:
+    """Groups of the rows; every row has one."""
+    members: Array = column_or_1d(groups)
+    missing = is_missing(members)
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise ValueError(
+            f"groups has a missing value in row {row}. Give rows that belong to no "
+            "group a group of their own."
+        )
+    return members
 
 
 def check_counts(splitter: Any, codes: Array, classes: Array, needed: int) -> None:
