@@ -126,7 +126,7 @@ class Dealer:
 
 
 def _groups(groups: Any) -> Array:
-    """Groups of the rows; every row has one."""
+    """Check that every row has a group."""
     members: Array = column_or_1d(groups)
     missing = is_missing(members)
     if missing.any():
