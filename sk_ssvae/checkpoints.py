@@ -156,6 +156,7 @@ class Checkpoint(Callback):  # type: ignore[misc]
             {name: torch.from_numpy(a) for name, a in groups["module"].items()}
         )
         net.module_.unsupervised = header["unsupervised"]
+        net.rollbacks_ = [tuple(place) for place in header["rollbacks"]]
         net.remember(groups["optimizer"])
         net.history_ = decode(header["history"])
         stage, done, before = header["place"]
@@ -186,6 +187,7 @@ class Checkpoint(Callback):  # type: ignore[misc]
             "seed": int(net.seed),
             "place": [stage, len(net.history_) - at_start, before],
             "unsupervised": bool(net.module_.unsupervised),
+            "rollbacks": [[*place] for place in net.rollbacks_],
             "history": encode(net.history_),
             "stopper": encode(counted),
         }

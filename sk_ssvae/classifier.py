@@ -251,6 +251,11 @@ class SSVAEClassifier(
         "bf16" runs the networks, in training, under autocast to bfloat16: for CUDA
         devices that have it. Weights and densities stay in single precision.
 
+    max_grad_norm : float or None, default=None
+        Norm of the gradient of a minibatch's loss, over all weights, to which a larger
+        gradient is scaled down. None leaves gradients as they are. Where
+        training diverges, epochs are done again with smaller steps in any case.
+
     compile : bool, default=False
         Have ``torch.compile`` compile the loss, which takes tens of seconds for each
         shape of network in a process. For accelerators: on a CPU it needs a C++
@@ -450,6 +455,7 @@ class SSVAEClassifier(
         "device": [str, torch.device],
         "n_threads": [None, Interval(Integral, 1, MOST_THREADS, closed="both")],
         "precision": [StrOptions({"float32", "bf16"})],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "compile": ["boolean"],
         "callbacks": [None, list],
         "checkpoint": [str, os.PathLike, None],
@@ -496,6 +502,7 @@ class SSVAEClassifier(
         device: str | torch.device = "auto",
         n_threads: int | None = None,
         precision: str = "float32",
+        max_grad_norm: float | None = None,
         compile: bool = False,
         callbacks: list[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -539,6 +546,7 @@ class SSVAEClassifier(
         self.device = device
         self.n_threads = n_threads
         self.precision = precision
+        self.max_grad_norm = max_grad_norm
         self.compile = compile
         self.callbacks = callbacks
         self.checkpoint = checkpoint

@@ -96,6 +96,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
     device: str | torch.device
     precision: str
     compile: bool
+    max_grad_norm: float | None
     callbacks: list[Any] | None
     verbose: int
 
@@ -383,6 +384,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
                 top_k=top_k,
                 precision=self.precision,
                 use_compiler=bool(self.compile),
+                max_grad_norm=self.max_grad_norm,
                 callbacks=self.callbacks,
                 verbose=self.verbose,
                 tasks=tasks,

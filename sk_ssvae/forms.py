@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 
 from sk_ssvae.frames import is_missing, kind_of
 
@@ -36,6 +37,7 @@ def explained(X: Any, *, numbers: bool) -> Iterator[None]:
         If cells are dates, records, arrays or other things that are no numbers.
     """
     _refuse_dates(X)
+    _refuse_far_tensors(X)
     if isinstance(X, str | bytes | Mapping | Set):
         raise TypeError(
             f"X must be an array, a sparse array or a data frame, got a "
@@ -58,11 +60,23 @@ def explained(X: Any, *, numbers: bool) -> Iterator[None]:
 def _refuse_dates(X: Any) -> None:
     """Refuse what numpy would read as a number of nanoseconds."""
     dtype = getattr(X, "dtype", None)
-    if getattr(dtype, "kind", "") in "mM" and dtype is not None:
+    if getattr(dtype, "kind", None) in ("m", "M"):
         raise TypeError(
             f"X is an array of {dtype}. Convert dates to numbers, for instance to days "
             "since one of them."
         )
+
+
+def _refuse_far_tensors(X: Any) -> None:
+    """Refuse tensors that numpy cannot see: of bfloat16, on a device, in a graph."""
+    if isinstance(X, torch.Tensor):
+        try:
+            X.numpy()
+        except (TypeError, RuntimeError):
+            raise TypeError(
+                f"X is a tensor of {X.dtype} on {X.device.type!r} that numpy cannot "
+                "read. Pass X.detach().cpu().float().numpy()."
+            ) from None
 
 
 def _refuse_equal_names(X: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import sparse
 
 __all__ = [
@@ -133,8 +134,11 @@ def column_values(X: Any, kind: str, j: int, *, exact: bool = False) -> Array:
 def unmasked(X: Any) -> Any:
     """Return arrays with NaN where cells are masked or NA, anything else as it is.
 
-    Sparse arrays without duplicates: parts of a cell are no counts, nor gaps.
+    Tensors come back as arrays, sparse arrays without duplicates:
+    parts of a cell are no counts, nor gaps.
     """
+    if isinstance(X, torch.Tensor):
+        return X.numpy()
     if sparse.issparse(X):
         if X.format not in ("csr", "csc") or X.has_canonical_format:
             return X

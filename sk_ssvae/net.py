@@ -13,11 +13,13 @@ from skorch.callbacks import Callback, EarlyStopping
 from skorch.history import History
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
 from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
+from sk_ssvae.divergence import SMALLER, TRIES, GoodState, Watch, smaller_steps
 from sk_ssvae.layout import Layout
 from sk_ssvae.models import Model
 from sk_ssvae.network_choice import BUILT_IN, Networks
@@ -41,8 +43,11 @@ class SSVAENet(NeuralNet):
     """A skorch net that trains a semi-supervised VAE on `Rows`.
 
     Nothing waits for the device within an epoch: losses stay there and are read when
-    it is over. The history therefore has one entry an epoch and none a batch, unless a
-    callback listens to steps, when all is as in skorch.
+    it is over, and so is whether a step diverged. From that step on none has changed
+    the weights; the epoch is then done again from its start, with smaller steps (from
+    the epoch before, if the first step is the one: the last before it went too far).
+    The history therefore has one entry an epoch and none a batch, unless a callback
+    listens to steps, when all is as in skorch.
 
     Parameters
     ----------
@@ -69,8 +74,15 @@ class SSVAENet(NeuralNet):
         "bf16" runs the networks, in training, under autocast to bfloat16.
     use_compiler : bool
         Whether ``torch.compile`` compiles the loss.
+    max_grad_norm : float or None
+        Norm to which larger gradients are scaled down; None for none.
     epochs_done : int
         Epochs that have gone before `max_epochs`, as far as schedules are concerned.
+
+    Attributes
+    ----------
+    rollbacks_ : list of (int, int)
+        Epoch and step, from 1, of each divergence that the training run has survived.
     """
 
     def __init__(
@@ -87,6 +99,7 @@ class SSVAENet(NeuralNet):
         bound_rows: int | None = None,
         precision: str = "float32",
         use_compiler: bool = False,
+        max_grad_norm: float | None = None,
         epochs_done: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -102,6 +115,8 @@ class SSVAENet(NeuralNet):
         self.bound_rows = bound_rows
         self.precision = precision
         self.use_compiler = use_compiler
+        self.max_grad_norm = max_grad_norm
+        self.rollbacks_: list[tuple[int, int]] = []
         self.epochs_done = epochs_done
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
@@ -118,6 +133,7 @@ class SSVAENet(NeuralNet):
         self._step = done * len(batches)
         self._n_steps = (done + self.max_epochs) * len(batches)
         self._is_new = len(self.history_) == done
+        self._good: GoodState | None = None
         return batches
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
@@ -136,6 +152,8 @@ class SSVAENet(NeuralNet):
                 for _, callback in self.callbacks_
             )
             raise
+        finally:
+            self._good = None
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Log q(y | x) of a batch of `Rows`, or of rows given as they are."""
@@ -159,13 +177,34 @@ class SSVAENet(NeuralNet):
         if iterator is None:
             return
         epoch = (iterator, training, prefix, step_fn)
+        if not training:
+            self._run_noisy_epoch(*epoch, **fit_params)
+            return
+        first_step, start = self._step, GoodState(self.module_, self.optimizer_)
+        while True:
+            self._watch = Watch(self.device)
+            losses = self._run_noisy_epoch(*epoch, **fit_params)
+            n_good = self._watch.good_steps()
+            if n_good == len(losses):
+                self._good = start  # as its first step has shown
+                return
+            self._note_divergence(n_good + 1, losses[n_good])
+            if n_good == 0 and self._good is not None:
+                start = self._good
+            start.restore()
+            self._step = first_step
+            iterator.epoch -= 1
+            self.history_[-1]["batches"].clear()
+            self._begin_epoch()
+
+    def _run_noisy_epoch(self, *epoch: Any, **fit_params: Any) -> list[float]:
+        """Run an epoch with a generator of its own for networks of the user."""
         if any(isinstance(m, OwnNetwork) for m in self.module_.modules()):
             # Dropout and the like draw from the global generator.
             seed = stream_seed(self.seed, Stream.OWN_NOISE, len(self.history_))
             with borrowed_generator(seed, self.device):
-                self._run_epoch(*epoch, **fit_params)
-        else:
-            self._run_epoch(*epoch, **fit_params)
+                return self._run_epoch(*epoch, **fit_params)
+        return self._run_epoch(*epoch, **fit_params)
 
     def _run_epoch(
         self,
@@ -174,7 +213,7 @@ class SSVAENet(NeuralNet):
         prefix: str,
         step_fn: Callable[..., Any],
         **fit_params: Any,
-    ) -> None:
+    ) -> list[float]:
         self._listened_to = {
             event
             for event in _STEP_EVENTS
@@ -194,17 +233,37 @@ class SSVAENet(NeuralNet):
                 self.notify("on_batch_end", batch=batch, training=training, **step)
             losses.append(step["loss"])
             sizes.append(size)
+        values: list[float] = torch.stack(losses).tolist()
         if not self._listened_to:
             # As one batch of all rows, from which skorch makes the mean of the epoch.
-            mean = np.average(torch.stack(losses).tolist(), weights=sizes)
+            mean = np.average(values, weights=sizes)
             self.history.new_batch()
             self.history.record_batch(f"{prefix}_loss", float(mean))
             self.history.record_batch(f"{prefix}_batch_size", sum(sizes))
         self.history.record(f"{prefix}_batch_count", len(losses))
+        return values
+
+    def _note_divergence(self, step: int, loss: float) -> None:
+        """Count one more, up to the one too many."""
+        epoch = len(self.history_)
+        self.rollbacks_.append((epoch, step))
+        if len(self.rollbacks_) <= TRIES:
+            return
+        what = f"the loss became {loss:.3g}"
+        if math.isfinite(loss):
+            what = f"the loss ({loss:.3g}) or its gradient became too large"
+        raise ValueError(
+            f"Training diverged: {what} in step {step} of epoch {epoch}, the last of "
+            f"{len(self.rollbacks_)} times, with steps {SMALLER**-TRIES:.0f} times "
+            f"smaller than asked for. {self.remedies}"
+        )
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the epoch's own stream of noise."""
         super().on_epoch_begin(net, **kwargs)
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
         self._noise = stream_generator(
             self.seed, Stream.NOISE, len(self.history_) - 1, self.device
         )
@@ -216,7 +275,7 @@ class SSVAENet(NeuralNet):
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Take one step of the optimizer, which calls for one gradient only."""
         self._zero_grad_optimizer()
-        step = self.train_step_single(batch, **fit_params)
+        step, inputs = self.train_step_single(batch, **fit_params), batch[0]
         if "on_grad_computed" in self._listened_to:
             self.notify(
                 "on_grad_computed",
@@ -224,7 +283,24 @@ class SSVAENet(NeuralNet):
                 batch=batch,
                 training=True,
             )
-        self.optimizer_.step()
+        learning = [
+            parameter
+            for group in self.optimizer_.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        self._watch.look(
+            step["loss"],
+            self._terms[-1].bound,
+            [parameter.grad for parameter in learning],
+            inputs["x"],
+            inputs["bound_weight"],
+        )
+        if self.max_grad_norm is not None:
+            clip_grad_norm_(learning, self.max_grad_norm)
+        self.optimizer_.found_inf = self._watch.found
+        with smaller_steps(self.optimizer_, SMALLER ** len(self.rollbacks_)):
+            self.optimizer_.step()
         return step
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
@@ -333,19 +409,19 @@ class SSVAENet(NeuralNet):
         Raises
         ------
         ValueError
-            If a loss of the epoch was not finite.
+            If the loss of the rows held out was not finite.
         """
         super().on_epoch_end(net, **kwargs)
         terms = torch.stack([torch.stack(loss) for loss in self._terms]).cpu().numpy()
         self._terms = []
-        losses = [*terms[:, 0].tolist()]
+        held_out = []
         if "valid_batch_count" in self.history_[-1]:
-            losses += self.history_[-1, "batches", :, "valid_loss"]
-        for value in losses:
+            held_out = self.history_[-1, "batches", :, "valid_loss"]
+        for value in held_out:
             if not math.isfinite(value):
                 raise ValueError(
-                    f"Training diverged: the loss became {value} in epoch "
-                    f"{len(self.history_)}. {self.remedies}"
+                    f"Training diverged: the loss of the rows held out became {value} "
+                    f"in epoch {len(self.history_)}. {self.remedies}"
                 )
         means = terms.mean(0, dtype=np.float64).tolist()
         for name, value in zip(Loss._fields[1:], means[1:], strict=True):
@@ -400,7 +476,7 @@ class SSVAENet(NeuralNet):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        for transient in ("_noise", "_terms", "_loss"):
+        for transient in ("_noise", "_terms", "_loss", "_watch", "_good"):
             state.pop(transient, None)
         # A copy made during training, as Checkpoint's pickles are, holds no data.
         state["train_split"] = None

@@ -16,6 +16,7 @@ from torch import Tensor
 from sk_ssvae.batches import Rows
 from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.checkpoints import Checkpoint, Stopper
+from sk_ssvae.divergence import SMALLER
 from sk_ssvae.heap import keep_freed_memory
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.own_networks import OwnNetwork, keep_networks
@@ -53,6 +54,7 @@ def train(
     learning_rate: float,
     precision: str,
     use_compiler: bool,
+    max_grad_norm: float | None,
     callbacks: list[Any] | None,
     verbose: int,
     alpha: float = 0.0,
@@ -71,7 +73,8 @@ def train(
     """Train the net, stage by stage, within `restored_on_error`.
 
     A KeyboardInterrupt ends training early and keeps what was learnt, whoever raises
-    it: ctrl-C or a callback. Only skorch's EarlyStopping ends its stage alone.
+    it: ctrl-C or a callback. Only skorch's EarlyStopping ends its stage alone. An epoch
+    that diverges is done again, with smaller steps from then on.
 
     Parameters
     ----------
@@ -96,6 +99,8 @@ def train(
         Unlabelled rows of a minibatch whose bound is taken; None for all.
     use_compiler : bool
         Whether ``torch.compile`` compiles the loss.
+    max_grad_norm : float or None
+        Norm to which larger gradients are scaled down; None for none.
     callbacks : list or None
         skorch callbacks; they keep their state from call to call.
     verbose : int
@@ -120,9 +125,10 @@ def train(
     Raises
     ------
     ValueError
-        If the loss or a weight becomes NaN or infinite, or a callback monitors the
-        validation loss and there is none.
+        If training diverges for good (see `sk_ssvae.divergence`), or a callback
+        monitors the validation loss and there is none.
     """
+    net.rollbacks_ = []
     net.set_params(
         batch_size=batch_size,
         alpha=alpha,
@@ -135,6 +141,7 @@ def train(
         bound_rows=bound_rows,
         precision=precision,
         use_compiler=use_compiler,
+        max_grad_norm=max_grad_norm,
         verbose=verbose,
     )
     _set_callbacks(net, callbacks or [])
@@ -191,6 +198,8 @@ def train(
         net.train_split = None  # hold on to no data
         net.callbacks_ = [entry for entry in net.callbacks_ if entry not in own]
         net.module_.eval()
+    if net.rollbacks_:
+        _warn_diverged(net, learning_rate)
     if held_out is None or len(net.history_) == n_before:
         return None
     kept = net.history_[-1] if stopper is None else _epoch(net, stopper.best_epoch_)
@@ -292,6 +301,20 @@ def _drop_unfinished_epoch(net: SSVAENet, n_before: int) -> bool:
     if cut_off:
         net.history_ = History(net.history_.to_list()[:-1])
     return cut_off
+
+
+def _warn_diverged(net: SSVAENet, learning_rate: float) -> None:
+    """Say that training went on with a smaller step than was asked for."""
+    epoch, step = net.rollbacks_[0]
+    smaller = learning_rate * SMALLER ** len(net.rollbacks_)
+    times = "once" if len(net.rollbacks_) == 1 else f"{len(net.rollbacks_)} times"
+    warnings.warn(
+        f"Training diverged {times}, first in step {step} of epoch {epoch}. It went on "
+        f"from the last good epoch with smaller steps: set learning_rate={smaller:g} "
+        f"(it is {learning_rate:g}), and look for extreme values in X.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
 
 
 def _warn_interrupted(n_done: int, n_epochs: int, untrained: bool) -> None:

@@ -123,6 +123,10 @@ class VariationalAutoencoder(
     precision : {"float32", "bf16"}, default="float32"
         "bf16" runs the networks, in training, under autocast to bfloat16.
 
+    max_grad_norm : float or None, default=None
+        Norm of the gradient of a minibatch's loss, over all weights, to which a larger
+        gradient is scaled down. None leaves gradients as they are.
+
     compile : bool, default=False
         Have ``torch.compile`` compile the loss.
 
@@ -238,6 +242,7 @@ class VariationalAutoencoder(
         "device": [str, torch.device],
         "n_threads": [None, Interval(Integral, 1, MOST_THREADS, closed="both")],
         "precision": [StrOptions({"float32", "bf16"})],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "compile": ["boolean"],
         "callbacks": [None, list],
         "checkpoint": [str, os.PathLike, None],
@@ -274,6 +279,7 @@ class VariationalAutoencoder(
         device: str | torch.device = "auto",
         n_threads: int | None = None,
         precision: str = "float32",
+        max_grad_norm: float | None = None,
         compile: bool = False,
         callbacks: list[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -298,6 +304,7 @@ class VariationalAutoencoder(
         self.device = device
         self.n_threads = n_threads
         self.precision = precision
+        self.max_grad_norm = max_grad_norm
         self.compile = compile
         self.callbacks = callbacks
         self.checkpoint = checkpoint

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 import sk_ssvae
@@ -327,3 +328,17 @@ def test_twenty_kills_at_random_moments(tmp_path):
     assert end(start(path, tmp_path / "again.npy")) == 0
     whole, again = np.load(tmp_path / "whole.npy"), np.load(tmp_path / "again.npy")
     assert np.array_equal(whole, again)
+
+
+def test_a_divergence_is_remembered(tmp_path, always_written):
+    """Steps stay smaller where training goes on, and the warning is given again."""
+    parameters = {"learning_rate": 3.0, "batch_size": 50}
+    with pytest.warns(ConvergenceWarning, match="diverged") as warned:
+        whole = tiny(**parameters).fit(X, FEW)
+    for n in (1, 3):
+        path = tmp_path / f"state{n}"
+        with pytest.raises(End):
+            tiny(checkpoint=path, callbacks=[EndAfter(n)], **parameters).fit(X, FEW)
+        with pytest.warns(ConvergenceWarning) as again:
+            same(whole, tiny(checkpoint=path, **parameters).fit(X, FEW))
+        assert [str(w.message) for w in again] == [str(w.message) for w in warned]

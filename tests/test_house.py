@@ -37,6 +37,7 @@ FLOORS = [
         "tasks",
         "marginalization",
         "optimizers",
+        "divergence",
         "class_shares",
         "discriminants",
         "network_choice",

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from scipy import sparse
 
 from sk_ssvae import SSVAEClassifier
@@ -396,3 +397,44 @@ def test_a_gap_among_numbers_written_out_is_filled():
     frame = X.astype({"height": str}).replace("nan", " NaN ")
     written = quick(categorical_features=None).fit(frame, Y)
     assert written.impute(frame)["height"].astype(float).notna().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.int64])
+def test_tensors_are_arrays(quick, iris, dtype):
+    X, y, _ = iris
+    X = torch.tensor(10 * X).to(dtype)
+    clf = quick().fit(X, torch.tensor(y))
+    same = quick().fit(X.numpy(), y)
+    np.testing.assert_array_equal(clf.predict_proba(X), same.predict_proba(X.numpy()))
+
+
+def test_float16_is_widened(quick, iris):
+    """The same answers as for the same numbers in another type, however narrow."""
+    X, y, _ = iris
+    narrow = (8e3 * X).astype(np.float16)
+    narrow[0, 0] = np.nan
+    clf = quick().fit(narrow, y)
+    wide = quick().fit(narrow.astype(np.float64), y)
+    np.testing.assert_array_equal(clf.predict_proba(narrow), wide.predict_proba(narrow))
+    np.testing.assert_array_equal(clf.transform(narrow), wide.transform(narrow))
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda X: X.to(torch.bfloat16), "torch.bfloat16 on 'cpu'"),
+        (lambda X: X.requires_grad_(), "torch.float64 on 'cpu'"),
+        (lambda X: X.to("meta"), "torch.float64 on 'meta'"),
+    ],
+)
+def test_tensors_that_are_no_arrays(quick, iris, make, what):
+    X, y, _ = iris
+    rows = make(torch.tensor(X))
+    fitted = quick().fit(X, y)
+    for call in (lambda: quick().fit(rows, y), lambda: fitted.predict_proba(rows)):
+        with pytest.raises(TypeError) as error:
+            call()
+        assert str(error.value) == (
+            f"X is a tensor of {what} that numpy cannot read. Pass "
+            "X.detach().cpu().float().numpy()."
+        )

@@ -1,4 +1,4 @@
-"""The net: callbacks of skorch and scikit-learn, devices, interruption, divergence."""
+"""The net: callbacks of skorch and scikit-learn, devices, interruption."""
 
 import copy
 import io
@@ -469,42 +469,6 @@ def test_keyboard_interrupt_before_training_changes_nothing(quick, iris):
     np.testing.assert_array_equal(before, clf.predict_proba(X))
 
 
-DIVERGED = (
-    r"^Training diverged: the loss became (nan|inf|-inf) in epoch \d+. Try a smaller "
-    r"learning_rate \(it is 1e\+30\) or smaller weights in the loss \(alpha=30.0, "
-    r"teacher_weight=1.0, entropy_weight=0.3, balance_weight=0.3, "
-    r"adversarial_weight=0.0\), and look for extreme values in X.$"
-)
-
-
-def test_divergence_leaves_an_unfitted_estimator_unfitted(quick, iris):
-    X, y, _ = iris
-    clf = quick(learning_rate=1e30)
-    attributes = set(vars(clf))
-    with pytest.raises(ValueError, match=DIVERGED):
-        clf.fit(X, y)
-    assert set(vars(clf)) == attributes
-
-
-@pytest.mark.parametrize("how", ["fit", "warm_start", "partial_fit"])
-def test_divergence_leaves_a_fitted_estimator_as_it_was(quick, iris, how):
-    X, y, _ = iris
-    clf = quick(warm_start=how == "warm_start").fit(X, y)
-    before, proba = weights(clf), clf.predict_proba(X)
-    n_iter, optimizer = clf.n_iter_, copy.deepcopy(clf.net_.optimizer_.state_dict())
-    clf.set_params(learning_rate=1e30, batch_size=10)
-    refit = clf.partial_fit if how == "partial_fit" else clf.fit
-    with pytest.raises(ValueError, match=DIVERGED):
-        refit(X[:80], y[:80])
-    assert same(before, weights(clf))
-    assert clf.n_iter_ == n_iter
-    assert len(clf.transduction_) == 150
-    np.testing.assert_array_equal(proba, clf.predict_proba(X))
-    state = clf.net_.optimizer_.state_dict()["state"]
-    for i, moments in optimizer["state"].items():
-        assert torch.equal(moments["exp_avg"], state[i]["exp_avg"])
-
-
 def test_weights_that_are_not_finite_are_noticed(quick, iris):
     X, y, _ = iris
 
@@ -625,20 +589,6 @@ def test_snapshots_for_callbacks_stay_as_they_are(quick, iris):
     twin = net.snapshot()
     net.history_.new_epoch()
     assert (len(twin.history_), len(net.history_)) == (4, 5)
-
-
-def test_weights_that_are_finite_but_huge_are_noticed(quick, iris):
-    X, y, _ = iris
-    clf = quick(max_epochs=1, batch_size=1000, learning_rate=1e20)
-    with pytest.raises(ValueError) as error:
-        clf.fit(X, y)
-    assert str(error.value) == (
-        "Training diverged: weights are so large that probabilities are NaN. Try a "
-        "smaller learning_rate (it is 1e+20) or smaller weights in the loss "
-        "(alpha=30.0, teacher_weight=1.0, entropy_weight=0.3, balance_weight=0.3, "
-        "adversarial_weight=0.0), and look for extreme values in X."
-    )
-    assert not hasattr(clf, "net_")
 
 
 def test_epochs_by_default_count_rows_that_are_trained_on(quick, iris):
