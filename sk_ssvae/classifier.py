@@ -22,7 +22,6 @@ from sklearn.utils._param_validation import (
     MissingValues,
     StrOptions,
 )
-from sklearn.utils.validation import _check_sample_weight
 from torch import nn
 
 from sk_ssvae import inference
@@ -46,6 +45,7 @@ from sk_ssvae.tasks import EpochTasks
 from sk_ssvae.teaching import Guess, TeachingMixin
 from sk_ssvae.threads import MOST as MOST_THREADS
 from sk_ssvae.training import restored_on_error
+from sk_ssvae.weights import check_weights, rows_with_weight
 
 __all__ = ["SSVAEClassifier"]
 
@@ -728,14 +728,12 @@ class SSVAEClassifier(
             X,
             as_label_array(y, self.unlabeled),
             first=first,
-            used=_positive(sample_weight),
+            used=rows_with_weight(sample_weight),
         )
         used: npt.NDArray[np.bool_] | None = None
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
+            weight = check_weights(sample_weight, X)
             # only ratios count, so no size of weights can overflow
             weight = weight / weight.max()
             used = weight > 0
@@ -880,11 +878,3 @@ class SSVAEClassifier(
         rows = self._validated(X)
         with self._threads(rows.shape[0]):
             return inference.latent_means(self.module_, rows, self._encoder())
-
-
-def _positive(sample_weight: Any) -> npt.NDArray[np.bool_] | None:
-    """Which rows have a weight, before weights are checked."""
-    weight = np.asarray([] if sample_weight is None else sample_weight)
-    if weight.ndim != 1 or weight.dtype.kind not in "iufb" or len(weight) == 0:
-        return None
-    return np.asarray(weight > 0)

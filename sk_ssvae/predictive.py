@@ -4,18 +4,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sk_ssvae import inference
 from sk_ssvae.calibration import adjusted
 from sk_ssvae.fitted import FittedState
 from sk_ssvae.labels import split_labels
 from sk_ssvae.markers import as_label_array
+from sk_ssvae.weights import check_weights
 
 __all__ = ["PredictiveMixin"]
 
@@ -113,7 +109,7 @@ class PredictiveMixin(FittedState):
         Raises
         ------
         ValueError
-            If no row is labelled.
+            If no row is labelled, or none with a positive weight.
         """
         predicted = self.predict(X)
         truth = column_or_1d(as_label_array(y, self.unlabeled), warn=True)
@@ -129,11 +125,17 @@ class PredictiveMixin(FittedState):
                 f"y has labels such as {labels.tolist()[0]!r}, but the classes are "
                 f"{self.classes_.tolist()}."
             )
+        weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, predicted, dtype=np.float64, ensure_non_negative=True
-            )
-            sample_weight = (weight / weight.max())[labelled]
-        return float(
-            accuracy_score(labels, predicted[labelled], sample_weight=sample_weight)
-        )
+            weight = check_weights(sample_weight, predicted)
+            weight = (weight / weight.max())[labelled]
+            if not weight.any():
+                raise ValueError(
+                    "score needs labelled rows with a positive sample_weight, but it "
+                    f"is 0 for all {len(weight)} labelled rows."
+                )
+        predicted = predicted[labelled]
+        if labels.dtype.kind != predicted.dtype.kind:  # texts and bytes, for instance
+            labels = labels.astype(object)
+        # Not accuracy_score, which takes large whole floats for continuous.
+        return float(np.average(labels == predicted, weights=weight))

@@ -32,6 +32,7 @@ FLOORS = [
     {"likelihoods.product"},
     {"likelihoods"},
     {"labels", "columns", "networks", "inputs", "batches", "teachers", "tables"}
+    | {"weights"}
     | {
         "devices",
         "tasks",
