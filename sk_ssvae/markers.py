@@ -1,5 +1,6 @@
 """What marks unlabelled rows among labels: -1, or what a user says."""
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -100,10 +101,7 @@ def _refuse_strange(y: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> None:
                 "from the integers 0 and 1. Use integers or strings as labels."
             )
         if not is_number(value):
-            raise ValueError(
-                f"y contains {value!r} (row {row}), which is neither a number nor a "
-                "string. Mark unlabelled rows by the integer -1."
-            )
+            raise ValueError(_neither(value, row))
 
 
 def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
@@ -121,13 +119,13 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
     y : array-like
         Lists of strings and numbers as an array of dtype object (numpy would turn the
         numbers into strings), pandas' own dtypes as numpy arrays (scikit-learn would
-        turn integers into floats); anything else as it is. Where the marker is not -1,
-        dtype object with a stand-in for it.
+        turn integers into floats), numpy's StringDType as dtype object; anything else
+        as it is. Where the marker is not -1, dtype object with a stand-in for it.
 
     Raises
     ------
     ValueError
-        If values are masked or missing.
+        If values are masked or missing, or rows have different numbers of them.
     """
     if not is_default_marker(unlabeled):
         return _with_stand_in(y, unlabeled)
@@ -138,6 +136,7 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
         )
     dtype = getattr(y, "dtype", None)
     if isinstance(y, list | tuple):
+        _refuse_ragged(y)
         kinds = {isinstance(v, str | bytes) for v in y}
         if kinds == {True, False}:
             array = np.empty(len(y), dtype=object)
@@ -153,8 +152,11 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
                 "integer -1 (SSVAEClassifier also takes unlabeled=None)."
             )
         y = y.to_numpy()
+    if isinstance(y, np.ndarray) and y.dtype.kind == "T":  # unknown to scikit-learn
+        y = y.astype(object)
     if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "fO":
-        missing = np.fromiter((v is None or v != v for v in y), bool, len(y))
+        _refuse_arrays(y)
+        missing = is_missing(y)
         if missing.any():
             row = int(np.argmax(missing))
             raise ValueError(
@@ -163,6 +165,31 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
                 "unlabeled=None)."
             )
     return y
+
+
+def _refuse_arrays(y: npt.NDArray[Any]) -> None:
+    """Refuse arrays in an array, which cannot be compared."""
+    for row, value in enumerate(y if y.dtype.kind == "O" else ()):
+        if isinstance(value, np.ndarray):
+            raise ValueError(_neither(value, row))
+
+
+def _neither(value: Any, row: int) -> str:
+    return (
+        f"y contains {value!r} (row {row}), which is neither a number nor a string. "
+        "Mark unlabelled rows by the integer -1."
+    )
+
+
+def _refuse_ragged(y: Sequence[Any]) -> None:
+    """Refuse lists in a list that differ in length, of which numpy makes no array."""
+    lengths = [len(v) if isinstance(v, list | tuple | np.ndarray) else -1 for v in y]
+    if len(set(lengths)) > 1:
+        row = next(i for i, n in enumerate(lengths) if n != lengths[0])
+        raise ValueError(
+            f"y must hold one label a row, but has {y[0]!r} in row 0 and {y[row]!r} in "
+            f"row {row}."
+        )
 
 
 def _with_stand_in(y: Any, unlabeled: Any) -> Any:

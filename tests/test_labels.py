@@ -240,3 +240,45 @@ def test_empirical_prior_needs_every_class():
         "class_prior='empirical' needs a labelled row of every class, but there is "
         "none of ['b']. Give the prior as an array."
     )
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (
+            [[0], [1, 2], -1],
+            "y must hold one label a row, but has [0] in row 0 and [1, 2] in row 1.",
+        ),
+        (
+            objects(0, np.array([1, 2]), -1),
+            "y contains array([1, 2]) (row 1), which is neither a number nor a string. "
+            "Mark unlabelled rows by the integer -1.",
+        ),
+    ],
+)
+def test_what_is_not_one_label_a_row(y, message):
+    with pytest.raises(ValueError) as error:
+        as_label_array(y)
+    assert str(error.value) == message
+
+
+def test_strings_of_any_length(quick, blobs):
+    """Numpy's StringDType, which scikit-learn does not know."""
+    X, _, truth = blobs
+    y = np.array(["ant", "bee", "cat"])[truth]
+    clf = quick(max_epochs=1).fit(X, y.astype(np.dtypes.StringDType()))
+    assert clf.classes_.dtype == object
+    assert clf.classes_.tolist() == ["ant", "bee", "cat"]
+    assert clf.score(X, y) == quick(max_epochs=1).fit(X, y).score(X, y)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [[-1e300, 5.0, 1e300], objects(3, 5, 10**30), objects(b"a", b"b", b"c")],
+)
+def test_score_knows_all_labels_that_fit_knows(quick, blobs, classes):
+    """scikit-learn takes them for continuous, unknown or not supported."""
+    X, _, truth = blobs
+    y = np.array(classes, dtype=getattr(classes, "dtype", float))[truth]
+    clf = quick(max_epochs=1).fit(X, y)
+    assert clf.score(X, y) == (clf.predict(X) == y).mean()
