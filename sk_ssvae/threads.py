@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 import torch
 
@@ -44,7 +45,7 @@ def threads_for(n_threads: int | None, work: int) -> int:
         with _lock:
             allowed = getattr(_mine, "limit", None) or _setting()
         return max(1, min(allowed, work // WORK_PER_THREAD))
-    if not 1 <= n_threads <= MOST:
+    if not isinstance(n_threads, Integral) or not 1 <= n_threads <= MOST:
         raise ValueError(
             f"n_threads must be None or an integer from 1 to {MOST}, got {n_threads!r}."
         )

@@ -113,12 +113,13 @@ def test_numbers_of_threads_that_are_none(quick, iris, n_threads):
 
 def test_predictions_refuse_numbers_of_threads_that_are_none(four, quick, iris):
     X, y, _ = iris
-    clf = quick().fit(X, y).set_params(n_threads=0)
-    with pytest.raises(ValueError) as error:
-        clf.predict(X)
-    assert str(error.value) == (
-        "n_threads must be None or an integer from 1 to 1024, got 0."
-    )
+    clf = quick().fit(X, y)
+    for n_threads in (0, "many", 1.5):
+        with pytest.raises(ValueError) as error:
+            clf.set_params(n_threads=n_threads).predict(X)
+        assert str(error.value) == (
+            f"n_threads must be None or an integer from 1 to 1024, got {n_threads!r}."
+        )
     torch.set_num_threads(3)
     clf.set_params(n_threads=1).predict(X)
     assert torch.get_num_threads() == 3
