@@ -110,9 +110,13 @@ class Checkpoint(Callback):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If it is damaged, or of another run: with other rows, labels or parameters.
+            If it is damaged, or of another run: with other rows, labels or parameters;
+            or if no file can have that name.
+        OSError
+            If it is a folder, or in none.
         """
         name = os.fsdecode(self.path)
+        _check_place(name)
         if not os.path.exists(name):
             return None
         header, arrays = read_file(self.path)
@@ -195,6 +199,21 @@ class Checkpoint(Callback):  # type: ignore[misc]
         arrays |= {f"optimizer.{k}": v for k, v in net.remembered().items()}
         arrays |= {f"best.{k}": v for k, v in best.items()}
         write_file(self.path, header, arrays | encode.arrays)
+
+
+def _check_place(name: str) -> None:
+    """Refuse, before training, what can be no file."""
+    if not name or "\0" in name:
+        raise ValueError(f"checkpoint={name!r} is no name of a file.")
+    if os.path.isdir(name):
+        raise IsADirectoryError(
+            f"checkpoint={name!r} is a folder. Give the name of a file in it."
+        )
+    folder = os.path.dirname(name)
+    if folder and not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"checkpoint={name!r} is in a folder that does not exist. Make it first."
+        )
 
 
 def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:

@@ -239,9 +239,30 @@ def test_a_full_disk_leaves_the_last_state(tmp_path, always_written, monkeypatch
     same(tiny().fit(X, FEW), clf.fit(X, FEW))
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        tiny(checkpoint=tmp_path / "nowhere" / "state").fit(X, FEW)
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        (
+            "nowhere/state",
+            FileNotFoundError,
+            "is in a folder that does not exist. Make it first.",
+        ),
+        (".", IsADirectoryError, "is a folder. Give the name of a file in it."),
+        ("\0", ValueError, "is no name of a file."),
+    ],
+)
+def test_what_can_be_no_file_is_refused_before_training(tmp_path, path, error, message):
+    name = os.path.join(tmp_path, path)
+    clf = tiny(checkpoint=name, callbacks=[EndAfter(0)])
+    with pytest.raises(error) as raised:
+        clf.fit(X, FEW)
+    assert str(raised.value) == f"checkpoint={name!r} {message}"
+
+
+def test_no_name_of_a_file():
+    with pytest.raises(ValueError) as raised:
+        tiny(checkpoint="").fit(X, FEW)
+    assert str(raised.value) == "checkpoint='' is no name of a file."
 
 
 def test_writing_takes_a_tenth_of_the_time(tmp_path, monkeypatch):
