@@ -492,3 +492,14 @@ def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     same(names["twin"].predict_proba(X), clf.predict_proba(X))
     exec(training.replace("random_state=0)", "random_state=0, max_epochs=1)"), names)
     same(names["clf"].predict_proba(X), clf.predict_proba(X))
+
+
+def test_classes_in_the_other_order_of_bytes(tmp_path):
+    """Files have one order; the checksum was of the other."""
+    X = np.random.RandomState(0).randn(N, 3)
+    y = (np.arange(N) % 3).astype(np.dtype("i2").newbyteorder("S"))
+    clf = tiny().fit(X, y)
+    clf.save(tmp_path / "clf")
+    loaded = sk_ssvae.load(tmp_path / "clf")
+    assert loaded.classes_.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(loaded.predict(X), clf.predict(X))

@@ -54,6 +54,8 @@ def write_file(path: str | os.PathLike[str], header: Any, arrays: Arrays) -> Non
         If safetensors is not there.
     """
     save = _safetensors().numpy.save
+    # Files have one order of bytes, which they would be read in.
+    arrays = {k: a.astype(a.dtype.newbyteorder("=")) for k, a in arrays.items()}
     text = json.dumps(header, allow_nan=False, separators=(",", ":"))
     version = ".".join(map(str, FORMAT))
     metadata = {
