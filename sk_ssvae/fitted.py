@@ -15,7 +15,7 @@ from skorch.history import History
 from torch import Tensor
 
 from sk_ssvae.columns import Columns, Encoder
-from sk_ssvae.forms import explained
+from sk_ssvae.forms import explained, quiet_sums
 from sk_ssvae.frames import as_rows, unmasked
 from sk_ssvae.models import Model
 from sk_ssvae.net import SSVAENet
@@ -125,18 +125,23 @@ class FittedState:
         n_weights = sum(p.numel() for p in self.module_.parameters())
         return intra_op_threads(threads_for(self.n_threads, n_rows * n_weights))
 
+    def _refuse_infinite(self, cells: Any) -> None:
+        """Refuse infinite cells, in scikit-learn's words."""
+        with quiet_sums():
+            assert_all_finite(
+                cells,
+                allow_nan=True,
+                estimator_name=type(self).__name__,
+                input_name="X",
+            )
+
     def _encoder(self) -> Callable[[Tensor], Tensor]:
         """Return what makes of validated rows what the networks take."""
         encode = Encoder(self._columns)
 
         def checked(rows: Tensor) -> Tensor:
             if not math.isfinite(rows.sum().item()):
-                assert_all_finite(
-                    rows.numpy(),
-                    allow_nan=True,
-                    estimator_name=type(self).__name__,
-                    input_name="X",
-                )
+                self._refuse_infinite(rows.numpy())
             return encode(rows)
 
         return checked

@@ -9,12 +9,22 @@ import torch
 
 from sk_ssvae.frames import is_missing, kind_of
 
-__all__ = ["explained"]
+__all__ = ["explained", "quiet_sums"]
 
 _REMEDY = (
     "Arrays hold numbers, but for columns that categorical_features names. Name it "
     "there, give a data frame, or convert it (argument must be a string or a number)."
 )
+
+
+def quiet_sums() -> np.errstate:
+    """Say nothing of sums that overflow: scikit-learn makes them, to find infinities.
+
+    Returns
+    -------
+    context : context manager
+    """
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 @contextmanager
@@ -31,23 +41,25 @@ def explained(X: Any, *, numbers: bool) -> Iterator[None]:
     Raises
     ------
     ValueError
-        If columns have the same name, rows are of different lengths, or a text is no
-        number.
+        If there are no columns, or of the same name, rows are of different lengths, a
+        text is no number, or numbers are complex.
     TypeError
         If cells are dates, records, arrays or other things that are no numbers.
     """
-    _refuse_dates(X)
+    _refuse_other_numbers(X)
     _refuse_far_tensors(X)
-    if isinstance(X, str | bytes | Mapping | Set):
+    if isinstance(X, str | bytes | Mapping | Set | Iterator):
         raise TypeError(
             f"X must be an array, a sparse array or a data frame, got a "
             f"{type(X).__name__}."
         )
     try:
-        yield
+        with quiet_sums():
+            yield
     except Exception:
         # Looked for only now: to look at all cells takes longer than to read them.
         if kind_of(X) == "pandas":
+            _refuse_no_columns(X)
             _refuse_equal_names(X)
         elif isinstance(X, list | tuple | np.ndarray):
             _refuse_ragged(X)
@@ -57,9 +69,14 @@ def explained(X: Any, *, numbers: bool) -> Iterator[None]:
         raise
 
 
-def _refuse_dates(X: Any) -> None:
-    """Refuse what numpy would read as a number of nanoseconds."""
+def _refuse_other_numbers(X: Any) -> None:
+    """Refuse complex numbers, and what numpy would read as so many nanoseconds."""
     dtype = getattr(X, "dtype", None)
+    if getattr(dtype, "kind", None) == "c":
+        raise ValueError(
+            f"Complex data not supported: X is an array of {dtype}. Make columns of "
+            "real and imaginary parts."
+        )
     if getattr(dtype, "kind", None) in ("m", "M"):
         raise TypeError(
             f"X is an array of {dtype}. Convert dates to numbers, for instance to days "
@@ -77,6 +94,13 @@ def _refuse_far_tensors(X: Any) -> None:
                 f"X is a tensor of {X.dtype} on {X.device.type!r} that numpy cannot "
                 "read. Pass X.detach().cpu().float().numpy()."
             ) from None
+
+
+def _refuse_no_columns(X: Any) -> None:
+    if X.shape[1] == 0:
+        raise ValueError(
+            f"X is a frame of {X.shape[0]} rows without columns. Give it at least one."
+        )
 
 
 def _refuse_equal_names(X: Any) -> None:
@@ -113,17 +137,21 @@ def _refuse_records(X: Any) -> None:
 
 def _refuse_strange_cells(X: Any) -> None:
     """Refuse the first cell that is no number."""
-    if isinstance(X, np.ndarray) and X.ndim != 2:
+    if isinstance(X, np.matrix) or (isinstance(X, np.ndarray) and X.ndim != 2):
         return  # which gets the usual message
     for i, row in enumerate(X):
         if not isinstance(row, list | tuple | np.ndarray):
             return  # as above
         for j, value in enumerate(row):
-            nested = isinstance(X, list | tuple) and isinstance(value, list | tuple)
-            if nested or isinstance(value, complex | np.complexfloating):
+            if isinstance(X, list | tuple) and isinstance(value, list | tuple):
                 return  # as above
+            if isinstance(value, complex | np.complexfloating):
+                raise ValueError(
+                    f"Complex data not supported: X has {value!r} in row {i}, column "
+                    f"{j}."
+                )
             try:
-                if not (value is None or is_missing([value])[0]):
+                if not (value is np.ma.masked or is_missing([value])[0]):
                     float(value)
             except TypeError:
                 raise TypeError(_strange(value, i, j)) from None

@@ -20,6 +20,7 @@ __all__ = [
     "fill_column",
     "is_measured",
     "is_missing",
+    "is_sparse_type",
     "kind_of",
     "kind_of_type",
     "make_frame",
@@ -90,6 +91,11 @@ def is_measured(dtype: Any, kind: str) -> bool:
     numpy_kind = getattr(dtype, "kind", "O")
     # A pandas category of numbers has kind "O".
     return numpy_kind in "iufb" and "category" not in str(dtype)
+
+
+def is_sparse_type(dtype: Any) -> bool:
+    """Whether a frame's column is one of pandas' sparse ones."""
+    return type(dtype).__name__ == "SparseDtype"
 
 
 def is_missing(values: Sequence[Any] | Array) -> npt.NDArray[np.bool_]:
@@ -209,7 +215,9 @@ def _pandas(
             column = _whole(values, dtype, pd.Series)
         else:
             column = pd.Series(values)
-            if dtype.kind in "fO":
+            if dtype.kind == "f":
+                column = pd.Series(_within(values, dtype)).astype(dtype)
+            elif dtype.kind == "O":
                 column = column.astype(dtype)
         series.append(column)
     frame = pd.concat(series, axis=1) if series else pd.DataFrame()
@@ -231,7 +239,7 @@ def _polars(
         else:
             column = pl.Series(values).fill_nan(None)
             if dtype.is_float():
-                column = column.cast(dtype)
+                column = pl.Series(_within(values, dtype)).fill_nan(None).cast(dtype)
             elif exact and str(dtype) == "Boolean":
                 column = column > 0.5
             elif exact and not dtype.is_integer():  # Decimal
@@ -270,7 +278,8 @@ def _fill_pandas(frame: Any, j: int, missing: Array, values: Array) -> Any:
     elif kind in "iub" and _are_numbers(values):
         values = _whole(values.astype(float), dtype, pd.Series).to_numpy()
     elif kind == "f" and _are_numbers(values):
-        values = pd.Series(values.astype(float)).astype(dtype).to_numpy()
+        numbers = _within(values.astype(float), dtype)
+        values = pd.Series(numbers).astype(dtype).to_numpy()
     elif isinstance(dtype, pd.StringDtype) and not missing.all():
         values = values.astype(str)
     try:
@@ -316,6 +325,14 @@ def _fill_polars(frame: Any, j: int, missing: Array, values: Array) -> Any:
         dtype = pl.String if any(isinstance(v, str) for v in new) else None
     filled = pl.Series(column.name, whole, dtype=dtype, strict=False)
     return frame.with_columns(filled)
+
+
+def _within(values: Array, dtype: Any) -> Array:
+    """Return numbers no larger than a type of floats can hold."""
+    own = str(getattr(dtype, "subtype", dtype)).lower().partition("[")[0]
+    arrow = {"halffloat": "float16", "float": "float32", "double": "float64"}
+    largest = float(np.finfo(arrow.get(own, own)).max)
+    return np.asarray(np.clip(values, -largest, largest))
 
 
 def _are_numbers(values: Array) -> bool:

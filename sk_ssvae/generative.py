@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from sk_ssvae import inference
 from sk_ssvae.chunks import is_sparse
 from sk_ssvae.columns import MAX_DEVIATIONS, missing_rows
 from sk_ssvae.fitted import FittedState
+from sk_ssvae.forms import quiet_sums
 from sk_ssvae.labels import encode_labels
 from sk_ssvae.likelihoods.choice import check_support
 from sk_ssvae.markers import as_label_array
@@ -105,12 +105,7 @@ class DensityMixin(FittedState):
         check_is_fitted(self)
         rows = self._validated(X)
         check_count("n_draws", n_draws)
-        assert_all_finite(
-            rows.data if is_sparse(rows) else rows,
-            allow_nan=True,
-            estimator_name=type(self).__name__,
-            input_name="X",
-        )
+        self._refuse_infinite(rows.data if is_sparse(rows) else rows)
         some = missing_rows(rows)
         expected = np.full(rows.shape, np.nan)
         if len(some):
@@ -130,7 +125,8 @@ class DensityMixin(FittedState):
     def _points(self, Z: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Latent points of a user."""
         check_is_fitted(self)
-        points = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        with quiet_sums():
+            points = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
         latent_size = self.module_.latent_size
         if points.shape[1] != latent_size:
             raise ValueError(

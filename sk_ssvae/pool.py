@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sk_ssvae.columns import fit_columns
 from sk_ssvae.devices import plain_torch
 from sk_ssvae.fitted import all_or_nothing
+from sk_ssvae.forms import quiet_sums
 from sk_ssvae.labels import encode_labels
 from sk_ssvae.markers import UNLABELED, as_label_array
 from sk_ssvae.opinions import OpinionPool, deal_folds
@@ -203,9 +204,10 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _fit(self, X: Any, y: Any) -> None:
-        checked, labels = validate_data(
-            self, X, as_label_array(y), dtype=np.float64, ensure_min_samples=2
-        )
+        with quiet_sums():
+            checked, labels = validate_data(
+                self, X, as_label_array(y), dtype=np.float64, ensure_min_samples=2
+            )
         classes, codes = encode_labels(labels, owner=type(self).__name__)
         columns = fit_columns(checked, standardize=True)
         rows = columns.encode(checked).astype(np.float64)
@@ -309,7 +311,8 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
             In the order of `classes_`; rows sum to 1.
         """
         check_is_fitted(self)
-        checked: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        with quiet_sums():
+            checked: Array = validate_data(self, X, dtype=np.float64, reset=False)
         with _undisturbed():
             rows = self._columns.encode(checked).astype(np.float64)
             answers = {name: view.answer(rows) for name, view in self._views.items()}

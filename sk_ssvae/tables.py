@@ -4,6 +4,7 @@ A cell is a number: a measurement, a count, the code of a category, or NaN where
 missing.
 """
 
+import math
 import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from sk_ssvae.frames import (
     fill_column,
     is_measured,
     is_missing,
+    is_sparse_type,
     kind_of,
     make_frame,
     unmasked,
@@ -72,10 +74,15 @@ class Table:
         return self.n_objects == 0 and not any(self.sizes)
 
     def reads_plainly(self, X: Any) -> bool:
-        """Whether these rows can be read so, too: not if a column is of dates."""
+        """Whether these rows can be read so, too: not if a column is of dates.
+
+        Nor if one is sparse, of which scikit-learn would warn that it is no longer.
+        """
         kind = kind_of(X)
         types = column_types(X, kind)
-        return self.is_plain and all(is_measured(dtype, kind) for dtype in types)
+        return self.is_plain and all(
+            is_measured(dtype, kind) and not is_sparse_type(dtype) for dtype in types
+        )
 
     def cells(self, X: Any, *, warn: bool = True) -> npt.NDArray[np.float64]:
         """Read rows.
@@ -198,6 +205,14 @@ class Table:
         if not any(self.sizes):
             return cells
         columns = [self._values(cells, j) for j in range(cells.shape[1])]
+        for name, categories in zip(self.names, self.categories, strict=True):
+            texts = [c for c in categories or () if isinstance(c, str | bytes)]
+            if texts:
+                raise TypeError(
+                    f"X is a sparse array, which holds numbers, but column {name!r} "
+                    f"has categories such as {texts[0]!r}. Pass a frame, as fit was "
+                    "given."
+                )
         return np.stack(columns, axis=1).astype(np.float64)
 
     def _filled_array(self, X: Any, cells: Array) -> Array:
@@ -274,6 +289,12 @@ def _reads_as_number(value: Any) -> bool:
 def _categories(values: Array, name: Any) -> list[Any]:
     """Sorted distinct values that are not missing."""
     found = {_plain(v) for v in values[~is_missing(values)] if _hashable(v, name)}
+    endless = [v for v in found if isinstance(v, float) and math.isinf(v)]
+    if endless:
+        raise ValueError(
+            f"Column {name!r} contains {endless[0]}, which is no category. Convert it, "
+            "for instance to strings, or make it missing: NaN."
+        )
     try:
         return sorted(found)
     except TypeError:  # of several types
@@ -401,6 +422,8 @@ def read_table(
 
     Raises
     ------
+    ValueError
+        If a category is infinite.
     TypeError
         If a category is neither string nor number nor boolean, or a column of objects
         has several of these kinds.

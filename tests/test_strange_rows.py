@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from sk_ssvae import SSVAEClassifier
+from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
 
 N = 40
 Y = np.where(np.arange(N) % 3 == 0, np.arange(N) % 2, -1)
@@ -438,3 +438,135 @@ def test_tensors_that_are_no_arrays(quick, iris, make, what):
             f"X is a tensor of {what} that numpy cannot read. Pass "
             "X.detach().cpu().float().numpy()."
         )
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (
+            lambda X: X.astype(complex).astype(object),
+            ValueError,
+            "Complex data not supported: X has {cell} in row 0, column 0.",
+        ),
+        (
+            lambda X: X.astype(complex),
+            ValueError,
+            "Complex data not supported: X is an array of complex128. Make columns of "
+            "real and imaginary parts.",
+        ),
+        (
+            lambda X: sparse.csr_array(X.astype(complex)),
+            ValueError,
+            "Complex data not supported: X is an array of complex128. Make columns of "
+            "real and imaginary parts.",
+        ),
+        (
+            lambda X: (row for row in X),
+            TypeError,
+            "X must be an array, a sparse array or a data frame, got a generator.",
+        ),
+        (
+            lambda X: pd.DataFrame(index=range(N)),
+            ValueError,
+            f"X is a frame of {N} rows without columns. Give it at least one.",
+        ),
+        (
+            lambda X: X.view(np.matrix),
+            TypeError,
+            "np.matrix is not supported. Please convert to a numpy array with "
+            "np.asarray. For more information see: "
+            "https://numpy.org/doc/stable/reference/generated/numpy.matrix.html",
+        ),
+        (
+            lambda X: np.ma.MaskedArray([["a", "b"]] * N, [[True, False]] * N, "O"),
+            ValueError,
+            "X has 'b' of type str in row 0, column 1. Arrays hold numbers, but for "
+            "columns that categorical_features names. Name it there, give a data "
+            "frame, or convert it (argument must be a string or a number).",
+        ),
+    ],
+    ids=["cells", "complex", "sparse", "generator", "no columns", "matrix", "masked"],
+)
+def test_what_others_had_words_for(make, error, message):
+    """Their words did not say what to do, or a warning came before them."""
+    X = np.random.RandomState(0).randn(N, 2)
+    with pytest.raises(error) as raised:
+        quick().fit(make(X), Y)
+    assert str(raised.value) == message.format(cell=repr(complex(X[0, 0])))
+
+
+def test_sums_that_overflow_do_not_warn():
+    """scikit-learn adds all cells up in search of infinities."""
+    X = np.random.RandomState(0).randn(N, 2)
+    large = np.where(X > 0, 1.7e308, -1.7e308)
+    clf = quick().fit(large, Y)
+    assert np.isfinite(clf.predict_proba(large)).all()
+    pool = OpinionPoolClassifier(views=["logistic"]).fit(large, Y)
+    assert np.isfinite(pool.predict_proba(large)).all()
+    assert np.isfinite(clf.inverse_transform(np.sign(X) * 1.7e308)).all()
+    X[:2, 0] = np.inf, -np.inf
+    for call in (lambda X: quick().fit(X, Y), clf.predict, clf.impute):
+        with pytest.raises(ValueError) as error:
+            call(X)
+        assert str(error.value).startswith(
+            "Input X contains infinity or a value too large for dtype('float64')."
+        )
+
+
+def test_sparse_columns_of_pandas_are_read_without_a_warning():
+    X = pd.DataFrame(np.random.RandomState(0).randn(N, 2), columns=["a", "b"])
+    X[X < 0] = 0
+    expected = quick().fit(X, Y).predict_proba(X)
+    thin = X.astype(pd.SparseDtype("float64", 0.0))
+    clf = quick().fit(thin, Y)
+    np.testing.assert_array_equal(clf.predict_proba(thin), expected)
+    assert list(clf.sample(2)[0].dtypes) == list(thin.dtypes)
+
+
+def test_an_infinite_category_is_refused():
+    X = np.random.RandomState(0).randint(0, 3, (N, 2)).astype(float)
+    X[3, 1] = np.inf
+    with pytest.raises(ValueError) as error:
+        quick(categorical_features=[1]).fit(X, Y)
+    assert str(error.value) == (
+        "Column 1 contains inf, which is no category. Convert it, for instance to "
+        "strings, or make it missing: NaN."
+    )
+
+
+def test_texts_cannot_fill_sparse_arrays():
+    clf = quick().fit(people(), Y)
+    gaps = sparse.csr_array(np.full((2, 3), np.nan))
+    with (
+        pytest.warns(UserWarning, match="X does not have valid feature names"),
+        pytest.raises(TypeError) as error,
+    ):
+        clf.impute(gaps)
+    assert str(error.value) == (
+        "X is a sparse array, which holds numbers, but column 'town' has categories "
+        "such as 'Oslo'. Pass a frame, as fit was given."
+    )
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "float16",
+        "float32",
+        "Float32",
+        "float[pyarrow]",
+        "halffloat[pyarrow]",
+        pl.Float32,
+    ],
+)
+def test_draws_stay_within_the_type_of_their_column(dtype):
+    """The tails of what fills half of the type's range reach beyond it."""
+    high = 6e4 if "16" in str(dtype) or "half" in str(dtype) else 3e38
+    X = pd.DataFrame({"a": np.where(np.arange(N) % 2, high, -high), "b": np.arange(N)})
+    if dtype is pl.Float32:
+        X = pl.from_pandas(X).with_columns(pl.col("a").cast(dtype))
+    else:
+        X = X.astype({"a": dtype})
+    drawn = quick().fit(X, Y).sample(50)[0]["a"]
+    assert drawn.dtype == X["a"].dtype
+    assert np.isfinite(np.asarray(drawn, dtype=float)).all()
