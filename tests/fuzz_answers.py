@@ -8,15 +8,17 @@ from scipy import sparse
 
 ROUNDING = 1e-6
 
+_GAPS = ("nan", "b'nan'")
+"""Texts of which floats are made that are missing."""
+
 
 def check_answers(
     watch: Watch, clf: Any, X: Any, y: Any, weight: Any, asked: Any, arguments: Any
 ) -> None:
-    """Ask a fitted estimator about rows, and for rows.
+    """Ask an estimator that was fitted to X, y and weight about rows.
 
-    It was fitted to X, y and weight. Rows that it was fitted to may not be refused.
+    Rows that it was fitted to may not be refused.
     """
-    _check_state(watch, clf, y)
     own = asked is X and not _is_spent(X)
     answers = {}
     for name, check in (
@@ -45,6 +47,10 @@ def check_answers(
         done, accuracy = watch.call(name, clf.score, asked, y, **given)
         if done and not (type(accuracy) is float and 0 <= accuracy <= 1):
             watch.complain(name, f"is {accuracy!r}")
+
+
+def check_draws(watch: Watch, clf: Any, X: Any, arguments: Any) -> None:
+    """Ask an estimator for rows such as X, of which it has its columns."""
     _check_drawn(watch, clf, X, arguments)
     _check_decoded(watch, clf, arguments)
 
@@ -59,11 +65,12 @@ def _is_spent(X: Any) -> bool:
     return hasattr(X, "__next__")
 
 
-def _check_state(watch: Watch, clf: Any, y: Any) -> None:
+def check_state(watch: Watch, clf: Any, y: Any) -> None:
+    """Look at what an estimator knows; `y` is None if others fixed its classes."""
     classes = clf.classes_
     if list(np.unique(classes)) != list(classes) or len(classes) < 2:
         watch.complain("classes_", f"are {classes!r}")
-    if isinstance(y, np.ndarray) and y.dtype.kind in "iufUT" and clf.unlabeled == -1:
+    if isinstance(y, np.ndarray) and y.dtype.kind in "iufU" and clf.unlabeled == -1:
         if classes.dtype.newbyteorder("=") != y.dtype.newbyteorder("="):
             watch.complain("classes_", f"are {classes.dtype}, labels {y.dtype}")
         if not set(classes.tolist()) <= set(y.ravel().tolist()):
@@ -178,13 +185,9 @@ def _check_filled(watch: Watch, asked: Any, filled: Any) -> None:
             if not is_finite(b) or (is_gap(b) and not is_gap(a)):
                 watch.complain("impute", f"column {j} has {b!r} for {a!r}")
                 return
-            if not is_gap(a) and not (isinstance(a, str) and _is_nan(a)) and a != b:
+            if not is_gap(a) and str(a) not in _GAPS and a != b:
                 watch.complain("impute", f"column {j} has {b!r} where {a!r} was")
                 return
-
-
-def _is_nan(text: str) -> bool:
-    return text.strip().lower() == "nan"
 
 
 def _check_drawn(watch: Watch, clf: Any, X: Any, arguments: Any) -> None:
@@ -206,7 +209,7 @@ def _check_drawn(watch: Watch, clf: Any, X: Any, arguments: Any) -> None:
             watch.complain("sample", f"column {j} has {odd[0]!r}")
             break
     if kind(X) in ("pandas", "polars"):
-        if list(drawn.columns) != list(X.columns):
+        if repr(list(drawn.columns)) != repr(list(X.columns)):
             watch.complain("sample", f"has the columns {list(drawn.columns)}")
         if list(drawn.dtypes) != list(X.dtypes):
             watch.complain("sample", f"has {list(drawn.dtypes)} for {list(X.dtypes)}")

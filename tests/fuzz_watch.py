@@ -36,7 +36,15 @@ VALIDATION = {
     )
 } | {Path(sklearn.__file__).parent / "base.py"}
 
-REFUSALS = (ValueError, TypeError, NotFittedError, InvalidParameterError)
+REFUSALS = (
+    ValueError,
+    TypeError,
+    NotFittedError,
+    InvalidParameterError,
+    # of a checkpoint
+    FileNotFoundError,
+    IsADirectoryError,
+)
 
 RAW = re.compile(
     "Expected all tensors|index out of range|out of bounds|cannot reshape|mat1 and mat2"
@@ -113,10 +121,13 @@ class Watch:
         What was wrong.
     refusals : list of (str, str, str)
         Calls that were refused: their names, the exceptions' and the kinds of messages.
+    has_teacher : bool
+        Whether there is a teacher of the user's, which may warn of numbers.
     """
 
     complaints: list[str] = field(default_factory=list)
     refusals: list[tuple[str, str, str]] = field(default_factory=list)
+    has_teacher: bool = False
 
     def complain(self, name: str, what: str) -> None:
         """Note what is wrong with a call."""
@@ -149,7 +160,8 @@ class Watch:
         text = str(warning.message)
         known = issubclass(warning.category, ConvergenceWarning | DataConversionWarning)
         own = OWN_WARNINGS.match(text) or KNOWN_WARNINGS.match(text)
-        if not known and not (own and warning.category is UserWarning):
+        of_teacher = self.has_teacher and warning.category is RuntimeWarning
+        if not (known or of_teacher) and not (own and warning.category is UserWarning):
             self.complain(
                 name,
                 f"warned {warning.category.__name__}: {text[:200]} "

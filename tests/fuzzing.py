@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_answers import check_answers
+from fuzz_answers import check_answers, check_draws, check_state
 from fuzz_labels import LABELS, WEIGHTS
 from fuzz_numbers import DTYPES, HOLES, LAYOUTS, VALUES
 from fuzz_parameters import INVALID, PARAMETERS, resolved
@@ -163,7 +163,8 @@ def cases(draw: st.DrawFn) -> Case:
 
 def run(case: Case) -> tuple[bool, Watch]:
     """Fit and ask the estimator; say whether it was fitted, and what was noted."""
-    watch = Watch()
+    teacher = str(case.params.get("teacher"))
+    watch = Watch(has_teacher=teacher.startswith("@"))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of calls that are not watched
         return _run(case, watch, Path(folder)), watch
@@ -179,10 +180,10 @@ def _run(case: Case, watch: Watch, folder: Path) -> bool:
     X, y = case.rows(), LABELS[case.labels](case.n_rows)
     weight = WEIGHTS[case.weight](case.n_rows)
     params = resolved(case.params, folder)
+    plain = Case()
     again = case.call in ("fit again", "fit warm")
     clf = SSVAEClassifier(**SMALL)
     if again:
-        plain = Case()
         clf.fit(plain.rows(), LABELS["plain"](plain.n_rows))
         before = clf.predict_proba(plain.rows())
         params |= {"warm_start": True} if case.call == "fit warm" else {}
@@ -200,6 +201,7 @@ def _run(case: Case, watch: Watch, folder: Path) -> bool:
     if not done:
         if attributes(clf) != held:
             watch.complain(case.call, "failed and left something behind")
+        clf.set_params(**SMALL, n_threads=None)  # which may be why it failed
         if again and not same_answers(clf.predict_proba(plain.rows()), before):
             watch.complain(case.call, "failed and changed the answers")
         if not again:
@@ -214,7 +216,11 @@ def _run(case: Case, watch: Watch, folder: Path) -> bool:
             watch.complain("partial_fit", "failed and left something behind")
     asked = case.rows(**case.asked) if case.asked else X
     held = attributes(clf)
+    new = case.call not in ("fit warm", "partial_fit")
+    check_state(watch, clf, y if new else None)
+    first = plain.rows() if case.call == "fit warm" else X
     check_answers(watch, clf, X, y, weight, asked, case.arguments)
+    check_draws(watch, clf, first, case.arguments)
     _check_copies(watch, clf, folder)
     if attributes(clf) != held or parameters(clf) != given:
         watch.complain("an answer", "changed the estimator")
@@ -250,16 +256,23 @@ def _check_copies(watch: Watch, clf: Any, folder: Path) -> None:
         watch.complain("sample", "is not to be had, or not to be asked about")
         return
     path = folder / "clf.safetensors"
-    done, _ = watch.call("save", clf.save, path)
-    if done:
-        done, loaded = watch.call("load", lambda: _load(clf, path))
-        if done and not same_answers(loaded.predict_proba(drawn), expected):
-            watch.complain("load", "answers otherwise")
-    done, copied = watch.call("pickle", lambda: pickle.loads(pickle.dumps(clf)))
-    if done and not same_answers(copied.predict_proba(drawn), expected):
-        watch.complain("pickle", "answers otherwise")
+
+    def through_a_file() -> Any:
+        clf.save(path)
+        return _load(clf, path)
+
+    copies = {
+        "save and load": through_a_file,
+        "pickle": lambda: pickle.loads(pickle.dumps(clf)),
+    }
+    for name, copy in copies.items():
+        done, copied = watch.call(name, copy)
+        if not done:
+            watch.complain(name, f"refused: {copied}")
+        elif not same_answers(copied.predict_proba(drawn), expected):
+            watch.complain(name, "answers otherwise")
     done, twin = watch.call("clone", clone, clf)
-    if done and (repr(twin) != repr(clf) or hasattr(twin, "net_")):
+    if not done or repr(twin) != repr(clf) or hasattr(twin, "net_"):
         watch.complain("clone", "is another, or fitted")
 
 
