@@ -10,7 +10,7 @@ import pickle
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fuzz_labels import LABELS, WEIGHTS
 from fuzz_numbers import DTYPES, HOLES, LAYOUTS, VALUES
 from fuzz_parameters import INVALID, PARAMETERS, resolved
 from fuzz_rows import FORMS, make_rows
-from fuzz_watch import Watch, attributes, family, parameters, same_answers
+from fuzz_watch import Watch, attributes, parameters, same_answers
 from hypothesis import strategies as st
 from sklearn.base import clone
 
@@ -81,7 +81,7 @@ class Case:
 
     def __repr__(self) -> str:
         said = {f.name: getattr(self, f.name) for f in fields(self)}
-        odd = [f"{k}={v!r}" for k, v in said.items() if v != _default(k)]
+        odd = [f"{k}={v!r}" for k, v in said.items() if v != default_of(k)]
         return f"Case({', '.join(odd)})"
 
     def rows(self, **other: Any) -> Any:
@@ -90,7 +90,8 @@ class Case:
         return make_rows(**{name: getattr(self, name) for name in names} | other)
 
 
-def _default(name: str) -> Any:
+def default_of(name: str) -> Any:
+    """Say what a case is like where nothing is said."""
     chosen = next(f for f in fields(Case) if f.name == name)
     return {} if chosen.name in ("params", "asked", "arguments") else chosen.default
 
@@ -280,30 +281,6 @@ def _load(clf: Any, path: Path) -> Any:
     own = ("classifier_module", "encoder_module", "decoder_module")
     given = {n: getattr(clf, n) for n in own if getattr(clf, n) is not None}
     return sk_ssvae.load(path, **given)
-
-
-def smaller(case: Case) -> Case:
-    """Find a case that breaks the law in the same way, with less that is odd."""
-
-    def ways(other: Case) -> set[str]:
-        try:
-            return {family(complaint) for complaint in run(other)[1].complaints}
-        except Exception:
-            return set()
-
-    way = ways(case)
-    for f in fields(case):
-        plain = replace(case, **{f.name: _default(f.name)})
-        if ways(plain) & way:
-            case = plain
-            continue
-        value = getattr(case, f.name)
-        for key in list(value) if isinstance(value, dict) else ():
-            fewer = {k: v for k, v in getattr(case, f.name).items() if k != key}
-            plain = replace(case, **{f.name: fewer})
-            if ways(plain) & way:
-                case = plain
-    return case
 
 
 def snippet(case: Case) -> str:
