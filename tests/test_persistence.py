@@ -239,6 +239,13 @@ def test_networks_of_ones_own_are_given_to_load(tmp_path):
         sk_ssvae.load(path, classifier_module=lambda a, b: nn.Linear(a, b))
 
 
+def test_a_classifier_of_ones_own_smaller_than_the_default_one(tmp_path):
+    clf = tiny(classifier_module=nn.Linear, classifier_hidden_sizes=(200, 200))
+    clf.fit(IRIS, FEW).save(tmp_path / "file")
+    loaded = sk_ssvae.load(tmp_path / "file", classifier_module=nn.Linear)
+    same(answers(clf, IRIS), answers(loaded, IRIS))
+
+
 def test_parameters_that_a_file_cannot_hold(tmp_path):
     clf = tiny(
         teacher=LabelSpreading(),
