@@ -3,6 +3,7 @@
 import os
 import platform
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -284,6 +285,6 @@ def _check_sizes(made_with: dict[str, Any], own: Any, arrays: Arrays) -> None:
         if not isinstance(size, int) or not 0 < size <= most:
             raise ValueError(f"a layer of size {size!r}")
     for hidden_sizes in layers:
-        for a, b in zip(hidden_sizes, hidden_sizes[1:], strict=False):
+        for a, b in pairwise(hidden_sizes):
             if a * b > most:
                 raise ValueError(f"a layer of size {a} x {b}")
