@@ -5,7 +5,11 @@ import json
 import os
 import pickle
 import re
+import stat
+import sys
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -434,7 +438,7 @@ def test_headers_too_deep_for_the_parser(whole, tmp_path, monkeypatch):
 # Writing as a whole.
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace", "fdopen", "chmod"])
+@pytest.mark.parametrize("step", ["os.fsync", "os.replace", "builtins.open"])
 def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
     path = _written(tmp_path / "file", whole)
 
@@ -443,7 +447,7 @@ def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
 
     clf = tiny(alpha=1.0).fit(IRIS, FEW)
     with monkeypatch.context() as patch:
-        patch.setattr(os, step, full)
+        patch.setattr(step, full)
         with pytest.raises(OSError, match="No space left"):
             clf.save(path)
     assert path.read_bytes() == whole
@@ -451,6 +455,72 @@ def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
     clf.save(path)
     assert list(tmp_path.iterdir()) == [path]
     same(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_what_killed_writers_have_left_goes(whole, tmp_path):
+    """But what a living one has, and what is another file's or nobody's, stays."""
+    path = tmp_path / "a.b"
+    left = tmp_path / ".a.b.0123abcd.partial"
+    alive = tmp_path / ".a.b.89abcdef.partial"
+    others = [
+        tmp_path / name
+        for name in (
+            ".a.0123abcd.partial",
+            ".a.b.c.0123abcd.partial",
+            ".axb.0123abcd.partial",
+            ".a.b.0123abcd.partial.txt",
+            ".a.b.report.partial",
+        )
+    ]
+    for one in (left, alive, *others):
+        one.write_bytes(whole[:100])
+    clf = tiny().fit(IRIS, FEW)
+    with alive.open("ab") as file:
+        assert files._locked(file)
+        clf.save(path)
+        assert set(tmp_path.iterdir()) == {path, alive, *others}
+    clf.save(path)
+    assert set(tmp_path.iterdir()) == {path, *others}
+
+
+def test_a_folder_that_cannot_be_listed_or_flushed(tmp_path, monkeypatch):
+    def denied(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    clf, path = tiny().fit(IRIS, FEW), tmp_path / "file"
+    monkeypatch.setattr(os, "listdir", denied)
+    monkeypatch.setattr(os, "open", denied)
+    clf.save(path)
+    monkeypatch.undo()
+    same(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
+
+
+def test_writers_at_once_keep_the_process_s_permissions(whole, tmp_path, monkeypatch):
+    """And do not take each other's unfinished files for left over."""
+    umask = os.umask
+
+    def slow(mask):  # between setting it and setting it back another thread may come
+        time.sleep(1e-3)
+        return umask(mask)
+
+    monkeypatch.setattr(os, "umask", slow)
+    header, arrays = read_file(_written(tmp_path / "whole", whole))
+    path = tmp_path / "file"
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            jobs = [pool.submit(write_file, path, header, arrays) for _ in range(64)]
+        for job in jobs:
+            job.result()
+        after = os.umask(0o027)
+    finally:
+        os.umask(before)
+    assert after == 0o027
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert {one.name for one in tmp_path.iterdir()} == {"file", "whole"}
+    assert read_file(path)[0] == header
 
 
 def test_folders_that_are_not_there(tmp_path):
