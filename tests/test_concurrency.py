@@ -253,7 +253,7 @@ def test_every_backend_of_joblib_fits_to_the_same_bits(tmp_path):
 @pytest.mark.slow
 def test_two_hundred_fits_leave_nothing():
     before, after = resources_of_rounds(200)
-    assert after["bytes"] < 1.02 * before["bytes"]
+    assert after["bytes"] < 1.04 * before["bytes"]
     for kind in ("threads", "files", "children"):
         assert after[kind] == before[kind]
 

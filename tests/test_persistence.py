@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from damage import HOSTILE, HOSTILE_ARRAYS, flipped
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from sklearn.base import clone
@@ -301,9 +302,7 @@ def test_every_flipped_bit_is_seen(whole, tmp_path):
     places = [*range(0, 8 * metadata, 31), *rng.randint(8 * len(whole), size=200)]
     reference = sk_ssvae.load(_written(path, whole)).predict_proba(IRIS)
     for place in places:
-        damaged = bytearray(whole)
-        damaged[place // 8] ^= 1 << (place % 8)
-        _written(path, bytes(damaged))
+        _written(path, flipped(whole, place))
         if whole[place // 8 : place // 8 + 1].isspace():  # fills the metadata up
             with suppress(ValueError):
                 same(sk_ssvae.load(path).predict_proba(IRIS), reference)
@@ -367,53 +366,6 @@ def test_smaller_changes_of_the_format_are_read(tmp_path, monkeypatch):
     same(sk_ssvae.load(tmp_path / "file").predict(IRIS), clf.predict(IRIS))
 
 
-def deep(depth):
-    value = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-def set_at(*path):
-    *places, value = path
-
-    def change(header):
-        part = header
-        for place in places[:-1]:
-            part = part[place]
-        part[places[-1]] = value
-
-    return change
-
-
-HOSTILE = {
-    "class": set_at("class", "SystemExit"),
-    "no class": lambda header: header.pop("class"),
-    "method": set_at("state", "fit", None),
-    "dunder": set_at("state", "__class__", "x"),
-    "depth": set_at("state", "classes_", deep(200)),
-    "tag": set_at("state", "classes_", {"@": "eval", "value": "1/0"}),
-    "two tags": set_at("state", "classes_", {"@": "dict", "value": [], "x": 1}),
-    "array": set_at("state", "classes_", {"@": "array", "value": "../../etc/passwd"}),
-    "record": set_at("state", "_table", {"@": "record", "value": ["Popen", {}]}),
-    "dtype": set_at("state", "classes_", {"@": "dtype", "value": "V8"}),
-    "cells": set_at("state", "classes_", {"@": "cells", "value": ["O", [9**9], []]}),
-    "polars": set_at("state", "_table", {"@": "polars", "value": ["read_csv", "/x"]}),
-    "pandas": set_at("state", "_table", {"@": "pandas", "value": ["X", "os.system"]}),
-    "model": set_at("params", "model", "../m2"),
-    "parameter": set_at("params", "__init__", 1),
-    "huge": set_at("net", "made_with", "latent_size", 10**9),
-    "huge layer": set_at(
-        "net", "made_with", "hidden_sizes", {"@": "tuple", "value": [10**4] * 2}
-    ),
-    "negative": set_at("net", "made_with", "n_features", -4),
-    "not a number": set_at("net", "made_with", "n_features", "4"),
-    "history": set_at("net", "history", 3),
-    "own": set_at("net", "own", "classifier_module"),
-    "list": lambda header: header.clear(),
-}
-
-
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_files_of_strangers_run_nothing(kind, whole, tmp_path):
     header, arrays = read_file(_written(tmp_path / "whole", whole))
@@ -423,6 +375,17 @@ def test_files_of_strangers_run_nothing(kind, whole, tmp_path):
     with pytest.raises(ValueError) as error:
         sk_ssvae.load(path)
     assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+def test_arrays_of_strangers_are_held_against_the_networks(name, whole, tmp_path):
+    """Else the optimizer's kernel writes beyond their end when training goes on."""
+    header, arrays = read_file(_written(tmp_path / "whole", whole))
+    path = tmp_path / "file"
+    write_file(path, header, arrays | {name: HOSTILE_ARRAYS[name]})
+    with pytest.raises(ValueError) as error:
+        sk_ssvae.load(path)
+    assert str(error.value).startswith(f"{path} cannot be read: it was not written by")
 
 
 def test_headers_too_deep_for_the_parser(whole, tmp_path, monkeypatch):
