@@ -74,18 +74,19 @@ def write_file(path: str | os.PathLike[str], header: Any, arrays: Arrays) -> Non
     target = Path(os.fsdecode(path))
     file = _new_partial(target)
     try:
-        with file:
-            file.write(whole)
-            file.flush()
-            os.fsync(file.fileno())
-            if _LOCKS:  # which it has until it is in its place
-                os.replace(file.name, target)
-        if not _LOCKS:  # but files that are open cannot be renamed
-            os.replace(file.name, target)
+        file.write(whole)
+        file.flush()
+        os.fsync(file.fileno())
+        if not _LOCKS:  # where files that are open cannot be renamed
+            file.close()
+        os.replace(file.name, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(file.name)
         raise
+    finally:
+        with contextlib.suppress(OSError):  # it is on the disk, or given up
+            file.close()
     _remove_left_over(target)
     _sync_folder(target.parent)
 
