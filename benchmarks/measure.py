@@ -40,9 +40,9 @@ def seconds_of(f, *args, **kwargs):
     return time.perf_counter() - start
 
 
-def versions():
+def versions(packages=PACKAGES):
     """Say what ran."""
-    return {name: metadata.version(name) for name in PACKAGES} | {
+    return {name: metadata.version(name) for name in packages} | {
         "python": platform.python_version()
     }
 

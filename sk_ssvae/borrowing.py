@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import RLock
 
 import torch
+
+from sk_ssvae.turns import Turns
 
 __all__ = ["borrowed_generator"]
 
 # Of two threads that borrow at once, the one that gives back last would leave the
 # other's seed. Who has it may borrow again: a user's factory may fit an estimator.
-_BORROWED = RLock()
+_BORROWED = Turns()
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def borrowed_generator(seed: int, device: str | torch.device = "cpu") -> Iterato
     """
     kind = torch.device(device)
     cuda = [kind] if kind.type == "cuda" else []
-    with _BORROWED, torch.random.fork_rng(devices=cuda):
+    with _BORROWED.taken(), torch.random.fork_rng(devices=cuda):
         torch.default_generator.manual_seed(seed)
         for one in cuda:
             torch.cuda.default_generators[one.index or 0].manual_seed(seed)

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 from skorch.callbacks import Callback, EarlyStopping
+from skorch.history import History
 
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.persistence.codec import Decoder, Encoder
@@ -110,8 +113,8 @@ class Checkpoint(Callback):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If it is damaged, or of another run: with other rows, labels or parameters;
-            or if no file can have that name.
+            If it is damaged, of another version of sk_ssvae, or of another run: with
+            other rows, labels or parameters; or if no file can have that name.
         OSError
             If it is a folder, or in none.
         """
@@ -125,18 +128,40 @@ class Checkpoint(Callback):  # type: ignore[misc]
                 f"checkpoint={name!r} is a file of sk_ssvae, but of a saved estimator. "
                 "Choose another path."
             )
-        other = [
-            key
-            for key in self.made_from.keys() | header["made_from"].keys()
-            if header["made_from"].get(key) != self.made_from.get(key)
-        ]
+        with self._understood():
+            seed, made_from = int(header["seed"]), header["made_from"]
+            other = [
+                key
+                for key in self.made_from.keys() | made_from.keys()
+                if made_from.get(key) != self.made_from.get(key)
+            ]
         if other:
             raise ValueError(
                 f"checkpoint={name!r} is of another training run: {sorted(other)} "
                 "differ. Delete it to train anew, or choose another path."
             )
         self.found = header, arrays
-        return int(header["seed"])
+        return seed
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Say of what is in the file, and is not as it should be, that it is not."""
+        try:
+            yield
+        except (
+            TypeError,
+            ValueError,
+            LookupError,
+            AttributeError,
+            RuntimeError,
+            OverflowError,
+        ) as error:
+            raise ValueError(
+                f"checkpoint={os.fsdecode(self.path)!r} cannot be read: it was not "
+                "written by this version of sk_ssvae "
+                f"({type(error).__name__}: {str(error)[:300]}). Delete it to train "
+                "anew, or choose another path."
+            ) from None
 
     def resume(self, net: SSVAENet, stopper: Stopper | None) -> tuple[int, int, int]:
         """Give a new net the state in the file.
@@ -145,11 +170,22 @@ class Checkpoint(Callback):  # type: ignore[misc]
         -------
         stage, done, before : int
             Number of the stage, epochs done in it, and epochs before the run.
+
+        Raises
+        ------
+        ValueError
+            If there is a file, and it does not fit the net.
         """
         self.stopper = stopper
         if self.found is None:
             return 0, 0, len(net.history_)
-        header, arrays = self.found
+        with self._understood():
+            return self._given(net, stopper, *self.found)
+
+    def _given(
+        self, net: SSVAENet, stopper: Stopper | None, header: Any, arrays: Arrays
+    ) -> tuple[int, int, int]:
+        """Give a net what is in the file."""
         decode = Decoder(arrays)
         groups: dict[str, Arrays] = {"module": {}, "optimizer": {}, "best": {}}
         for name, array in arrays.items():
@@ -162,8 +198,14 @@ class Checkpoint(Callback):  # type: ignore[misc]
         net.module_.unsupervised = header["unsupervised"]
         net.rollbacks_ = [tuple(place) for place in header["rollbacks"]]
         net.remember(groups["optimizer"])
-        net.history_ = decode(header["history"])
+        history = decode(header["history"])
+        if not isinstance(history, History):
+            raise TypeError("a history")
+        net.history_ = history
         stage, done, before = header["place"]
+        for number in (stage, done, before):
+            if not isinstance(number, int) or number < 0:
+                raise ValueError(f"place {number!r}")
         if stopper is not None:
             counted = decode(header["stopper"])
             stopper.resume(counted, groups["best"], amid_stage=done > 0)

@@ -245,7 +245,8 @@ class SSVAEClassifier(
         Threads over which torch spreads an operation on the CPU. None takes as many as
         the networks and the rows are worth, but no more than torch is set to: small
         operations are slower on two threads, and several times so beside other busy
-        processes. torch's own setting is restored.
+        processes. torch's own setting is restored. In the thread in which a child of a
+        fork begins it is one: OpenMP would wait there for threads of the parent.
 
     precision : {"float32", "bf16"}, default="float32"
         "bf16" runs the networks, in training, under autocast to bfloat16: for CUDA

@@ -5,6 +5,8 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
+from sk_ssvae.threads import threads_that_live
+
 __all__ = ["plain_torch", "resolve_device"]
 
 
@@ -54,7 +56,7 @@ def plain_torch(device: torch.device) -> Iterator[None]:
     """Compute with gradients and full precision, on `device`.
 
     Whatever the caller is inside of: inference mode, no_grad, autocast, another default
-    device.
+    device, a process that was forked.
     """
     elsewhere = torch.get_default_device().type != device.type
     with (
@@ -62,5 +64,6 @@ def plain_torch(device: torch.device) -> Iterator[None]:
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
         device if elsewhere else nullcontext(),
+        threads_that_live(),
     ):
         yield

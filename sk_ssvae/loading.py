@@ -6,6 +6,7 @@ from typing import Any
 from sk_ssvae.classifier import SSVAEClassifier
 from sk_ssvae.persistence.files import read_file
 from sk_ssvae.persistence.saving import restore
+from sk_ssvae.threads import threads_that_live
 from sk_ssvae.vae import VariationalAutoencoder
 
 __all__ = ["load"]
@@ -74,7 +75,8 @@ def load(
     header, arrays = read_file(path)
     name = os.fsdecode(path)
     try:
-        return restore(KINDS, header, arrays, device, parameters)
+        with threads_that_live():
+            return restore(KINDS, header, arrays, device, parameters)
     except LookupError as error:
         if isinstance(error, KeyError | IndexError):
             raise _damaged(name, error) from None

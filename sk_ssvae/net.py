@@ -24,7 +24,7 @@ from sk_ssvae.layout import Layout
 from sk_ssvae.models import Model
 from sk_ssvae.network_choice import BUILT_IN, Networks
 from sk_ssvae.objective import Loss, adversarial_kl, ssvae_loss, teacher_pull, warm_up
-from sk_ssvae.optimizers import Adam
+from sk_ssvae.optimizers import Adam, check_memory
 from sk_ssvae.own_networks import OwnNetwork
 from sk_ssvae.randomness import Stream, stream_generator, stream_seed
 from sk_ssvae.tasks import EpochTasks
@@ -454,11 +454,12 @@ class SSVAENet(NeuralNet):
         }
 
     def remember(self, known: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Give the optimizer what `remembered` said."""
+        """Give the optimizer what `remembered` said; ValueError if it does not fit."""
         state: dict[int, dict[str, Tensor]] = {}
         for name, array in known.items():
             i, slot = name.split(".")
             state.setdefault(int(i), {})[slot] = torch.from_numpy(array.copy())
+        check_memory(self.optimizer_, state)
         groups = self.optimizer_.state_dict()["param_groups"]
         self.optimizer_.load_state_dict({"state": state, "param_groups": groups})
 

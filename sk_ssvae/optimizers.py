@@ -1,12 +1,13 @@
 """Adam as PyTorch has it, without the second that its compiler takes to import."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "check_memory"]
 
 
 class Adam(torch.optim.Adam):
@@ -40,3 +41,33 @@ class Adam(torch.optim.Adam):
 
 
 _step: Callable[..., Any] = inspect.unwrap(torch.optim.Adam.step)
+
+
+def check_memory(
+    optimizer: torch.optim.Optimizer, state: Mapping[int, Mapping[str, Tensor]]
+) -> None:
+    """Refuse what an optimizer cannot have known of its parameters.
+
+    Its fused kernel does not look, and writes beyond the end of arrays that are short.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Adam
+        Who shall know it.
+    state : mapping of int to mapping of str to Tensor
+        For numbers of parameters what was known of them, by name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such parameter, or something has another shape or name.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for i, known in state.items():
+        if not 0 <= i < len(parameters):
+            raise ValueError(f"the optimizer knows of parameter {i}")
+        like = parameters[i].shape
+        shapes = {"step": torch.Size(), "exp_avg": like, "exp_avg_sq": like}
+        found = {name: tensor.shape for name, tensor in known.items()}
+        if found != shapes:
+            raise ValueError(f"the optimizer knows {found} of a parameter of {like}")

@@ -18,6 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from sk_ssvae.chunks import row_chunks
 from sk_ssvae.markers import UNLABELED
+from sk_ssvae.turns import WARNING_FILTERS
 
 __all__ = ["NeighbourGraph", "choose_members"]
 
@@ -76,7 +77,8 @@ class NeighbourGraph:
         n = len(inside)
         k = min(n_neighbors, n - 1)
         self.index = NearestNeighbors(n_neighbors=k).fit(inside)
-        distance, neighbour = self.index.kneighbors()
+        with WARNING_FILTERS.taken():
+            distance, neighbour = self.index.kneighbors()
         self.smallest_radius = _smallest_radius(distance)
         self.radius = self._radius(distance)
         weight = self._weights(distance, self.radius, neighbour)
@@ -103,7 +105,8 @@ class NeighbourGraph:
         n_members = len(self.members)
         blocks = []
         for rows in row_chunks(len(Z), Z.shape[1]):
-            distance, neighbour = self.index.kneighbors(Z[rows])
+            with WARNING_FILTERS.taken():
+                distance, neighbour = self.index.kneighbors(Z[rows])
             weight = self._weights(distance, self._radius(distance), neighbour)
             # The nearest one counts where all are too far to have a weight.
             weight[:, 0] += np.finfo(np.float32).tiny

@@ -1,13 +1,16 @@
 """How many threads an operation of torch is spread over, while we compute."""
 
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from numbers import Integral
 
 import torch
 
-__all__ = ["MOST", "intra_op_threads", "threads_for"]
+from sk_ssvae.turns import Turns
+
+__all__ = ["MOST", "intra_op_threads", "threads_for", "threads_that_live"]
 
 WORK_PER_THREAD = 2**26
 """Multiply-adds of a step that are worth a thread: see benchmarks/README.md."""
@@ -15,10 +18,35 @@ WORK_PER_THREAD = 2**26
 MOST = 1024
 """More threads than any machine has use for; far more take all of its memory."""
 
-_lock = threading.Lock()
-_forced: list[int] = []
+_turns = Turns()
+_forced: list[tuple[int, int]] = []
+"""Who has forced which number."""
 _outside = 1
 _mine = threading.local()
+
+
+def _after_fork() -> None:
+    """In a child, forget the parent's other threads.
+
+    OpenMP, too, keeps threads for each thread that computes. Those of the one that
+    forked are not in the child, where it would wait for them for ever.
+    """
+    _forced[:] = [one for one in _forced if one[0] == threading.get_ident()]
+    _mine.lost_its_threads = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def threads_that_live() -> AbstractContextManager[None]:
+    """Compute on one thread where a fork has taken the others from this one.
+
+    That is in the thread in which a child of ``os.fork`` begins. Those that it starts
+    itself are free to use any number.
+    """
+    lost = getattr(_mine, "lost_its_threads", False)
+    return intra_op_threads(1) if lost else nullcontext()
 
 
 def threads_for(n_threads: int | None, work: int) -> int:
@@ -42,7 +70,7 @@ def threads_for(n_threads: int | None, work: int) -> int:
         If `n_threads` is no number of threads.
     """
     if n_threads is None:
-        with _lock:
+        with _turns.taken():
             allowed = getattr(_mine, "limit", None) or _setting()
         return max(1, min(allowed, work // WORK_PER_THREAD))
     if not isinstance(n_threads, Integral) or not 1 <= n_threads <= MOST:
@@ -59,7 +87,7 @@ def _setting() -> int:
     if it is one that is forced here at the time, it is not what the user has set.
     """
     setting = torch.get_num_threads()
-    return _outside if setting in _forced else setting
+    return _outside if setting in (n for _, n in _forced) else setting
 
 
 @contextmanager
@@ -69,16 +97,19 @@ def intra_op_threads(n_threads: int) -> Iterator[None]:
     Parameters
     ----------
     n_threads : int
-        Number of threads.
+        Number of threads; one is taken where a fork has left no others.
     """
     global _outside
+    if getattr(_mine, "lost_its_threads", False):
+        n_threads = 1
+    forced = threading.get_ident(), n_threads
     outermost = getattr(_mine, "limit", None) is None
-    with _lock:
+    with _turns.taken():
         before = _setting() if outermost else torch.get_num_threads()
         torch.set_num_threads(n_threads)
         if not _forced:
             _outside = before
-        _forced.append(n_threads)
+        _forced.append(forced)
     if outermost:
         _mine.limit = before
     try:
@@ -86,6 +117,6 @@ def intra_op_threads(n_threads: int) -> Iterator[None]:
     finally:
         if outermost:
             _mine.limit = None
-        with _lock:
-            _forced.remove(n_threads)
+        with _turns.taken():
+            _forced.remove(forced)
             torch.set_num_threads(before)

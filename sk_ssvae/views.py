@@ -7,7 +7,8 @@ matrix) is worked out once.
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sk_ssvae.linear_generative import LinearGenerative
 from sk_ssvae.markers import UNLABELED
 from sk_ssvae.spreading import NeighbourGraph
+from sk_ssvae.turns import WARNING_FILTERS
 
 __all__ = [
     "GuidedView",
@@ -201,9 +203,7 @@ class ModelView(View):
             if len(labelled) > MOST_LABELS:
                 random = np.random.RandomState(self.settings.seed)
                 labelled = random.permutation(labelled)[:MOST_LABELS]
-            with warnings.catch_warnings():
-                # Of many classes with a label or two it asks if they are numbers.
-                warnings.filterwarnings("ignore", "The number of unique classes")
+            with _not_asked(codes[labelled]):
                 model = clone(self.model).fit(X[labelled], codes[labelled])
             answers.append(_probabilities(model, X, n_classes))
             if len(answers) == 1:
@@ -215,10 +215,23 @@ class ModelView(View):
         return _probabilities(self.fitted, X, self.n_classes)
 
 
+@contextmanager
+def _not_asked(codes: Labelling) -> Iterator[None]:
+    """Have scikit-learn not ask if so many classes with a label or two are numbers."""
+    with WARNING_FILTERS.taken():
+        if 2 * len(np.unique(codes)) < len(codes):
+            yield  # it would not ask
+            return
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The number of unique classes")
+            yield
+
+
 def _probabilities(model: Any, X: Array, n_classes: int) -> Array:
     """Ask a classifier; margins, too, are scores whose scale the pool will find."""
     if hasattr(model, "predict_proba"):
-        answer = model.predict_proba(X)
+        with WARNING_FILTERS.taken():
+            answer = model.predict_proba(X)
     else:
         margin = model.decision_function(X)
         if margin.ndim == 1:

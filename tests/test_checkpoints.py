@@ -1,5 +1,6 @@
 """Training that survives: the same bits after an end at any moment."""
 
+import copy
 import errno
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from damage import HOSTILE_ARRAYS, HOSTILE_STATES
 from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -18,6 +20,7 @@ from skorch.callbacks import Callback
 import sk_ssvae
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.checkpoints import Checkpoint, digest
+from sk_ssvae.persistence.files import read_file, write_file
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
@@ -217,6 +220,39 @@ def test_other_files_are_no_checkpoints(tmp_path):
     with pytest.raises(ValueError, match="is damaged, or no file of sk_ssvae"):
         tiny(checkpoint=state).fit(X, FEW)
     assert not hasattr(tiny(checkpoint=state), "net_")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    """Return header and arrays of a checkpoint."""
+    path = tmp_path_factory.mktemp("state") / "file"
+    tiny(checkpoint=str(path), max_epochs=2, early_stopping=True).fit(X, FEW)
+    return read_file(path)
+
+
+@pytest.mark.parametrize("kind", HOSTILE_STATES)
+def test_states_that_sk_ssvae_has_not_written(kind, state, tmp_path):
+    header, arrays = copy.deepcopy(state)
+    path = str(tmp_path / "file")
+    HOSTILE_STATES[kind](header)
+    write_file(path, header, arrays)  # with the right checksum
+    clf = tiny(checkpoint=path, max_epochs=2, early_stopping=True)
+    with pytest.raises(ValueError) as error:
+        clf.fit(X, FEW)
+    assert str(error.value).startswith(
+        f"checkpoint={path!r} cannot be read: it was not written by this version of "
+        "sk_ssvae ("
+    )
+    assert not hasattr(clf, "net_")
+
+
+@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+def test_states_with_arrays_of_another_shape(name, state, tmp_path):
+    header, arrays = state
+    path = str(tmp_path / "file")
+    write_file(path, header, arrays | {name: HOSTILE_ARRAYS[name]})
+    with pytest.raises(ValueError, match="cannot be read: it was not written by"):
+        tiny(checkpoint=path, max_epochs=2, early_stopping=True).fit(X, FEW)
 
 
 def test_a_full_disk_leaves_the_last_state(tmp_path, always_written, monkeypatch):

@@ -19,7 +19,7 @@ def room_of(path):
 ROOMS = sorted({room_of(path) for path in HOUSE.rglob("*.py")} - {""})
 
 FLOORS = [
-    {"persistence", "persistence.files"},
+    {"persistence", "persistence.files", "turns"},
     {"randomness", "chunks", "heap", "threads", "layout", "frames", "borrowing"},
     {"likelihoods.base", "own_networks", "markers", "forms"},
     {

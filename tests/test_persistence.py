@@ -5,7 +5,11 @@ import json
 import os
 import pickle
 import re
+import stat
+import sys
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +17,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from damage import HOSTILE, HOSTILE_ARRAYS, flipped
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from sklearn.base import clone
@@ -239,6 +244,13 @@ def test_networks_of_ones_own_are_given_to_load(tmp_path):
         sk_ssvae.load(path, classifier_module=lambda a, b: nn.Linear(a, b))
 
 
+def test_a_classifier_of_ones_own_smaller_than_the_default_one(tmp_path):
+    clf = tiny(classifier_module=nn.Linear, classifier_hidden_sizes=(200, 200))
+    clf.fit(IRIS, FEW).save(tmp_path / "file")
+    loaded = sk_ssvae.load(tmp_path / "file", classifier_module=nn.Linear)
+    same(answers(clf, IRIS), answers(loaded, IRIS))
+
+
 def test_parameters_that_a_file_cannot_hold(tmp_path):
     clf = tiny(
         teacher=LabelSpreading(),
@@ -290,9 +302,7 @@ def test_every_flipped_bit_is_seen(whole, tmp_path):
     places = [*range(0, 8 * metadata, 31), *rng.randint(8 * len(whole), size=200)]
     reference = sk_ssvae.load(_written(path, whole)).predict_proba(IRIS)
     for place in places:
-        damaged = bytearray(whole)
-        damaged[place // 8] ^= 1 << (place % 8)
-        _written(path, bytes(damaged))
+        _written(path, flipped(whole, place))
         if whole[place // 8 : place // 8 + 1].isspace():  # fills the metadata up
             with suppress(ValueError):
                 same(sk_ssvae.load(path).predict_proba(IRIS), reference)
@@ -356,53 +366,6 @@ def test_smaller_changes_of_the_format_are_read(tmp_path, monkeypatch):
     same(sk_ssvae.load(tmp_path / "file").predict(IRIS), clf.predict(IRIS))
 
 
-def deep(depth):
-    value = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-def set_at(*path):
-    *places, value = path
-
-    def change(header):
-        part = header
-        for place in places[:-1]:
-            part = part[place]
-        part[places[-1]] = value
-
-    return change
-
-
-HOSTILE = {
-    "class": set_at("class", "SystemExit"),
-    "no class": lambda header: header.pop("class"),
-    "method": set_at("state", "fit", None),
-    "dunder": set_at("state", "__class__", "x"),
-    "depth": set_at("state", "classes_", deep(200)),
-    "tag": set_at("state", "classes_", {"@": "eval", "value": "1/0"}),
-    "two tags": set_at("state", "classes_", {"@": "dict", "value": [], "x": 1}),
-    "array": set_at("state", "classes_", {"@": "array", "value": "../../etc/passwd"}),
-    "record": set_at("state", "_table", {"@": "record", "value": ["Popen", {}]}),
-    "dtype": set_at("state", "classes_", {"@": "dtype", "value": "V8"}),
-    "cells": set_at("state", "classes_", {"@": "cells", "value": ["O", [9**9], []]}),
-    "polars": set_at("state", "_table", {"@": "polars", "value": ["read_csv", "/x"]}),
-    "pandas": set_at("state", "_table", {"@": "pandas", "value": ["X", "os.system"]}),
-    "model": set_at("params", "model", "../m2"),
-    "parameter": set_at("params", "__init__", 1),
-    "huge": set_at("net", "made_with", "latent_size", 10**9),
-    "huge layer": set_at(
-        "net", "made_with", "hidden_sizes", {"@": "tuple", "value": [10**4] * 2}
-    ),
-    "negative": set_at("net", "made_with", "n_features", -4),
-    "not a number": set_at("net", "made_with", "n_features", "4"),
-    "history": set_at("net", "history", 3),
-    "own": set_at("net", "own", "classifier_module"),
-    "list": lambda header: header.clear(),
-}
-
-
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_files_of_strangers_run_nothing(kind, whole, tmp_path):
     header, arrays = read_file(_written(tmp_path / "whole", whole))
@@ -412,6 +375,17 @@ def test_files_of_strangers_run_nothing(kind, whole, tmp_path):
     with pytest.raises(ValueError) as error:
         sk_ssvae.load(path)
     assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+def test_arrays_of_strangers_are_held_against_the_networks(name, whole, tmp_path):
+    """Else the optimizer's kernel writes beyond their end when training goes on."""
+    header, arrays = read_file(_written(tmp_path / "whole", whole))
+    path = tmp_path / "file"
+    write_file(path, header, arrays | {name: HOSTILE_ARRAYS[name]})
+    with pytest.raises(ValueError) as error:
+        sk_ssvae.load(path)
+    assert str(error.value).startswith(f"{path} cannot be read: it was not written by")
 
 
 def test_headers_too_deep_for_the_parser(whole, tmp_path, monkeypatch):
@@ -427,7 +401,7 @@ def test_headers_too_deep_for_the_parser(whole, tmp_path, monkeypatch):
 # Writing as a whole.
 
 
-@pytest.mark.parametrize("step", ["fsync", "replace", "fdopen", "chmod"])
+@pytest.mark.parametrize("step", ["os.fsync", "os.replace", "builtins.open"])
 def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
     path = _written(tmp_path / "file", whole)
 
@@ -436,7 +410,7 @@ def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
 
     clf = tiny(alpha=1.0).fit(IRIS, FEW)
     with monkeypatch.context() as patch:
-        patch.setattr(os, step, full)
+        patch.setattr(step, full)
         with pytest.raises(OSError, match="No space left"):
             clf.save(path)
     assert path.read_bytes() == whole
@@ -444,6 +418,72 @@ def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
     clf.save(path)
     assert list(tmp_path.iterdir()) == [path]
     same(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_what_killed_writers_have_left_goes(whole, tmp_path):
+    """But what a living one has, and what is another file's or nobody's, stays."""
+    path = tmp_path / "a.b"
+    left = tmp_path / ".a.b.0123abcd.partial"
+    alive = tmp_path / ".a.b.89abcdef.partial"
+    others = [
+        tmp_path / name
+        for name in (
+            ".a.0123abcd.partial",
+            ".a.b.c.0123abcd.partial",
+            ".axb.0123abcd.partial",
+            ".a.b.0123abcd.partial.txt",
+            ".a.b.report.partial",
+        )
+    ]
+    for one in (left, alive, *others):
+        one.write_bytes(whole[:100])
+    clf = tiny().fit(IRIS, FEW)
+    with alive.open("ab") as file:
+        assert files._locked(file)
+        clf.save(path)
+        assert set(tmp_path.iterdir()) == {path, alive, *others}
+    clf.save(path)
+    assert set(tmp_path.iterdir()) == {path, *others}
+
+
+def test_a_folder_that_cannot_be_listed_or_flushed(tmp_path, monkeypatch):
+    def denied(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    clf, path = tiny().fit(IRIS, FEW), tmp_path / "file"
+    monkeypatch.setattr(os, "listdir", denied)
+    monkeypatch.setattr(os, "open", denied)
+    clf.save(path)
+    monkeypatch.undo()
+    same(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
+
+
+def test_writers_at_once_keep_the_process_s_permissions(whole, tmp_path, monkeypatch):
+    """And do not take each other's unfinished files for left over."""
+    umask = os.umask
+
+    def slow(mask):  # between setting it and setting it back another thread may come
+        time.sleep(1e-3)
+        return umask(mask)
+
+    monkeypatch.setattr(os, "umask", slow)
+    header, arrays = read_file(_written(tmp_path / "whole", whole))
+    path = tmp_path / "file"
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            jobs = [pool.submit(write_file, path, header, arrays) for _ in range(64)]
+        for job in jobs:
+            job.result()
+        after = os.umask(0o027)
+    finally:
+        os.umask(before)
+    assert after == 0o027
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert {one.name for one in tmp_path.iterdir()} == {"file", "whole"}
+    assert read_file(path)[0] == header
 
 
 def test_folders_that_are_not_there(tmp_path):

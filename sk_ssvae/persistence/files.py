@@ -4,12 +4,17 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["FORMAT", "read_file", "write_file"]
 
@@ -17,6 +22,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 FORMAT = (1, 0)
 """Version of the format. Files of a larger first number cannot be read."""
+
+_LOCKS = sys.platform != "win32"
 
 _REMEDY = 'pip install "sk_ssvae[files]"'
 
@@ -35,7 +42,8 @@ def write_file(path: str | os.PathLike[str], header: Any, arrays: Arrays) -> Non
     """Write a file as a whole, or not at all.
 
     It is written beside its place under another name, flushed to the disk, and renamed:
-    whoever reads, and whatever fails, there is the old file or the new one.
+    whoever reads, and whatever fails, there is the old file or the new one. What
+    processes that were killed meanwhile have left beside it goes, except on Windows.
 
     Parameters
     ----------
@@ -66,40 +74,80 @@ def write_file(path: str | os.PathLike[str], header: Any, arrays: Arrays) -> Non
     }
     whole: bytes = save(arrays, metadata)
     target = Path(os.fsdecode(path))
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.name}.", suffix=".partial", dir=target.parent
-    )
+    file = _new_partial(target)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(whole)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
+        file.write(whole)
+        file.flush()
+        os.fsync(file.fileno())
+        if not _LOCKS:  # where files that are open cannot be renamed
+            file.close()
+        os.replace(file.name, target)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            os.unlink(file.name)
         raise
+    finally:
+        with contextlib.suppress(OSError):  # it is on the disk, or given up
+            file.close()
+    _remove_left_over(target)
     _sync_folder(target.parent)
 
 
-def _umask() -> int:
-    """Return the permissions that new files lack; to be read, it has to be set."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
+def _new_partial(target: Path) -> BinaryIO:
+    """Open a new file beside another one, locked for as long as it is open."""
+    while True:
+        name = f".{target.name}.{secrets.token_hex(4)}.partial"
+        try:
+            file = open(target.parent / name, "xb")  # noqa: SIM115
+        except FileExistsError:
+            continue
+        if _locked(file) is not False:
+            return file
+        file.close()  # before it was locked, another writer took it for left over
+
+
+def _locked(file: Any) -> bool | None:
+    """Lock a file until it is closed or the process ends, and tell if that went well.
+
+    Not if another writer has it, or has removed it; None where there are no locks.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(file.fileno()).st_nlink > 0
+    except BlockingIOError:
+        return False
+    except OSError:  # of file systems that have none
+        return None
+
+
+def _remove_left_over(target: Path) -> None:
+    """Remove what writers of a file that are no more have left beside it."""
+    ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.partial")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(target.parent):
+            if ours.fullmatch(name):
+                _remove_if_left(target.parent / name)
+
+
+def _remove_if_left(path: Path) -> None:
+    """Remove a file that no living process has locked."""
+    with contextlib.suppress(OSError), open(path, "r+b", buffering=0) as file:
+        if _locked(file):
+            os.unlink(path)
 
 
 def _sync_folder(folder: Path) -> None:
     """Have the new name on the disk, too, where folders can be synchronised."""
     if not hasattr(os, "O_DIRECTORY"):
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the file is there
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:

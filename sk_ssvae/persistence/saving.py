@@ -3,6 +3,7 @@
 import os
 import platform
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -234,7 +235,7 @@ def _net(estimator: Any, header: Any, decode: Decoder) -> SSVAENet:
             f"holds no code. Pass it: sk_ssvae.load(path, {missing[0]}=...)"
         )
     made_with = {name: decode(header["made_with"][name]) for name in NET}
-    _check_sizes(made_with, decode.arrays)
+    _check_sizes(made_with, header["own"], decode.arrays)
     prior = np.asarray(made_with.pop("class_prior"), dtype=np.float64)
     model: type[Model] = M1
     if hasattr(estimator, "model"):
@@ -269,19 +270,21 @@ def _net(estimator: Any, header: Any, decode: Decoder) -> SSVAENet:
     return net
 
 
-def _check_sizes(made_with: dict[str, Any], arrays: Arrays) -> None:
+def _check_sizes(made_with: dict[str, Any], own: Any, arrays: Arrays) -> None:
     """Refuse sizes that no weights in the file have, before networks are made."""
     most = sum(array.size for array in arrays.values())
+    layers = [made_with["hidden_sizes"]]
+    if "classifier_module" not in own:  # which has no layers of these sizes
+        layers.append(made_with["classifier_hidden_sizes"])
     sizes = [
-        *(made_with["hidden_sizes"]),
-        *(made_with["classifier_hidden_sizes"]),
+        *(size for hidden_sizes in layers for size in hidden_sizes),
         *(made_with[n] or 1 for n in ("n_features", "latent_size", "inner_size")),
         len(made_with["class_prior"]),
     ]
     for size in sizes:
         if not isinstance(size, int) or not 0 < size <= most:
             raise ValueError(f"a layer of size {size!r}")
-    for name in ("hidden_sizes", "classifier_hidden_sizes"):
-        for a, b in zip(made_with[name], made_with[name][1:], strict=False):
+    for hidden_sizes in layers:
+        for a, b in pairwise(hidden_sizes):
             if a * b > most:
                 raise ValueError(f"a layer of size {a} x {b}")
