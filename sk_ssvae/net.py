@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -178,17 +179,23 @@ class SSVAENet(NeuralNet):
             return
         epoch = (iterator, training, prefix, step_fn)
         if not training:
-            self._run_noisy_epoch(*epoch, **fit_params)
+            with self._own_noise():
+                self._run_epoch(*epoch, **fit_params)
             return
         first_step, start = self._step, GoodState(self.module_, self.optimizer_)
         while True:
             self._watch = Watch(self.device)
-            losses = self._run_noisy_epoch(*epoch, **fit_params)
-            n_good = self._watch.good_steps()
-            if n_good == len(losses):
+            with self._own_noise():
+                losses = self._run_epoch(*epoch, **fit_params)
+                n_good = self._watch.good_steps()
+                n_steps, last = len(losses), None
+                if n_good == n_steps:
+                    last = self._look_after_the_end(iterator.rows)
+            if n_good == n_steps and last is None:
                 self._good = start  # as its first step has shown
                 return
-            self._note_divergence(n_good + 1, losses[n_good])
+            loss = losses[n_good] if last is None else last
+            self._note_divergence(min(n_good + 1, n_steps), loss)
             if n_good == 0 and self._good is not None:
                 start = self._good
             start.restore()
@@ -197,14 +204,33 @@ class SSVAENet(NeuralNet):
             self.history_[-1]["batches"].clear()
             self._begin_epoch()
 
-    def _run_noisy_epoch(self, *epoch: Any, **fit_params: Any) -> list[float]:
-        """Run an epoch with a generator of its own for networks of the user."""
-        if any(isinstance(m, OwnNetwork) for m in self.module_.modules()):
-            # Dropout and the like draw from the global generator.
+    def _own_noise(self) -> AbstractContextManager[Any]:
+        """Lend the user's networks, which draw from the global generator, a state."""
+        if self._has_own_networks:
             seed = stream_seed(self.seed, Stream.OWN_NOISE, len(self.history_))
-            with borrowed_generator(seed, self.device):
-                return self._run_epoch(*epoch, **fit_params)
-        return self._run_epoch(*epoch, **fit_params)
+            return borrowed_generator(seed, self.device)
+        return nullcontext()
+
+    def _look_after_the_end(self, rows: Rows) -> float | None:
+        """Loss of a minibatch, if the last step of all has diverged: none follows it.
+
+        Networks of the user that are not finite in evaluation mode are told of later.
+        """
+        if self._step < self._n_steps:
+            return None
+        batch = next(iter(OrderedBatches(rows, self.batch_size)))
+        x, weight = batch[0]["x"], batch[0]["bound_weight"]
+        loss = self.validation_step(batch)["loss"]
+        watch = Watch(self.device)
+        watch.look(loss, loss, [], x, weight / len(x))
+        value = float(loss)
+        if self._has_own_networks and not math.isfinite(value):
+            return None
+        return None if watch.good_steps() else value
+
+    @property
+    def _has_own_networks(self) -> bool:
+        return any(isinstance(m, OwnNetwork) for m in self.module_.modules())
 
     def _run_epoch(
         self,

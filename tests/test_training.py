@@ -591,18 +591,21 @@ def test_snapshots_for_callbacks_stay_as_they_are(quick, iris):
     assert (len(twin.history_), len(net.history_)) == (4, 5)
 
 
-def test_epochs_by_default_count_rows_that_are_trained_on(quick, iris):
+def test_epochs_by_default_count_rows_that_are_trained_on(quick, iris, monkeypatch):
     """Rows of no weight, or held out, make no minibatch."""
     X, y, _ = iris
+    # a tenth of what they are: the rule is the same
+    monkeypatch.setattr("sk_ssvae.batches.EPOCHS", 6)
+    monkeypatch.setattr("sk_ssvae.batches.FEWEST_BATCHES", 100)
     clf = quick(max_epochs="auto", batch_size=4)
     kept = np.r_[np.flatnonzero(y >= 0), np.flatnonzero(y < 0)[:5]]
     weight = np.isin(np.arange(len(y)), kept).astype(float)
     assert len(kept) == 20
-    assert clf.fit(X[kept], y[kept]).n_iter_ == 1000 // 5
-    assert clf.fit(X, y, sample_weight=weight).n_iter_ == 1000 // 5
+    assert clf.fit(X[kept], y[kept]).n_iter_ == 100 // 5
+    assert clf.fit(X, y, sample_weight=weight).n_iter_ == 100 // 5
     held = clone(clf).set_params(validation_fraction=0.8).fit(X[kept], y[kept])
-    assert held.n_iter_ == 1000 // 4
-    assert clf.fit(X, y).n_iter_ == 60
+    assert held.n_iter_ == 100 // 4
+    assert clf.fit(X, y).n_iter_ == 6
 
 
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
