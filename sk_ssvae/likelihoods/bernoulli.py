@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -36,12 +35,10 @@ class BernoulliVector(ByColumn):
         ``x log p + (1 - x) log(1 - p)``, which is what VAEs on grey images use and
         is not a normalised density.
         """
-        shape = np.broadcast_shapes(x.shape, self.logits.shape)
-        losses = F.binary_cross_entropy_with_logits(
-            self.logits.expand(shape),
-            x.to(self.logits.dtype).expand(shape),
-            reduction="none",
+        logits, x = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+            self.logits, x.to(self.logits.dtype)
         )
+        losses = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
         return -losses
 
     def sample(self, generator: torch.Generator) -> Tensor:
