@@ -1,15 +1,21 @@
 """What goes wrong, looked for at length: a command for each kind of trouble.
 
     python benchmarks/reliability.py fuzz --cases 2000 --seed 0
+    python benchmarks/reliability.py training
+    python benchmarks/reliability.py files
+    python benchmarks/reliability.py concurrency
     python benchmarks/reliability.py --report
 
 fuzz: random rows, labels, weights, parameters and calls (tests/fuzzing.py). Each case
 must end in valid output or in a refusal that names its cause, and leave no trace.
+training: steps that diverge, processes that are killed. files: damage, and writing that
+goes wrong. concurrency: many threads, many fits.
 
-A command is a module ``reliability_NAME.py`` here, listed in `COMMANDS`, with three
+A command is a module ``reliability_NAME.py`` here, listed in `COMMANDS`, with four
 functions: ``add_arguments(parser)``, ``run(args, found, keep)``, where `found` is what
-the file has of the command (a dict, empty at first) and ``keep(found)`` writes it, and
-``report(found)``, which prints it.
+the file has of the command (a dict, empty at first) and ``keep(found)`` writes it,
+``report(found)``, which prints it, and ``totals(found)``, which yields what was tried,
+how often, and how often something was lost.
 """
 
 import argparse
@@ -17,9 +23,9 @@ import importlib
 import json
 from pathlib import Path
 
-from measure import HERE
+from measure import HERE, table
 
-COMMANDS = ("fuzz",)
+COMMANDS = ("fuzz", "training", "files", "concurrency")
 
 
 def main():
@@ -47,9 +53,14 @@ def main():
 
     if args.command is not None:
         rooms[args.command].run(args, results().get(args.command, {}), keep)
-    for name, found in results().items():
-        if name in rooms and (args.report or name == args.command):
-            rooms[name].report(found)
+    found = results()
+    for name in COMMANDS:
+        if name in found and (args.report or name == args.command):
+            rooms[name].report(found[name])
+            print()
+    if args.report:
+        rows = [total for name in COMMANDS for total in rooms[name].totals(found[name])]
+        table(["", "tried", "lost"], rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Many threads on one classifier, fits in threads, and what many fits leave behind.
 
-    python benchmarks/reliability_concurrency.py --threads 8 --fits 200
+    python benchmarks/reliability.py concurrency --threads 8 --fits 200
 
 Answers are compared to the bit with those of one thread alone, while another thread
 fits a classifier; threads change every 0.1 ms. A round is a fit with a checkpoint,
@@ -8,8 +8,6 @@ fits a classifier; threads change every 0.1 ms. A round is a fit with a checkpoi
 fails; of every twenty one has the default teacher, and every third is in a new thread.
 """
 
-import argparse
-import json
 import sys
 import time
 from itertools import product
@@ -81,57 +79,48 @@ def fits_at_once(n_threads, n):
     return {"fits": n, "wrong": wrong}
 
 
-def main():
-    """Run all three parts, print a few lines, and write the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser):
+    """Add how much is tried."""
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=8, help="of all kinds of calls")
     parser.add_argument("--fits", type=int, default=200)
-    parser.add_argument(
-        "--out", type=Path, default=HERE / "results" / "reliability_concurrency.json"
-    )
-    args = parser.parse_args()
+
+
+def run(args, found, keep):
+    """Run all three parts."""
     start = time.perf_counter()
-    report = {"versions": versions(RAN), "threads": args.threads}
+    found = {"versions": versions(RAN), "threads": args.threads}
     # First, for joblib keeps threads and memory.
     if Path("/proc/self/fd").exists():
         before, after = resources_of_rounds(args.fits)
-        report["rounds"] = {"n": args.fits, "before": before, "after": after}
+        found["rounds"] = {"n": args.fits, "before": before, "after": after}
     sys.setswitchinterval(1e-4)
-    report["answers"] = answers_at_once(args.threads, args.rounds)
-    report["fits"] = fits_at_once(args.threads, args.fits)
-    report["seconds"] = time.perf_counter() - start
-    args.out.write_text(json.dumps(report, indent=1) + "\n")
-    show(report)
+    found["answers"] = answers_at_once(args.threads, args.rounds)
+    found["fits"] = fits_at_once(args.threads, args.fits)
+    found["seconds"] = time.perf_counter() - start
+    keep(found)
 
 
-def show(report):
-    """Print what was found."""
-    answers, fits = report["answers"], report["fits"]
-    n = sum(one["calls"] for one in answers)
+def totals(found):
+    """Count what was tried, and what was not as with one thread."""
+    answers, fits = found["answers"], found["fits"]
+    calls = sum(one["calls"] for one in answers)
     wrong = sum(sum(one["wrong"].values()) for one in answers)
-    n_beside = sum(one["fits beside"] for one in answers)
-    wrong_beside = sum(one["wrong fits"] for one in answers)
-    rows = [
-        [f"calls from {report['threads']} threads, of one classifier", n, wrong],
-        ["fits beside them", n_beside, wrong_beside],
-        *(
-            [f"fits at once, {backend}", fits["fits"], n_wrong]
-            for backend, n_wrong in fits["wrong"].items()
-        ),
-    ]
-    table(["", "tried", "not those of one thread"], rows)
-    if "rounds" in report:
-        found = report["rounds"]
-        before, after = found["before"], found["after"]
+    yield f"calls from {found['threads']} threads, of one classifier", calls, wrong
+    beside = sum(one["fits beside"] for one in answers)
+    yield "fits beside them", beside, sum(one["wrong fits"] for one in answers)
+    for backend, n_wrong in fits["wrong"].items():
+        yield f"fits at once, {backend}", fits["fits"], n_wrong
+
+
+def report(found):
+    """Print what was found."""
+    table(["", "tried", "not those of one thread"], [*map(list, totals(found))])
+    if "rounds" in found:
+        rounds = found["rounds"]
+        before, after = rounds["before"], rounds["after"]
         rows = [
             ["memory, MB", *(f"{one['bytes'] / MB:.1f}" for one in (before, after))],
             *([k, before[k], after[k]] for k in ("threads", "files", "children")),
         ]
-        table(["held by the process", "before", f"after {found['n']} rounds"], rows)
-
-
-if __name__ == "__main__":
-    main()
+        table(["held by the process", "before", f"after {rounds['n']} rounds"], rows)

@@ -1,6 +1,6 @@
 """Saved estimators and checkpoints: damage to them, and writing that goes wrong.
 
-    python benchmarks/reliability_files.py
+    python benchmarks/reliability.py files
 
 Damage: every byte of the metadata with a bit flipped, random bits, cuts, and files
 with the right checksum that sk_ssvae has not written. Either there is an error that
@@ -14,7 +14,6 @@ checkpoint are states of a run, from which it goes on to the same bits. Linux on
 system calls with strace.
 """
 
-import argparse
 import contextlib
 import json
 import multiprocessing
@@ -309,20 +308,24 @@ def killed(files, folder, n):
     return found
 
 
-def main():
-    """Run all parts, print them, and write the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+BESIDES = ("parts ", "files that stay")
+"""What is counted beside the outcomes."""
+
+SURVIVED = ("clear error", "as before", "whole", "error, ", "no error, new file")
+"""How outcomes begin of which nothing is lost."""
+
+
+def add_arguments(parser):
+    """Add how much is tried."""
     parser.add_argument("--bits", type=int, default=1000)
     parser.add_argument("--cuts", type=int, default=500)
     parser.add_argument("--limits", type=int, default=50)
     parser.add_argument("--kills", type=int, default=40)
-    parser.add_argument(
-        "--out", type=Path, default=HERE / "results" / "reliability_files.json"
-    )
-    args = parser.parse_args()
-    report = {"versions": versions(RAN)}
+
+
+def run(args, found, keep):
+    """Run all parts."""
+    found = {"versions": versions(RAN)}
     for files in (Saved(), Checkpoints()):
         with tempfile.TemporaryDirectory() as folder:
             inner = Path(folder, "inner")
@@ -332,20 +335,29 @@ def main():
             parts["killed"] = killed(files, inner, args.kills)
             if shutil.which("strace"):
                 parts["each system call fails"] = failing_calls(files, inner)
-        report[files.name] = parts
-        show(files.name, parts)
-    args.out.write_text(json.dumps(report, indent=1) + "\n")
+        found[files.name] = parts
+    keep(found)
 
 
-def show(name, parts):
+def _kinds(found):
+    return {name: parts for name, parts in found.items() if name != "versions"}
+
+
+def report(found):
     """Print what came of it, most often first."""
-    rows = [
-        [part, outcome, n]
-        for part, found in parts.items()
-        for outcome, n in found.most_common()
-    ]
-    table([name, "what came of it", "times"], rows)
+    for name, parts in _kinds(found).items():
+        rows = [
+            [part, outcome, n]
+            for part, outcomes in parts.items()
+            for outcome, n in sorted(outcomes.items(), key=lambda pair: -pair[1])
+        ]
+        table([name, "what came of it", "times"], rows)
 
 
-if __name__ == "__main__":
-    main()
+def totals(found):
+    """Count faults of each part, and files that were lost."""
+    for name, parts in _kinds(found).items():
+        for part, outcomes in parts.items():
+            faults = {k: n for k, n in outcomes.items() if not k.startswith(BESIDES)}
+            lost = sum(n for k, n in faults.items() if not k.startswith(SURVIVED))
+            yield f"{name}: {part}", sum(faults.values()), lost

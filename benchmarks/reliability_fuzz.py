@@ -133,6 +133,11 @@ def run(args, found, keep):
             print(f"{i + 1} of {len(cases)} cases", file=sys.stderr, flush=True)
 
 
+def totals(found):
+    """Count what was tried, and what broke the law."""
+    yield "odd uses", found["done"], len(found["violations"])
+
+
 def report(found):
     """Print what was found."""
     print(

@@ -111,7 +111,7 @@ PARAMETERS: dict[str, tuple[Any, ...]] = {
     "validation_fraction": ("auto", 0, 0.0, 0.1, 0.5, 0.99, 1e-9),
     "n_iter_no_change": (1, 10),
     "tol": (0, 1e-4, 1e9),
-    "learning_rate": (1e-3, 1e-30, 1.0, 10),
+    "learning_rate": (1e-3, 1e-30, 1.0, 10, 1e2, 1e4, 1e12),
     "device": ("auto", "cpu", "@cpu"),
     "n_threads": (None, 1, 2),
     "precision": ("float32", "bf16"),

@@ -3,15 +3,12 @@
 import copy
 import errno
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 from damage import HOSTILE_ARRAYS, HOSTILE_STATES
+from faults import kill_and_go_on
 from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -334,57 +331,12 @@ def test_digests_tell_arrays_apart():
     assert digest(np.arange(8)[::2]) == digest(np.array([0, 2, 4, 6]))
 
 
-PROGRAM = """
-import sys, torch, numpy as np
-from sklearn.datasets import load_digits
-from sk_ssvae import SSVAEClassifier
-import sk_ssvae.checkpoints
-sk_ssvae.checkpoints.SHARE = float("inf")
-torch.set_num_threads(1)
-X, y = load_digits(return_X_y=True)
-few = np.where(np.arange(len(y)) % 30, -1, y)
-clf = SSVAEClassifier(
-    latent_size=2, hidden_sizes=(8,), teacher=None, max_epochs=25, random_state=0,
-    model="m1+m2", inner_size=4, pretrain_epochs=25,
-    checkpoint=sys.argv[1] if sys.argv[1] != "-" else None,
-)
-print("ready", flush=True)
-clf.fit(X, few)
-np.save(sys.argv[2], clf.predict_proba(X))
-"""
-
-
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(tmp_path):
     """Real processes, killed while they train or write, and the last one not."""
-
-    def start(checkpoint, out):
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(checkpoint), str(out)],
-            stdout=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        assert process.stdout.readline() == b"ready\n"
-        return process
-
-    def end(process):
-        process.communicate()
-        return process.returncode
-
-    began = time.perf_counter()
-    assert end(start("-", tmp_path / "whole.npy")) == 0
-    seconds = time.perf_counter() - began
-    rng = np.random.RandomState(0)
-    path, killed = tmp_path / "state", 0
-    for _ in range(20):
-        process = start(path, tmp_path / "ended.npy")
-        time.sleep(rng.uniform(0, min(seconds, 2.0) / 4))
-        process.send_signal(signal.SIGKILL)
-        killed += end(process) == -signal.SIGKILL
+    killed, same_bits = kill_and_go_on(tmp_path, 20)
     assert killed >= 15  # the last ones may have come to the end
-    assert end(start(path, tmp_path / "again.npy")) == 0
-    whole, again = np.load(tmp_path / "whole.npy"), np.load(tmp_path / "again.npy")
-    assert np.array_equal(whole, again)
+    assert same_bits
 
 
 def test_a_divergence_is_remembered(tmp_path, always_written):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from faults import Fault, SlowerFrom, weights
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from torch import nn
@@ -21,62 +22,8 @@ REMEDIES = (
 )
 
 
-def weights(clf):
-    return {k: v.clone() for k, v in clf.module_.state_dict().items()}
-
-
 def same(a, b):
     return all(torch.equal(a[k], b[k]) for k in a)
-
-
-class Fault(Callback):
-    """Spoil one step of training, in one of several ways."""
-
-    def __init__(self, kind, step, again=1):
-        self.kind, self.step, self.again = kind, step, again
-        self.n_steps = 0
-
-    def initialize(self):
-        return self
-
-    def on_train_begin(self, net, **kwargs):
-        model = net.module_
-        if self.kind == "loss":
-            model.classifier.register_forward_hook(self._spoil_output)
-        elif self.kind == "explosion":
-            model.decoder.register_forward_hook(self._blow_up)
-        weight = next(model.decoder.parameters())
-        weight.register_hook(self._see_gradient)
-
-    def _now(self):
-        return self.step <= self.n_steps < self.step + self.again
-
-    def _spoil_output(self, module, inputs, output):
-        return output * math.nan if module.training and self._now() else output
-
-    def _blow_up(self, module, inputs, output):
-        return output * 1e4 if module.training and self._now() else output
-
-    def _see_gradient(self, gradient):
-        spoilt = self._now() and self.kind in ("nan", "inf", "-inf")
-        self.n_steps += 1
-        if not spoilt:
-            return gradient
-        gradient = gradient.clone()
-        gradient[0] = float(self.kind)
-        return gradient
-
-
-class SlowerFrom(Callback):
-    """Steps a tenth as long from an epoch on."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_epoch_begin(self, net, **kwargs):
-        if len(net.history_) == self.epoch:
-            for group in net.optimizer_.param_groups:
-                group["lr"] = 0.1 * group["lr"]
 
 
 @pytest.mark.parametrize("kind", ["loss", "explosion", "nan", "inf", "-inf"])
@@ -113,6 +60,18 @@ class StepListener(Callback):
 
     def on_batch_end(self, net, **kwargs):
         pass
+
+
+def test_a_bad_first_step_forgets_the_epoch_before(quick, iris):
+    """Its weights may be what the last step of that epoch has spoilt."""
+    X, y, _ = iris
+    with pytest.warns(ConvergenceWarning, match="first in step 1 of epoch 3"):
+        clf = quick(batch_size=50, callbacks=[Fault("nan", step=6)]).fit(X, y)
+    forgetful = SlowerFrom(3, forget=True)
+    assert same(
+        weights(clf),
+        weights(quick(batch_size=50, callbacks=[forgetful]).fit(X, y)),
+    )
 
 
 def test_bad_steps_change_nothing_until_then(quick, iris):
