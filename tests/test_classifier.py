@@ -360,9 +360,9 @@ def test_constant_columns(quick, iris):
 
 def test_huge_and_tiny_values(quick, iris):
     X, y, _ = iris
+    plain = quick(max_epochs=60).fit(X, y)
     for scale in (1e-30, 1e30):
-        clf = quick(max_epochs=300).fit(X * scale, y)
-        plain = quick(max_epochs=300).fit(X, y)
+        clf = quick(max_epochs=60).fit(X * scale, y)
         assert (clf.predict(X * scale) == plain.predict(X)).mean() > 0.99
         assert np.isfinite(clf.sample(10)[0]).all()
     outlier = np.concatenate([X, [[1e30, 0, 0, 0]]])

@@ -165,6 +165,7 @@ def test_the_loss_is_estimated_without_bias():
     assert (error[1:] > 0).any()  # it is an estimate
 
 
+@pytest.mark.slow
 def test_all_classes_but_one_are_summed_exactly():
     X, truth = make_blobs(120, 5, centers=4, random_state=0)
     y = hide(truth, 5)
@@ -182,6 +183,7 @@ def test_all_classes_but_one_are_summed_exactly():
     assert (few.predict_proba(X) != fits[0].predict_proba(X)).any()
 
 
+@pytest.mark.slow
 def test_many_classes_are_learnt_as_well():
     X, truth = make_blobs(3000, 10, centers=40, cluster_std=2.5, random_state=0)
     y = hide(truth, 5)
