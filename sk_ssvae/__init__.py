@@ -1,6 +1,7 @@
 """Semi-supervised variational autoencoders as scikit-learn estimators."""
 
 from sk_ssvae.classifier import SSVAEClassifier
+from sk_ssvae.exporting import to_onnx
 from sk_ssvae.loading import load
 from sk_ssvae.pool import OpinionPoolClassifier
 from sk_ssvae.vae import VariationalAutoencoder
@@ -11,6 +12,7 @@ __all__ = [
     "VariationalAutoencoder",
     "__version__",
     "load",
+    "to_onnx",
 ]
 
 __version__ = "0.1.0"

@@ -38,7 +38,7 @@ from sk_ssvae.markers import UNLABELED, as_label_array
 from sk_ssvae.models import MODELS, Model
 from sk_ssvae.net import SSVAENet
 from sk_ssvae.networks import check_hidden_sizes
-from sk_ssvae.persistence.saving import SavingMixin
+from sk_ssvae.persistence.plain import PlainStateMixin
 from sk_ssvae.predictive import PredictiveMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.tasks import EpochTasks
@@ -56,7 +56,7 @@ class SSVAEClassifier(
     PredictiveMixin,
     GenerativeMixin,
     TeachingMixin,
-    SavingMixin,
+    PlainStateMixin,
     ClassNamePrefixFeaturesOutMixin,
     ClassifierMixin,
     TransformerMixin,

@@ -514,6 +514,11 @@ class SSVAENet(NeuralNet):
         ]
         return state
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # A torch.device, where another had to do than the one it was saved on.
+        vars(self)["device"] = str(vars(self)["device"])
+
 
 class _NoCriterion(nn.Module):
     """skorch wants a criterion; the loss needs the module, so the net computes it."""

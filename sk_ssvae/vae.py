@@ -27,7 +27,7 @@ from sk_ssvae.fitting import Data
 from sk_ssvae.generative import DensityMixin, check_count
 from sk_ssvae.markers import UNLABELED
 from sk_ssvae.models.m1 import M1
-from sk_ssvae.persistence.saving import SavingMixin
+from sk_ssvae.persistence.plain import PlainStateMixin
 from sk_ssvae.randomness import RandomState, draw_seed
 from sk_ssvae.threads import MOST as MOST_THREADS
 from sk_ssvae.training import restored_on_error
@@ -39,7 +39,7 @@ Array = npt.NDArray[Any]
 
 class VariationalAutoencoder(
     DensityMixin,
-    SavingMixin,
+    PlainStateMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,

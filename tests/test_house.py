@@ -71,8 +71,9 @@ FLOORS = [
     {"fitted"},
     {"fitting", "predictive", "generative", "pool"},
     {"persistence.saving", "teaching"},
+    {"persistence.plain"},
     {"classifier", "vae"},
-    {"loading"},
+    {"loading", "exporting"},
 ]
 """Rooms from the ground up. A room imports from floors below its own, never beside."""
 

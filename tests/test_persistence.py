@@ -521,7 +521,9 @@ def test_the_golden_file_of_format_1():
 
 def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     page = (HERE.parent / "docs" / "saving.md").read_text()
-    saving, training = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    saving, export, serving, training = re.findall(
+        r"```python\n(.*?)```", page, re.DOTALL
+    )
     monkeypatch.chdir(tmp_path)
     names = {}
     exec(
@@ -530,6 +532,9 @@ def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     )
     X, clf = names["X"], names["clf"]
     same(names["twin"].predict_proba(X), clf.predict_proba(X))
+    exec(export + serving, names)
+    np.testing.assert_allclose(names["probabilities"], clf.predict_proba(X), atol=1e-5)
+    assert names["classes"] == [0, 1, 2]
     exec(training.replace("random_state=0)", "random_state=0, max_epochs=1)"), names)
     same(names["clf"].predict_proba(X), clf.predict_proba(X))
 

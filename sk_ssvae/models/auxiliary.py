@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -174,7 +173,9 @@ class SDGM(Model, name="sdgm"):
         """Log q(y | x, a); x and a broadcast."""
         x = self.inputs(x)
         if self.own_classifier:
-            shape = np.broadcast_shapes(x.shape[:-1], a.shape[:-1])
+            shape = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
+                x[..., 0], a[..., 0]
+            )[0].shape
             wide = [t.expand(*shape, t.shape[-1]) for t in (x, a)]
             scores = self._run(self.classifier, torch.cat(wide, -1))
         else:
@@ -218,7 +219,7 @@ class SDGM(Model, name="sdgm"):
     def latent_means(self, x: Tensor) -> Tensor:
         """Mean of sum_y q(y | x, a) mu(x, a, y) over q(a | x)."""
         q_a = self.posterior_a(x)
-        total = x.new_zeros(len(x), self.latent_size)
+        total = x.new_zeros(())
         for draw in self.draws:
             a = q_a.rsample(draw)
             outputs = self.encoder.averaged(

@@ -246,7 +246,7 @@ class M1M2(Model, name="m1+m2"):
         """Mean of sum_y q(y | u) mu(u, y) over q(u | x)."""
         u = self._drawn(x)
         means = self.m2.latent_means(u.flatten(0, 1))
-        mean: Tensor = means.view(len(u), N_DRAWS, -1).mean(1)
+        mean: Tensor = means.view(-1, N_DRAWS, self.latent_size).mean(1)
         return mean
 
     def _drawn_below(self, z: Tensor, codes: Tensor | None, noise: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["FORMAT", "read_file", "write_file"]
+__all__ = ["FORMAT", "read_file", "write_file", "write_whole"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -72,7 +72,24 @@ def write_file(path: str | os.PathLike[str], header: Any, arrays: Arrays) -> Non
         "sha256": _checksum(version, text, arrays),
         "header": text,
     }
-    whole: bytes = save(arrays, metadata)
+    write_whole(path, save(arrays, metadata))
+
+
+def write_whole(path: str | os.PathLike[str], whole: bytes) -> None:
+    """Write bytes as `write_file` does: all of them, or none.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to. An existing file is replaced.
+    whole : bytes
+        What the file shall hold.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     target = Path(os.fsdecode(path))
     file = _new_partial(target)
     try:

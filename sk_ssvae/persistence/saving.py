@@ -23,7 +23,7 @@ from sk_ssvae.network_choice import BUILT_IN
 from sk_ssvae.persistence.codec import Decoder, Encoder, Unwritable
 from sk_ssvae.persistence.files import write_file
 
-__all__ = ["SavingMixin", "restore"]
+__all__ = ["SavingMixin", "restore", "taken_apart"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -115,13 +115,30 @@ class SavingMixin(FittingMixin):
         --------
         sk_ssvae.load : Read it.
         """
-        header, arrays = _taken_apart(self)
+        check_is_fitted(self)
+        header, arrays, lost = taken_apart(self)
+        if lost:
+            warnings.warn(
+                f"A file holds no objects such as those of the parameters {lost}: the "
+                "loaded estimator will have their defaults. What it answers is the "
+                "same.",
+                UserWarning,
+                stacklevel=2,
+            )
         write_file(path, header, arrays)
 
 
-def _taken_apart(estimator: Any) -> tuple[dict[str, Any], Arrays]:
-    """Header and arrays of a fitted estimator."""
-    check_is_fitted(estimator)
+def taken_apart(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
+    """Take a fitted estimator apart.
+
+    Returns
+    -------
+    header : dict
+        What JSON can hold.
+    arrays : dict of str to ndarray
+    lost : list of str
+        Parameters that neither can hold.
+    """
     encode = Encoder()
     params, lost = {}, []
     for name, value in estimator.get_params(deep=False).items():
@@ -130,13 +147,6 @@ def _taken_apart(estimator: Any) -> tuple[dict[str, Any], Arrays]:
         except Unwritable:
             if name not in OWN:
                 lost.append(name)
-    if lost:
-        warnings.warn(
-            f"A file holds no objects such as those of the parameters {lost}: the "
-            "loaded estimator will have their defaults. What it answers is the same.",
-            UserWarning,
-            stacklevel=3,
-        )
     fixed = {k: v for k, v in estimator._fixed.items() if k in params}
     state = {k: v for k, v in vars(estimator).items() if k in FITTED} | {
         "_fixed": fixed
@@ -167,7 +177,7 @@ def _taken_apart(estimator: Any) -> tuple[dict[str, Any], Arrays]:
     }
     for name, array in encode.arrays.items():
         arrays[name] = array
-    return header, arrays
+    return header, arrays, lost
 
 
 def restore(

@@ -1,0 +1,84 @@
+"""Between devices: pickles, joblib's files and our own."""
+
+import io
+import pickle
+import re
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from concurrency import FEW, X, small
+from skorch.exceptions import DeviceWarning
+
+import sk_ssvae
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+MODELS = ["m2", "m1+m2", "sdgm"]
+
+
+def through_pickle(clf):
+    return pickle.dumps(clf), pickle.loads
+
+
+def through_joblib(clf):
+    file = io.BytesIO()
+    joblib.dump(clf, file)
+    return file.getvalue(), lambda data: joblib.load(io.BytesIO(data))
+
+
+@no_cuda
+@pytest.mark.parametrize("through", [through_pickle, through_joblib])
+@pytest.mark.parametrize("model", MODELS)
+def test_pickles_of_another_device(through, model, monkeypatch):
+    """As a machine with CUDA would write them: where tensors are is in the bytes."""
+    clf = small(model=model).fit(X, FEW)
+    expected = clf.predict_proba(X)
+    with monkeypatch.context() as there:
+        there.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        clf.net_.device = "cuda:0"
+        data, load = through(clf)
+        clf.net_.device = "cpu"
+    with pytest.raises(RuntimeError, match="deserialize object on a CUDA device"):
+        torch.load(io.BytesIO(_inner(clf, monkeypatch)), weights_only=False)
+    with pytest.warns(DeviceWarning) as warned:
+        moved = load(data)
+    assert re.search("Loading on device .cpu. instead", str(warned[0].message))
+    assert moved.device_ == torch.device("cpu")
+    assert moved.net_.device == "cpu"
+    np.testing.assert_array_equal(moved.predict_proba(X), expected)
+    moved.set_params(device="cpu")
+    np.testing.assert_array_equal(
+        moved.partial_fit(X, FEW).predict_proba(X),
+        clf.partial_fit(X, FEW).predict_proba(X),
+    )
+
+
+def _inner(clf, monkeypatch):
+    """Weights as PyTorch alone would write them there: what must not happen."""
+    with monkeypatch.context() as there:
+        there.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        file = io.BytesIO()
+        torch.save(clf.module_.state_dict(), file)
+    return file.getvalue()
+
+
+@cuda
+@pytest.mark.parametrize("model", MODELS)
+def test_from_cuda_to_the_cpu_and_back(model, tmp_path):
+    clf = small(model=model, device="cuda").fit(X, FEW)
+    expected = clf.predict_proba(X)
+    clf.save(tmp_path / "file")
+    on_cpu = sk_ssvae.load(tmp_path / "file", device="cpu")
+    assert on_cpu.device_.type == "cpu"
+    np.testing.assert_allclose(on_cpu.predict_proba(X), expected, atol=1e-5)
+    on_cpu.save(tmp_path / "file")
+    back = sk_ssvae.load(tmp_path / "file", device="cuda")
+    assert back.device_.type == "cuda"
+    np.testing.assert_allclose(back.predict_proba(X), expected, atol=1e-5)
+    for through in (through_pickle, through_joblib):
+        data, load = through(clf)
+        again = load(data)
+        assert again.device_.type == "cuda"
+        np.testing.assert_array_equal(again.predict_proba(X), expected)
