@@ -26,7 +26,7 @@ from sk_ssvae.models import Model
 from sk_ssvae.network_choice import BUILT_IN, Networks
 from sk_ssvae.objective import Loss, adversarial_kl, ssvae_loss, teacher_pull, warm_up
 from sk_ssvae.optimizers import Adam, check_memory
-from sk_ssvae.own_networks import OwnNetwork
+from sk_ssvae.own_networks import OwnNetwork, infinite_networks
 from sk_ssvae.randomness import Stream, stream_generator, stream_seed
 from sk_ssvae.tasks import EpochTasks
 
@@ -220,13 +220,11 @@ class SSVAENet(NeuralNet):
             return None
         batch = next(iter(OrderedBatches(rows, self.batch_size)))
         x, weight = batch[0]["x"], batch[0]["bound_weight"]
-        loss = self.validation_step(batch)["loss"]
+        with infinite_networks(self.module_) as of_the_user:
+            loss = self.validation_step(batch)["loss"]
         watch = Watch(self.device)
         watch.look(loss, loss, [], x, weight / len(x))
-        value = float(loss)
-        if self._has_own_networks and not math.isfinite(value):
-            return None
-        return None if watch.good_steps() else value
+        return None if watch.good_steps() or of_the_user else float(loss)
 
     @property
     def _has_own_networks(self) -> bool:
@@ -517,7 +515,7 @@ class SSVAENet(NeuralNet):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         # A torch.device, where another had to do than the one it was saved on.
-        vars(self)["device"] = str(vars(self)["device"])
+        self.__dict__["device"] = str(self.__dict__["device"])
 
 
 class _NoCriterion(nn.Module):

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from sk_ssvae.borrowing import borrowed_generator
 from sk_ssvae.randomness import Stream, stream_seed
 
-__all__ = ["ROLES", "OwnNetwork", "evaluated", "hold", "keep_networks"]
+__all__ = [
+    "ROLES",
+    "OwnNetwork",
+    "evaluated",
+    "hold",
+    "infinite_networks",
+    "keep_networks",
+]
 
 ROLES = ("classifier_module", "encoder_module", "decoder_module")
 """Parameters of the estimators that take networks."""
@@ -211,6 +218,35 @@ def keep_networks(model: nn.Module) -> Callable[[], None]:
                 own.network = network
 
     return give_back
+
+
+@contextmanager
+def infinite_networks(model: nn.Module) -> Iterator[list[str]]:
+    """Note which of the user's networks give NaN or infinity within.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+
+    Yields
+    ------
+    roles : list of str
+        Their parameters, in the order of calls.
+    """
+    roles: list[str] = []
+
+    def note(network: OwnNetwork, inputs: Any, out: Tensor) -> None:
+        if not out.isfinite().all():
+            roles.append(network.role)
+
+    own = [module for module in model.modules() if isinstance(module, OwnNetwork)]
+    hooks = [network.register_forward_hook(note) for network in own]
+    try:
+        yield roles
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _copied(network: nn.Module, shared: Iterable[Any] = ()) -> nn.Module | None:

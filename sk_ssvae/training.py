@@ -11,7 +11,6 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from skorch.history import History
-from torch import Tensor
 
 from sk_ssvae.batches import Rows
 from sk_ssvae.borrowing import borrowed_generator
@@ -19,7 +18,7 @@ from sk_ssvae.checkpoints import Checkpoint, Stopper
 from sk_ssvae.divergence import SMALLER
 from sk_ssvae.heap import keep_freed_memory
 from sk_ssvae.net import SSVAENet
-from sk_ssvae.own_networks import OwnNetwork, keep_networks
+from sk_ssvae.own_networks import OwnNetwork, infinite_networks, keep_networks
 from sk_ssvae.randomness import Stream, stream_seed
 from sk_ssvae.tasks import EpochTasks
 
@@ -230,23 +229,11 @@ def _check_evaluated(net: SSVAENet, rows: Rows) -> None:
     The losses have shown how they are in training; answers are made otherwise. One
     minibatch is looked at.
     """
-    networks = [m for m in net.module_.modules() if isinstance(m, OwnNetwork)]
-    wrong: list[str] = []
-
-    def note(network: OwnNetwork, inputs: Any, out: Tensor) -> None:
-        if not out.isfinite().all():
-            wrong.append(network.role)
-
-    if not networks:
+    if not any(isinstance(m, OwnNetwork) for m in net.module_.modules()):
         return
-    hooks = [network.register_forward_hook(note) for network in networks]
     seed = stream_seed(net.seed, Stream.OWN_NOISE, len(net.history_))
-    try:
-        with borrowed_generator(seed, net.device):
-            net.validation_step(next(iter(net.get_iterator(rows))))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with infinite_networks(net.module_) as wrong, borrowed_generator(seed, net.device):
+        net.validation_step(next(iter(net.get_iterator(rows))))
     if wrong:
         raise ValueError(
             f"Training diverged: the network of {wrong[0]} gives NaN or infinity in "

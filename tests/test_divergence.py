@@ -361,3 +361,14 @@ def test_the_last_step_is_looked_at(quick, iris, max_epochs):
         + REMEDIES.format(rate="1e+20")
     )
     assert not hasattr(clf, "net_")
+
+
+def test_the_last_step_of_networks_of_ones_own(quick, iris):
+    """What they give is finite, what comes of it is not."""
+    X, y, _ = iris
+    clf = quick(
+        encoder_module=nn.Linear, max_epochs=1, batch_size=1000, learning_rate=100.0
+    )
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        clf.fit(X, y)
+    assert np.isfinite(clf.score_samples(X)).all()
