@@ -39,7 +39,7 @@ def run(script, *arguments):
 
 def test_neither_import_nor_fit_imports_heavy_extras():
     loaded = run(
-        "import sys, numpy as np\n"
+        "import sys, numpy as np, sk_ssvae.display\n"
         "from sk_ssvae import SSVAEClassifier\n"
         "X = np.random.RandomState(0).randn(40, 3)\n"
         "y = np.where(np.arange(40) < 8, np.arange(40) % 2, -1)\n"

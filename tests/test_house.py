@@ -74,6 +74,11 @@ FLOORS = [
     {"persistence.plain"},
     {"classifier", "vae"},
     {"loading", "exporting"},
+    {"display.canvas"},
+    {"display.images"},
+    {"display.latent_space", "display.samples", "display.training"}
+    | {"display.traversal"},
+    {"display"},
 ]
 """Rooms from the ground up. A room imports from floors below its own, never beside."""
 

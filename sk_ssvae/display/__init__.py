@@ -1,0 +1,13 @@
+"""Pictures of fitted estimators, in the manner of scikit-learn's displays."""
+
+from sk_ssvae.display.latent_space import LatentSpaceDisplay
+from sk_ssvae.display.samples import SamplesDisplay
+from sk_ssvae.display.training import TrainingDisplay
+from sk_ssvae.display.traversal import TraversalDisplay
+
+__all__ = [
+    "LatentSpaceDisplay",
+    "SamplesDisplay",
+    "TrainingDisplay",
+    "TraversalDisplay",
+]
