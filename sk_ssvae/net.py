@@ -153,8 +153,9 @@ class SSVAENet(NeuralNet):
                 for _, callback in self.callbacks_
             )
             raise
-        finally:
+        finally:  # hold on to no copies
             self._good = None
+            self.__dict__.pop("_watch", None)
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Log q(y | x) of a batch of `Rows`, or of rows given as they are."""
