@@ -344,6 +344,10 @@ DRAWN = {
 }
 
 
+@pytest.mark.skipif(
+    not mpl.__version__.startswith("3.11."),
+    reason="layout and letters of the committed pictures are those of matplotlib 3.11",
+)
 @pytest.mark.parametrize("name", DRAWN)
 def test_pictures(name, tmp_path):
     """Made anew by ``figure_.savefig(..., dpi=50)`` below, and looked at."""
