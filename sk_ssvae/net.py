@@ -18,6 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
 from sk_ssvae.borrowing import borrowed_generator
+from sk_ssvae.bound_terms import bound_terms, rows_to_look_at
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
 from sk_ssvae.divergence import SMALLER, TRIES, GoodState, Watch, smaller_steps
@@ -428,7 +429,19 @@ class SSVAENet(NeuralNet):
             dtype=like.dtype,
         )
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def _bound_terms(self, rows: Rows) -> tuple[float, float]:
+        """Reconstruction and KL divergence of a few rows, the same in every epoch."""
+        self._set_training(False)
+        generator = stream_generator(self.seed, Stream.VALIDATION, device=self.device)
+        x, weight = rows_to_look_at(rows, len(self.module_.classes))
+        half = self._normal(1, x, generator)
+        # Networks of the user that are not finite in evaluation are told of later.
+        with self._own_noise(), infinite_networks(self.module_):
+            terms = bound_terms(self.module_, x, weight, torch.cat([half, -half]))
+        reconstruction, kl = torch.stack(terms).tolist()
+        return reconstruction, kl
+
+    def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
         """Record what the loss is made of, as means over the epoch.
 
         Raises
@@ -436,7 +449,7 @@ class SSVAENet(NeuralNet):
         ValueError
             If the loss of the rows held out was not finite.
         """
-        super().on_epoch_end(net, **kwargs)
+        super().on_epoch_end(net, dataset_train=dataset_train, **kwargs)
         terms = torch.stack([torch.stack(loss) for loss in self._terms]).cpu().numpy()
         self._terms = []
         held_out = []
@@ -451,6 +464,9 @@ class SSVAENet(NeuralNet):
         means = terms.mean(0, dtype=np.float64).tolist()
         for name, value in zip(Loss._fields[1:], means[1:], strict=True):
             self.history_.record(name, value)
+        reconstruction, kl = self._bound_terms(dataset_train)
+        self.history_.record("reconstruction", reconstruction)
+        self.history_.record("kl", kl)
 
     @property
     def remedies(self) -> str:

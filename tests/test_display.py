@@ -238,7 +238,13 @@ def test_too_few_axes(clf):
 def test_curves_are_the_history():
     clf = small(validation_fraction=0.2, early_stopping=True, max_epochs=6).fit(X, FEW)
     display = TrainingDisplay.from_estimator(clf)
-    assert display.terms_[:3] == ["train_loss", "bound", "classification"]
+    assert display.terms_[:5] == [
+        "train_loss",
+        "bound",
+        "reconstruction",
+        "kl",
+        "classification",
+    ]
     for term, axes in zip(display.terms_, display.axes_.flat, strict=True):
         expected = [row[term] for row in clf.history_]
         np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), expected)

@@ -63,7 +63,7 @@ FLOORS = [
     {"models.m1", "models.m2", "models.auxiliary"},
     {"models.stacked"},
     {"models"},
-    {"objective", "inference"},
+    {"objective", "bound_terms", "inference"},
     {"compilation", "unsupervised"},
     {"net", "views"},
     {"checkpoints"},

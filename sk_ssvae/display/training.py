@@ -12,6 +12,8 @@ __all__ = ["TrainingDisplay"]
 TERMS = {
     "train_loss": "loss",
     "bound": "bound",
+    "reconstruction": "reconstruction",
+    "kl": "KL divergence",
     "classification": "classification",
     "teacher": "teacher",
     "confidence": "entropy and balance",
@@ -21,10 +23,13 @@ TERMS = {
 
 
 class TrainingDisplay:
-    """Terms of the loss in training, a panel each, in nats a row.
+    r"""Terms of the loss in training, a panel each, in nats a row.
 
     Make it by `from_estimator`. Terms that were zero throughout are left out. Beside
     the bound of the rows that teach stands that of rows held out, if there were any.
+    Reconstruction, :math:`E_q[\log p(x | y, z)]`, and the KL divergence of
+    :math:`q(y, z | x)` from :math:`p(y, z)`, whose difference is a bound of log p(x),
+    are those of the same few rows after every epoch.
 
     Parameters
     ----------
@@ -52,7 +57,7 @@ class TrainingDisplay:
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = SSVAEClassifier(teacher=None, max_epochs=3, random_state=0).fit(X, y)
     >>> TrainingDisplay.from_estimator(clf).terms_
-    ['train_loss', 'bound', 'classification']
+    ['train_loss', 'bound', 'reconstruction', 'kl', 'classification']
     """
 
     def __init__(
