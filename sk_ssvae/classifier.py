@@ -29,6 +29,7 @@ from sk_ssvae.batches import Rows, resolve_max_epochs
 from sk_ssvae.checkpoints import Checkpoint
 from sk_ssvae.columns import Encoder
 from sk_ssvae.devices import plain_torch, resolve_device
+from sk_ssvae.doc_links import DocLinkMixin
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.fitting import Data
 from sk_ssvae.generative import GenerativeMixin
@@ -57,6 +58,7 @@ class SSVAEClassifier(
     GenerativeMixin,
     TeachingMixin,
     PlainStateMixin,
+    DocLinkMixin,
     ClassNamePrefixFeaturesOutMixin,
     ClassifierMixin,
     TransformerMixin,
@@ -149,11 +151,11 @@ class SSVAEClassifier(
     adversarial_radius : float, default=1.0
         Length of r: in standardised units for the Gaussian, as X is for the Bernoulli.
 
-    class_prior : {"auto", "uniform", "empirical", "estimate"} or array-like of shape \
-            (n_classes,), default="auto"
+    class_prior : str or array-like of shape (n_classes,), default="auto"
         p(y): the mean of the labels and the teacher's guesses ("auto"; "uniform" if
-        there is no teacher), the same for all classes, the (weighted) shares of the
-        labelled rows, or given in the order of `classes_`. "estimate" is for labels
+        there is no teacher), the same for all classes ("uniform"), the (weighted)
+        shares of the labelled rows ("empirical"), estimated ("estimate"), or numbers
+        in the order of `classes_`. "estimate" is for labels
         that are not drawn like the other rows, such as as many of each class where the
         classes differ in size: the shares under which the unlabelled rows are most
         likely [7]_, given answers that are right where classes are as frequent as
@@ -325,7 +327,7 @@ class SSVAEClassifier(
     n_features_in_ : int
         Number of columns seen during fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if they all are strings.
 
     n_iter_ : int
@@ -374,6 +376,8 @@ class SSVAEClassifier(
     .. [2] R. Liu, J. Regier, N. Tripuraneni, M. I. Jordan and J. McAuliffe.
        Rao-Blackwellized stochastic gradients for discrete distributions. ICML 2019.
        arXiv:1810.04777.
+    .. [3] Y. Grandvalet and Y. Bengio. Semi-supervised learning by entropy
+       minimization. NIPS 2004.
     .. [4] L. Maaloe, C. K. Sonderby, S. K. Sonderby and O. Winther. Auxiliary deep
        generative models. ICML 2016. arXiv:1602.05473.
     .. [5] T. Miyato, S. Maeda, M. Koyama and S. Ishii. Virtual adversarial training: a

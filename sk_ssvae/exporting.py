@@ -64,7 +64,7 @@ def to_onnx(
 
     Notes
     -----
-    Input ``X`` is of shape (n_rows, n_features_in_), of float64, or of float32 if the
+    Input ``X`` is of shape (n_rows, n_features), of float64, or of float32 if the
     estimator was fitted on that; NaN marks cells that are missing. Outputs are
     ``probabilities``, float32 of shape (n_rows, n_classes), of a classifier only, and
     ``latent``, float32 of shape (n_rows, latent_size), which are `predict_proba` and

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_ssvae.columns import fit_columns
 from sk_ssvae.devices import plain_torch
+from sk_ssvae.doc_links import DocLinkMixin
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.forms import quiet_sums
 from sk_ssvae.labels import encode_labels
@@ -45,7 +46,7 @@ def _undisturbed() -> Iterator[None]:
         yield
 
 
-class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
+class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     r"""Semi-supervised classifier: many simple views of the rows, weighted and pooled.
 
     Nobody knows beforehand whether the classes of a data set follow its clusters, its
@@ -105,7 +106,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Names of the columns, if X had them and all are strings.
 
     label_distributions_ : ndarray of float64 of shape (n_samples, n_classes)

@@ -22,6 +22,7 @@ from torch import nn
 from sk_ssvae import inference
 from sk_ssvae.batches import resolve_max_epochs
 from sk_ssvae.devices import plain_torch, resolve_device
+from sk_ssvae.doc_links import DocLinkMixin
 from sk_ssvae.fitted import all_or_nothing
 from sk_ssvae.fitting import Data
 from sk_ssvae.generative import DensityMixin, check_count
@@ -40,6 +41,7 @@ Array = npt.NDArray[Any]
 class VariationalAutoencoder(
     DensityMixin,
     PlainStateMixin,
+    DocLinkMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
@@ -173,7 +175,7 @@ class VariationalAutoencoder(
     n_features_in_ : int
         Number of columns seen during fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if they all are strings.
 
     n_iter_ : int

@@ -35,6 +35,7 @@ FLOORS = [
     | {"weights"}
     | {
         "devices",
+        "doc_links",
         "tasks",
         "marginalization",
         "optimizers",

@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 from skorch.callbacks import Callback, Checkpoint, TrainEndCheckpoint
 
+from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae.doc_links import SITE
 from sk_ssvae.randomness import Stream, stream_seed
 
 
@@ -228,3 +230,18 @@ def test_the_posterior_of_z_has_bounded_scales(quick, iris):
         torch.testing.assert_close(log_scale, 5 * torch.tanh(raw / 5))
         huge = model.posterior_z(x * 1e6, model.classes).log_scale
     assert huge.abs().max() <= 5
+
+
+@pytest.mark.parametrize(
+    "estimator", [SSVAEClassifier(), VariationalAutoencoder(), OpinionPoolClassifier()]
+)
+def test_pictures_in_notebooks_link_to_the_reference(estimator):
+    page = f"{SITE}/api/generated/sk_ssvae.{type(estimator).__name__}.html"
+    assert f'href="{page}"' in estimator._repr_html_()
+    assert f'href="{page}"' in make_pipeline(StandardScaler(), estimator)._repr_html_()
+
+    class Elsewhere(type(estimator)):
+        pass
+
+    Elsewhere.__module__ = "elsewhere"
+    assert SITE not in Elsewhere()._repr_html_()

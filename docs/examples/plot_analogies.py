@@ -2,8 +2,9 @@
 Drawing digits to order, and in somebody's hand
 ===============================================
 
-The model draws new digits of any class. Given the latent point of one digit, its style, it
-writes all other digits in that style: the analogies of Kingma et al. 2014, figure 1.
+The model draws new digits of any class. Given the latent point of one digit, its
+style, it writes all other digits in that style: the analogies of Kingma et al. 2014,
+figure 1.
 """
 
 import matplotlib.pyplot as plt

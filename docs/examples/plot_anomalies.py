@@ -2,9 +2,9 @@
 Odd rows
 ========
 
-`score_samples` is a lower bound of log p(x): low for rows unlike those of `fit`. The model
-learns the digits 0 to 8 and is then shown digits it knows, nines, and digits upside down,
-beside `IsolationForest`, which is made for this.
+`score_samples` is a lower bound of log p(x): low for rows unlike those of `fit`. The
+model learns the digits 0 to 8 and is then shown digits it knows, nines, and digits
+upside down, beside `IsolationForest`, which is made for this.
 """
 
 import matplotlib.pyplot as plt

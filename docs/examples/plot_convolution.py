@@ -2,9 +2,9 @@
 Convolutional networks of one's own
 ===================================
 
-Rows are pictures: a convolution knows which pixels are neighbours, a perceptron does not.
-The plain model, without a teacher, learns 1,347 digits of which ten a class have a
-label, with the built-in networks and with a convolutional classifier.
+Rows are pictures: a convolution knows which pixels are neighbours, a perceptron does
+not. The plain model, without a teacher, learns 1,347 digits of which ten a class have
+a label, with the built-in networks and with a convolutional classifier.
 """
 
 import matplotlib.pyplot as plt

@@ -27,7 +27,7 @@ from sk_ssvae import SSVAEClassifier
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+parser = argparse.ArgumentParser(description="Digits with five labels a class.")
 parser.add_argument("--out", type=Path, default=Path("digits.png"))
 args = parser.parse_args()
 torch.set_num_threads(1)  # faster than two for networks of this size

@@ -31,7 +31,7 @@ from sk_ssvae.model_selection import (
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+parser = argparse.ArgumentParser(description="How many latent dimensions?")
 parser.add_argument("--out", type=Path, default=Path("latent_size.png"))
 args = parser.parse_args()
 torch.set_num_threads(1)  # faster than two for networks of this size

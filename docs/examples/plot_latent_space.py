@@ -3,8 +3,8 @@ The latent space, with and without classes
 ==========================================
 
 Latent means of 1,797 digits, of which ten a class have a label: once of
-`VariationalAutoencoder`, which knows no classes, once of `SSVAEClassifier`, whose latent
-variable holds what the class does not say.
+`VariationalAutoencoder`, which knows no classes, once of `SSVAEClassifier`, whose
+latent variable holds what the class does not say.
 """
 
 import matplotlib.pyplot as plt

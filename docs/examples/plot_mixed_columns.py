@@ -2,9 +2,9 @@
 Measurements, categories and gaps
 =================================
 
-442 patients with diabetes: measurements, a category, and the question whether the disease
-will progress. Thirty labels a class are known, and every sixth cell is missing. The
-frame goes in as it is; `impute` gives it back with the gaps filled.
+442 patients with diabetes: measurements, a category, and the question whether the
+disease will progress. Thirty labels a class are known, and every sixth cell is
+missing. The frame goes in as it is; `impute` gives it back with the gaps filled.
 """
 
 import matplotlib.pyplot as plt
