@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # after mathjax, whose address it changes
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "site_pages",
@@ -51,7 +52,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
-    "min_reported_time": 60,
+    "write_computation_times": False,
 }
 suppress_warnings = ["config.cache"]
 
