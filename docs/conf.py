@@ -35,10 +35,10 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 4
 
 autosummary_generate = True
-autodoc_default_options = {"inherited-members": False}
-numpydoc_show_class_members = True
-numpydoc_show_inherited_class_members = True
-numpydoc_class_members_toctree = False
+autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
+maximum_signature_line_length = 88
+numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
@@ -50,7 +50,7 @@ sphinx_gallery_conf = {
     "reference_url": {"sk_ssvae": None},
     "remove_config_comments": True,
     "show_memory": False,
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "site_pages.ExampleOrder",
     "abort_on_example_error": True,
     "write_computation_times": False,
 }

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from docutils import nodes
+
 ROOT = Path(__file__).parent.parent
 PANEL = ("panel_report.py", "results/panel.json")
 REPORTS = {
@@ -24,6 +26,9 @@ REPORTS = {
     "Reliability": ("reliability.py", "--report"),
 }
 """Headings, and what prints their tables."""
+
+MAIN = "## Labels by class, at most 5,000 rows"
+"""Of the panel's schemes the one to be read first."""
 
 PICTURES = {
     "Mean ranks": "panel_ranks.png",
@@ -40,6 +45,19 @@ LINKS = {
     "(../sk_ssvae/models/base.py)": "(api/generated/sk_ssvae.models.Model.rst)",
 }
 """Beginnings of links in the repository, and what they are on the site."""
+
+
+SCIKIT_LEARN = "https://scikit-learn.org/stable"
+THEIRS = {
+    "accuracy_score": "modules/model_evaluation.html#accuracy-score",
+    "df_output_transform": "auto_examples/miscellaneous/plot_set_output.html",
+    "meta-estimator": "glossary.html#term-meta-estimator",
+    "metadata_routing": "metadata_routing.html",
+    "sphx_glr_auto_examples_miscellaneous_plot_set_output.py": (
+        "auto_examples/miscellaneous/plot_set_output.html"
+    ),
+}
+"""What docstrings inherited from scikit-learn refer to, in its documentation."""
 
 
 @functools.cache
@@ -74,7 +92,11 @@ def benchmarks_page():
     for heading, (script, *arguments) in REPORTS.items():
         command = " ".join([f"python benchmarks/{script}", *arguments])
         lines += [f"## {heading}", "", f"`{command}`", ""]
-        lines += [as_markdown(printed(script, *arguments)), ""]
+        text = printed(script, *arguments)
+        if (script, *arguments) == PANEL:
+            parts = ["## " + part for part in text.split("## ")[1:]]
+            text = "".join(sorted(parts, key=lambda part: not part.startswith(MAIN)))
+        lines += [as_markdown(text), ""]
     lines += ["## Plots", ""]
     for caption, name in PICTURES.items():
         lines += [f"![{caption}](../images/{name})", "", f"*{caption}*", ""]
@@ -109,7 +131,7 @@ def panel_tables():
         By the name that a page asks for it by.
     """
     text = printed(*PANEL)
-    part = text.split("## Labels by class, at most 5,000 rows")[1].split("\n## ")[0]
+    part = text.split(MAIN)[1].split("\n## ")[0]
 
     def rows_after(title):
         lines = part.split(f"\n{title}", 1)[1].splitlines()
@@ -192,6 +214,43 @@ def finish_page(app, docname, source):
     source[0] = re.sub(r"\(examples/(\w+)\.py\)", r"(gallery/\1.rst)", text)
 
 
+EXAMPLES = (
+    "digits",
+    "latent_space",
+    "analogies",
+    "latent_size",
+    "mixed_columns",
+    "anomalies",
+    "calibration",
+    "convolution",
+)
+"""From the first steps to networks of one's own."""
+
+
+class ExampleOrder:
+    """Sort the files of the examples as `EXAMPLES` has them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, name):
+        """Place of a file; ValueError if it has none."""
+        return EXAMPLES.index(name.removeprefix("plot_").removesuffix(".py"))
+
+
+def link_to_scikit_learn(app, env, node, content):
+    """Resolve what is scikit-learn's, without asking its site for an inventory."""
+    target = node["reftarget"]
+    place = THEIRS.get(target)
+    if place is None and target.startswith("sklearn."):
+        place = f"modules/generated/{target}.html"
+    if place is None:
+        return None
+    link = nodes.reference("", "", internal=False, refuri=f"{SCIKIT_LEARN}/{place}")
+    link += content
+    return link
+
+
 def example_arguments(gallery_conf, script_vars):
     """Have the examples that save their picture do so elsewhere."""
     if script_vars["src_file"].endswith(("plot_digits.py", "plot_latent_size.py")):
@@ -203,4 +262,5 @@ def setup(app):
     """Have the pages made first."""
     app.connect("builder-inited", write_pages, priority=100)
     app.connect("source-read", finish_page)
+    app.connect("missing-reference", link_to_scikit_learn)
     return {"parallel_read_safe": True, "version": "1"}

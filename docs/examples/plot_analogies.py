@@ -28,14 +28,14 @@ clf = SSVAEClassifier(
 
 # %%
 # New rows: z from its prior, the class as asked for, pixels from p(x | y, z).
-SamplesDisplay.from_estimator(clf, image_shape=(8, 8), vmin=0, vmax=1)
+drawn = SamplesDisplay.from_estimator(clf, image_shape=(8, 8), vmin=0, vmax=1)
 
 # %%
 # From one end of a latent dimension to the other, for every class: what changes along
 # it is the same for all, since z does not depend on y.
 spread = clf.transform(X).std(axis=0)
 print("Spread of the latent means:", spread.round(2))
-TraversalDisplay.from_estimator(
+along = TraversalDisplay.from_estimator(
     clf, dimension=int(spread.argmax()), n_points=9, image_shape=(8, 8), vmin=0, vmax=1
 )
 
