@@ -6,6 +6,7 @@ outside the site become links to the pages that are made of those.
 """
 
 import functools
+import json
 import re
 import subprocess
 import sys
@@ -258,9 +259,17 @@ def example_arguments(gallery_conf, script_vars):
     return []
 
 
+def tell_times(app, exception):
+    """Say how long the examples took when they were last run."""
+    for path in sorted(Path(app.srcdir, "gallery").glob("*.cost.json")):
+        seconds = json.loads(path.read_text())["time"]
+        print(f"{path.name.removesuffix('.cost.json')}: {seconds:.0f} s")
+
+
 def setup(app):
     """Have the pages made first."""
     app.connect("builder-inited", write_pages, priority=100)
     app.connect("source-read", finish_page)
+    app.connect("build-finished", tell_times)
     app.connect("missing-reference", link_to_scikit_learn)
     return {"parallel_read_safe": True, "version": "1"}
