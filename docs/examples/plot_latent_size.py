@@ -48,9 +48,9 @@ y_few = mask_labels(y_train, n_per_class=10, random_state=0)
 # search, only unlabelled ones to those of the second.
 pipeline = make_pipeline(
     StandardScaler(),
-    SSVAEClassifier(teacher=None, max_epochs=100, n_threads=1, random_state=0),
+    SSVAEClassifier(teacher=None, max_epochs=60, n_threads=1, random_state=0),
 )
-grid = {"ssvaeclassifier__latent_size": [1, 2, 5, 10, 30]}
+grid = {"ssvaeclassifier__latent_size": [1, 2, 5, 20]}
 by_labels = GridSearchCV(
     pipeline, grid, cv=LabeledStratifiedKFold(3, shuffle=True, random_state=0)
 )
