@@ -50,14 +50,17 @@ CONFIGURATIONS = [
     quick(alpha=0.5, batch_size=32, class_prior="empirical"),
     quick(teacher=LabelSpreading(kernel="knn", max_iter=500), batch_size=64),
     quick(teacher=SelfTrainingClassifier(LogisticRegression()), alpha=0.1),
-    quick(likelihood="gaussian").set_params(hidden_sizes=(), max_epochs=40),
-    quick(
-        model="m1+m2", inner_size=6, pretrain_epochs=5, finetune_epochs=40, teacher=None
-    ),
     quick(model="sdgm", inner_size=4, teacher=None, classifier_module=one_layer),
     quick(model="adgm", inner_size=4, teacher=None),
     VariationalAutoencoder(latent_size=2, hidden_sizes=(32,), max_epochs=5),
     OpinionPoolClassifier(views=("columns", "pca-4", "logistic", "whitened")),
+]
+
+LONGER_ONES = [
+    quick(likelihood="gaussian").set_params(hidden_sizes=(), max_epochs=40),
+    quick(
+        model="m1+m2", inner_size=6, pretrain_epochs=5, finetune_epochs=40, teacher=None
+    ),
 ]
 
 
@@ -81,13 +84,23 @@ def expected_failures(estimator):
 
 # Nothing is configured by a seed here: the checks set random_state themselves. The
 # array API check needs an environment variable, and has a test of its own below.
-@pytest.mark.filterwarnings(
+ignored = pytest.mark.filterwarnings(
     "ignore:Can't check array API:sklearn.exceptions.SkipTestWarning",
     "ignore:y contains no unlabeled samples:UserWarning",
     "ignore:max_iter=500 was reached:sklearn.exceptions.ConvergenceWarning",
 )
+
+
+@ignored
 @parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expected_failures)
 def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@ignored
+@parametrize_with_checks(LONGER_ONES, expected_failed_checks=expected_failures)
+def test_scikit_learns_checks_of_longer_training(estimator, check):
     check(estimator)
 
 
