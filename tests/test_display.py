@@ -7,8 +7,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 
@@ -314,6 +317,129 @@ def test_refusals_of_traversals(clf, arguments, message):
     with pytest.raises(ValueError) as error:
         TraversalDisplay.from_estimator(clf, **arguments)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("display", ALL[1:])
+def test_pipelines_have_no_such_thing(clf, display):
+    pipeline = make_pipeline(StandardScaler(), clf)
+    with pytest.raises(TypeError) as error:
+        display.from_estimator(pipeline)
+    name = display.__name__
+    what = {
+        SamplesDisplay: "sample",
+        TrainingDisplay: "history_",
+        TraversalDisplay: "latent_size",
+    }[display]
+    assert str(error.value) == (
+        f"{name} needs an SSVAEClassifier or a VariationalAutoencoder, whose {what} it "
+        "draws; Pipeline has none. Of a pipeline give the last step, pipeline[-1], and "
+        "rows as that step sees them."
+    )
+
+
+@pytest.mark.parametrize("display", ALL)
+def test_what_is_no_axes(clf, display):
+    rows = (X,) if display is LatentSpaceDisplay else ()
+    several = "" if display is LatentSpaceDisplay else ", an array of them"
+    message = f"ax must be matplotlib Axes{several} or None, got 3 of type int."
+    with pytest.raises(TypeError) as error:
+        display.from_estimator(clf, *rows, ax=3)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("display", [SamplesDisplay, TrainingDisplay, TraversalDisplay])
+def test_axes_without_a_grid_are_divided_too(clf, display):
+    outer = plt.figure().add_axes((0.1, 0.1, 0.8, 0.8))
+    drawn = display.from_estimator(clf, ax=outer)
+    assert drawn.figure_ is outer.figure
+    boxes = [axes.get_position() for axes in drawn.axes_.flat]
+    for box in boxes:
+        assert outer.get_position().x0 <= box.x0 < box.x1 <= outer.get_position().x1
+    lefts = [axes.get_position().x0 for axes in drawn.axes_[0]]
+    assert lefts == sorted(set(lefts))
+
+
+def test_of_a_model_without_classes():
+    vae = VariationalAutoencoder(latent_size=2, max_epochs=2, random_state=0).fit(X)
+    drawn = SamplesDisplay.from_estimator(vae, image_shape=(2, 2))
+    assert drawn.ax_.get_title() == "Draws from p(x)"
+    assert drawn.samples.shape == (10, 4)
+    along = TraversalDisplay.from_estimator(vae, n_points=3)
+    np.testing.assert_allclose(
+        along.decoded[0, 1], vae.inverse_transform(np.zeros((1, 2)))[0], rtol=1e-6
+    )
+    with pytest.raises(ValueError) as error:
+        TraversalDisplay.from_estimator(vae, classes=[1])
+    assert str(error.value) == (
+        "classes=[1], but VariationalAutoencoder has no classes. Leave them out."
+    )
+
+
+def test_classes_of_images_are_in_their_own_order():
+    classes = np.repeat(np.arange(12), 2)
+    drawn = SamplesDisplay(
+        np.repeat(classes[:, None], 4, axis=1), classes, image_shape=(2, 2)
+    ).plot()
+    labels = [label.get_text() for label in drawn.ax_.get_yticklabels()]
+    assert labels == [str(k) for k in range(12)]
+    picture = drawn.ax_.images[0].get_array()
+    assert [picture[3 * k + 1, 1] for k in range(12)] == list(range(12))
+
+
+def test_columns_that_are_no_numbers(clf):
+    frame = pd.DataFrame({"a": X[:, 0], "b": pd.Categorical(NAMES[TRUTH])})
+    mixed = SSVAEClassifier(teacher=None, max_epochs=2, random_state=0).fit(frame, FEW)
+    with pytest.raises(ValueError) as error:
+        TraversalDisplay.from_estimator(mixed)
+    assert str(error.value) == (
+        "TraversalDisplay draws numbers, but the columns ['b'] hold others."
+    )
+
+
+def test_sparse_rows_are_drawn(clf):
+    counts = csr_array(np.random.RandomState(0).poisson(1, (150, 4)))
+    sparse = SSVAEClassifier(teacher=None, max_epochs=2, random_state=0)
+    drawn = TraversalDisplay.from_estimator(sparse.fit(counts, FEW), counts[:3])
+    np.testing.assert_array_equal(drawn.rows, counts[:3].toarray())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dimension": "a"}, "dimension must be an integer, got 'a' of type str."),
+        ({"n_points": 2.5}, "n_points must be an integer, got 2.5 of type float."),
+        ({"n_points": True}, "n_points must be an integer, got True of type bool."),
+    ],
+)
+def test_what_is_no_count(clf, arguments, message):
+    with pytest.raises(TypeError) as error:
+        TraversalDisplay.from_estimator(clf, **arguments)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("shape", ["ab", 4, (-2, -2), (2.0, 2.0), (4,), (1, 2, 2)])
+def test_shapes_of_no_image(clf, shape):
+    with pytest.raises(ValueError) as error:
+        SamplesDisplay.from_estimator(clf, image_shape=shape)
+    assert str(error.value) == (
+        "image_shape must be (height, width), or (height, width, 3 or 4) for colours, "
+        f"got {shape!r}."
+    )
+
+
+@pytest.mark.parametrize("history", ["abc", [{"bound": 1.0}], [3]])
+def test_histories_that_are_none(history):
+    with pytest.raises(TypeError) as error:
+        TrainingDisplay(history).plot()
+    assert str(error.value) == (
+        "history must hold a dict for each epoch, as history_ does, with its number as "
+        f"'epoch', got {history[0]!r}."
+    )
+
+
+def test_points_that_are_all_the_same():
+    drawn = LatentSpaceDisplay.from_predictions(np.ones((5, 3)))
+    assert drawn.axis_names[0] == "first principal axis (0% of the variance)"
 
 
 # Pictures, of numbers that do not depend on training.

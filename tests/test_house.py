@@ -75,7 +75,7 @@ FLOORS = [
     {"persistence.plain"},
     {"classifier", "vae"},
     {"loading", "exporting"},
-    {"display.canvas"},
+    {"display.canvas", "display.asking"},
     {"display.images"},
     {"display.latent_space", "display.samples", "display.training"}
     | {"display.traversal"},

@@ -56,6 +56,7 @@ def one_axes(ax: Any, caller: str) -> tuple[Any, Any]:
     if ax is None:
         figure, ax = plt.subplots(layout="constrained")
         return figure, ax
+    _check_axes(ax, "matplotlib Axes or None")
     return ax.figure, ax
 
 
@@ -82,6 +83,8 @@ def axes_grid(
 
     Raises
     ------
+    TypeError
+        If `ax` is neither axes nor several.
     ValueError
         If `ax` holds another number of axes.
     """
@@ -95,17 +98,36 @@ def axes_grid(
             layout="constrained",
         )
         return figure, axes
-    if isinstance(ax, Sequence | np.ndarray):
+    if isinstance(ax, Sequence | np.ndarray) and not isinstance(ax, str):
         given = np.asarray(ax, dtype=object).ravel()
         if len(given) != n_rows * n_columns:
             raise ValueError(
                 f"ax holds {len(given)} axes, but {caller} draws on "
                 f"{n_rows * n_columns}. Give that many, one to be divided, or None."
             )
+        for one in given:
+            _check_axes(one, "matplotlib Axes, an array of them or None")
         return given[0].figure, given.reshape(n_rows, n_columns)
+    _check_axes(ax, "matplotlib Axes, an array of them or None")
     ax.set_axis_off()
-    inner = ax.get_subplotspec().subgridspec(n_rows, n_columns)
-    return ax.figure, inner.subplots(squeeze=False)
+    place = ax.get_subplotspec()
+    if place is not None:
+        return ax.figure, place.subgridspec(n_rows, n_columns).subplots(squeeze=False)
+    # Axes that were put somewhere by hand: room for titles and ticks is left.
+    axes = np.empty((n_rows, n_columns), dtype=object)
+    for i in range(n_rows):
+        for j in range(n_columns):
+            left, bottom = (j + 0.15) / n_columns, (n_rows - 1 - i + 0.2) / n_rows
+            cell = (left, bottom, 0.8 / n_columns, 0.6 / n_rows)
+            axes[i, j] = ax.inset_axes(cell)
+    return ax.figure, axes
+
+
+def _check_axes(ax: Any, wanted: str) -> None:
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be {wanted}, got {ax!r} of type {type(ax).__name__}.")
 
 
 def class_colours(n: int, caller: str) -> list[Any]:

@@ -1,12 +1,13 @@
 """Rows that are images, in a grid on one pair of axes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sk_ssvae.display.canvas import axes_grid
+from sk_ssvae.display.canvas import axes_grid, one_axes
 
 __all__ = ["check_image_shape", "draw_images", "mosaic"]
 
@@ -28,8 +29,13 @@ def check_image_shape(image_shape: Sequence[int], n_features: int) -> None:
     ValueError
         If it has other lengths, or another number of cells than a row.
     """
-    shape = tuple(image_shape)
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (3, 4)):
+    shape = tuple(image_shape) if isinstance(image_shape, Iterable) else ()
+    sizes = [size for size in shape if isinstance(size, Integral) and size > 0]
+    if (
+        len(sizes) != len(shape)
+        or len(shape) not in (2, 3)
+        or (len(shape) == 3 and shape[2] not in (3, 4))
+    ):
         raise ValueError(
             "image_shape must be (height, width), or (height, width, 3 or 4) for "
             f"colours, got {image_shape!r}."
@@ -89,7 +95,8 @@ def draw_images(
     if ax is None or isinstance(ax, Sequence | np.ndarray):
         figure, axes = axes_grid(ax, 1, 1, caller, size)
     else:
-        figure, axes = ax.figure, np.array([[ax]])
+        figure, one = one_axes(ax, caller)
+        axes = np.array([[one]])
     drawn: dict[str, Any] = {"interpolation": "nearest"}
     if picture.ndim == 2:
         drawn |= {"cmap": "gray_r"}

@@ -5,8 +5,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
-from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_array, column_or_1d
 
+from sk_ssvae.display.asking import check_can
 from sk_ssvae.display.canvas import class_colours, one_axes
 from sk_ssvae.labels import split_labels
 from sk_ssvae.markers import as_label_array
@@ -108,7 +109,7 @@ class LatentSpaceDisplay:
         -------
         display : LatentSpaceDisplay
         """
-        check_is_fitted(estimator)
+        check_can(estimator, "transform", cls.__name__)
         predicted = estimator.predict(X) if hasattr(estimator, "predict") else None
         return cls.from_predictions(
             estimator.transform(X),
@@ -251,7 +252,8 @@ def _in_the_plane(Z: Array, projection: str) -> tuple[Array, tuple[str, str]]:
         return np.c_[Z, spread], ("latent dimension 0", "spread, for the eye alone")
     if Z.shape[1] == 2 or projection == "first" or len(Z) < 2:
         return Z[:, :2], ("latent dimension 0", "latent dimension 1")
-    pca = PCA(2, svd_solver="full").fit(Z)
+    with np.errstate(invalid="ignore"):  # points that are all the same
+        pca = PCA(2, svd_solver="full").fit(Z)
     shares = np.nan_to_num(pca.explained_variance_ratio_)
     names = [
         f"{which} principal axis ({share:.0%} of the variance)"

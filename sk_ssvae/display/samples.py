@@ -5,8 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.validation import check_is_fitted
 
+from sk_ssvae.display.asking import as_numbers, check_can
 from sk_ssvae.display.canvas import axes_grid, class_colours
 from sk_ssvae.display.images import check_image_shape, draw_images
 from sk_ssvae.frames import as_rows, column_values, is_missing, kind_of
@@ -96,7 +96,7 @@ class SamplesDisplay:
 
         Parameters
         ----------
-        estimator : SSVAEClassifier
+        estimator : SSVAEClassifier or VariationalAutoencoder
             Fitted. Its `random_state` fixes the draws, as in `sample`.
         X : array-like or frame of shape (n_rows, n_features), default=None
             Real rows to compare columns with.
@@ -118,18 +118,26 @@ class SamplesDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator is a pipeline, or `ax` is none.
         ValueError
             If `image_shape` does not fit the columns, or a feature is none of them.
         """
-        check_is_fitted(estimator)
+        check_can(estimator, "sample", cls.__name__)
         if image_shape is not None:
             n = 10 if n_samples is None else n_samples
             check_image_shape(image_shape, estimator.n_features_in_)
-            samples, classes = estimator.sample(y=np.repeat(estimator.classes_, n))
+            if hasattr(estimator, "classes_"):
+                y = np.repeat(estimator.classes_, n)
+                samples, classes = estimator.sample(y=y)
+            else:
+                samples, classes = estimator.sample(n), np.full(n, "")
         else:
             if n_samples is None:
                 n_samples = 1000 if X is None else as_rows(X).shape[0]
-            samples, classes = estimator.sample(n_samples)
+            samples, classes = estimator.sample(n_samples), None
+            if hasattr(estimator, "classes_"):
+                samples, classes = samples
         display = cls(
             samples, classes, real=X, image_shape=image_shape, features=features
         )
@@ -157,8 +165,10 @@ class SamplesDisplay:
         return self
 
     def _plot_images(self, ax: Any, style: dict[str, Any]) -> None:
-        rows = np.asarray(as_rows(self.samples), dtype=float)
-        names, order = np.unique(self.classes.astype(str), return_inverse=True)
+        rows = as_numbers(self.samples, type(self).__name__)
+        # In the order in which they come, which for an estimator is its own.
+        names = [*dict.fromkeys(np.asarray(self.classes).astype(str).tolist())]
+        order = np.array([names.index(str(name)) for name in self.classes])
         counts = np.bincount(order)
         images = np.full((len(names), counts.max(), rows.shape[1]), np.nan)
         for i in range(len(names)):
@@ -169,10 +179,10 @@ class SamplesDisplay:
         )
         height = self.image_shape[0]
         self.axes_[0, 0].set(
-            ylabel="class",
+            ylabel="class" if names != [""] else "",
             yticks=(np.arange(len(names)) + 0.5) * (height + 1),
             yticklabels=names,
-            title="Draws from p(x | y)",
+            title="Draws from p(x | y)" if names != [""] else "Draws from p(x)",
         )
 
     def _plot_columns(self, ax: Any, style: dict[str, Any]) -> None:

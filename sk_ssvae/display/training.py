@@ -1,10 +1,9 @@
 """How training went: the bound and the other terms of the loss, epoch by epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from sklearn.utils.validation import check_is_fitted
-
+from sk_ssvae.display.asking import check_can
 from sk_ssvae.display.canvas import axes_grid, class_colours
 
 __all__ = ["TrainingDisplay"]
@@ -83,7 +82,7 @@ class TrainingDisplay:
         -------
         display : TrainingDisplay
         """
-        check_is_fitted(estimator)
+        check_can(estimator, "history_", cls.__name__)
         history = estimator.history_.to_list()
         kept = None
         if getattr(estimator, "early_stopping", False) and "valid_loss" in history[-1]:
@@ -107,6 +106,12 @@ class TrainingDisplay:
         """
         if not self.history:
             raise ValueError("history is empty: no epoch was done.")
+        for row in self.history:
+            if not isinstance(row, Mapping) or "epoch" not in row:
+                raise TypeError(
+                    "history must hold a dict for each epoch, as history_ does, with "
+                    f"its number as 'epoch', got {row!r}."
+                )
         self.terms_ = [
             term
             for term in TERMS

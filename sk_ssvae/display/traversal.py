@@ -6,11 +6,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
-from sklearn.utils.validation import check_is_fitted
 
+from sk_ssvae.display.asking import as_numbers, check_can, check_count
 from sk_ssvae.display.canvas import axes_grid, class_colours
 from sk_ssvae.display.images import check_image_shape, draw_images
-from sk_ssvae.frames import as_rows
 
 __all__ = ["TraversalDisplay"]
 
@@ -93,7 +92,7 @@ class TraversalDisplay:
 
         Parameters
         ----------
-        estimator : SSVAEClassifier
+        estimator : SSVAEClassifier or VariationalAutoencoder
             Fitted, on columns of numbers.
         X : array-like of shape (n_points, n_features), default=None
             Rows whose latent means are decoded. None goes along a dimension instead,
@@ -117,15 +116,20 @@ class TraversalDisplay:
 
         Raises
         ------
+        TypeError
+            If the estimator is a pipeline, or a number or `ax` is none.
         ValueError
-            If `dimension` or `n_points` is out of range, or `image_shape` does not fit.
+            If columns hold no numbers, `dimension` or `n_points` is out of range, or
+            `image_shape` does not fit.
         """
-        check_is_fitted(estimator)
+        check_can(estimator, "latent_size", cls.__name__)
         size = estimator.latent_size
         if image_shape is not None:
             check_image_shape(image_shape, estimator.n_features_in_)
         rows = None
         if X is None:
+            check_count("dimension", dimension)
+            check_count("n_points", n_points)
             if not 0 <= dimension < size:
                 raise ValueError(
                     f"dimension={dimension!r} is none of the {size} latent dimensions, "
@@ -138,13 +142,19 @@ class TraversalDisplay:
             Z[:, dimension] = along
             names = [f"{value:.1f}" for value in along]
         else:
-            Z, rows = estimator.transform(X), np.asarray(as_rows(X), dtype=float)
+            Z, rows = estimator.transform(X), as_numbers(X, cls.__name__)
             names = [str(i) for i in range(len(Z))]
-        chosen = [*(estimator.classes_ if classes is None else classes)]
-        decoded = [
-            np.asarray(as_rows(estimator.inverse_transform(Z, y=name)), dtype=float)
-            for name in chosen
-        ]
+        if hasattr(estimator, "classes_"):
+            chosen = [*(estimator.classes_ if classes is None else classes)]
+            means = [estimator.inverse_transform(Z, y=name) for name in chosen]
+        elif classes is None:
+            chosen, means = [""], [estimator.inverse_transform(Z)]
+        else:
+            raise ValueError(
+                f"classes={classes!r}, but {type(estimator).__name__} has no classes. "
+                "Leave them out."
+            )
+        decoded = [as_numbers(rows_of_class, cls.__name__) for rows_of_class in means]
         display = cls(
             np.stack(decoded),
             class_names=chosen,
@@ -186,7 +196,7 @@ class TraversalDisplay:
         height, width = self.image_shape[:2]
         axes = self.axes_[0, 0]
         axes.set_yticks((np.arange(len(names)) + 0.5) * (height + 1), names)
-        axes.set(ylabel="class")
+        axes.set(ylabel="class" if names[-1] else "")
         if self.rows is None:
             places = (np.arange(len(self.point_names)) + 0.5) * (width + 1)
             axes.set_xticks(places, self.point_names)
@@ -204,5 +214,6 @@ class TraversalDisplay:
             for curve, shade in zip(self.decoded[i], shades, strict=True):
                 drawn = {"color": colours[i], "alpha": shade} | style
                 axes.plot(curve, **drawn)
-            axes.set(title=f"class {self.class_names[i]}", xlabel="column")
+            name = str(self.class_names[i])
+            axes.set(title=f"class {name}" if name else "", xlabel="column")
             axes.sharey(self.axes_.flat[0]) if i else None
