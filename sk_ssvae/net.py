@@ -18,7 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from sk_ssvae.batches import MixedBatches, OrderedBatches, Rows
 from sk_ssvae.borrowing import borrowed_generator
-from sk_ssvae.bound_terms import bound_terms, rows_to_look_at
+from sk_ssvae.bound_terms import bound_terms, rows_to_look_at, two_points
 from sk_ssvae.bounds import unlabelled_bound
 from sk_ssvae.compilation import compiled_loss
 from sk_ssvae.divergence import SMALLER, TRIES, GoodState, Watch, smaller_steps
@@ -434,10 +434,10 @@ class SSVAENet(NeuralNet):
         self._set_training(False)
         generator = stream_generator(self.seed, Stream.VALIDATION, device=self.device)
         x, weight = rows_to_look_at(rows, len(self.module_.classes))
-        half = self._normal(1, x, generator)
+        noise = two_points(self.module_.n_noise, generator).to(x)
         # Networks of the user that are not finite in evaluation are told of later.
         with self._own_noise(), infinite_networks(self.module_):
-            terms = bound_terms(self.module_, x, weight, torch.cat([half, -half]))
+            terms = bound_terms(self.module_, x, weight, noise)
         reconstruction, kl = torch.stack(terms).tolist()
         return reconstruction, kl
 

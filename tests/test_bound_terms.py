@@ -7,7 +7,7 @@ from sklearn.datasets import load_iris
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.batches import Rows
-from sk_ssvae.bound_terms import bound_terms, rows_to_look_at
+from sk_ssvae.bound_terms import bound_terms, rows_to_look_at, two_points
 from sk_ssvae.bounds import gaussian_kl, unlabelled_bound
 from sk_ssvae.models.m1 import M1
 from sk_ssvae.models.m2 import M2
@@ -42,6 +42,43 @@ def test_m2s_terms_are_those_of_the_paper(likelihood):
     assert float(reconstruction) == pytest.approx(float(expected), abs=0.05)
     assert float(kl) == pytest.approx(float(expected_kl), abs=0.03)
     assert float(kl) > 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("seed", range(5))
+def test_at_two_points_the_divergence_is_exact(seed):
+    model = M2(4, PRIOR, 7, (8,), "gaussian", seed=seed)
+    x, weight, _ = rows()
+    noise = two_points(7, torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(noise.mean(0), torch.zeros(7))
+    torch.testing.assert_close(noise.square().mean(0), torch.ones(7))
+    _, kl = bound_terms(model, x, weight, noise)
+    q_y = model(x).exp()
+    kl_y = (q_y * (q_y.log() - model.log_prior)).sum(-1)
+    kl_z = gaussian_kl(model.posterior_z(x[:, None], model.classes))
+    expected = float(weight @ (kl_y + (q_y * kl_z).sum(-1)))
+    assert float(kl) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+@pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm", "adgm"])
+def test_two_points_come_close(model):
+    clf = SSVAEClassifier(
+        model=model, teacher=None, latent_size=5, max_epochs=20, random_state=0
+    ).fit(X, FEW)
+    module = clf.module_
+    x = torch.from_numpy(clf._columns.encode(X[::5].astype(np.float32)))
+    weight = torch.full((len(x),), 1 / len(x))
+    g = torch.Generator().manual_seed(0)
+    many = torch.randn(3000, module.n_noise, generator=g)
+    exact = bound_terms(module, x, weight, many)
+    two = [
+        bound_terms(module, x, weight, two_points(module.n_noise, g)) for _ in range(20)
+    ]
+    errors = torch.tensor(two) - torch.tensor(exact)
+    assert errors.square().mean(0).sqrt().max() < {"m2": 0.1}.get(model, 0.5)
+    assert all(float(kl) > 0 for _, kl in two)
 
 
 @torch.no_grad()
