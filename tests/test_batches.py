@@ -125,6 +125,7 @@ def test_an_epoch_of_whole_passes_is_the_loss():
     torch.testing.assert_close(mean, full_loss(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
     ("n_labelled", "batch_size"), [(5, 8), (5, 1), (23, 7), (2, 16)]

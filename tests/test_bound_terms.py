@@ -94,6 +94,7 @@ def test_of_a_model_without_classes():
     assert float(kl) == pytest.approx(float(weight @ exact), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm", "adgm"])
 def test_their_difference_is_a_bound_of_log_p(model):
     clf = SSVAEClassifier(

@@ -61,6 +61,7 @@ def test_column_transformer(quick, iris):
     assert pipeline[-1].n_features_in_ == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_grid_search_over_latent_size_with_hidden_labels(quick, iris, n_jobs):
     X, y, _ = iris

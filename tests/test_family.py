@@ -114,6 +114,7 @@ def test_answers(quick, iris, model):
     np.testing.assert_allclose(alone[1], clf.score_samples(X)[7:8], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", FAMILY)
 def test_bernoulli_and_many_classes(model):
     rng = np.random.RandomState(0)

@@ -18,6 +18,7 @@ from sk_ssvae.inference import (
 SCALE, SHIFT = np.array([10.0, 0.01, 3.0, 1e4]), np.array([1.0, -5.0, 0.0, 1e5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 def test_importance_weighted_bound_reaches_the_evidence(likelihood):
     """Against quadrature over z and enumeration of y; from below, and growing."""

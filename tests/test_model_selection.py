@@ -630,6 +630,7 @@ SEARCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 @pytest.mark.parametrize("name", SEARCHES)
 def test_two_jobs_find_what_one_finds(name, backend):

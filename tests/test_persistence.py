@@ -519,6 +519,7 @@ def test_the_golden_file_of_format_1():
     assert clone(clf).get_params() == clf.get_params()
 
 
+@pytest.mark.slow
 def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
     page = (HERE.parent / "docs" / "saving.md").read_text()
     saving, export, serving, training = re.findall(

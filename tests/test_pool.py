@@ -296,6 +296,7 @@ def test_no_unit_is_too_large_or_too_small(iris, unit):
     np.testing.assert_array_equal(plain.transduction_, other.transduction_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e20, 1e200, -1e300])
 def test_rows_however_far_off_get_probabilities(iris, factor):
     X, y, _ = iris

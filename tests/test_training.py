@@ -56,6 +56,7 @@ def test_training_raises_the_bound_and_lowers_the_loss(quick, iris):
         assert epoch["train_loss"] == pytest.approx(total, rel=1e-3, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_rows_without_labels_teach():
     """Two labels a class: the same estimator does far worse without the other rows."""
     X, truth = load_digits(n_class=6, return_X_y=True)
@@ -608,6 +609,7 @@ def test_epochs_by_default_count_rows_that_are_trained_on(quick, iris, monkeypat
     assert clf.fit(X, y).n_iter_ == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
 def test_adversarial_training_smooths_answers(quick, iris, model):
     """Answers for rows near those of training move less."""
