@@ -121,7 +121,7 @@ class Remembering(ClassifierMixin, BaseEstimator):
 
     def _views(self, n_features):
         """Name the views of the default but for some."""
-        from sk_ssvae.repertoire import GUIDED, OWN
+        from sk_ssvae.teachers.registry import GUIDED, OWN
 
         return [
             view
@@ -141,7 +141,7 @@ class Remembering(ClassifierMixin, BaseEstimator):
 
 def variant(name, seed):
     """Return an estimator, by the name of its variant."""
-    from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier  # torch takes seconds
+    from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
 
     if name == POOL_ALONE:
         return OpinionPoolClassifier(random_state=seed)

@@ -8,7 +8,7 @@ class (10 where classes are small), 30 % of the rows held out. The expected cali
 error is of the most probable class, with 15 bins of equal width (Guo et al. 2017), in
 %; the log-loss in nats, no probability being less than 1e-6. A result is written when
 it is done, and not computed again. ``--sets chosen`` takes the sets that the constants
-of `sk_ssvae.calibration` were chosen on.
+of `sk_ssvae.estimators.calibration` were chosen on.
 
 Data come from the folder SK_SSVAE_DATA, or OpenML (see `panel_data.py`).
 """

@@ -99,7 +99,7 @@ class ClassPriors(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Fit the teacher, then the VAE to its guess."""
-        from sk_ssvae.spreading import NeighbourGraph
+        from sk_ssvae.teachers.label_spreading import NeighbourGraph
 
         guess = self.teacher.fit(X, y).label_distributions_
         one_hot = np.eye(guess.shape[1])

@@ -103,7 +103,7 @@ def autoencoder(latent_size, seed, epochs):
 class LatentGraph(ClassifierMixin, BaseEstimator):
     """Label spreading among the latent means of autoencoders: a teacher.
 
-    The graph is the pool's (`sk_ssvae.spreading`), with all rows in it, 10 neighbours
+    The graph is the pool's (`sk_ssvae.teachers.label_spreading`), with all rows in it, 10 neighbours
     and alpha=0.99.
     """
 
@@ -114,7 +114,7 @@ class LatentGraph(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Train the autoencoders, then spread the labels."""
-        from sk_ssvae.spreading import NeighbourGraph
+        from sk_ssvae.teachers.label_spreading import NeighbourGraph
 
         self.classes_ = np.unique(y[y >= 0])
         self.spaces_ = [
@@ -186,8 +186,8 @@ def default(X, few, seed, curve):
 M2 = {"latent_size": 50}
 STACKED = {"model": "m1+m2", "inner_size": 50, "latent_size": 50, "pretrain_epochs": 60}
 SDGM = {"model": "sdgm", "inner_size": 50, "latent_size": 50}
-TAUGHT = {"latent_size": 20, "max_epochs": 40, "bound_rows": 32}
-SMOOTH = TAUGHT | {
+TEMPERATURE_WITH_TEACHER = {"latent_size": 20, "max_epochs": 40, "bound_rows": 32}
+SMOOTH = TEMPERATURE_WITH_TEACHER | {
     "hidden_sizes": (256,),
     "max_epochs": 150,
     "bound_rows": 16,
@@ -201,7 +201,7 @@ METHODS = {
     "M1+M2": ssvae(STACKED, plain=True),
     "SDGM": ssvae(SDGM, plain=True),
     "M1+M2, latent graph": ssvae(
-        STACKED | TAUGHT | {"pretrain_epochs": 30}, graph=True
+        STACKED | TEMPERATURE_WITH_TEACHER | {"pretrain_epochs": 30}, graph=True
     ),
     "M2, latent graph, adversarial": ssvae(SMOOTH, graph=True, falling=True),
     "SDGM, latent graph, adversarial": ssvae(SDGM | SMOOTH, graph=True, falling=True),

@@ -16,7 +16,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 from measure import HERE, table, versions
 
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(HERE.parent / "tests" / "helpers"))
 from concurrency import (
     FEW,
     HOLED,

@@ -33,13 +33,13 @@ import numpy as np
 from measure import HERE, table, versions
 from skorch.callbacks import Callback
 
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(HERE.parent / "tests" / "helpers"))
 from concurrency import FEW, X, small
 from damage import HOSTILE, HOSTILE_ARRAYS, HOSTILE_STATES, flipped
 
 import sk_ssvae
-from sk_ssvae import checkpoints
-from sk_ssvae.persistence.files import read_file, write_file
+from sk_ssvae.training import checkpoint as checkpoints
+from sk_ssvae.utils.files import read_file, write_file
 
 RAN = ("sk_ssvae", "scikit-learn", "skorch", "torch", "numpy", "safetensors")
 ERRORS = ("ENOSPC", "EIO", "EACCES")

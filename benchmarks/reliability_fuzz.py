@@ -12,10 +12,10 @@ from importlib import metadata
 
 from measure import HERE, table
 
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(HERE.parent / "tests" / "helpers"))
 
 import fuzzing
-from fuzz_watch import family
+from fuzz_calls import family
 
 PACKAGES = ("numpy", "pandas", "polars", "scikit-learn", "scipy", "skorch", "torch")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from measure import HERE, table, versions
 
-sys.path.insert(0, str(HERE.parent / "tests"))
+sys.path.insert(0, str(HERE.parent / "tests" / "helpers"))
 from concurrency import FEW, X, small
 from faults import Fault, SlowerFrom, kill_and_go_on, weights
 from sklearn.exceptions import ConvergenceWarning

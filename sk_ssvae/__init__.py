@@ -1,10 +1,10 @@
 """Semi-supervised variational autoencoders as scikit-learn estimators."""
 
-from sk_ssvae.classifier import SSVAEClassifier
-from sk_ssvae.exporting import to_onnx
-from sk_ssvae.loading import load
-from sk_ssvae.pool import OpinionPoolClassifier
-from sk_ssvae.vae import VariationalAutoencoder
+from sk_ssvae.estimators.autoencoder import VariationalAutoencoder
+from sk_ssvae.estimators.classifier import SSVAEClassifier
+from sk_ssvae.estimators.loading import load
+from sk_ssvae.estimators.onnx import to_onnx
+from sk_ssvae.teachers.pool import OpinionPoolClassifier
 
 __all__ = [
     "OpinionPoolClassifier",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from few_labels import hide
 from hypothesis import settings
 from sklearn.datasets import load_iris, make_blobs
 
@@ -12,16 +13,6 @@ torch.set_num_threads(1)
 # The same examples at every run: what fails here fails everywhere.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
-
-
-def hide(y, per_class, seed=0, marker=-1):
-    """Return a copy of `y` with all but `per_class` labels of each class hidden."""
-    rng = np.random.RandomState(seed)
-    few = np.full_like(y, marker)
-    for label in np.unique(y):
-        rows = rng.choice(np.flatnonzero(y == label), per_class, replace=False)
-        few[rows] = label
-    return few
 
 
 @pytest.fixture

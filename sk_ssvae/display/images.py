@@ -5,13 +5,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from sk_ssvae.display.canvas import axes_grid, one_axes
+from sk_ssvae.display.axes import axes_grid, one_axes
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["check_image_shape", "draw_images", "mosaic"]
-
-Array = npt.NDArray[Any]
 
 
 def check_image_shape(image_shape: Sequence[int], n_features: int) -> None:

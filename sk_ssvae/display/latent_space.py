@@ -3,18 +3,17 @@
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_array, column_or_1d
 
-from sk_ssvae.display.asking import check_can
-from sk_ssvae.display.canvas import class_colours, one_axes
-from sk_ssvae.labels import split_labels
-from sk_ssvae.markers import as_label_array
+from sk_ssvae.data.labels import split_labels
+from sk_ssvae.data.markers import as_label_array
+from sk_ssvae.display.axes import class_colours, one_axes
+from sk_ssvae.display.validation import check_can
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["LatentSpaceDisplay"]
 
-Array = npt.NDArray[Any]
 
 MOST_NAMES = 20
 """Classes up to which there is a legend."""

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from sk_ssvae.display.asking import as_numbers, check_can
-from sk_ssvae.display.canvas import axes_grid, class_colours
+from sk_ssvae.data.dataframes import as_rows, column_values, container_kind, is_missing
+from sk_ssvae.display.axes import axes_grid, class_colours
 from sk_ssvae.display.images import check_image_shape, draw_images
-from sk_ssvae.frames import as_rows, column_values, is_missing, kind_of
+from sk_ssvae.display.validation import as_numbers, check_can
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["SamplesDisplay"]
 
-Array = npt.NDArray[Any]
 
 MOST_COLUMNS = 12
 """Columns that are drawn unless they are chosen."""
@@ -186,11 +185,11 @@ class SamplesDisplay:
         )
 
     def _plot_columns(self, ax: Any, style: dict[str, Any]) -> None:
-        kind = kind_of(self.samples)
+        kind = container_kind(self.samples)
         samples = self.samples.toarray() if kind == "sparse" else as_rows(self.samples)
         real = self.real
         if real is not None:
-            real = real.toarray() if kind_of(real) == "sparse" else as_rows(real)
+            real = real.toarray() if container_kind(real) == "sparse" else as_rows(real)
         names = [*getattr(samples, "columns", range(samples.shape[1]))]
         chosen = _places(self.features, names)
         n_wide = min(4, len(chosen))
@@ -224,7 +223,7 @@ def _places(features: Sequence[Any] | None, names: list[Any]) -> list[int]:
 
 def _column(rows: Any, place: int) -> Array:
     """Values of a column that are there: floats, or objects of categories."""
-    values = np.asarray(column_values(rows, kind_of(rows), place))
+    values = np.asarray(column_values(rows, container_kind(rows), place))
     values = values[~is_missing(values)]
     try:
         return values.astype(float)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from sk_ssvae.display.asking import check_can
-from sk_ssvae.display.canvas import axes_grid, class_colours
+from sk_ssvae.display.axes import axes_grid, class_colours
+from sk_ssvae.display.validation import check_can
 
 __all__ = ["TrainingDisplay"]
 

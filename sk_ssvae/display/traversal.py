@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import norm
 
-from sk_ssvae.display.asking import as_numbers, check_can, check_count
-from sk_ssvae.display.canvas import axes_grid, class_colours
+from sk_ssvae.display.axes import axes_grid, class_colours
 from sk_ssvae.display.images import check_image_shape, draw_images
+from sk_ssvae.display.validation import as_numbers, check_can, check_count
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["TraversalDisplay"]
-
-Array = npt.NDArray[Any]
 
 
 class TraversalDisplay:

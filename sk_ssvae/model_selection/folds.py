@@ -12,14 +12,19 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 
-from sk_ssvae.markers import UNLABELED
-from sk_ssvae.model_selection.dealing import Array, Dealer, Split, check_counts
-from sk_ssvae.randomness import RandomState
+from sk_ssvae.data.markers import UNLABELED
+from sk_ssvae.model_selection.base import (
+    Array,
+    BaseLabeledSplitter,
+    Split,
+    check_counts,
+)
+from sk_ssvae.utils.random import RandomState
 
 __all__ = ["LabeledKFold", "LabeledStratifiedKFold", "UnlabeledKFold"]
 
 
-class _KFolds(Dealer):
+class _KFolds(BaseLabeledSplitter):
     """k folds."""
 
     shuffle: bool

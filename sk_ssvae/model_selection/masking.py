@@ -8,9 +8,9 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d
 
-from sk_ssvae.labels import split_labels
-from sk_ssvae.markers import UNLABELED, as_label_array
-from sk_ssvae.randomness import RandomState
+from sk_ssvae.data.labels import split_labels
+from sk_ssvae.data.markers import UNLABELED, as_label_array
+from sk_ssvae.utils.random import RandomState
 
 __all__ = ["mask_labels"]
 

@@ -15,8 +15,8 @@ from sklearn.utils.validation import (
     column_or_1d,
 )
 
-from sk_ssvae.labels import split_labels
-from sk_ssvae.markers import UNLABELED, as_label_array, is_default_marker
+from sk_ssvae.data.labels import split_labels
+from sk_ssvae.data.markers import UNLABELED, as_label_array, is_default_marker
 
 __all__ = ["LabeledScorer", "bound_scorer", "labeled_scorer"]
 

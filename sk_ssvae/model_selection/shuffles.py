@@ -11,14 +11,19 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import check_random_state
 
-from sk_ssvae.markers import UNLABELED
-from sk_ssvae.model_selection.dealing import Array, Dealer, Split, check_counts
-from sk_ssvae.randomness import RandomState
+from sk_ssvae.data.markers import UNLABELED
+from sk_ssvae.model_selection.base import (
+    Array,
+    BaseLabeledSplitter,
+    Split,
+    check_counts,
+)
+from sk_ssvae.utils.random import RandomState
 
 __all__ = ["LabeledShuffleSplit", "LabeledStratifiedShuffleSplit"]
 
 
-class _Shuffles(Dealer):
+class _Shuffles(BaseLabeledSplitter):
     """Random splits, rows in random order as scikit-learn's."""
 
     test_size: float | int | None

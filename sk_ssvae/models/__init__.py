@@ -1,11 +1,17 @@
-"""The models, each a file, which enters itself in `MODELS`."""
+"""The generative models, by name in `MODELS`."""
 
-from importlib import import_module
-from pkgutil import iter_modules
+from sk_ssvae.models.base import MODELS, VAEModule
+from sk_ssvae.models.m1 import M1Module
+from sk_ssvae.models.m1m2 import M1M2Module
+from sk_ssvae.models.m2 import M2Module
+from sk_ssvae.models.sdgm import ADGMModule, SDGMModule
 
-from sk_ssvae.models.base import MODELS, Model
-
-__all__ = ["MODELS", "Model"]
-
-for _file in iter_modules(__path__):
-    import_module(f"{__name__}.{_file.name}")
+__all__ = [
+    "MODELS",
+    "ADGMModule",
+    "M1M2Module",
+    "M1Module",
+    "M2Module",
+    "SDGMModule",
+    "VAEModule",
+]

@@ -7,19 +7,19 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from sk_ssvae.inputs import Inputs
-from sk_ssvae.layout import Layout, as_layout
-from sk_ssvae.likelihoods import (
+from sk_ssvae.data.layout import Layout, as_layout
+from sk_ssvae.models.input_encoding import InputEncoder
+from sk_ssvae.models.likelihoods import (
     DiagonalNormal,
     Likelihood,
     RowDistribution,
     likelihood_of,
 )
-from sk_ssvae.randomness import Stream, stream_generator
+from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["MODELS", "N_DRAWS", "Draw", "Model", "fixed_draws", "normal"]
+__all__ = ["MODELS", "N_DRAWS", "Draw", "VAEModule", "fixed_draws", "normal"]
 
-MODELS: dict[str, type["Model"]] = {}
+MODELS: dict[str, type["VAEModule"]] = {}
 """The models by name, for ``SSVAEClassifier(model=...)``; a model enters itself."""
 
 MAX_LOG_SCALE = 5.0
@@ -72,17 +72,17 @@ class Draw:
         return type(self)(self.x[index], self.q[index], self.inner[index])
 
 
-class Model(nn.Module, ABC):
+class VAEModule(nn.Module, ABC):
     r"""A joint density p(x, y), latent variables, and the networks that infer them.
 
     The loss, the training and the estimators know no other model than this one. A
     subclass with a name, ``class Mine(Model, name="mine")``, is chosen by
     ``SSVAEClassifier(model="mine")`` in every process that has imported it. It is made
-    with the keywords of `sk_ssvae.models.m2.M2`.
+    with the keywords of `sk_ssvae.models.m2.M2Module`.
 
     What teaches a model is a bound :math:`L(x, y) \le \log p(x, y)` for known classes,
     and :math:`\sum_y q(y|x) [L(x, y) - \log q(y|x)] \le \log p(x)` for hidden ones. A
-    model may first draw a variable that q(y | x) and all L(x, y) share (`see`).
+    model may first draw a variable that q(y | x) and all L(x, y) share (`sample_auxiliary`).
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Model(nn.Module, ABC):
     warms_up = False
     n_noise: int
     likelihood: Likelihood
-    inputs: Inputs
+    inputs: InputEncoder
     classes: Tensor
     log_prior: Tensor
 
@@ -152,7 +152,7 @@ class Model(nn.Module, ABC):
         """Get ready for rows of some kind; return the number of network inputs."""
         layout = as_layout(likelihood, n_features)
         self.likelihood = likelihood_of(layout)
-        self.inputs = Inputs(layout)
+        self.inputs = InputEncoder(layout)
         return self.inputs.n_outputs
 
     def _run(self, network: nn.Module, *inputs: Any) -> Tensor:
@@ -177,31 +177,31 @@ class Model(nn.Module, ABC):
         """Names and epochs of the stages of `fit`, in their order."""
         yield "all", max_epochs
 
-    def enter(self, stage: str, rows: Any = None) -> None:
+    def start_stage(self, stage: str, rows: Any = None) -> None:
         """Get ready for a stage; "all" trains everything, and is for chunks too.
 
         Parameters
         ----------
         stage : str
             One of `stages`, or "all".
-        rows : sk_ssvae.batches.Rows, default=None
+        rows : sk_ssvae.training.batches.Rows, default=None
             What it will be trained on.
         """
 
     # What the loss needs. x is (n_rows, n_features), noise (n_rows, n_noise).
 
-    def see(self, x: Tensor, noise: Tensor) -> Any:
+    def sample_auxiliary(self, x: Tensor, noise: Tensor) -> Any:
         """Rows with what is drawn for them before the class, indexed as rows are."""
         return x
 
     @abstractmethod
-    def log_q_y(self, seen: Any) -> Tensor:
-        """Log q(y | what is seen), normalised, of shape (n_rows, n_classes)."""
+    def log_q_y(self, sampled: Any) -> Tensor:
+        """Log q(y | what is sampled), normalised, of shape (n_rows, n_classes)."""
 
     @abstractmethod
     def labelled_bound(
         self,
-        seen: Any,
+        sampled: Any,
         y: Tensor | None,
         log_prior: Tensor,
         noise: Tensor,
@@ -211,15 +211,15 @@ class Model(nn.Module, ABC):
 
         Parameters
         ----------
-        seen
-            What `see` gave, or parts of it; leading axes broadcast.
+        sampled
+            What `sample_auxiliary` gave, or parts of it; leading axes broadcast.
         y : Tensor of float of shape (..., n_classes) or int64 of shape (...)
             Classes, one-hot or as codes; leading axes broadcast against those of the
             rows. None is every class, along the last of them.
         log_prior : Tensor of shape (...)
             log p(y) of those classes.
         noise : Tensor of shape (..., n_noise)
-            Standard normal draws, those that `see` has had included.
+            Standard normal draws, those that `sample_auxiliary` has had included.
         density : default=None
             What `density` gave, if it is needed more than once.
 
@@ -235,7 +235,7 @@ class Model(nn.Module, ABC):
 
     def class_bounds(
         self,
-        seen: Any,
+        sampled: Any,
         noise: Tensor,
         codes: Tensor | None = None,
         density: Any = None,
@@ -244,8 +244,8 @@ class Model(nn.Module, ABC):
 
         Parameters
         ----------
-        seen
-            What `see` gave for n_rows rows.
+        sampled
+            What `sample_auxiliary` gave for n_rows rows.
         noise : Tensor of shape (n_rows, n_noise)
             One draw a row, shared by its classes: each term stays unbiased, and what
             the classes have in common cancels from their differences.
@@ -260,10 +260,10 @@ class Model(nn.Module, ABC):
         """
         log_prior = self.log_prior if codes is None else self.log_prior.take(codes)
         return self.labelled_bound(
-            seen[:, None], codes, log_prior, noise[:, None], density
+            sampled[:, None], codes, log_prior, noise[:, None], density
         )
 
-    def row_terms(self, seen: Any, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def row_terms(self, sampled: Any, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is minus what makes a bound of log p(x) while `unsupervised`.
 
         Returns
@@ -273,9 +273,9 @@ class Model(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} learns no rows alone.")
 
-    def row_bound(self, seen: Any, noise: Tensor) -> Tensor:
+    def row_bound(self, sampled: Any, noise: Tensor) -> Tensor:
         """Bound of log p(x) while `unsupervised`, of shape (n_rows,)."""
-        log_likelihood, kl = self.row_terms(seen, noise)
+        log_likelihood, kl = self.row_terms(sampled, noise)
         return log_likelihood - kl
 
     # What a trained model answers.

@@ -9,18 +9,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
-from sk_ssvae.layout import Layout
-from sk_ssvae.likelihoods import Density, DiagonalNormal, RowDistribution, has_gaps
-from sk_ssvae.models.base import Model, normal
-from sk_ssvae.network_choice import BUILT_IN, Networks
-from sk_ssvae.networks import MLP
-from sk_ssvae.randomness import Stream, stream_generator
+from sk_ssvae.data.layout import Layout
+from sk_ssvae.models.base import VAEModule, normal
+from sk_ssvae.models.bounds import gaussian_kl, log_prior_ratio, precise
+from sk_ssvae.models.likelihoods import (
+    Density,
+    DiagonalNormal,
+    RowDistribution,
+    has_gaps,
+)
+from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
+from sk_ssvae.models.networks import MLP
+from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["M1"]
+__all__ = ["M1Module"]
 
 
-class M1(Model):
+class M1Module(VAEModule):
     r"""The variational autoencoder, M1; to the face a model with one class.
 
     .. math::
@@ -30,7 +35,7 @@ class M1(Model):
     Parameters
     ----------
     n_features, latent_size, hidden_sizes, likelihood, seed, networks
-        As for `sk_ssvae.models.m2.M2`.
+        As for `sk_ssvae.models.m2.M2Module`.
     class_prior : sequence of float
         (1,), as there is one class.
     classifier_hidden_sizes, inner_size
@@ -49,7 +54,7 @@ class M1(Model):
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
         inner_size: int | None = None,
-        networks: Networks = BUILT_IN,
+        networks: NetworkFactories = BUILT_IN_NETWORKS,
     ) -> None:
         super().__init__(class_prior, latent_size)
         g = stream_generator(seed, Stream.WEIGHTS)
@@ -84,14 +89,14 @@ class M1(Model):
         density = density or self.density()
         return density(self._run(self.decoder, z))
 
-    def row_terms(self, seen: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def row_terms(self, sampled: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         r"""Terms of a bound of log p(x), one draw of z. [VAE] eq. 7.
 
         .. math:: E_{q(z|x)}[\log p(x|z)] - KL(q(z|x) \| p(z)) \le \log p(x)
 
         Parameters
         ----------
-        seen : Tensor of shape (..., n_features)
+        sampled : Tensor of shape (..., n_features)
             Rows.
         noise : Tensor of shape (..., latent_size)
             Standard normal draws.
@@ -101,24 +106,24 @@ class M1(Model):
         log_likelihood, kl : Tensor of shape (...)
             In nats.
         """
-        q_z = self.posterior_z(seen)
+        q_z = self.posterior_z(sampled)
         p_x = self.likelihood_x(q_z.rsample(noise))
-        return p_x.log_prob(seen), gaussian_kl(q_z)
+        return p_x.log_prob(sampled), gaussian_kl(q_z)
 
-    def log_q_y(self, seen: Tensor) -> Tensor:
+    def log_q_y(self, sampled: Tensor) -> Tensor:
         """Zeros: there is one class."""
-        return seen.new_zeros(*seen.shape[:-1], 1)
+        return sampled.new_zeros(*sampled.shape[:-1], 1)
 
     def labelled_bound(
         self,
-        seen: Tensor,
+        sampled: Tensor,
         y: Tensor | None,
         log_prior: Tensor,
         noise: Tensor,
         density: Density | None = None,
     ) -> Tensor:
         """As `row_bound`, for the one class."""
-        return self.row_bound(seen, noise) + log_prior
+        return self.row_bound(sampled, noise) + log_prior
 
     def forward(self, x: Tensor) -> Tensor:
         """Zeros: there is one class."""

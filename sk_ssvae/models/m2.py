@@ -10,18 +10,23 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical
 
-from sk_ssvae.bounds import gaussian_kl, log_prior_ratio, precise
-from sk_ssvae.layout import Layout
-from sk_ssvae.likelihoods import Density, DiagonalNormal, RowDistribution, has_gaps
-from sk_ssvae.models.base import Model, normal
-from sk_ssvae.network_choice import BUILT_IN, Networks
-from sk_ssvae.networks import MLP, PairMLP
-from sk_ssvae.randomness import Stream, stream_generator
+from sk_ssvae.data.layout import Layout
+from sk_ssvae.models.base import VAEModule, normal
+from sk_ssvae.models.bounds import gaussian_kl, log_prior_ratio, precise
+from sk_ssvae.models.likelihoods import (
+    Density,
+    DiagonalNormal,
+    RowDistribution,
+    has_gaps,
+)
+from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
+from sk_ssvae.models.networks import MLP, PairMLP
+from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["M2"]
+__all__ = ["M2Module"]
 
 
-class M2(Model, name="m2"):
+class M2Module(VAEModule, name="m2"):
     r"""The semi-supervised VAE, M2.
 
     Generative process, :math:`\pi` being the class prior:
@@ -53,7 +58,7 @@ class M2(Model, name="m2"):
     hidden_sizes : sequence of int
         Hidden layers of the encoder; the decoder has them in reverse.
     likelihood : str or Layout
-        The factor f of p(x | y, z): a name in `sk_ssvae.likelihoods.LIKELIHOODS`, or
+        The factor f of p(x | y, z): a name in `sk_ssvae.models.likelihoods.LIKELIHOODS`, or
         which columns are of which kind.
     seed : int
         Seed of the initial weights.
@@ -75,7 +80,7 @@ class M2(Model, name="m2"):
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
         inner_size: int | None = None,
-        networks: Networks = BUILT_IN,
+        networks: NetworkFactories = BUILT_IN_NETWORKS,
     ) -> None:
         super().__init__(class_prior, latent_size)
         g = stream_generator(seed, Stream.WEIGHTS)
@@ -105,9 +110,9 @@ class M2(Model, name="m2"):
         """Work out what p(x | y, z) has in common for all rows."""
         return self.likelihood.density()
 
-    def log_q_y(self, seen: Tensor) -> Tensor:
+    def log_q_y(self, sampled: Tensor) -> Tensor:
         """Log q(y | x), normalised, of shape (..., n_classes)."""
-        return self._run(self.classifier, self.inputs(seen)).log_softmax(-1)
+        return self._run(self.classifier, self.inputs(sampled)).log_softmax(-1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Log q(y | x), normalised, of shape (..., n_classes)."""
@@ -136,7 +141,7 @@ class M2(Model, name="m2"):
 
     def labelled_bound(
         self,
-        seen: Tensor,
+        sampled: Tensor,
         y: Tensor | None,
         log_prior: Tensor,
         noise: Tensor,
@@ -150,10 +155,10 @@ class M2(Model, name="m2"):
 
         See `sk_ssvae.models.base.Model.labelled_bound`.
         """
-        q_z = self.posterior_z(seen, y)
+        q_z = self.posterior_z(sampled, y)
         z = q_z.rsample(noise)
         p_x = self.likelihood_x(z, y, density)
-        return p_x.log_prob(seen) + log_prior - gaussian_kl(q_z)
+        return p_x.log_prob(sampled) + log_prior - gaussian_kl(q_z)
 
     def latent_means(self, x: Tensor) -> Tensor:
         """Return sum_y q(y | x) mu(x, y), of shape (n_rows, latent_size)."""

@@ -1,0 +1,3 @@
+"""The scikit-learn estimators."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Classifiers that provide soft targets for the unlabelled rows."""
+
+__all__: list[str] = []

@@ -1,0 +1,187 @@
+"""The autoencoder alone: density, latent space, samples, in the user's units."""
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.callback import ProgressBar
+from sklearn.datasets import load_digits, load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from sk_ssvae import VariationalAutoencoder
+
+
+@pytest.fixture
+def vae():
+    """Return a function that makes a small, fast estimator."""
+
+    def make(**params):
+        defaults = {"latent_size": 2, "hidden_sizes": (16,), "max_epochs": 4}
+        return VariationalAutoencoder(**(defaults | {"random_state": 0} | params))
+
+    return make
+
+
+def test_every_parameter_and_attribute_is_documented(vae):
+    text = inspect.getdoc(VariationalAutoencoder)
+    for name in VariationalAutoencoder().get_params():
+        assert f"\n{name} : " in text
+    X, _ = load_iris(return_X_y=True)
+    fitted = vae().fit(pd.DataFrame(X).add_prefix("x"))
+    public = {n for n in dir(fitted) if n.endswith("_") and not n.startswith("_")}
+    for name in public:
+        assert f"\n{name} : " in text, name
+
+
+def test_linear_gaussian_density_is_that_of_probabilistic_pca(vae):
+    """A linear decoder is factor analysis; on isotropic noise, probabilistic PCA."""
+    rng = np.random.RandomState(0)
+    W = rng.randn(2, 5)
+    X = rng.randn(2000, 2) @ W + 0.5 * rng.randn(2000, 5) + 3
+    model = vae(hidden_sizes=(), max_epochs=150, learning_rate=0.01).fit(X[:1500])
+    truth = stats.multivariate_normal(np.full(5, 3), W.T @ W + 0.25 * np.eye(5))
+    assert model.score(X[1500:]) == pytest.approx(
+        truth.logpdf(X[1500:]).mean(), abs=0.05
+    )
+    pca = PCA(2).fit(X[:1500])
+    errors = [
+        ((X[1500:] - m.inverse_transform(m.transform(X[1500:]))) ** 2).mean()
+        for m in (model, pca)
+    ]
+    assert errors[0] < 1.15 * errors[1]
+    drawn = model.sample(20_000)
+    np.testing.assert_allclose(drawn.mean(0), X.mean(0), atol=0.15)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(X.T), atol=0.4)
+
+
+def test_units_do_not_matter(vae):
+    X, _ = load_iris(return_X_y=True)
+    one = vae().fit(X)
+    unit = np.array([1e-3, 1.0, 10.0, 1e6])
+    other = vae().fit(X * unit + 7)
+    np.testing.assert_allclose(
+        one.transform(X), other.transform(X * unit + 7), atol=1e-3
+    )
+    np.testing.assert_allclose(
+        one.score_samples(X) - np.log(unit).sum(),
+        other.score_samples(X * unit + 7),
+        atol=1e-2,
+    )
+    Z = one.transform(X)
+    np.testing.assert_allclose(
+        one.inverse_transform(Z) * unit + 7, other.inverse_transform(Z), rtol=1e-3
+    )
+
+
+def test_labels_are_ignored(vae):
+    X, y = load_iris(return_X_y=True)
+    plain = vae().fit(X).transform(X)
+    np.testing.assert_array_equal(vae().fit(X, y).transform(X), plain)
+    np.testing.assert_array_equal(vae().fit_transform(X, y), plain)
+
+
+def test_m1_row_of_the_paper():
+    """Fitted to all rows; the classifier to the few that have a label."""
+    X, y = load_digits(return_X_y=True)
+    X = X / 16
+    autoencoder = VariationalAutoencoder(10, random_state=0)
+    Z = autoencoder.fit(X[:1200]).transform(X)
+    assert SVC().fit(Z[:100], y[:100]).score(Z[1200:], y[1200:]) > 0.75
+    pipe = make_pipeline(VariationalAutoencoder(10, max_epochs=5), SVC())
+    assert pipe.fit(X[:300], y[:300]).predict(X[300:310]).shape == (10,)
+
+
+def test_going_on_is_one_history(vae):
+    X, _ = load_iris(return_X_y=True)
+    model = vae(warm_start=True).fit(X)
+    before = model.score(X)
+    model.set_params(max_epochs=60).fit(X)
+    assert model.n_iter_ == 64
+    assert model.score(X) > before
+    assert [row["bound"] for row in model.history_][-1] > model.history_[0]["bound"]
+    model.set_params(latent_size=3)
+    with pytest.raises(ValueError, match=r"^latent_size was 2 when the model was made"):
+        model.fit(X)
+
+
+def test_learning_rate_falls_to_zero(vae):
+    """Steps near the end hardly move the weights."""
+    X, _ = load_iris(return_X_y=True)
+    bounds = vae(max_epochs=200, validation_fraction=0.2).fit(X).history_
+    values = [row["valid_loss"] for row in bounds]
+    early = np.abs(np.diff(values[90:110])).mean()
+    late = np.abs(np.diff(values[-10:])).mean()
+    assert late < early / 3
+
+
+def test_only_a_new_bernoulli_model_warms_up(vae, monkeypatch):
+    X = (load_digits().data[:300] > 8).astype(float)
+    X = X[:, X.std(0) > 0]
+    weights = []
+    monkeypatch.setattr(
+        "sk_ssvae.training.net.warm_up",
+        lambda p: weights.append(p) or min(1.0, p / 0.4),
+    )
+    model = vae(warm_start=True, batch_size=100).fit(X)
+    assert weights == [i / 12 for i in range(12)]
+    model.fit(X)
+    vae(likelihood="gaussian").fit(X)
+    assert len(weights) == 12
+
+
+def test_fitting_that_fails_leaves_nothing(vae):
+    X, _ = load_iris(return_X_y=True)
+    model = vae(learning_rate=1e30)
+    attributes = set(vars(model))
+    with pytest.raises(ValueError) as error:
+        model.fit(X)
+    assert str(error.value).startswith("Training diverged: ")
+    assert str(error.value).endswith(
+        "Try a smaller learning_rate (it is 1e+30), and look for extreme values in X."
+    )
+    assert set(vars(model)) == attributes
+    with pytest.raises(NotFittedError):
+        model.sample()
+    with pytest.raises(NotFittedError):
+        model.score_samples(X)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m: m.inverse_transform(np.ones((2, 3))), ValueError,
+         "Z has 3 columns, but the latent space of VariationalAutoencoder has 2 "
+         "dimensions."),
+        (lambda m: m.sample(0), ValueError, "n_samples must be at least 1, got 0."),
+        (lambda m: m.sample(2.5), TypeError,
+         "n_samples must be an integer, got 2.5 of type float."),
+        (lambda m: m.score_samples(np.ones((1, 4)), n_draws=0), ValueError,
+         "n_draws must be at least 1, got 0."),
+        (lambda m: m.transform(np.ones((1, 3))), ValueError,
+         "X has 3 features, but VariationalAutoencoder is expecting 4 features as "
+         "input."),
+    ],
+)  # fmt: skip
+def test_refused(vae, call, error, message):
+    model = vae().fit(load_iris().data)
+    with pytest.raises(error) as caught:
+        call(model)
+    assert str(caught.value) == message
+
+
+def test_draws_follow_random_state(vae):
+    X, _ = load_iris(return_X_y=True)
+    model = vae().fit(X)
+    np.testing.assert_array_equal(model.sample(3), model.sample(3))
+    moving = vae(random_state=np.random.RandomState(0)).fit(X)
+    assert not np.array_equal(moving.sample(3), moving.sample(3))
+
+
+def test_scikit_learns_callbacks_hear_of_epochs(vae, capsys):
+    vae().set_callbacks(ProgressBar()).fit(load_iris().data)
+    assert "VariationalAutoencoder" in capsys.readouterr().out

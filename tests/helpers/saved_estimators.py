@@ -1,0 +1,135 @@
+"""Estimators that are saved, and comparison of what they return."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+from scipy import sparse
+from sklearn.datasets import load_iris
+from torch import nn
+
+from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
+
+N = 60
+
+
+def tiny(kind=SSVAEClassifier, **parameters):
+    given = {"latent_size": 2, "hidden_sizes": (6,), "max_epochs": 2, "random_state": 0}
+    if kind is SSVAEClassifier:
+        given |= {"classifier_hidden_sizes": (5,), "teacher": None, "inner_size": 3}
+    return kind(**(given | parameters))
+
+
+def people():
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "height": rng.randn(N),
+            "town": pd.Categorical(list("xyxz") * (N // 4), ordered=True),
+            "visits": rng.poisson(3, N),
+            "rooms": pd.array([1, None, 2] * (N // 3), dtype="Int64"),
+            "name": ["u", None, "v"] * (N // 3),
+            "owner": rng.rand(N) > 0.5,
+            "single": rng.randn(N).astype(np.float32),
+            "grade": pd.Categorical([1.5, 2.5] * (N // 2)),
+            "arrow": pd.array(["p", "q", None] * (N // 3), dtype="string[pyarrow]"),
+        }
+    )
+    frame.loc[3, "height"] = np.nan
+    return frame
+
+
+def people_of_polars():
+    frame = pl.from_pandas(people().drop(columns="grade"))
+    return frame.with_columns(
+        pl.Series("enum", ["a", "b"] * (N // 2), dtype=pl.Enum(["b", "a", "c"])),
+        pl.Series("money", [1, 2, 3] * (N // 3)).cast(pl.Decimal(10, 2)),
+        pl.Series("small", [1, 2, 3] * (N // 3), dtype=pl.Int8),
+    )
+
+
+NAMES = np.array(["left", "right", -1, -1] * (N // 4), dtype=object)
+
+
+IRIS, TRUTH = load_iris(return_X_y=True)
+
+
+FEW = np.where(np.arange(150) % 4, -1, TRUTH)
+
+
+COUNTS = sparse.csr_array(np.random.RandomState(0).poisson(1.0, (N, 5)))
+
+
+CASES = {
+    **{
+        model: lambda model=model: (
+            tiny(model=model, pretrain_epochs=1, likelihood=[("poisson", ["visits"])]),
+            people(),
+            NAMES,
+        )
+        for model in ("m2", "m1+m2", "sdgm", "adgm")
+    },
+    "polars": lambda: (tiny(), people_of_polars(), NAMES),
+    "sparse counts": lambda: (tiny(likelihood="negative_binomial"), COUNTS, NAMES),
+    "estimated prior": lambda: (
+        tiny(class_prior="estimate", temperature=2.0),
+        IRIS.astype(np.float32),
+        FEW,
+    ),
+    "given prior": lambda: (
+        tiny(class_prior=np.array([0.2, 0.3, 0.5]), alpha=np.float32(3), device="cpu"),
+        IRIS,
+        FEW,
+    ),
+    "bernoulli": lambda: (tiny(), (IRIS.mean(axis=0) < IRIS).astype(float), FEW),
+    "pool": lambda: (tiny(teacher="pool", max_epochs=1), IRIS[::2], FEW[::2]),
+    "early stopping": lambda: (tiny(early_stopping=True), IRIS, FEW),
+    "missing labels": lambda: (
+        tiny(unlabeled=pd.NA),
+        IRIS,
+        pd.array([None if v < 0 else v for v in FEW], dtype="Int64"),
+    ),
+    "constant column": lambda: (tiny(), np.c_[IRIS, np.full(150, 7.0)], FEW),
+    "array of objects": lambda: (
+        tiny(categorical_features=[0]),
+        np.array([["a", 1.5], ["b", 2.5], [None, 0.0], ["a", 1.0]] * 15, dtype=object),
+        NAMES,
+    ),
+    "autoencoder": lambda: (tiny(VariationalAutoencoder), people(), None),
+}
+
+
+def same(a, b):
+    if isinstance(a, tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same(x, y)
+    elif isinstance(a, pd.DataFrame):
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+    elif isinstance(a, pl.DataFrame):
+        assert a.schema == b.schema
+        assert a.equals(b)
+    elif sparse.issparse(a):
+        same(a.toarray(), b.toarray())
+    else:
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.dtype == b.dtype
+        missing = pd.isna(a)
+        assert np.array_equal(missing, pd.isna(b))
+        assert np.array_equal(a[~missing], b[~missing])
+
+
+def answers(estimator, X):
+    methods = ["transform", "score_samples", "impute"]
+    if hasattr(estimator, "predict"):
+        methods += ["predict", "predict_proba", "predict_log_proba"]
+    found = tuple(getattr(estimator, method)(X) for method in methods)
+    return (*found, estimator.sample(7), estimator.inverse_transform(np.ones((2, 2))))
+
+
+class Network(nn.Sequential):
+    """A layer of some width."""
+
+    def __init__(self, in_features, out_features, width=4):
+        super().__init__(
+            nn.Linear(in_features, width), nn.ReLU(), nn.Linear(width, out_features)
+        )
