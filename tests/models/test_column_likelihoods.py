@@ -18,7 +18,7 @@ from sk_ssvae.models.likelihoods import (
     NegativeBinomialVector,
     Poisson,
     PoissonVector,
-    likelihood_of,
+    make_likelihood,
 )
 
 
@@ -165,7 +165,7 @@ def parts_of(outputs):
 @pytest.mark.parametrize("missing", [(), (0,), (1, 3), (0, 1, 2, 3, 4, 5)])
 @pytest.mark.parametrize("gaps", [(), (1,)])
 def test_a_product_counts_what_is_there(missing, gaps):
-    likelihood = likelihood_of(mixed_layout(gaps)).double()
+    likelihood = make_likelihood(mixed_layout(gaps)).double()
     outputs = torch.randn(9, dtype=torch.float64, requires_grad=True)
     x = double(ROW)
     x[list(missing)] = torch.nan
@@ -182,7 +182,7 @@ def test_a_product_counts_what_is_there(missing, gaps):
 
 
 def test_a_gap_is_the_integral_over_the_cell():
-    likelihood = likelihood_of(mixed_layout()).double()
+    likelihood = make_likelihood(mixed_layout()).double()
     with torch.no_grad():
         p = likelihood(torch.randn(9, dtype=torch.float64))
         values = {
@@ -204,7 +204,7 @@ def test_a_gap_is_the_integral_over_the_cell():
 
 
 def test_draws_and_means_of_a_product_are_in_the_order_of_the_columns():
-    likelihood = likelihood_of(mixed_layout()).double()
+    likelihood = make_likelihood(mixed_layout()).double()
     outputs = double([100, -100, 30, -30, -30, 30, -30, 3.0, 30]).expand(2000, 9)
     with torch.no_grad():
         p = likelihood(outputs)

@@ -16,7 +16,7 @@ from skorch.callbacks import Callback, EarlyStopping
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.models import M1M2, MODELS, SDGM, M2Module
 from sk_ssvae.models.bounds import gaussian_kl
-from sk_ssvae.models.m1m2 import LEAST_DEVIATION
+from sk_ssvae.models.m1m2 import MIN_DEVIATION
 from sk_ssvae.training.adversarial import adversarial_kl
 
 FAMILY = ["m1+m2", "sdgm", "adgm"]
@@ -79,9 +79,9 @@ def test_dimensions_that_hardly_vary_are_left_out(stacked, iris):
         means = clf.module_.m1.posterior_z(x).mean.numpy()
         draw = clf.module_.sample_auxiliary(x, torch.randn(len(x), 22))
         log_q = clf.module_.log_q_y(draw)
-        draw.inner[:, ~kept] += 5
+        draw.draw[:, ~kept] += 5
         torch.testing.assert_close(clf.module_.log_q_y(draw), log_q)
-    np.testing.assert_array_equal(kept, means.std(0) >= LEAST_DEVIATION)
+    np.testing.assert_array_equal(kept, means.std(0) >= MIN_DEVIATION)
     assert 0 < kept.sum() < 20
 
 
@@ -92,7 +92,7 @@ def test_new_draws_at_every_step(stacked, iris):
     x = torch.from_numpy(clf.preprocessor_.scaling.encode(X))
     module = clf.module_
     one, two = (
-        module.sample_auxiliary(x, torch.randn(len(x), 7)).inner for _ in range(2)
+        module.sample_auxiliary(x, torch.randn(len(x), 7)).draw for _ in range(2)
     )
     assert not torch.equal(one, two)
 

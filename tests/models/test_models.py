@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from sk_ssvae.models import MODELS, M1M2Module, M1Module
-from sk_ssvae.models.base import N_DRAWS, fixed_draws
+from sk_ssvae.models.auxiliary import N_FIXED_DRAWS, antithetic_draws
 from sk_ssvae.models.bounds import unlabelled_bound
 from sk_ssvae.models.inference import importance_weighted_bound
 
@@ -151,10 +151,10 @@ def test_bounds_are_below_the_evidence(name):
     unlabelled = np.zeros(len(x))
     with torch.no_grad():
         for i, row in enumerate(x):
-            seen = model.sample_auxiliary(row.expand(len(noise), -1), noise)
-            bounds = model.class_bounds(seen, noise)
+            sampled = model.sample_auxiliary(row.expand(len(noise), -1), noise)
+            bounds = model.class_bounds(sampled, noise)
             unlabelled[i] = (
-                weights @ unlabelled_bound(model.log_q_y(seen), bounds).numpy()
+                weights @ unlabelled_bound(model.log_q_y(sampled), bounds).numpy()
             )
     log_p_x = logsumexp(evidence, axis=1)
     assert (unlabelled < log_p_x).all()
@@ -209,17 +209,17 @@ def test_dimensions_left_out_have_the_prior():
 def test_every_class_at_once_is_a_loop_over_classes(name):
     model, x = make(name, inner_size=2, latent_size=2), make_rows()
     noise = torch.randn(len(x), model.n_noise, dtype=torch.float64)
-    seen = model.sample_auxiliary(x, noise)
-    bounds = model.class_bounds(seen, noise)
+    sampled = model.sample_auxiliary(x, noise)
+    bounds = model.class_bounds(sampled, noise)
     for k in range(N_CLASSES):
         y, log_prior = model.classes[k].expand(len(x), -1), model.log_prior[k]
-        one = model.labelled_bound(seen, y, log_prior, noise)
+        one = model.labelled_bound(sampled, y, log_prior, noise)
         torch.testing.assert_close(bounds[:, k], one)
     codes = torch.tensor([[2, 0], [1, 2], [0, 1], [1, 0]])
-    chosen = model.class_bounds(seen, noise, codes, model.density())
+    chosen = model.class_bounds(sampled, noise, codes, model.density())
     torch.testing.assert_close(chosen, bounds.gather(1, codes))
-    assert len(seen[1:3]) == 2
-    part = model.class_bounds(seen[1:3], noise[1:3])
+    assert len(sampled[1:3]) == 2
+    part = model.class_bounds(sampled[1:3], noise[1:3])
     torch.testing.assert_close(part, bounds[1:3])
 
 
@@ -241,16 +241,16 @@ def test_answers_are_means_over_the_draws(name):
                 means = [
                     model.posterior_z(x, u, y.expand(4, -1)).mean for y in model.classes
                 ]
-            q = q + one / N_DRAWS
-            z = z + (one.T[:, :, None] * torch.stack(means)).sum(0) / N_DRAWS
+            q = q + one / N_FIXED_DRAWS
+            z = z + (one.T[:, :, None] * torch.stack(means)).sum(0) / N_FIXED_DRAWS
         torch.testing.assert_close(log_q.exp(), q)
         torch.testing.assert_close(model.latent_means(x), z)
         torch.testing.assert_close(log_q.exp().sum(-1), torch.ones(4).double())
 
 
 def test_fixed_draws_are_antithetic():
-    draws = fixed_draws(3, seed=0)
-    assert draws.shape == (N_DRAWS, 3)
+    draws = antithetic_draws(3, seed=0)
+    assert draws.shape == (N_FIXED_DRAWS, 3)
     torch.testing.assert_close(draws.mean(0), torch.zeros(3))
     assert draws.std() > 0.5
 
@@ -305,14 +305,16 @@ def test_every_network_learns(name):
     model, x = make(name, inner_size=2, latent_size=2, scale=1), make_rows()
     model.start_stage("all")
     noise = torch.randn(len(x), model.n_noise, dtype=torch.float64)
-    seen = model.sample_auxiliary(x, noise)
-    log_q = model.log_q_y(seen)
-    unlabelled_bound(log_q, model.class_bounds(seen, noise)).sum().backward()
+    sampled = model.sample_auxiliary(x, noise)
+    log_q = model.log_q_y(sampled)
+    unlabelled_bound(log_q, model.class_bounds(sampled, noise)).sum().backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().max() > 0, parameter_name
 
 
 def test_models_without_an_unsupervised_stage_have_no_row_bound():
-    with pytest.raises(NotImplementedError, match=r"^M2Module learns no rows alone\.$"):
+    with pytest.raises(
+        NotImplementedError, match=r"^M2Module has no unsupervised training stage\.$"
+    ):
         make("m2").row_bound(None, None)

@@ -238,7 +238,7 @@ def test_memory_is_bounded_by_the_widest_layer():
         ),
         3, 2, {}, "decoder_module", 0,
     )  # fmt: skip
-    assert made.widest == 1000
+    assert made.max_width == 1000
 
 
 def wrong_shape(in_features, out_features):
@@ -470,7 +470,7 @@ class Lengths(nn.Linear):
 
 
 def test_a_network_need_not_be_defined_at_zero():
-    assert UserNetwork(Lengths, 3, 2, {}, "encoder_module", 0).widest == 2
+    assert UserNetwork(Lengths, 3, 2, {}, "encoder_module", 0).max_width == 2
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -510,12 +510,12 @@ def test_another_default_dtype(quick, iris, double, model):
             TypeError,
             "classifier_module must be a torch.nn.Module class or a factory "
             "f(in_features, out_features, **kwargs), got an instance of Linear: it "
-            "would be trained in place, and shared by clones. Give its class.",
+            "would be trained in place, and shared by clones. Pass its class.",
         ),
         (
             {"encoder_module": lambda n_in, n_out: None},
             TypeError,
-            "encoder_module must make a torch.nn.Module, but",
+            "encoder_module must return a torch.nn.Module, but",
         ),
         (
             {"decoder_module": wrong_shape},
