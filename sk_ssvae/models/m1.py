@@ -38,8 +38,8 @@ class M1Module(VAEModule):
         As for `sk_ssvae.models.m2.M2Module`.
     class_prior : sequence of float
         (1,), as there is one class.
-    classifier_hidden_sizes, inner_size
-        Not used.
+    classifier_hidden_sizes : sequence of int, default=None
+        Not used: M1 has no classifier.
     """
 
     unsupervised = True
@@ -53,7 +53,6 @@ class M1Module(VAEModule):
         likelihood: str | Layout,
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
-        inner_size: int | None = None,
         networks: NetworkFactories = BUILT_IN_NETWORKS,
     ) -> None:
         super().__init__(class_prior, latent_size)
