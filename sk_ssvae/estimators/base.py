@@ -256,7 +256,7 @@ class BaseVAE(
     def _read(self, X: Any) -> Any:
         """Return validated rows as cells. Infinite ones are found by `_row_encoder`."""
         check_is_fitted(self)
-        return self.preprocessor_.read(self, X)
+        return self.preprocessor_.read(self, X, ensure_finite=False)
 
     def _row_encoder(self) -> inference.Encode:
         """Return the function from cells to what the networks take."""
@@ -394,22 +394,22 @@ class BaseVAE(
         if self.checkpoint is None:
             return None, None
         encode = JSONEncoder()
-        made_from: dict[str, Any] = {"estimator": type(self).__name__}
+        run: dict[str, Any] = {"estimator": type(self).__name__}
         for name, value in flat_parameters(self).items():
             if name not in RUN_PARAMETERS:
                 try:
-                    made_from[name] = encode(value)
+                    run[name] = encode(value)
                 except NotSerializableError:
-                    made_from[name] = repr(value)
-        made_from |= {
+                    run[name] = repr(value)
+        run |= {
             "epochs before": len(self.net_.history_) if self._continues() else 0,
             "X": digest(data.cells),
             "y": digest(data.codes),
             "sample_weight": digest(data.weight),
         }
         for name, array in encode.arrays.items():  # of parameters
-            made_from[name] = digest(array)
-        checkpoint = Checkpoint(self.checkpoint, made_from)
+            run[name] = digest(array)
+        checkpoint = Checkpoint(self.checkpoint, run)
         return checkpoint, checkpoint.read()
 
     @contextmanager
@@ -458,6 +458,6 @@ class BaseVAE(
                 early_stopping=bool(self.early_stopping),
                 callbacks=self.callbacks,
                 verbose=self.verbose,
-                tasks=tasks,
+                epoch_tasks=tasks,
                 checkpoint=checkpoint,
             )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sk_ssvae.models import M1, ModelSpec, resolve_model
+from sk_ssvae.models import ModelSpec, resolve_model
+from sk_ssvae.models.m1 import M1
 from sk_ssvae.models.network_factories import NetworkFactories, check_modules
 from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.training.options import TrainingOptions
@@ -152,9 +153,7 @@ def model_spec(estimator: BaseEstimator) -> ModelSpec:
     TypeError, ValueError
         If the parameter `model` is no model, or has parameters that are not allowed.
     """
-    spec = resolve_model(getattr(estimator, "model", None) or M1())
-    spec._validate_params()
-    return spec
+    return resolve_model(estimator.model) if hasattr(estimator, "model") else M1()
 
 
 def fixed_parameters(estimator: BaseEstimator) -> dict[str, Any]:

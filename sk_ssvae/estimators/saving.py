@@ -9,6 +9,7 @@ import os
 import platform
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -145,17 +146,23 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         "net": {
             "user_networks": _user_networks(estimator),
             "module": {
-                name: encode(net.get_params()[f"module__{name}"])
+                name: encode(getattr(net, f"module__{name}"))
                 for name in MODULE_ARGUMENTS
             },
-            "module_options": encode(net.module_options),
-            "objective": {k: encode(v) for k, v in vars(net.objective).items()},
+            "module_options": encode(_module_options(estimator)),
+            "objective": {k: encode(v) for k, v in asdict(net.objective).items()},
             "settings": {name: encode(getattr(net, name)) for name in NET_ARGUMENTS},
             "unsupervised": bool(net.module_.unsupervised),
             "history": encode(net.history_),
         },
     }
     return header, arrays | encode.arrays, lost
+
+
+def _module_options(estimator: Any) -> dict[str, Any]:
+    """Return the keyword arguments of the networks beyond the common ones."""
+    names = model_spec(estimator).module_options()
+    return {name: getattr(estimator.net_, f"module__{name}") for name in names}
 
 
 def _user_networks(estimator: Any) -> list[str]:
