@@ -41,10 +41,12 @@ from sk_ssvae.models.network_factories import NetworkFactories, check_modules
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.teachers.soft_targets import confidence
-from sk_ssvae.training.batches import Rows, choose_held_out
+from sk_ssvae.training.rows import Rows, choose_held_out
 from sk_ssvae.training.callbacks import EpochTaskReporter
 from sk_ssvae.training.checkpoint import Checkpoint, digest
+from sk_ssvae.training import TrainingOptions
 from sk_ssvae.training.net import SSVAENet, make_net, step_work
+from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.trainer import train
 from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.devices import resolve_device
@@ -415,7 +417,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         """Fix what training cannot change, and make an untrained net."""
         self._fixed = self._fixed_parameters()
         return make_net(
-            model=model,
+            module_class=model,
             n_features=self._columns.n_kept,
             class_prior=class_prior,
             latent_size=int(self.latent_size),
@@ -424,7 +426,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
             likelihood=self._layout,
             seed=self._seed,
             device=resolve_device(self.device),
-            inner_size=inner_size,
+            module_options={"inner_size": inner_size},
             networks=self._networks(),
         )
 
@@ -473,7 +475,7 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         held_out = choose_held_out(codes[which], validation_fraction, self._seed)
         parts: dict[str, Any] = {"weight": data.weight}
         if guess is not None:
-            parts |= {"guess": guess, "confidence": confidence(guess)}
+            parts |= {"soft_targets": guess, "confidence": confidence(guess)}
         device = torch.device(net.device)
         x, parts["encode"] = device_rows(X, self._columns, device)
 
@@ -554,12 +556,11 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
         stages: list[tuple[str, int]],
         tasks: EpochTaskReporter | None = None,
         *,
-        top_k: int | None = None,
+        objective: Objective = Objective(),  # noqa: B008
         checkpoint: Checkpoint | None = None,
-        **loss: Any,
     ) -> Iterator[None]:
         """Train the net, and ask it, on as many threads as that is worth."""
-        work = step_work(net.module_, min(int(self.batch_size), len(rows[0])), top_k)
+        work = step_work(net.module_, min(int(self.batch_size), len(rows[0])), objective.top_k)
         with intra_op_threads(threads_for(self.n_threads, work)):
             self.validation_bound_ = train(
                 net,
@@ -568,16 +569,18 @@ class FittingMixin(CallbackSupportMixin, ModuleParameters, FittedState):
                 # plain numbers: numpy's small integers overflow
                 batch_size=int(self.batch_size),
                 learning_rate=float(self.learning_rate),
-                top_k=top_k,
-                precision=self.precision,
-                use_compiler=bool(self.compile),
-                max_grad_norm=self.max_grad_norm,
+                objective=objective,
+                options=TrainingOptions(
+                    n_iter_no_change=self.n_iter_no_change,
+                    tol=self.tol,
+                    max_grad_norm=self.max_grad_norm,
+                    precision=self.precision,
+                    compile=self.compile,
+                ),
                 callbacks=self.callbacks,
                 verbose=self.verbose,
-                tasks=tasks,
-                stop_after=int(self.n_iter_no_change) if self.early_stopping else None,
-                tol=float(self.tol),
+                epoch_tasks=tasks,
+                early_stopping=bool(self.early_stopping),
                 checkpoint=checkpoint,
-                **loss,
             )
             yield

@@ -36,11 +36,13 @@ from sk_ssvae.estimators.teaching import Guess, TeachingMixin
 from sk_ssvae.models import MODELS, VAEModule, inference
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior
-from sk_ssvae.training.batches import Rows, resolve_max_epochs
+from sk_ssvae.training.batches import resolve_max_epochs
+from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.callbacks import EpochTaskReporter
 from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.training.net import SSVAENet
+from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
 from sk_ssvae.utils.estimator import DocLinkMixin, all_or_nothing
@@ -829,7 +831,10 @@ class SSVAEClassifier(
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Train the net on the rows, and make it and its answers the fitted state."""
-        top_k = resolve_top_k(self.marginalization, int(self.top_k), len(self.classes_))
+        top_k = resolve_top_k(
+            int(self.top_k) if self.marginalization == "topk" else self.marginalization,
+            len(self.classes_),
+        )
         summed = len(self.classes_) if top_k is None else top_k + 1
         bound_rows = resolve_bound_rows(
             self.bound_rows, summed, net.module_.likelihood.n_outputs
@@ -839,14 +844,16 @@ class SSVAEClassifier(
             rows,
             stages,
             tasks,
-            top_k=top_k,
-            bound_rows=bound_rows,
-            alpha=float(self.alpha),
-            teacher_weight=float(self.teacher_weight),
-            entropy_weight=float(self.entropy_weight),
-            balance_weight=float(self.balance_weight),
-            adversarial_weight=float(self.adversarial_weight),
-            adversarial_radius=float(self.adversarial_radius),
+            objective=Objective(
+                top_k=top_k,
+                bound_rows=bound_rows,
+                alpha=float(self.alpha),
+                teacher_weight=float(self.teacher_weight),
+                entropy_weight=float(self.entropy_weight),
+                balance_weight=float(self.balance_weight),
+                adversarial_weight=float(self.adversarial_weight),
+                adversarial_radius=float(self.adversarial_radius),
+            ),
             checkpoint=checkpoint,
         ):
             log_q = inference.log_posterior_y(

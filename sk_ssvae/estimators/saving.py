@@ -1,6 +1,7 @@
 """Serialization of fitted estimators."""
 
 import copyreg
+import dataclasses
 import json
 import os
 import platform
@@ -22,6 +23,7 @@ from sk_ssvae.models import MODELS, VAEModule
 from sk_ssvae.models.m1 import M1Module
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS
 from sk_ssvae.training.net import SSVAENet, make_net
+from sk_ssvae.training.objective import Objective
 from sk_ssvae.utils.devices import resolve_device
 from sk_ssvae.utils.files import write_file
 
@@ -66,14 +68,6 @@ NET = (
     "inner_size",
 )
 TRAINED_WITH = (
-    "alpha",
-    "teacher_weight",
-    "entropy_weight",
-    "balance_weight",
-    "adversarial_weight",
-    "adversarial_radius",
-    "top_k",
-    "bound_rows",
     "precision",
     "batch_size",
     "max_epochs",
@@ -172,7 +166,8 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         "net": {
             "own": [n for n in OWN if getattr(estimator, n, None) is not None],
             "made_with": {n: encode(getattr(net, f"module__{n}")) for n in NET},
-            "trained_with": {n: encode(getattr(net, n)) for n in TRAINED_WITH},
+            "trained_with": {n: encode(getattr(net, n)) for n in TRAINED_WITH}
+            | {k: encode(v) for k, v in dataclasses.asdict(net.objective).items()},
             "unsupervised": bool(net.module_.unsupervised),
             "history": encode(net.history_),
         },
@@ -253,7 +248,8 @@ def _net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
     if hasattr(estimator, "model"):
         model = MODELS[estimator.model]
     net = make_net(
-        model=model,
+        module_class=model,
+        module_options={"inner_size": made_with.pop("inner_size")},
         class_prior=prior,
         device=resolve_device(estimator.device),
         networks=estimator._networks() if header["own"] else BUILT_IN_NETWORKS,
@@ -275,6 +271,9 @@ def _net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
         }
     )
     net.set_params(**{n: decode(header["trained_with"][n]) for n in TRAINED_WITH})
+    names = [field.name for field in dataclasses.fields(Objective)]
+    weights = {n: decode(header["trained_with"][n]) for n in names}
+    net.set_params(objective=Objective(**weights))
     history = decode(header["history"])
     if not isinstance(history, History):
         raise TypeError("a history")
