@@ -20,9 +20,10 @@ from sk_ssvae.models.likelihoods import (
 )
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
 from sk_ssvae.models.networks import MLP
+from sk_ssvae.models.spec import ModelSpec
 from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["M1Module"]
+__all__ = ["M1", "M1Module"]
 
 
 class M1Module(VAEModule):
@@ -154,3 +155,13 @@ class M1Module(VAEModule):
         q_z = self.posterior_z(x)
         p_x = self.likelihood_in_double(q_z.rsample(noise))
         return p_x.log_prob(x, has_gaps(x)) + log_prior_ratio(q_z, noise), p_x
+
+
+class M1(ModelSpec):
+    """The variational autoencoder M1, as a model object without parameters.
+
+    It is the model of `sk_ssvae.VariationalAutoencoder`, and has no name: a classifier
+    cannot use it.
+    """
+
+    module_class = M1Module
