@@ -234,9 +234,9 @@ def test_adversarial_training_needs_a_gradient(quick, iris, module):
             classifier_module=module, options=ClassifierOptions(adversarial_weight=1.0)
         ).fit(X, few)
     assert str(error.value) == (
-        "adversarial_weight > 0 needs answers that are differentiable in the rows, but "
-        "no gradient of q(y | x) reaches them through the networks. Take detach() and "
-        "the like out of networks of your own, or set adversarial_weight=0."
+        "adversarial_weight > 0 needs a q(y | x) that is differentiable in x, but no "
+        "gradient reaches x through the networks. Remove detach() and the like from "
+        "your networks, or set adversarial_weight=0."
     )
 
 
