@@ -158,10 +158,12 @@ class M1Module(VAEModule):
 
 
 class M1(ModelSpec):
-    """The variational autoencoder M1, as a model object without parameters.
+    """M1, the unsupervised variational autoencoder.
 
-    It is the model of `sk_ssvae.VariationalAutoencoder`, and has no name: a classifier
-    cannot use it.
+    It is the model of `sk_ssvae.VariationalAutoencoder` and not registered, since a
+    classifier cannot use it. It has no parameters of its own. The networks are those of
+    `M1Module`.
     """
 
     module_class = M1Module
+    has_classes = False
