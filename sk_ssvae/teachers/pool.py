@@ -325,5 +325,6 @@ class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         labels : ndarray of shape (n_samples,)
             Class labels.
         """
-        labels: Array = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        codes: Array = self.predict_proba(X).argmax(axis=1)
+        labels: Array = self.classes_[codes]
         return labels
