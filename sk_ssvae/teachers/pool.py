@@ -27,7 +27,11 @@ from sk_ssvae.teachers.registry import (
 )
 from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.utils.devices import default_torch_state
-from sk_ssvae.utils.estimator import DocLinkMixin, all_or_nothing
+from sk_ssvae.utils.estimator import (
+    DOC_LINK_MODULE,
+    DOC_LINK_TEMPLATE,
+    all_or_nothing,
+)
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.threads import intra_op_threads
 from sk_ssvae.utils.typing import Array
@@ -49,7 +53,7 @@ def _fixed_global_state() -> Iterator[None]:
         yield
 
 
-class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
+class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     r"""Semi-supervised classifier that pools simple classifiers of different kinds.
 
     The classes of a data set may follow its clusters, its principal components, a
@@ -169,6 +173,9 @@ class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     >>> bool((pool.predict(X) == y_true).mean() > 0.9)
     True
     """
+
+    _doc_link_module: ClassVar[str] = DOC_LINK_MODULE
+    _doc_link_template: ClassVar[str] = DOC_LINK_TEMPLATE
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "views": ["array-like", None],
