@@ -66,8 +66,8 @@ class LatentMeans(TransformerMixin, BaseEstimator):
     def fit(self, X: Array, y: None = None) -> "LatentMeans":
         """Train the VAE.
 
-        If training diverges, even with smaller steps, the weights are those of the last
-        finite step. Latent means are then poor features, but no error is raised.
+        If training diverges, even with smaller steps, the weights are the initial ones:
+        latent means are then poor features, but finite.
 
         Parameters
         ----------
