@@ -232,7 +232,7 @@ def _restore(
     return position
 
 
-class CheckpointWriter(Callback):  # type: ignore[misc]
+class CheckpointWriter(Callback):
     """Write a checkpoint after epochs, within `SHARE` of the time, and after stages.
 
     Parameters

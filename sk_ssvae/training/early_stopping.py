@@ -14,7 +14,7 @@ SAVED = ("misses_", "dynamic_threshold_", "best_epoch_")
 """Attributes of skorch's EarlyStopping that are its state, besides the best weights."""
 
 
-class ResumableEarlyStopping(EarlyStopping):  # type: ignore[misc]
+class ResumableEarlyStopping(EarlyStopping):
     """Stop when the mean bound of the held-out rows has stopped increasing.
 
     The weights with the best bound are restored at the end.

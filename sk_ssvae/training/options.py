@@ -11,7 +11,7 @@ from sk_ssvae.utils.threads import MOST as MAX_THREADS
 __all__ = ["ClassifierOptions", "TrainingOptions"]
 
 
-class TrainingOptions(BaseEstimator):  # type: ignore[misc]
+class TrainingOptions(BaseEstimator):
     """Options of the training loop, for ``options=`` of both estimators.
 
     Options have `get_params`, `set_params` and `clone` as estimators have. They are

@@ -30,7 +30,7 @@ STEP_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 """Methods of skorch callbacks that are called at every step."""
 
 
-class RollbackNet(NeuralNet, ABC):  # type: ignore[misc]
+class RollbackNet(NeuralNet, ABC):
     """A skorch net that repeats epochs that diverge, with smaller steps.
 
     Losses stay on the device during an epoch and are read at its end, together with
