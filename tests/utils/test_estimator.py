@@ -43,10 +43,14 @@ def test_counts_out_of_range_are_refused(value, message):
 def test_attributes_are_restored_if_a_fit_fails():
     estimator = BaseEstimator()
     estimator.classes_ = before = [0, 1]
-    with pytest.raises(KeyboardInterrupt), all_or_nothing(estimator):
+
+    def fit():
         estimator.classes_ = [2]
         estimator.n_iter_ = 3
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), all_or_nothing(estimator):
+        fit()
     assert vars(estimator) == {"classes_": before}
 
 

@@ -36,9 +36,15 @@ def test_the_global_generator_is_seeded_and_restored(global_generators):
     before = global_generators()
     with seeded_global_generator(7):
         drawn = torch.rand(3)
-    with pytest.raises(KeyError), seeded_global_generator(7):
-        assert torch.equal(torch.rand(3), drawn)
         with seeded_global_generator(8):
             assert not torch.equal(torch.rand(3), drawn)
+    with seeded_global_generator(7):
+        assert torch.equal(torch.rand(3), drawn)
+    assert global_generators() == before
+
+
+def test_the_global_generator_is_restored_after_an_error(global_generators):
+    before = global_generators()
+    with pytest.raises(KeyError), seeded_global_generator(7):
         raise KeyError
     assert global_generators() == before
