@@ -17,6 +17,7 @@ from skorch.history import History
 
 from sk_ssvae.data.dataframes import dtype_library
 from sk_ssvae.data.layout import ColumnGroup, Layout
+from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.scaling import ColumnScaling
 from sk_ssvae.data.schema import Schema
 
@@ -28,9 +29,18 @@ RECORDS: dict[str, type[Any]] = {
     "Columns": ColumnScaling,
     "Group": ColumnGroup,
     "Layout": Layout,
+    "Preprocessor": Preprocessor,
     "Table": Schema,
 }
+"""Dataclasses whose fields are serialized, by the tags that files have for them."""
+
 TAG_OF = {record: tag for tag, record in RECORDS.items()}
+FROM_FIELDS: dict[str, Callable[..., Any]] = {
+    **RECORDS,
+    "Preprocessor": Preprocessor.from_fitted,
+}
+"""Functions that make a record from its fields."""
+
 STORED = "biuf"
 """Kinds of numpy arrays that are kept as they are."""
 
@@ -223,7 +233,7 @@ class JSONDecoder:
 
     def _record(self, value: Any, depth: int) -> Any:
         name, parts = value
-        return RECORDS[name](**{k: self(v, depth) for k, v in parts.items()})
+        return FROM_FIELDS[name](**{k: self(v, depth) for k, v in parts.items()})
 
     def _dict(self, pairs: Any, depth: int) -> dict[Any, Any]:
         return {self(a, depth): self(b, depth) for a, b in pairs}

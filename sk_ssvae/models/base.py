@@ -1,8 +1,8 @@
 """What a model is: a joint density of rows and classes, with inference networks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +17,7 @@ from sk_ssvae.models.likelihoods import (
 )
 from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["MODELS", "N_DRAWS", "Draw", "VAEModule", "fixed_draws", "normal"]
-
-MODELS: dict[str, type["VAEModule"]] = {}
-"""The models by name, for ``SSVAEClassifier(model=...)``; a model enters itself."""
+__all__ = ["N_DRAWS", "Draw", "VAEModule", "fixed_draws", "normal"]
 
 MAX_LOG_SCALE = 5.0
 """Bounds the logarithm of a posterior's scale smoothly: between 0.0067 and 148."""
@@ -75,10 +72,10 @@ class Draw:
 class VAEModule(nn.Module, ABC):
     r"""A joint density p(x, y), latent variables, and the networks that infer them.
 
-    The loss, the training and the estimators know no other model than this one. A
-    subclass with a name, ``class Mine(Model, name="mine")``, is chosen by
-    ``SSVAEClassifier(model="mine")`` in every process that has imported it. It is made
-    with the keywords of `sk_ssvae.models.m2.M2Module`.
+    The loss, the training loop and the estimators use this interface only. A
+    `sk_ssvae.models.ModelSpec` makes a subclass available as
+    ``SSVAEClassifier(model=...)``; its constructor takes the keyword arguments that are
+    listed there.
 
     What teaches a model is a bound :math:`L(x, y) \le \log p(x, y)` for known classes,
     and :math:`\sum_y q(y|x) [L(x, y) - \log q(y|x)] \le \log p(x)` for hidden ones. A
@@ -111,8 +108,6 @@ class VAEModule(nn.Module, ABC):
         Whether the networks run under autocast to bfloat16, as they may in training.
     """
 
-    NAME: ClassVar[str | None] = None
-
     mixed = False
     unsupervised = False
     warms_up = False
@@ -121,23 +116,6 @@ class VAEModule(nn.Module, ABC):
     inputs: InputEncoder
     classes: Tensor
     log_prior: Tensor
-
-    def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.NAME = name
-        if name is None:
-            return
-        taken, new = (
-            None if one is None else f"{one.__module__}.{one.__qualname__}"
-            for one in (MODELS.get(name), cls)
-        )
-        # A module or a notebook's cell that is run again makes its class anew.
-        if taken not in (None, new):
-            raise ValueError(
-                f"The model {new} cannot be named {name!r}: {taken} has that name. "
-                "Give it another."
-            )
-        MODELS[name] = cls
 
     def __init__(self, class_prior: Sequence[float], latent_size: int) -> None:
         super().__init__()
@@ -171,19 +149,13 @@ class VAEModule(nn.Module, ABC):
 
     # How it is trained.
 
-    def stages(
-        self, max_epochs: int, pretrain_epochs: int, finetune_epochs: int
-    ) -> Iterator[tuple[str, int]]:
-        """Names and epochs of the stages of `fit`, in their order."""
-        yield "all", max_epochs
-
     def start_stage(self, stage: str, rows: Any = None) -> None:
         """Get ready for a stage; "all" trains everything, and is for chunks too.
 
         Parameters
         ----------
         stage : str
-            One of `stages`, or "all".
+            A name in `sk_ssvae.models.ModelSpec.stages`, or "all".
         rows : sk_ssvae.training.batches.Rows, default=None
             What it will be trained on.
         """

@@ -9,8 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sk_ssvae.models import VAEModule
-from sk_ssvae.models.base import N_DRAWS
+from sk_ssvae.models.base import N_DRAWS, VAEModule
 from sk_ssvae.models.bounds import precise
 from sk_ssvae.models.user_networks import UserNetwork
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory

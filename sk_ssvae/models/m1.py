@@ -20,9 +20,10 @@ from sk_ssvae.models.likelihoods import (
 )
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
 from sk_ssvae.models.networks import MLP
+from sk_ssvae.models.spec import ModelSpec
 from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["M1Module"]
+__all__ = ["M1", "M1Module"]
 
 
 class M1Module(VAEModule):
@@ -38,8 +39,8 @@ class M1Module(VAEModule):
         As for `sk_ssvae.models.m2.M2Module`.
     class_prior : sequence of float
         (1,), as there is one class.
-    classifier_hidden_sizes, inner_size
-        Not used.
+    classifier_hidden_sizes : sequence of int, default=None
+        Not used: M1 has no classifier.
     """
 
     unsupervised = True
@@ -53,7 +54,6 @@ class M1Module(VAEModule):
         likelihood: str | Layout,
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
-        inner_size: int | None = None,
         networks: NetworkFactories = BUILT_IN_NETWORKS,
     ) -> None:
         super().__init__(class_prior, latent_size)
@@ -153,3 +153,13 @@ class M1Module(VAEModule):
         q_z = self.posterior_z(x)
         p_x = self.likelihood_in_double(q_z.rsample(noise))
         return p_x.log_prob(x, has_gaps(x)) + log_prior_ratio(q_z, noise), p_x
+
+
+class M1(ModelSpec):
+    """The variational autoencoder M1, as a model object without parameters.
+
+    It is the model of `sk_ssvae.VariationalAutoencoder`, and has no name: a classifier
+    cannot use it.
+    """
+
+    module_class = M1Module

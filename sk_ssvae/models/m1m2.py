@@ -5,10 +5,12 @@ Models", NIPS 2014, arXiv 1406.5298, section 2.1 and the headline of its table 1
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any, ClassVar, cast
 
 import torch
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from sk_ssvae.data.layout import Layout
@@ -26,10 +28,11 @@ from sk_ssvae.models.likelihoods import (
 from sk_ssvae.models.m1 import M1Module
 from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
+from sk_ssvae.models.spec import Epochs, ModelSpec
 from sk_ssvae.models.user_networks import freeze_networks
 from sk_ssvae.utils.random import Stream, stream_seed
 
-__all__ = ["M1M2Module"]
+__all__ = ["M1M2", "M1M2Module"]
 
 LEAST_DEVIATION = 0.1
 """Dimensions of M1 whose posterior mean varies less over the rows are not for M2."""
@@ -62,7 +65,7 @@ class _KeptGaussian(Gaussian):
         return density
 
 
-class M1M2Module(VAEModule, name="m1+m2"):
+class M1M2Module(VAEModule):
     r"""M2 on samples of M1's latent variable, here u.
 
     .. math::
@@ -150,14 +153,6 @@ class M1M2Module(VAEModule, name="m1+m2"):
     @mixed.setter
     def mixed(self, value: bool) -> None:
         self.m1.mixed = self.m2.mixed = value
-
-    def stages(
-        self, max_epochs: int, pretrain_epochs: int, finetune_epochs: int
-    ) -> Iterator[tuple[str, int]]:
-        """M1 alone, M2 on its samples, and, if wished, all together."""
-        yield "m1", pretrain_epochs
-        yield "m2", max_epochs
-        yield "all", finetune_epochs
 
     def start_stage(self, stage: str, rows: Any = None) -> None:
         """Let the stage's networks learn; before M2's, choose the dimensions of u."""
@@ -287,3 +282,60 @@ class M1M2Module(VAEModule, name="m1+m2"):
         return inner + (log_p_x + log_u)[:, None], self.m1.likelihood_in_double(
             u[:, None]
         )
+
+
+class M1M2(ModelSpec, name="m1+m2"):
+    """M1+M2: M2 on samples of the latent variable of an unsupervised VAE.
+
+    Kingma et al. 2014, arXiv 1406.5298. Its networks are those of `M1M2Module`.
+
+    Parameters
+    ----------
+    inner_size : int, default=50
+        Number of dimensions of u, the latent variable of M1 that M2 models.
+    pretrain_epochs : "auto" or int, default="auto"
+        Number of epochs in which M1 is trained alone; "auto" as for ``max_epochs``.
+        A fitted model that is trained further skips this stage.
+    finetune_epochs : int, default=0
+        Number of epochs, after M2 has been trained, in which all networks are trained
+        together.
+    """
+
+    module_class = M1M2Module
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "inner_size": [Interval(Integral, 1, None, closed="left")],
+        "pretrain_epochs": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "finetune_epochs": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        inner_size: int = 50,
+        pretrain_epochs: Epochs = "auto",
+        finetune_epochs: int = 0,
+    ) -> None:
+        self.inner_size = inner_size
+        self.pretrain_epochs = pretrain_epochs
+        self.finetune_epochs = finetune_epochs
+
+    def module_options(self) -> dict[str, Any]:
+        """Return the number of dimensions of u."""
+        return {"inner_size": int(self.inner_size)}
+
+    def stages(
+        self,
+        max_epochs: Epochs,
+        resolve_epochs: Callable[[Epochs], int],
+        *,
+        pretrained: bool = False,
+    ) -> list[tuple[str, int]]:
+        """Return the stages: M1 alone, M2 on samples of u, all networks together."""
+        n_pretrain = 0 if pretrained else resolve_epochs(self.pretrain_epochs)
+        return [
+            ("m1", n_pretrain),
+            ("m2", resolve_epochs(max_epochs)),
+            ("all", int(self.finetune_epochs)),
+        ]

@@ -21,12 +21,13 @@ from sk_ssvae.models.likelihoods import (
 )
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
 from sk_ssvae.models.networks import MLP, PairMLP
+from sk_ssvae.models.spec import ModelSpec
 from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["M2Module"]
+__all__ = ["M2", "M2Module"]
 
 
-class M2Module(VAEModule, name="m2"):
+class M2Module(VAEModule):
     r"""The semi-supervised VAE, M2.
 
     Generative process, :math:`\pi` being the class prior:
@@ -64,8 +65,6 @@ class M2Module(VAEModule, name="m2"):
         Seed of the initial weights.
     classifier_hidden_sizes : sequence of int, default=None
         Hidden layers of the classifier; None for those of the encoder.
-    inner_size : int, default=None
-        Number of dimensions of a variable between row and class; M2 has none.
     networks : Networks
         Networks of the user's own.
     """
@@ -79,7 +78,6 @@ class M2Module(VAEModule, name="m2"):
         likelihood: str | Layout,
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
-        inner_size: int | None = None,
         networks: NetworkFactories = BUILT_IN_NETWORKS,
     ) -> None:
         super().__init__(class_prior, latent_size)
@@ -185,3 +183,12 @@ class M2Module(VAEModule, name="m2"):
         outputs = precise(self._run(self.decoder, q_z.rsample(noise), classes))
         p_x = self.density()(outputs)
         return p_x.log_prob(x, has_gaps(x)) + log_prior_ratio(q_z, noise), p_x
+
+
+class M2(ModelSpec, name="m2"):
+    """M2, the semi-supervised VAE of Kingma et al. 2014, arXiv 1406.5298.
+
+    Its networks are those of `M2Module`. It has no parameters.
+    """
+
+    module_class = M2Module

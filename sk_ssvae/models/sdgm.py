@@ -6,9 +6,11 @@ arXiv 1602.05473.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from numbers import Integral
+from typing import Any, ClassVar
 
 import torch
+from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from sk_ssvae.data.layout import Layout
@@ -22,12 +24,13 @@ from sk_ssvae.models.likelihoods import (
 )
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
 from sk_ssvae.models.networks import MLP, MultiInputLinear, PairMLP
+from sk_ssvae.models.spec import ModelSpec
 from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["ADGMModule", "SDGMModule"]
+__all__ = ["ADGM", "SDGM", "ADGMModule", "SDGMModule"]
 
 
-class SDGMModule(VAEModule, name="sdgm"):
+class SDGMModule(VAEModule):
     r"""The skip deep generative model: M2 with an auxiliary variable a.
 
     .. math::
@@ -275,7 +278,7 @@ def _precisely(q: DiagonalNormal) -> DiagonalNormal:
     return DiagonalNormal(precise(q.mean), precise(q.log_scale))
 
 
-class ADGMModule(SDGMModule, name="adgm"):
+class ADGMModule(SDGMModule):
     r"""The auxiliary deep generative model: a is inferred, and generates nothing.
 
     .. math::
@@ -326,3 +329,41 @@ class ADGMModule(SDGMModule, name="adgm"):
     def _p_x(self, z: Tensor, y: Tensor | None, noise_a: Any) -> RowDistribution:
         """p(x | y, z), which no draw of a enters."""
         return self.density()(self.outputs_x(z, z, y))
+
+
+class SDGM(ModelSpec, name="sdgm"):
+    """The skip deep generative model of Maaloe et al. 2016, arXiv 1602.05473.
+
+    Its networks are those of `SDGMModule`.
+
+    Parameters
+    ----------
+    inner_size : int, default=50
+        Number of dimensions of the auxiliary variable a.
+    """
+
+    module_class = SDGMModule
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "inner_size": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(self, inner_size: int = 50) -> None:
+        self.inner_size = inner_size
+
+    def module_options(self) -> dict[str, Any]:
+        """Return the number of dimensions of a."""
+        return {"inner_size": int(self.inner_size)}
+
+
+class ADGM(SDGM, name="adgm"):
+    """The auxiliary deep generative model of Maaloe et al. 2016, arXiv 1602.05473.
+
+    Its networks are those of `ADGMModule`.
+
+    Parameters
+    ----------
+    inner_size : int, default=50
+        Number of dimensions of the auxiliary variable a.
+    """
+
+    module_class = ADGMModule

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_objects import make_spec
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, EarlyStopping
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
-from sk_ssvae.models import MODELS, VAEModule
+from sk_ssvae.models import M1M2, MODELS, SDGM, M2Module
 from sk_ssvae.models.bounds import gaussian_kl
 from sk_ssvae.models.m1m2 import LEAST_DEVIATION
 from sk_ssvae.training.adversarial import adversarial_kl
@@ -26,8 +27,9 @@ def stacked(quick):
     """Return a function that makes a small, fast M1+M2."""
 
     def make(**params):
-        defaults = {"model": "m1+m2", "inner_size": 5, "pretrain_epochs": 3}
-        return quick(**(defaults | params))
+        spec = M1M2(inner_size=5, pretrain_epochs=3)
+        own = {key: params.pop(key) for key in spec.get_params() if key in params}
+        return quick(model=spec.set_params(**own), **params)
 
     return make
 
@@ -72,7 +74,7 @@ def test_dimensions_that_hardly_vary_are_left_out(stacked, iris):
     X, few, _ = iris
     clf = stacked(inner_size=20, pretrain_epochs=60).fit(X, few)
     kept = clf.module_.kept.numpy().astype(bool)
-    x = torch.from_numpy(clf._columns.encode(X))
+    x = torch.from_numpy(clf.preprocessor_.scaling.encode(X))
     with torch.no_grad():
         means = clf.module_.m1.posterior_z(x).mean.numpy()
         draw = clf.module_.sample_auxiliary(x, torch.randn(len(x), 22))
@@ -87,7 +89,7 @@ def test_new_draws_at_every_step(stacked, iris):
     """In the second stage M2 sees samples of u, not its means."""
     X, few, _ = iris
     clf = stacked().fit(X, few)
-    x = torch.from_numpy(clf._columns.encode(X))
+    x = torch.from_numpy(clf.preprocessor_.scaling.encode(X))
     module = clf.module_
     one, two = (
         module.sample_auxiliary(x, torch.randn(len(x), 7)).inner for _ in range(2)
@@ -98,7 +100,8 @@ def test_new_draws_at_every_step(stacked, iris):
 @pytest.mark.parametrize("model", ["m2", *FAMILY])
 def test_answers(quick, iris, model):
     X, few, y = iris
-    clf = quick(model=model, inner_size=5, pretrain_epochs=150, max_epochs=80)
+    spec = make_spec(model, inner_size=5, pretrain_epochs=150)
+    clf = quick(model=spec, max_epochs=80)
     clf.set_params(learning_rate=0.01).fit(X, few)
     assert clf.score(X, y) > 0.85
     assert clf.transform(X).shape == (150, 2)
@@ -124,12 +127,12 @@ def test_bernoulli_and_many_classes(model):
     X = (rng.rand(25, 30) > 0.5)[y].astype(float)
     few = np.where(np.arange(len(y)) % 8 < 3, y, -1)
     clf = SSVAEClassifier(
-        2, model=model, inner_size=8, hidden_sizes=(32,), max_epochs=150, teacher=None,
-        learning_rate=0.01,
-        pretrain_epochs=150, random_state=0,
+        2, model=make_spec(model, inner_size=8, pretrain_epochs=150),
+        hidden_sizes=(32,), max_epochs=150, teacher=None, learning_rate=0.01,
+        random_state=0,
     ).fit(X, few)  # fmt: skip
     assert clf.likelihood_ == "bernoulli"
-    assert clf.score(X, y) > 0.9  # top-k marginalization is on from 20 classes
+    assert clf.score(X, y) > 0.9  # classes are marginalized by sampling from 20 on
     assert set(np.unique(clf.sample(20)[0])) == {0, 1}
 
 
@@ -139,7 +142,8 @@ def test_reproducible(quick, iris, global_generators, model):
     before = global_generators()
     answers = []
     for _ in range(2):
-        clf = quick(model=model, inner_size=4, pretrain_epochs=2).fit(X, few)
+        clf = quick(model=make_spec(model, inner_size=4, pretrain_epochs=2))
+        clf.fit(X, few)
         answers.append(
             (clf.predict_proba(X), clf.transform(X), clf.score_samples(X),
              clf.sample(4)[0], clf.inverse_transform(np.ones((2, 2))))
@@ -158,7 +162,7 @@ def test_warm_start_does_not_pretrain_again(stacked, iris):
     after = clf.module_.state_dict()
     assert not moved(before, after, "m1.")
     assert moved(before, after, "m2.")
-    clf.set_params(finetune_epochs=1).fit(X, few)
+    clf.set_params(model__finetune_epochs=1).fit(X, few)
     assert clf.n_iter_ == 11 + 4 + 1
     assert moved(before, clf.module_.state_dict(), "m1.")
 
@@ -166,7 +170,7 @@ def test_warm_start_does_not_pretrain_again(stacked, iris):
 @pytest.mark.parametrize("model", FAMILY)
 def test_partial_fit_trains_all_networks(quick, iris, model):
     X, few, _ = iris
-    clf = quick(model=model, inner_size=4)
+    clf = quick(model=make_spec(model, inner_size=4))
     clf.partial_fit(X, few, classes=[0, 1, 2])
     before = {k: v.clone() for k, v in clf.module_.state_dict().items()}
     clf.partial_fit(X, few)
@@ -308,12 +312,12 @@ def test_failure_when_going_on_gives_the_model_back(stacked, iris):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"model": "m3"}, "model must be one of ['adgm', 'm1+m2', 'm2', 'sdgm'], got "
-         "'m3'. A class of your own must be imported wherever the estimator is used, "
-         "in workers too."),
-        ({"inner_size": 0}, "The 'inner_size' parameter of SSVAEClassifier must be an "
+        ({"model": "m3"}, "model must be one of ['adgm', 'm1+m2', 'm2', 'sdgm'] or a "
+         "ModelSpec object, got 'm3'. A model of your own must be imported in every "
+         "process that uses it, including joblib workers."),
+        ({"model": SDGM(inner_size=0)}, "The 'inner_size' parameter of SDGM must be an "
          "int in the range [1, inf). Got 0 instead."),
-        ({"finetune_epochs": -1}, "The 'finetune_epochs' parameter of SSVAEClassifier "
+        ({"model": M1M2(finetune_epochs=-1)}, "The 'finetune_epochs' parameter of M1M2 "
          "must be an int in the range [0, inf). Got -1 instead."),
     ],
 )  # fmt: skip
@@ -340,34 +344,16 @@ def documented():
 def test_a_fourth_model_is_a_class(quick, iris, documented):
     """The one of docs/family.md, whose bound is higher by half its KL divergence."""
     X, few, _ = iris
-    apply_temperature = documented["Tempered"]
-    assert MODELS["tempered"] is apply_temperature
+    tempered = MODELS["tempered"]
+    assert tempered in documented.values()
     clf = quick(model="tempered", random_state=3).fit(X, few)
-    assert isinstance(clf.module_, apply_temperature)
-    m2 = MODELS["m2"](4, (1 / 3,) * 3, 2, (16,), "gaussian", 0)
-    own = apply_temperature(4, (1 / 3,) * 3, 2, (16,), "gaussian", 0)
+    assert type(clf.module_) is tempered.module_class
+    m2 = M2Module(4, (1 / 3,) * 3, 2, (16,), "gaussian", 0)
+    own = tempered.module_class(4, (1 / 3,) * 3, 2, (16,), "gaussian", 0)
     x, noise = torch.randn(5, 4), torch.randn(5, 2)
     kl = gaussian_kl(m2.posterior_z(x[:, None]))
     difference = own.class_bounds(x, noise) - m2.class_bounds(x, noise)
     torch.testing.assert_close(difference, kl / 2, atol=1e-4, rtol=1e-4)
-
-
-def test_names_of_models_are_not_taken_twice(documented):
-    before = dict(MODELS)
-    with pytest.raises(ValueError) as error:
-
-        class Mine(VAEModule, name="m2"):
-            """A model that would take M2's place."""
-
-    assert str(error.value) == (
-        f"The model {__name__}.test_names_of_models_are_not_taken_twice.<locals>.Mine"
-        " cannot be named 'm2': sk_ssvae.models.m2.M2 has that name. Give it another."
-    )
-    assert before == MODELS
-    again = type(documented["Tempered"].__name__, (MODELS["m2"],), {
-        "__module__": documented["Tempered"].__module__,
-    }, name="tempered")  # fmt: skip
-    assert MODELS["tempered"] is again
 
 
 def test_documented_network(iris, documented):
@@ -382,7 +368,8 @@ def test_fits_in_parallel_threads_do_not_disturb_each_other(quick, iris, model):
     X, few, _ = iris
 
     def fit(seed):
-        clf = quick(model=model, inner_size=4, pretrain_epochs=3, random_state=seed)
+        spec = make_spec(model, inner_size=4, pretrain_epochs=3)
+        clf = quick(model=spec, random_state=seed)
         return clf.fit(X, few).predict_proba(X)
 
     alone = [fit(seed) for seed in range(4)]
@@ -405,10 +392,10 @@ def test_scikit_learns_callbacks_see_one_fit(stacked, iris, capsys):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 def test_cuda(quick, iris, model):
     X, few, _ = iris
-    params = {"model": model, "inner_size": 4, "pretrain_epochs": 3}
-    clf = quick(device="cuda", **params).fit(X, few)
+    spec = make_spec(model, inner_size=4, pretrain_epochs=3)
+    clf = quick(device="cuda", model=spec).fit(X, few)
     assert clf.device_.type == "cuda"
-    host = quick(device="cpu", **params).fit(X, few)
+    host = quick(device="cpu", model=spec).fit(X, few)
     np.testing.assert_allclose(clf.predict_proba(X), host.predict_proba(X), atol=0.02)
     assert clf.sample(3)[0].shape == (3, 4)
     assert np.isfinite(clf.score_samples(X[:5])).all()
@@ -440,9 +427,7 @@ def test_weights_count_in_the_choice_of_dimensions():
     X = np.r_[rng.randn(90, 3) * 0.01, 5 + rng.randn(10, 3)]
     y = np.arange(100) % 2
     params = {
-        "model": "m1+m2",
-        "inner_size": 4,
-        "pretrain_epochs": 1,
+        "model": M1M2(inner_size=4, pretrain_epochs=1),
         "max_epochs": 1,
         "teacher": None,
         "random_state": 0,
@@ -451,7 +436,7 @@ def test_weights_count_in_the_choice_of_dimensions():
     for far in (1.0, 1e-9):
         weight = np.r_[np.ones(90), np.full(10, far)]
         clf = SSVAEClassifier(**params).fit(X, y, sample_weight=weight)
-        x = torch.from_numpy(clf._columns.encode(X))
+        x = torch.from_numpy(clf.preprocessor_.scaling.encode(X))
         means = clf.module_.m1.posterior_z(x).mean.detach().double().numpy()
         center = np.average(means, axis=0, weights=weight)
         spread = np.sqrt(np.average((means - center) ** 2, axis=0, weights=weight))
@@ -464,7 +449,7 @@ def test_weights_count_in_the_choice_of_dimensions():
 
 def test_the_adversary_finds_its_direction_in_full_precision():
     torch.manual_seed(0)
-    model = MODELS["m2"](200, [0.5, 0.5], 2, (8,), "gaussian", 0, (32,)).eval()
+    model = M2Module(200, [0.5, 0.5], 2, (8,), "gaussian", 0, (32,)).eval()
     x = torch.randn(30, 200)
     noise, direction = torch.randn(30, 2), torch.randn(30, 200)
     log_q_y = model.log_q_y(x)

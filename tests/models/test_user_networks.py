@@ -7,14 +7,16 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 import torch
+from model_objects import make_spec
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
-from sk_ssvae.models import MODELS
+from sk_ssvae.models import M1M2, M2Module
 from sk_ssvae.models.user_networks import ROLES, UserNetwork
+from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.utils.random import seeded_global_generator
 
 
@@ -61,7 +63,8 @@ def own_sizes(module):
 )
 def test_every_model_takes_them(quick, iris, model, sizes):
     X, few, _ = iris
-    clf = quick(model=model, inner_size=6, pretrain_epochs=2, **OWN).fit(X, few)
+    spec = make_spec(model, inner_size=6, pretrain_epochs=2)
+    clf = quick(model=spec, **OWN).fit(X, few)
     assert own_sizes(clf.module_) == sizes
     assert not any(m.training for m in clf.module_.modules())
     np.testing.assert_allclose(clf.predict_proba(X).sum(1), 1, rtol=1e-5)
@@ -84,7 +87,7 @@ def test_the_same_network_is_the_same_model(quick, iris):
 
     def copied(in_features, out_features):
         hidden = (200, 200)
-        model = MODELS["m2"](4, (1 / 3,) * 3, 2, (16,), "gaussian", plain._seed, hidden)
+        model = M2Module(4, (1 / 3,) * 3, 2, (16,), "gaussian", plain.net_.seed, hidden)
         return model.classifier
 
     own = quick(classifier_module=copied)
@@ -296,7 +299,7 @@ def test_m1_is_held_fixed_in_the_second_stage(quick, iris):
     X, few, _ = iris
     stages = Stages()
     clf = quick(
-        model="m1+m2", pretrain_epochs=2, max_epochs=2, finetune_epochs=2,
+        model=M1M2(pretrain_epochs=2, finetune_epochs=2), max_epochs=2,
         batch_size=150, warm_start=True, callbacks=[stages], validation_fraction=0.1,
         **OWN,
     ).fit(X, few)  # fmt: skip
@@ -323,13 +326,11 @@ def test_two_encoders_start_apart(quick, iris, model):
 
 def test_without_hidden_layers_encoders_give_outputs(quick, iris):
     X, few, _ = iris
-    params = {"hidden_sizes": (), "inner_size": 6, "pretrain_epochs": 1}
-    sizes = {
-        model: own_sizes(
-            quick(model=model, encoder_module=Wide, **params).fit(X, few).module_
-        )
-        for model in ("m2", "m1+m2", "sdgm", "adgm")
-    }
+    sizes = {}
+    for model in ("m2", "m1+m2", "sdgm", "adgm"):
+        spec = make_spec(model, inner_size=6, pretrain_epochs=1)
+        clf = quick(model=spec, hidden_sizes=(), encoder_module=Wide)
+        sizes[model] = own_sizes(clf.fit(X, few).module_)
     both = [(4, 2 * 6), (4, 2 * 2)]
     assert sizes == {"m2": both[1:], "m1+m2": both[:1], "sdgm": both, "adgm": both}
 
@@ -383,10 +384,11 @@ class Worn(nn.Linear):
 @pytest.mark.parametrize("model", ["m2", "sdgm", None])
 def test_networks_that_are_finite_in_training_only(quick, iris, role, model):
     X, few, _ = iris
-    clf = quick(model=model, inner_size=4)
     if model is None:
         role = role.replace("classifier", "encoder")
         clf = VariationalAutoencoder(2, max_epochs=2)
+    else:
+        clf = quick(model=make_spec(model, inner_size=4))
     clf.set_params(**{role: Worn})
     with pytest.raises(ValueError) as error:
         clf.fit(X, few)
@@ -416,7 +418,9 @@ def test_adversarial_training_needs_a_gradient(quick, iris, module):
     X, few, _ = iris
     quick(classifier_module=module).fit(X, few)
     with pytest.raises(ValueError) as error:
-        quick(classifier_module=module, adversarial_weight=1.0).fit(X, few)
+        quick(
+            classifier_module=module, options=ClassifierOptions(adversarial_weight=1.0)
+        ).fit(X, few)
     assert str(error.value) == (
         "adversarial_weight > 0 needs answers that are differentiable in the rows, but "
         "no gradient of q(y | x) reaches them through the networks. Take detach() and "
@@ -492,7 +496,8 @@ def double():
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm", "adgm"])
 def test_another_default_dtype(quick, iris, double, model):
     X, few, _ = iris
-    clf = quick(model=model, inner_size=4, pretrain_epochs=2, **OWN).fit(X, few)
+    spec = make_spec(model, inner_size=4, pretrain_epochs=2)
+    clf = quick(model=spec, **OWN).fit(X, few)
     assert {p.dtype for p in clf.module_.parameters()} == {torch.float32}
     assert np.isfinite(clf.score_samples(X[:5])).all()
 
@@ -635,7 +640,8 @@ def test_moved_rows_do_not_touch_batch_statistics(quick, iris):
         return found
 
     plain = quick(classifier_module=Wide).fit(X, few)
-    moved = quick(classifier_module=Wide, adversarial_weight=1e-30).fit(X, few)
+    options = ClassifierOptions(adversarial_weight=1e-30)
+    moved = quick(classifier_module=Wide, options=options).fit(X, few)
     counts = [batch_norm(clf).num_batches_tracked.item() for clf in (plain, moved)]
     assert counts[0] == counts[1] > 0
     assert moved.history_[-1]["adversarial"] > 0
@@ -661,7 +667,8 @@ def test_networks_may_write_into_what_they_are_given(quick, iris, role, first, m
     fitted = [
         quick(
             **{role: Writes, f"{role}__first": first, f"{role}__inplace": inplace},
-            model=model, inner_size=4, pretrain_epochs=2, adversarial_weight=1.0,
+            model=make_spec(model, inner_size=4, pretrain_epochs=2),
+            options=ClassifierOptions(adversarial_weight=1.0),
         ).fit(X, few)
         for inplace in (True, False)
     ]  # fmt: skip
