@@ -6,6 +6,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
+from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.utils.threads import WORK_PER_THREAD, intra_op_threads, threads_for
 
 
@@ -58,7 +59,11 @@ def test_fits_restore_the_setting(quick, iris):
     quick(max_epochs=2, callbacks=[RecordThreads(recorded)]).fit(X, y)
     assert set(recorded) == {1}  # iris is too little work for more
     recorded.clear()
-    quick(max_epochs=2, callbacks=[RecordThreads(recorded)], n_threads=3).fit(X, y)
+    quick(
+        max_epochs=2,
+        callbacks=[RecordThreads(recorded)],
+        options=ClassifierOptions(n_threads=3),
+    ).fit(X, y)
     assert set(recorded) == {3}
     assert torch.get_num_threads() == 4
 
@@ -66,13 +71,13 @@ def test_fits_restore_the_setting(quick, iris):
 def test_failed_fits_restore_the_setting(quick, iris):
     X, y, _ = iris
     with pytest.raises(ValueError, match="diverged"):
-        quick(learning_rate=1e30, n_threads=2).fit(X, y)
+        quick(learning_rate=1e30, options=ClassifierOptions(n_threads=2)).fit(X, y)
     assert torch.get_num_threads() == 4
 
 
 def test_predictions_restore_the_setting(quick, iris, monkeypatch):
     X, y, _ = iris
-    clf = quick(max_epochs=1, n_threads=2).fit(X, y)
+    clf = quick(max_epochs=1, options=ClassifierOptions(n_threads=2)).fit(X, y)
     recorded = []
     forward = clf.module_.classifier.forward
     monkeypatch.setattr(
@@ -82,7 +87,7 @@ def test_predictions_restore_the_setting(quick, iris, monkeypatch):
     )
     clf.predict_proba(X)
     clf.transform(X)
-    clf.set_params(n_threads=None).predict(X)
+    clf.set_params(options__n_threads=None).predict(X)
     assert recorded == [2, 2, 1]
     assert torch.get_num_threads() == 4
 
@@ -92,7 +97,8 @@ def test_concurrent_fits_restore_the_setting(quick, iris):
     X, y, _ = iris
 
     def fit(n_threads):
-        quick(max_epochs=5 * n_threads, n_threads=n_threads).fit(X, y)
+        options = ClassifierOptions(n_threads=n_threads)
+        quick(max_epochs=5 * n_threads, options=options).fit(X, y)
 
     workers = [threading.Thread(target=fit, args=(n,)) for n in (1, 2, 3)]
     for worker in workers:
@@ -109,15 +115,18 @@ def test_concurrent_fits_restore_the_setting(quick, iris):
     assert in_new_thread == [4]
 
 
+MESSAGE = (
+    "The 'n_threads' parameter of ClassifierOptions must be None or an int in the "
+    "range [1, 1024]. Got {!r} instead."
+)
+
+
 @pytest.mark.parametrize("n_threads", [0, -1, 1025, 1.5, "many"])
 def test_invalid_n_threads_is_refused_by_fit(quick, iris, n_threads):
     X, y, _ = iris
     with pytest.raises(ValueError) as error:
-        quick(n_threads=n_threads).fit(X, y)
-    assert str(error.value).startswith(
-        "The 'n_threads' parameter of SSVAEClassifier must be None or an int in the "
-        f"range [1, 1024]. Got {n_threads!r} instead."
-    )
+        quick(options=ClassifierOptions(n_threads=n_threads)).fit(X, y)
+    assert str(error.value) == MESSAGE.format(n_threads)
 
 
 def test_invalid_n_threads_is_refused_by_predict(quick, iris):
@@ -125,12 +134,10 @@ def test_invalid_n_threads_is_refused_by_predict(quick, iris):
     clf = quick(max_epochs=1).fit(X, y)
     for n_threads in (0, "many", 1.5):
         with pytest.raises(ValueError) as error:
-            clf.set_params(n_threads=n_threads).predict(X)
-        assert str(error.value) == (
-            f"n_threads must be None or an integer from 1 to 1024, got {n_threads!r}."
-        )
+            clf.set_params(options__n_threads=n_threads).predict(X)
+        assert str(error.value) == MESSAGE.format(n_threads)
     torch.set_num_threads(3)
-    clf.set_params(n_threads=1).predict(X)
+    clf.set_params(options__n_threads=1).predict(X)
     assert torch.get_num_threads() == 3
 
 
@@ -162,9 +169,11 @@ def test_nested_fits_restore_the_setting_of_the_outer_fit(quick, iris):
 
     class NestedFit(Callback):
         def on_epoch_end(self, net, **kwargs):
-            quick(n_threads=3, max_epochs=1).fit(X, y)
+            quick(options=ClassifierOptions(n_threads=3), max_epochs=1).fit(X, y)
 
     quick(
-        max_epochs=2, n_threads=2, callbacks=[RecordThreads(recorded), NestedFit()]
+        max_epochs=2,
+        options=ClassifierOptions(n_threads=2),
+        callbacks=[RecordThreads(recorded), NestedFit()],
     ).fit(X, y)
     assert recorded == [2] * 2
