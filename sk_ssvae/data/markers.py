@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import column_or_1d
 
-from sk_ssvae.data.dataframes import is_missing
+from sk_ssvae.data.missing import is_missing
 
 __all__ = [
     "UNLABELED",

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from sklearn.utils.validation import _check_sample_weight
 
-from sk_ssvae.data.dataframes import container_kind, is_missing
+from sk_ssvae.data.dataframes import dataframe_library
+from sk_ssvae.data.missing import is_missing
 
 __all__ = ["check_weights", "quiet_sums", "readable_input_errors", "rows_with_weight"]
 
@@ -61,7 +62,7 @@ def readable_input_errors(X: Any, *, numbers: bool) -> Iterator[None]:
             yield
     except Exception:
         # Looked for only now: to look at all cells takes longer than to read them.
-        if container_kind(X) == "pandas":
+        if dataframe_library(X) == "pandas":
             _refuse_no_columns(X)
             _refuse_equal_names(X)
         elif isinstance(X, list | tuple | np.ndarray):

@@ -5,7 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from sk_ssvae.data.dataframes import as_rows, column_values, container_kind, is_missing
+from sk_ssvae.data.containers import as_container, as_table
+from sk_ssvae.data.missing import is_missing
 from sk_ssvae.display.axes import axes_grid, class_colours
 from sk_ssvae.display.images import check_image_shape, draw_images
 from sk_ssvae.display.validation import as_numbers, check_can
@@ -133,7 +134,7 @@ class SamplesDisplay:
                 samples, classes = estimator.sample(n), np.full(n, "")
         else:
             if n_samples is None:
-                n_samples = 1000 if X is None else as_rows(X).shape[0]
+                n_samples = 1000 if X is None else as_container(X).rows.shape[0]
             samples, classes = estimator.sample(n_samples), None
             if hasattr(estimator, "classes_"):
                 samples, classes = samples
@@ -185,11 +186,8 @@ class SamplesDisplay:
         )
 
     def _plot_columns(self, ax: Any, style: dict[str, Any]) -> None:
-        kind = container_kind(self.samples)
-        samples = self.samples.toarray() if kind == "sparse" else as_rows(self.samples)
-        real = self.real
-        if real is not None:
-            real = real.toarray() if container_kind(real) == "sparse" else as_rows(real)
+        samples = as_table(self.samples)
+        real = None if self.real is None else as_table(self.real)
         names = [*getattr(samples, "columns", range(samples.shape[1]))]
         chosen = _places(self.features, names)
         n_wide = min(4, len(chosen))
@@ -223,7 +221,7 @@ def _places(features: Sequence[Any] | None, names: list[Any]) -> list[int]:
 
 def _column(rows: Any, place: int) -> Array:
     """Values of a column that are there: floats, or objects of categories."""
-    values = np.asarray(column_values(rows, container_kind(rows), place))
+    values = as_container(rows).values(place)
     values = values[~is_missing(values)]
     try:
         return values.astype(float)
