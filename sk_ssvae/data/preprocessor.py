@@ -13,15 +13,14 @@ from torch import Tensor
 
 from sk_ssvae.data.categories import resolve_categorical
 from sk_ssvae.data.column_types import (
+    assign_column_types,
     check_likelihood,
     check_support,
-    choose_kinds,
+    choose_column_types,
     likelihood_pairs,
-    make_layout,
-    named_columns,
 )
 from sk_ssvae.data.containers import Container, as_container
-from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout
+from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout, fit_layout
 from sk_ssvae.data.missing import masked_to_nan
 from sk_ssvae.data.scaling import (
     MAX_DEVIATIONS,
@@ -190,7 +189,7 @@ class Preprocessor:
                 self.schema = schema or Schema(
                     rows.kind, list(range(n_features)), [], (None,) * n_features
                 )
-                self.assigned_types = named_columns(
+                self.assigned_types = assign_column_types(
                     self.likelihood,
                     np.asarray(X) if isinstance(X, list) else X,
                     n_features,
@@ -216,7 +215,7 @@ class Preprocessor:
         X = rows.rows
         validate_data(estimator, X, reset=True, skip_check_array=True)
         n_features = estimator.n_features_in_
-        assigned = named_columns(self.likelihood, X, n_features)
+        assigned = assign_column_types(self.likelihood, X, n_features)
         categorical = (assigned == "categorical") | resolve_categorical(
             self.categorical_features,
             n_features,
@@ -237,8 +236,8 @@ class Preprocessor:
         clash = (schema.sizes > 0) & ~np.isin(assigned.astype(str), ("", "categorical"))
         for j in np.flatnonzero(clash):
             raise ValueError(
-                f"likelihood gives column {schema.names[j]!r} to {assigned[j]!r}, but "
-                "it holds categories. Leave it out of likelihood, or convert it to "
+                f"likelihood assigns {assigned[j]!r} to column {schema.names[j]!r}, "
+                "which holds categories. Leave it out of likelihood, or convert it to "
                 "numbers."
             )
 
@@ -275,7 +274,9 @@ class Preprocessor:
             outside the support of its likelihood.
         """
         sizes = self.schema.sizes
-        self.column_types = choose_kinds(cells, self.assigned_types, sizes > 0, used)
+        self.column_types = choose_column_types(
+            cells, self.assigned_types, sizes > 0, used
+        )
         self.check_support(cells, rows=used)
         has_counts = np.isin(self.column_types.astype(str), COUNTS).any()
         self.scaling = fit_column_scaling(
@@ -287,7 +288,7 @@ class Preprocessor:
             names=self.schema.names,
             limit=MAX_COUNT if has_counts else MAX_DEVIATIONS,
         )
-        self.layout = make_layout(
+        self.layout = fit_layout(
             cells, self.column_types, sizes, self.scaling, used, sample_weight
         )
         return self
