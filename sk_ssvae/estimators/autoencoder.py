@@ -36,9 +36,9 @@ class VariationalAutoencoder(GenerationMixin):
     .. math::
         p(z) = N(z; 0, I), \quad p(x | z) = \textstyle\prod_j f(x_j; h_j(z))
 
-    with an inference network :math:`q(z | x)`, a normal distribution. Training maximises
-    the mean over rows of a lower bound of log p(x). A classifier on its latent means is
-    the model M1 of [2]_: ``make_pipeline(VariationalAutoencoder(), SVC())``, where the
+    with an inference network :math:`q(z | x)`, a normal distribution. Training
+    maximises the mean over rows of a lower bound of log p(x). A classifier on its
+    latent means is the model M1 of [2]_: ``make_pipeline(VariationalAutoencoder(), SVC())``, where the
     autoencoder is fitted to all rows and the classifier to the labelled ones.
     Parameters under *Other Parameters* rarely need to be changed.
 
@@ -96,7 +96,8 @@ class VariationalAutoencoder(GenerationMixin):
         Rarely changed settings: tolerances, precision, threads
         (`sk_ssvae.training.TrainingOptions`).
     **module_parameters : dict
-        Keyword arguments of user-supplied networks, e.g. ``encoder_module__channels=16``.
+        Keyword arguments of user-supplied networks, e.g.
+        ``encoder_module__channels=16``.
 
     Attributes
     ----------

@@ -36,12 +36,12 @@ from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.models import VAEModule, inference
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.soft_targets import confidence
-from sk_ssvae.training.batches import Rows, choose_held_out
 from sk_ssvae.training.callbacks import EpochTaskReporter
 from sk_ssvae.training.checkpoint import Checkpoint, digest
 from sk_ssvae.training.net import SSVAENet, make_net, step_work
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
+from sk_ssvae.training.rows import Rows, choose_held_out
 from sk_ssvae.training.trainer import train
 from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.devices import resolve_device
@@ -382,7 +382,9 @@ class BaseVAE(
             )
         return float(self.validation_fraction)
 
-    def _open_checkpoint(self, data: TrainingData) -> tuple[Checkpoint | None, int | None]:
+    def _open_checkpoint(
+        self, data: TrainingData
+    ) -> tuple[Checkpoint | None, int | None]:
         """Open the checkpoint file, if there is to be one.
 
         Returns

@@ -40,13 +40,14 @@ from sk_ssvae.estimators.teaching import (
 from sk_ssvae.models import ModelSpec, inference
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior
-from sk_ssvae.training.batches import Rows, resolve_max_epochs
+from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.callbacks import EpochTaskReporter
 from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import ClassifierOptions
+from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
 from sk_ssvae.utils.estimator import all_or_nothing
@@ -59,16 +60,16 @@ __all__ = ["SSVAEClassifier"]
 class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     r"""Semi-supervised variational autoencoder as a classifier.
 
-    For many rows and few labels. Rows with the label -1 are unlabelled; the model learns
-    the distribution of the data from them. The generative model M2 of [1]_ is
+    For many rows and few labels. Rows with the label -1 are unlabelled; the model
+    learns the distribution of the data from them. The generative model M2 of [1]_ is
 
     .. math::
         p(y) = \mathrm{Cat}(y; \pi), \quad p(z) = N(z; 0, I), \quad
         p(x | y, z) = \textstyle\prod_j f(x_j; h_j(y, z))
 
-    with inference networks q(y | x), the classifier, and q(z | x, y). Training maximises
-    the mean over rows of a lower bound of log p(x, y) (labelled rows) or log p(x)
-    (unlabelled rows), minus `alpha` times the classification loss. The
+    with inference networks q(y | x), the classifier, and q(z | x, y). Training
+    maximises the mean over rows of a lower bound of log p(x, y) (labelled rows) or
+    log p(x) (unlabelled rows), minus `alpha` times the classification loss. The
     :doc:`user guide </model>` has the formulas, and `plain` gives the model of the
     paper. Parameters under *Other Parameters* rarely need to be changed.
 
@@ -443,9 +444,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 seed = draw_seed(self.random_state)
                 checkpoint, saved_seed = self._open_checkpoint(data)
                 seed = seed if saved_seed is None else saved_seed
-                preprocessor.fit(
-                    data.cells, used=data.used, sample_weight=data.weight
-                )
+                preprocessor.fit(data.cells, used=data.used, sample_weight=data.weight)
                 self._check_networks()  # before the teacher takes its time
             targets = make_soft_targets(
                 self.teacher, self.class_prior, data, preprocessor, len(classes), seed

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from sk_ssvae.data.layout import Layout
 from sk_ssvae.models.base import VAEModule, normal
-from sk_ssvae.models.spec import ModelSpec
 from sk_ssvae.models.bounds import gaussian_kl, log_prior_ratio, precise
 from sk_ssvae.models.likelihoods import (
     Density,
@@ -21,6 +20,7 @@ from sk_ssvae.models.likelihoods import (
 )
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
 from sk_ssvae.models.networks import MLP
+from sk_ssvae.models.spec import ModelSpec
 from sk_ssvae.utils.random import Stream, stream_generator
 
 __all__ = ["M1", "M1Module"]

@@ -16,7 +16,7 @@ Epochs = int | str
 """A number of epochs, or "auto"."""
 
 
-class ModelSpec(BaseEstimator):  # type: ignore[misc]
+class ModelSpec(BaseEstimator):
     """A generative model and its parameters, for ``SSVAEClassifier(model=...)``.
 
     Subclasses set `module_class`. Their parameters are those of the constructor, as in

@@ -22,7 +22,11 @@ from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import GUIDED, OWN, make_view
 from sk_ssvae.teachers.views import Settings, View
 from sk_ssvae.utils.devices import default_torch_state
-from sk_ssvae.utils.estimator import DocLinkMixin, all_or_nothing
+from sk_ssvae.utils.estimator import (
+    DOC_LINK_MODULE,
+    DOC_LINK_TEMPLATE,
+    all_or_nothing,
+)
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.threads import intra_op_threads
 from sk_ssvae.utils.typing import Array
@@ -44,7 +48,7 @@ def _undisturbed() -> Iterator[None]:
         yield
 
 
-class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
+class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     r"""Semi-supervised classifier: many simple views of the rows, weighted and pooled.
 
     Nobody knows beforehand whether the classes of a data set follow its clusters, its
@@ -149,6 +153,9 @@ class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
     >>> bool((pool.predict(X) == truth).mean() > 0.9)
     True
     """
+
+    _doc_link_module: ClassVar[str] = DOC_LINK_MODULE
+    _doc_link_template: ClassVar[str] = DOC_LINK_TEMPLATE
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "views": ["array-like", None],
