@@ -1,37 +1,41 @@
-"""Tables of the ablations: what each ingredient of the default adds.
+"""Print the tables of ablations: what each ingredient of the default contributes.
 
-    python benchmarks/ablation_report.py benchmarks/results/ablations.json
+    python -m benchmarks accuracy.ablation_report
+    python -m benchmarks accuracy.ablation_report benchmarks/results/formulations.json
 
-Differences are in points of held-out accuracy, variant minus default, on the same
-splits with the same seeds: their mean over settings, and after ± its standard error
-over settings (a setting is a data set with a number of labels a class, its difference
-the mean over seeds). Negative: the ingredient helps.
+Differences are in percentage points of held-out accuracy, variant minus default, on the
+same splits with the same seeds. A setting is a data set with a number of labels of each
+class; its difference is the mean over seeds. The table has the mean over settings and,
+after ±, its standard error over settings. A negative difference means that the
+ingredient helps.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
-from ablations import VARIANTS
-from measure import table
-from panel import read
-from panel_data import CHOSEN_ON, REPORTED_ON
+
+from benchmarks.accuracy.ablations import VARIANTS
+from benchmarks.accuracy.panel_data import CHOSEN_ON, REPORTED_ON
+from benchmarks.accuracy.panel_results import read
+from benchmarks.common.command_line import make_parser
+from benchmarks.common.paths import RESULTS
+from benchmarks.common.tables import print_table
 
 
-def by_setting(results, rows, name):
-    """Accuracies in % by setting and seed."""
-    found = {}
+def accuracy_by_setting(results, rows, name):
+    """Return accuracies in %, by setting and seed."""
+    accuracy = {}
     for cell, result in results.items():
         if cell.rows == rows and cell.method == name and "held_out" in result:
             setting = cell.dataset, cell.labels
-            found.setdefault(setting, {})[cell.seed] = 100 * result["held_out"]
-    return found
+            accuracy.setdefault(setting, {})[cell.seed] = 100 * result["held_out"]
+    return accuracy
 
 
 def differences(results, rows, name):
-    """Mean difference from the default by setting, over the seeds that both have."""
-    default = by_setting(results, rows, "default")
-    other = by_setting(results, rows, name)
+    """Return the mean difference from the default by setting, over common seeds."""
+    default = accuracy_by_setting(results, rows, "default")
+    other = accuracy_by_setting(results, rows, name)
     paired = {}
     for setting in default.keys() & other.keys():
         seeds = default[setting].keys() & other[setting].keys()
@@ -43,7 +47,7 @@ def differences(results, rows, name):
 
 
 def mean_and_error(values):
-    """Write a mean and its standard error."""
+    """Format a mean and its standard error."""
     if not values:
         return ""
     text = f"{np.mean(values):+.2f}"
@@ -53,14 +57,14 @@ def mean_and_error(values):
 
 
 def extremes(paired):
-    """Name the settings that lose and gain most."""
+    """Format the settings with the smallest and the largest difference."""
     ordered = sorted(paired, key=paired.get)
     return [f"{s[0]}/{s[1]} {paired[s]:+.1f}" for s in (ordered[0], ordered[-1])]
 
 
 def report(results, rows):
     """Print the table of one panel."""
-    default = by_setting(results, rows, "default")
+    default = accuracy_by_setting(results, rows, "default")
     seeds = sorted({seed for values in default.values() for seed in values})
     level = np.mean([np.mean(list(v.values())) for v in default.values()])
     panel = "all rows" if rows is None else f"at most {rows:,} rows"
@@ -76,16 +80,20 @@ def report(results, rows):
         lines.append([*line, *extremes(paired), len(paired)])
     header = ["", "what is changed", "all settings", "sets chosen on"]
     more = ["sets reported on", "hurts most", "gains most", "settings"]
-    table([*header, *more], lines)
+    print_table([*header, *more], lines)
 
 
-def main():
+def main(argv=None):
     """Print a table for each panel in the file."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = make_parser("accuracy.ablation_report", __doc__)
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        default=RESULTS / "ablations.json",
+        help="default: benchmarks/results/ablations.json",
     )
-    parser.add_argument("file", type=Path)
-    results, _ = read(parser.parse_args().file)
+    results, _ = read(parser.parse_args(argv).file)
     for rows in sorted({cell.rows for cell in results}, key=str):
         report(results, rows)
 

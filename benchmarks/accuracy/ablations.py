@@ -1,19 +1,20 @@
-"""The default of `SSVAEClassifier` with one thing changed at a time.
+"""Variants of the default `SSVAEClassifier`, each with one change.
 
-    python benchmarks/panel.py --jobs 1 --seeds 0 --methods ours "no bound" ...
-    python benchmarks/ablation_report.py benchmarks/results/panel.json
+    python -m benchmarks accuracy.panel --ablations --jobs 1 --seeds 0
+    python -m benchmarks accuracy.ablation_report
 
-They are methods of the panel. Variants that differ in the network alone share the
-teacher's answer, worked out once a split, as long as they run in one process one after
-another (``--jobs 1``); their seconds therefore mean nothing.
+The variants are methods of the accuracy panel. Variants that differ only in the network
+share a fitted teacher, provided that they run consecutively in one process
+(``--jobs 1``); their run times are therefore meaningless.
 """
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
-__all__ = ["VARIANTS", "Variant", "variant"]
+__all__ = ["VARIANTS", "Variant", "make_variant", "runnable_variants"]
 
 GRAPHS = ("columns", "min-max", "ranks", "pca-4", "pca-8", "pca-16")
 MODELS = ("logistic", "svm", "forest")
@@ -22,35 +23,66 @@ GUIDED = ("whitened", "discriminant")
 
 
 class Variant(NamedTuple):
-    """What is changed: parameters of the network, of the pool, and views left out.
+    """What a variant changes.
 
-    Or the name of one of `formulations`, and its parameters.
+    Attributes
+    ----------
+    meaning : str
+        Description in the table.
+    network : dict
+        Parameters of `SSVAEClassifier`.
+    options : dict
+        Parameters of `sk_ssvae.training.ClassifierOptions`.
+    model : callable or None
+        Returns the parameter `model` of `SSVAEClassifier`.
+    pool : dict
+        Parameters of `OpinionPoolClassifier`.
+    without : tuple of str
+        Views that are left out of the pool.
+    formulation : str or None
+        Name of a class in `formulations`.
+    formulation_parameters : dict
+        Parameters of that class.
+    recorded_only : bool
+        The variant is in recorded results only, since its parameter was removed.
     """
 
     meaning: str
     network: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    model: Callable[[], Any] | None = None
     pool: dict[str, Any] = {}
     without: tuple[str, ...] = ()
-    make: str | None = None
-    made_with: dict[str, Any] = {}
+    formulation: str | None = None
+    formulation_parameters: dict[str, Any] = {}
+    recorded_only: bool = False
 
 
 NO_BOUND = {"alpha": 1e4}
 POOL_ALONE = "pool alone"
 
+
+def finetuned_m1m2():
+    """Return the model M1+M2 with 20 epochs of joint training."""
+    from sk_ssvae.models import M1M2
+
+    return M1M2(finetune_epochs=20)
+
+
 VARIANTS = {
     "default": Variant("nothing is changed"),
     "no teacher": Variant("`teacher=None`", {"teacher": None}),
     "no bound": Variant("the bound has no say in q(y given x), `alpha=1e4`", NO_BOUND),
-    "no entropy": Variant("`entropy_weight=0`", {"entropy_weight": 0.0}),
-    "no balance": Variant("`balance_weight=0`", {"balance_weight": 0.0}),
+    "no entropy": Variant("`entropy_weight=0`", options={"entropy_weight": 0.0}),
+    "no balance": Variant("`balance_weight=0`", recorded_only=True),
     "uniform prior": Variant('`class_prior="uniform"`', {"class_prior": "uniform"}),
     "small classifier": Variant(
         "`classifier_hidden_sizes=None`: as the other networks",
         {"classifier_hidden_sizes": None},
     ),
     "all bounds": Variant(
-        "`bound_rows=None`: the bound of all rows of a minibatch", {"bound_rows": None}
+        "`bound_rows=None`: the bound of all rows of a minibatch",
+        options={"bound_rows": None},
     ),
     POOL_ALONE: Variant("the teacher without the network"),
     "no latent views": Variant("no graphs of latent means", without=LATENT),
@@ -72,32 +104,46 @@ VARIANTS = {
     "two latents": Variant(
         "`latent_size=2`: what z cannot carry, y must", {"latent_size": 2}
     ),
-    "by the bound": Variant("Bayes' rule with the bounds", make="ByTheBound"),
+    "by the bound": Variant(
+        "Bayes' rule with the bounds", formulation="BayesRuleClassifier"
+    ),
     "by bound and classifier": Variant(
         "the mean of that and q(y given x)",
-        make="ByTheBound",
-        made_with={"averaged": True},
+        formulation="BayesRuleClassifier",
+        formulation_parameters={"averaged": True},
     ),
-    "class priors": Variant("a prior of z for each class (VaDE)", make="ClassPriors"),
+    "class priors": Variant(
+        "a prior of z for each class (VaDE)", formulation="ClassPriors"
+    ),
     "class priors, graph": Variant(
         "label spreading on its latent means, times the guess",
-        make="ClassPriors",
-        made_with={"graph": True},
+        formulation="ClassPriors",
+        formulation_parameters={"graph": True},
     ),
-    "m1+m2": Variant(
-        '`model="m1+m2", finetune_epochs=20`', {"model": "m1+m2", "finetune_epochs": 20}
-    ),
+    "m1+m2": Variant('`model="m1+m2", finetune_epochs=20`', model=finetuned_m1m2),
     "sdgm": Variant('`model="sdgm"`', {"model": "sdgm"}),
     "adgm": Variant('`model="adgm"`', {"model": "adgm"}),
     "adversarial": Variant(
-        "`adversarial_weight=1`, a radius of 1", {"adversarial_weight": 1.0}
+        "`adversarial_weight=1`, a radius of 1", options={"adversarial_weight": 1.0}
     ),
 }
-"""By name."""
+"""Variants by name, in the order of the table."""
 
 
-class Remembering(ClassifierMixin, BaseEstimator):
-    """The pool, less some views, not fitted twice in a row to the same rows."""
+def runnable_variants():
+    """Return the names of the variants that can still be run."""
+    return [name for name, variant in VARIANTS.items() if not variant.recorded_only]
+
+
+class CachedPool(ClassifierMixin, BaseEstimator):
+    """Opinion pool without some views, which reuses the last fit to the same data.
+
+    Parameters
+    ----------
+    pool : OpinionPoolClassifier
+    without : tuple of str
+        Views to leave out.
+    """
 
     _last: tuple[str, Any] = ("", None)
 
@@ -106,21 +152,21 @@ class Remembering(ClassifierMixin, BaseEstimator):
         self.without = without
 
     def fit(self, X, y):
-        """Fit, or remember."""
-        asked = repr((self.pool.get_params(), self.without)).encode()
-        key = sha256(asked + X.tobytes() + y.tobytes()).hexdigest()
-        if Remembering._last[0] != key:
+        """Fit the pool, unless the last fit had the same parameters and data."""
+        parameters = repr((self.pool.get_params(), self.without)).encode()
+        key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
+        if CachedPool._last[0] != key:
             pool = clone(self.pool)
             if self.without:
                 pool.set_params(views=self._views(X.shape[1]))
-            Remembering._last = key, pool.fit(X, y)
-        fitted = Remembering._last[1]
+            CachedPool._last = key, pool.fit(X, y)
+        fitted = CachedPool._last[1]
         self.classes_ = fitted.classes_
         self.label_distributions_ = fitted.label_distributions_
         return self
 
     def _views(self, n_features):
-        """Name the views of the default but for some."""
+        """Return the default views without those left out."""
         from sk_ssvae.teachers.registry import GUIDED, OWN
 
         return [
@@ -131,25 +177,41 @@ class Remembering(ClassifierMixin, BaseEstimator):
         ]
 
     def predict(self, X):
-        """Ask what was fitted."""
-        return Remembering._last[1].predict(X)
+        """Predict classes."""
+        return CachedPool._last[1].predict(X)
 
     def predict_proba(self, X):
-        """Ask what was fitted."""
-        return Remembering._last[1].predict_proba(X)
+        """Predict probabilities."""
+        return CachedPool._last[1].predict_proba(X)
 
 
-def variant(name, seed):
-    """Return an estimator, by the name of its variant."""
+def make_variant(name, seed):
+    """Return an unfitted estimator for a variant.
+
+    Parameters
+    ----------
+    name : str
+        One of `runnable_variants()`.
+    seed : int
+        Random state.
+    """
     from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
+    from sk_ssvae.training import ClassifierOptions
 
     if name == POOL_ALONE:
         return OpinionPoolClassifier(random_state=seed)
-    what = VARIANTS[name]
-    teacher = Remembering(OpinionPoolClassifier(**what.pool), what.without)
-    if what.make is not None:
-        import formulations
+    variant = VARIANTS[name]
+    teacher = CachedPool(OpinionPoolClassifier(**variant.pool), variant.without)
+    if variant.formulation is not None:
+        from benchmarks.accuracy import formulations
 
-        return getattr(formulations, what.make)(teacher, seed, **what.made_with)
-    parameters = {"teacher": teacher, "random_state": seed} | what.network
-    return SSVAEClassifier(**parameters)
+        make = getattr(formulations, variant.formulation)
+        return make(teacher, seed, **variant.formulation_parameters)
+    parameters = {
+        "teacher": teacher,
+        "options": ClassifierOptions(**variant.options),
+        "random_state": seed,
+    }
+    if variant.model is not None:
+        parameters["model"] = variant.model()
+    return SSVAEClassifier(**(parameters | variant.network))

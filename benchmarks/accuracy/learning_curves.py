@@ -1,28 +1,31 @@
-r"""From two labels a class to labels for all rows: tables and a picture.
+r"""Print and plot accuracy against the number of labels, from one a class to all.
 
-    python benchmarks/panel.py --sets optdigits satimage segment phoneme covtype15k \\
-        --labels 1 2 5 10 20 50 100 100000 --seeds 0 1 \\
+    python -m benchmarks accuracy.panel \
+        --sets optdigits satimage segment phoneme covtype15k \
+        --labels 1 2 5 10 20 50 100 100000 --seeds 0 1 \
         --methods ours network lr svc rf knn7 --out benchmarks/results/curves.json
-    python benchmarks/learning_curves.py benchmarks/results/curves.json
+    python -m benchmarks accuracy.learning_curves
 
-Mean held-out accuracy over seeds, in %. "all" is a label for every training row, where
-no teacher is asked; "SSVAEClassifier(teacher=None), labelled rows" is the same network
-without unlabelled rows.
+Mean held-out accuracy over seeds, in %. In the column "all" every training row has a
+label, so the teacher is not used. "SSVAEClassifier(teacher=None), labelled rows" is the
+same network, fitted without the unlabelled rows.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
-from measure import HERE, table
-from panel import read
-from panel_report import NAMES
+
+from benchmarks.accuracy.panel_report import NAMES
+from benchmarks.accuracy.panel_results import read
+from benchmarks.common.command_line import make_parser
+from benchmarks.common.paths import IMAGES, RESULTS
+from benchmarks.common.tables import print_table
 
 ALL = 100_000
 
 
-def curves(results):
-    """Means over seeds: by set and method a dict from labels to %."""
+def mean_curves(results):
+    """Return mean accuracies in %, by set, method and number of labels."""
     values = {}
     for cell, result in results.items():
         if "held_out" in result:
@@ -37,29 +40,29 @@ def curves(results):
     }
 
 
-def write(labels):
-    """Name a number of labels."""
+def format_labels(labels):
+    """Format a number of labels."""
     return "all" if labels >= ALL else str(labels)
 
 
-def draw(found, path):
-    """Draw a panel for each set."""
+def plot(curves, path):
+    """Plot the curves, one panel for each set."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, every = plt.subplots(
-        1, len(found), figsize=(3.4 * len(found), 3.6), layout="constrained"
+        1, len(curves), figsize=(3.4 * len(curves), 3.6), layout="constrained"
     )
-    for axes, (name, methods) in zip(np.atleast_1d(every), found.items(), strict=True):
+    for axes, (name, methods) in zip(np.atleast_1d(every), curves.items(), strict=True):
         for method in (m for m in NAMES if m in methods):
             curve = methods[method]
             strong = {"lw": 2.5, "color": "black"} if method == "ours" else {"lw": 1.2}
             axes.plot(
                 range(len(curve)), list(curve.values()), label=NAMES[method], **strong
             )
-        axes.set_xticks(range(len(curve)), map(write, curve))
+        axes.set_xticks(range(len(curve)), map(format_labels, curve))
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("labels a class")
     np.atleast_1d(every)[0].set_ylabel("held-out accuracy, %")
@@ -69,19 +72,21 @@ def draw(found, path):
     plt.close(figure)
 
 
-def main():
-    """Print a table for each set, and draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("file", type=Path)
+def main(argv=None):
+    """Print a table for each set, and plot the curves."""
+    parser = make_parser("accuracy.learning_curves", __doc__)
     parser.add_argument(
-        "--images", type=Path, default=HERE.parent / "docs" / "images", help="folder"
+        "file",
+        type=Path,
+        nargs="?",
+        default=RESULTS / "curves.json",
+        help="default: benchmarks/results/curves.json",
     )
-    args = parser.parse_args()
+    parser.add_argument("--images", type=Path, default=IMAGES, help="folder")
+    args = parser.parse_args(argv)
     results, _ = read(args.file)
-    found = curves(results)
-    for name, methods in found.items():
+    curves = mean_curves(results)
+    for name, methods in curves.items():
         print(f"{name}\n")
         columns = sorted({k for curve in methods.values() for k in curve})
         rows = [
@@ -92,8 +97,8 @@ def main():
             for method in NAMES
             if method in methods
         ]
-        table(["", *map(write, columns)], rows)
-    draw(found, args.images / "learning_curves.png")
+        print_table(["", *map(format_labels, columns)], rows)
+    plot(curves, args.images / "learning_curves.png")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Methods of the accuracy panel.
 
-Every one gets the same standardised rows, and scikit-learn's defaults but for what its
-name says. The two of `TOLD` are no methods: they see the true labels, as a ceiling and
-a floor.
+All methods are fitted to the same standardised rows, with scikit-learn's defaults
+except for the settings in their names. The methods in `REFERENCES` use the true
+labels: the oracle as an upper reference, the majority class as a lower one.
 """
 
 import time
@@ -10,8 +10,6 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from ablations import variant
-from plain import PLAIN_M2
 from scipy import sparse
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -27,20 +25,31 @@ from sklearn.semi_supervised import (
 )
 from sklearn.svm import SVC
 
-# Settings of label spreading that the oracle chooses from, on rows that are
-# standardised, as they were before, or brought to [0, 1].
+from benchmarks.accuracy.ablations import make_variant
+from benchmarks.common.plain import plain_m2
+
 NEIGHBOURS = (5, 7, 10, 20)
 ALPHAS = (0.2, 0.8, 0.99)
+"""Settings of label spreading that the oracle chooses from. It also chooses between
+standardised rows, rows in original units and rows scaled to [0, 1]."""
 
 
-class Answer(NamedTuple):
-    """What a method says of the training rows and of the test rows, and its seconds.
+class Predictions(NamedTuple):
+    """Predictions of a method.
 
-    Classes are 0 ... n_classes - 1, every one of which has a label. `proba` is of the
-    test rows, or None.
+    Attributes
+    ----------
+    transduction : ndarray of int64 of shape (n_train,)
+        Classes of the training rows.
+    predicted : ndarray of int64 of shape (n_test,)
+        Classes of the test rows.
+    proba : ndarray of shape (n_test, n_classes), or None
+        Probabilities of the classes of the test rows.
+    fit_seconds, predict_seconds : float
+        Time of `fit`, and of predicting the test rows.
     """
 
-    transduced: np.ndarray
+    transduction: np.ndarray
     predicted: np.ndarray
     proba: np.ndarray | None
     fit_seconds: float
@@ -48,32 +57,33 @@ class Answer(NamedTuple):
 
 
 class LabelledOnly(ClassifierMixin, BaseEstimator):
-    """A supervised classifier, fitted to the labelled rows alone."""
+    """A supervised classifier that is fitted to the labelled rows only."""
 
     def __init__(self, estimator):
         self.estimator = estimator
 
     def fit(self, X, y):
-        """Fit to the rows that have a label."""
+        """Fit the classifier to the labelled rows."""
         self.estimator.fit(X[y >= 0], y[y >= 0])
         return self
 
     def predict_proba(self, X):
-        """Ask the classifier."""
+        """Return the probabilities of the classifier."""
         return self.estimator.predict_proba(X)
 
 
 class SoftSVC(SVC):
     """SVC whose probabilities are the softmax of its decision values.
 
-    For two classes these are minus and plus the decision value. The class is the most
-    probable one: ties between votes are broken by the decision values.
+    For two classes the decision values are minus and plus that of the SVC. The
+    predicted class is the most probable one, so ties between votes are broken by the
+    decision values.
     """
 
     sharpness = 1
 
     def predict_proba(self, X):
-        """Softmax of decision values."""
+        """Return the softmax of the decision values."""
         values = self.decision_function(X)
         if values.ndim == 1:
             return softmax(np.column_stack([-values, values]), axis=1)
@@ -81,17 +91,17 @@ class SoftSVC(SVC):
 
 
 class SharpSVC(SoftSVC):
-    """With twice the decision values of three classes or more.
+    """`SoftSVC` that doubles the decision values of three or more classes.
 
-    A class that has all votes leads by one or a little more; without the factor its
-    probability does not come to 0.8.
+    A class that wins all votes has a decision value that is about one larger than the
+    next. Without the factor its probability does not reach 0.8.
     """
 
     sharpness = 2
 
 
 class SelfTrainedSVC(SelfTrainingClassifier):
-    """Self-training of `SharpSVC`, which answers as `SoftSVC` when it is done."""
+    """Self-training of `SharpSVC`; the fitted estimator predicts like `SoftSVC`."""
 
     def fit(self, X, y):
         """Fit."""
@@ -101,18 +111,18 @@ class SelfTrainedSVC(SelfTrainingClassifier):
 
 
 class PyroVED(ClassifierMixin, BaseEstimator):
-    """pyroVED's ssiVAE with its own widths, batches and step size, for 100 epochs.
+    """pyroVED's ssiVAE with pyroVED's layer sizes, batches and step, for 100 epochs.
 
-    It gives classes, not probabilities.
+    It predicts classes, not probabilities.
     """
 
     def __init__(self, seed):
-        from peers import pyroved_ssivae  # takes seconds
+        from benchmarks.speed.peers import pyroved_ssivae  # takes seconds to import
 
         self.train, self.seed = pyroved_ssivae, seed
 
     def fit(self, X, y):
-        """Train."""
+        """Train the model."""
         self.predict = self.train(
             X,
             y,
@@ -128,22 +138,29 @@ class PyroVED(ClassifierMixin, BaseEstimator):
         return self
 
 
-def ours(seed, **parameters):
-    """SSVAEClassifier; imported here, since torch takes seconds."""
-    from sk_ssvae import SSVAEClassifier
+def ssvae(seed, **parameters):
+    """Return an SSVAEClassifier."""
+    from sk_ssvae import SSVAEClassifier  # takes seconds to import
 
     return SSVAEClassifier(random_state=seed, **parameters)
 
 
+def network_alone(seed):
+    """Return an SSVAEClassifier without a teacher and an entropy term."""
+    from sk_ssvae.training import ClassifierOptions
+
+    return ssvae(seed, teacher=None, options=ClassifierOptions(entropy_weight=0.0))
+
+
 def knn(n_neighbors, **parameters):
-    """Label spreading on a graph of nearest neighbours."""
+    """Return label spreading on a graph of nearest neighbours."""
     return LabelSpreading(kernel="knn", n_neighbors=n_neighbors, **parameters)
 
 
 METHODS = {
-    "ours": ours,
-    "m2": lambda seed: ours(seed, **PLAIN_M2),
-    "network": lambda seed: LabelledOnly(ours(seed, teacher=None, entropy_weight=0.0)),
+    "ours": ssvae,
+    "m2": lambda seed: ssvae(seed, **plain_m2()),
+    "network": lambda seed: LabelledOnly(network_alone(seed)),
     "spreading": lambda seed: LabelSpreading(),
     "knn7": lambda seed: knn(7),
     "knn20": lambda seed: make_pipeline(MinMaxScaler(), knn(20, alpha=0.2)),
@@ -160,32 +177,32 @@ METHODS = {
     ),
     "pyroved": PyroVED,
 }
-"""By name: maps a seed to an estimator."""
+"""Functions from a seed to an estimator, by name."""
 
 
-def answer(name, X_train, y_few, X_test, seed):
-    """Fit one of `METHODS`, and ask it.
+def run_method(name, X_train, y_few, X_test, seed):
+    """Fit a method and predict the training and test rows.
 
     Parameters
     ----------
     name : str
-        Of the method, or one of `ablations.VARIANTS`.
-    X_train : ndarray of float32 of shape (n_rows, n_features)
-        Rows to learn from.
-    y_few : ndarray of int64 of shape (n_rows,)
+        One of `METHODS` or of `ablations.VARIANTS`.
+    X_train : ndarray of float32 of shape (n_train, n_features)
+        Training rows.
+    y_few : ndarray of int64 of shape (n_train,)
         Their classes, -1 where hidden.
-    X_test : ndarray of float32 of shape (n_test_rows, n_features)
+    X_test : ndarray of float32 of shape (n_test, n_features)
         Held-out rows.
     seed : int
-        The estimator's random state.
+        Random state of the estimator.
 
     Returns
     -------
-    Answer
-        Of label spreading, label propagation and SSVAEClassifier, training rows have
-        the classes of `transduction_`, else those that are predicted.
+    Predictions
+        The classes of the training rows are `transduction_` for label spreading, label
+        propagation and SSVAEClassifier, and predictions for the other methods.
     """
-    model = METHODS[name](seed) if name in METHODS else variant(name, seed)
+    model = METHODS[name](seed) if name in METHODS else make_variant(name, seed)
     start = time.perf_counter()
     model.fit(X_train, y_few)
     fitted = time.perf_counter()
@@ -196,30 +213,30 @@ def answer(name, X_train, y_few, X_test, seed):
         predicted = model.predict(X_test)
     seconds = fitted - start, time.perf_counter() - fitted
     if proba is None:
-        return Answer(model.predict(X_train), predicted, None, *seconds)
+        return Predictions(model.predict(X_train), predicted, None, *seconds)
     proba = without_nan(proba)
     last = model[-1] if hasattr(model, "steps") else model
     if hasattr(last, "transduction_") and not isinstance(last, SelfTrainingClassifier):
-        transduced = last.transduction_
-    else:  # that of self-training has -1 where it never was certain
-        transduced = model.predict_proba(X_train).argmax(axis=1)
-    return Answer(transduced, proba.argmax(axis=1), proba, *seconds)
+        transduction = last.transduction_
+    else:  # transduction_ of self-training is -1 for rows below its threshold
+        transduction = model.predict_proba(X_train).argmax(axis=1)
+    return Predictions(transduction, proba.argmax(axis=1), proba, *seconds)
 
 
 def without_nan(proba):
-    """Put class 0 where there is no probability, as label spreading's `predict` does.
+    """Replace rows of NaN by class 0, as label spreading's `predict` does.
 
-    It divides 0 by 0 for rows that no label reaches.
+    Label spreading divides 0 by 0 for rows that no label reaches.
     """
     lost = np.isnan(proba).any(axis=1)
     return np.where(lost[:, None], np.eye(proba.shape[1])[0], proba)
 
 
 def oracle(split):
-    """Label spreading, the best of 36 settings by the true classes of the test rows.
+    """Return the best of 36 label spreadings, chosen by the classes of the test rows.
 
-    The answers are those of `knn(k, alpha=alpha)`; it is only that neighbours are not
-    searched for again with every setting, so that ties may be broken in another way.
+    The results are those of `knn(k, alpha=alpha)`, but the neighbours are searched only
+    once for all settings, so ties may be broken differently.
     """
     start, best = time.perf_counter(), None
     zero_one = MinMaxScaler().fit(split.X_train)
@@ -229,19 +246,19 @@ def oracle(split):
         of_train = search.kneighbors(X_train, return_distance=False)
         of_test = search.kneighbors(X_test, return_distance=False)
         for k, alpha in product(NEIGHBOURS, ALPHAS):
-            model = spread(X_train, split.y_few, of_train[:, :k], alpha)
+            model = spread_labels(X_train, split.y_few, of_train[:, :k], alpha)
             mass = model.label_distributions_[of_test[:, :k]].sum(axis=1)
             proba = without_nan(mass / mass.sum(axis=1, keepdims=True))
-            right = (proba.argmax(axis=1) == split.y_test).mean()
-            if best is None or right > best[0]:
-                best = right, model.transduction_, proba
-    _, transduced, proba = best
+            accuracy = (proba.argmax(axis=1) == split.y_test).mean()
+            if best is None or accuracy > best[0]:
+                best = accuracy, model.transduction_, proba
+    _, transduction, proba = best
     seconds = time.perf_counter() - start
-    return Answer(transduced, proba.argmax(axis=1), proba, seconds, 0.0)
+    return Predictions(transduction, proba.argmax(axis=1), proba, seconds, 0.0)
 
 
-def spread(X, y, neighbours, alpha):
-    """Label spreading with the neighbours given."""
+def spread_labels(X, y, neighbours, alpha):
+    """Fit label spreading to a graph with the given neighbours of each row."""
     n, k = neighbours.shape
     edges = np.ones(n * k), neighbours.ravel(), np.arange(0, n * k + 1, k)
     graph = sparse.csr_matrix(edges, shape=(n, n))
@@ -249,13 +266,13 @@ def spread(X, y, neighbours, alpha):
 
 
 def majority(split):
-    """Say the class that most training rows are of, by their true classes."""
+    """Predict the class of most training rows, by their true classes."""
     shares = np.bincount(split.y_train) / len(split.y_train)
     proba = np.tile(shares, (len(split.y_test), 1))
     predicted = proba.argmax(axis=1)
-    transduced = np.full_like(split.y_train, shares.argmax())
-    return Answer(transduced, predicted, proba, 0.0, 0.0)
+    transduction = np.full_like(split.y_train, shares.argmax())
+    return Predictions(transduction, predicted, proba, 0.0, 0.0)
 
 
-TOLD = {"oracle": oracle, "majority": majority}
-"""By name: maps a split, true classes and all, to an answer."""
+REFERENCES = {"oracle": oracle, "majority": majority}
+"""Functions from a split, true classes included, to predictions, by name."""

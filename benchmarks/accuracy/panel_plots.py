@@ -1,23 +1,26 @@
 """Plots of the accuracy panel: mean ranks, and differences by setting."""
 
 import numpy as np
-from panel_data import CHOSEN_ON, REPORTED_ON
 from scipy.stats import studentized_range
+
+from benchmarks.accuracy.panel_data import CHOSEN_ON, REPORTED_ON
+
+__all__ = ["plot_differences", "plot_ranks"]
 
 
 def critical_distance(n_methods, n_sets, level=0.05):
-    """Nemenyi's distance of mean ranks (Demsar, JMLR 2006)."""
+    """Return Nemenyi's critical distance of mean ranks (Demsar, JMLR 2006)."""
     q = studentized_range.ppf(1 - level, n_methods, np.inf) / np.sqrt(2)
     return q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_sets))
 
 
-def not_apart(ranks, distance):
-    """Find the longest runs of sorted ranks that span less than a distance.
+def indistinguishable(ranks, distance):
+    """Find the maximal runs of sorted ranks that span less than a distance.
 
     Returns
     -------
     list of (int, int)
-        First and last of each run of two or more that is in no longer one.
+        First and last index of each run of two or more ranks.
     """
     runs, end = [], 0
     for first in range(len(ranks)):
@@ -28,20 +31,20 @@ def not_apart(ranks, distance):
     return runs
 
 
-def draw_ranks(path, names, ranks, sets):
-    """Draw a critical-difference plot.
+def plot_ranks(path, names, ranks, sets):
+    """Plot mean ranks and their critical distance.
 
     Parameters
     ----------
     path : Path
-        Of the picture.
+        Image file to write.
     names : list of str
         Methods.
     ranks : ndarray of shape (n_settings, n_methods)
         Ranks within each setting.
     sets : ndarray of str of shape (n_settings,)
-        Data sets. Settings of one are not independent, so the distance is that of as
-        many experiments as there are sets.
+        Data sets. Settings of the same set are not independent, so the critical
+        distance is computed for the number of sets.
     """
     if len(names) < 2:
         return
@@ -54,9 +57,9 @@ def draw_ranks(path, names, ranks, sets):
     means, names = ranks.mean(axis=0)[order], [names[i] for i in order]
     n, n_sets = len(names), len(np.unique(sets))
     distance = critical_distance(n, n_sets)
-    runs = not_apart(means, distance)
+    runs = indistinguishable(means, distance)
     half = (n + 1) // 2
-    top = 0.9 + 0.35 * len(runs)  # where the first name stands
+    top = 0.9 + 0.35 * len(runs)  # position of the first name
     height = top + half - 0.5
     figure, axes = plt.subplots(figsize=(9, 0.9 + 0.3 * height), layout="constrained")
     low, high = 1, n
@@ -88,20 +91,22 @@ def draw_ranks(path, names, ranks, sets):
         y = 0.5 + 0.35 * i
         ends = [means[first] - 0.06, means[last] + 0.06]
         axes.plot(ends, [y, y], color="C0", linewidth=3.5, solid_capstyle="butt")
-    axes.set_title("Mean ranks of held-out accuracy; bars join what is not apart")
+    axes.set_title(
+        "Mean ranks of held-out accuracy; bars span less than the critical distance"
+    )
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
-def draw_differences(path, cells):
-    """Draw our accuracy minus the best of the others', by setting.
+def plot_differences(path, cells):
+    """Plot the accuracy of SSVAEClassifier minus the best other, by setting.
 
     Parameters
     ----------
     path : Path
-        Of the picture.
+        Image file to write.
     cells : list of ((str, int), float, str)
-        Data set and labels, the difference in points, and the best of the others.
+        Data set and labels, difference in percentage points, and best other method.
     """
     import matplotlib
 
@@ -112,9 +117,9 @@ def draw_differences(path, cells):
         ("sets that constants were chosen on", CHOSEN_ON),
         ("sets that nothing was chosen on", REPORTED_ON),
     )
-    there = {name for (name, _), _, _ in cells}
-    groups = [(what, [s for s in sets if s in there]) for what, sets in groups]
-    groups = [(what, sets) for what, sets in groups if sets]
+    present = {name for (name, _), _, _ in cells}
+    groups = [(title, [s for s in sets if s in present]) for title, sets in groups]
+    groups = [(title, sets) for title, sets in groups if sets]
     largest = max(len(sets) for _, sets in groups)
     figure, every = plt.subplots(
         1,
@@ -124,25 +129,25 @@ def draw_differences(path, cells):
         squeeze=False,
     )
     limit = max(2, np.nanmax([abs(difference) for _, difference, _ in cells]))
-    for axes, (what, sets) in zip(every[0], groups, strict=True):
+    for axes, (title, sets) in zip(every[0], groups, strict=True):
         grid = np.full((len(sets), 2), np.nan)
-        for (name, labels), difference, who in cells:
+        for (name, labels), difference, best in cells:
             if name not in sets:
                 continue
             row, column = sets.index(name), int(labels != 5)
             grid[row, column] = difference
-            # White letters on the dark ends of the colours.
+            # White text on dark cells.
             colour = "white" if abs(difference) > 0.7 * limit else "black"
             style = {"ha": "center", "color": colour}
             number = f"{round(difference, 1) + 0:+.1f}"  # no -0.0
             axes.text(column, row - 0.03, number, va="bottom", fontsize=10, **style)
-            axes.text(column, row + 0.05, who, va="top", fontsize=7, **style)
+            axes.text(column, row + 0.05, best, va="top", fontsize=7, **style)
         image = axes.imshow(grid, "RdBu", vmin=-limit, vmax=limit, aspect="auto")
         axes.set_xticks([0, 1], ["5 labels a class", "20 (coil20, isolet1560: 10)"])
         axes.set_yticks(range(len(sets)), sets)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        axes.set_title(what, fontsize=10)
+        axes.set_title(title, fontsize=10)
     bar = figure.colorbar(image, ax=every[0], fraction=0.03)
     bar.set_label("points")
     figure.suptitle("SSVAEClassifier minus the best of the others, held-out accuracy")
