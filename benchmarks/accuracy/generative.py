@@ -1,54 +1,58 @@
-"""Whether the default's generative part is as good as that of the plain model.
+"""Generative quality: bound, log-likelihood, latent means and samples.
 
-    python benchmarks/generative.py --seeds 0 1 2 3
+    python -m benchmarks accuracy.generative --seeds 0 1 2 3
 
-The default (with its teacher) and the plain model M2 are fitted to the same rows, five
-labels a class, for the same epochs; and the plain model with the settings it has in the
-other benchmarks. Printed are, on held-out rows: the bound (one draw of z for each
-class) and the importance-weighted estimate of log p(x) with 50 draws, in nats a row in
-standardised units; and how well the latent means tell the classes apart, as accuracy of
-logistic regression that is fitted to the latent means and all labels of the training
-rows. And, on scikit-learn's digits, the share of conditional samples that an SVC,
-fitted to all labels of the same training rows, takes for the class they were drawn for:
-of means, p(x | y, z)'s with z from its prior, which is what is shown as samples of VAEs
-of grey pixels; and of draws, whose pixels are black or white. Test rows drawn to black
-or white in the same way are classified as in the line "the digits themselves".
+The default, which has a teacher, and the plain model M2 are fitted to the same rows,
+with five labels of each class, for the same number of epochs; and the plain model with
+its settings in the other benchmarks. On held-out rows the table has
+
+- the bound, with one draw of z for each class, and the importance-weighted estimate of
+  log p(x) with 50 draws, in nats a row, in standardised units;
+- the accuracy of the classifier;
+- the accuracy of a logistic regression that is fitted to the latent means and all
+  labels of the training rows.
+
+On scikit-learn's digits it also has the share of conditional samples that an SVC,
+fitted to all labels of the same training rows, assigns to the class they were drawn
+for. "means" are the means of p(x | y, z) with z drawn from its prior, which is what is
+usually shown as samples of a VAE; "draws" are draws from p(x | y, z), whose pixels are
+black or white. The line "the digits themselves" has the accuracy of the SVC on the test
+rows, and on test rows drawn to black or white in the same way.
 """
 
-import argparse
 import sys
 
 import numpy as np
-from measure import number, table
-from panel_data import split
-from plain import PLAIN_M2
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 
+from benchmarks.accuracy.panel_data import split
+from benchmarks.common.command_line import make_parser
+from benchmarks.common.plain import plain_m2
+from benchmarks.common.tables import format_number, print_table
 from sk_ssvae import SSVAEClassifier
+from sk_ssvae.training import ClassifierOptions
 
-PURE = {
-    "teacher": None,
-    "entropy_weight": 0.0,
-    "class_prior": "uniform",
-    "classifier_hidden_sizes": None,
-    "alpha": 0.1,
-    "bound_rows": None,
-}
 MODELS = {
-    "default": {},
-    "default, all bounds, 100 epochs": {"bound_rows": None, "max_epochs": 100},
-    "pure M2, same epochs": PURE,
-    "pure M2, 100 epochs": PLAIN_M2,
+    "default": lambda seed: SSVAEClassifier(random_state=seed),
+    "default, all bounds, 100 epochs": lambda seed: SSVAEClassifier(
+        options=ClassifierOptions(bound_rows=None), max_epochs=100, random_state=seed
+    ),
+    "pure M2, same epochs": lambda seed: SSVAEClassifier.plain(random_state=seed),
+    "pure M2, 100 epochs": lambda seed: SSVAEClassifier(
+        random_state=seed, **plain_m2()
+    ),
 }
+"""Functions from a seed to an estimator, by name."""
+
 SETS = ("digits", "pendigits", "satimage", "segment", "letter", "usps", "spambase")
 N_SAMPLES = 1000
 
 
-def rows(name, seed):
-    """Training rows, few labels, all labels, and held-out rows and labels."""
+def load_split(name, seed):
+    """Return training rows, few labels, all labels, held-out rows and labels."""
     if name != "digits":
         parts = split(name, 5, seed)
         return parts.X_train, parts.y_few, parts.y_train, parts.X_test, parts.y_test
@@ -59,15 +63,15 @@ def rows(name, seed):
     few = np.full_like(y, -1)
     rng = np.random.RandomState(1000 + seed)
     for c in range(10):
-        which = rng.choice(np.flatnonzero(y == c), 5, replace=False)
-        few[which] = c
+        rows = rng.choice(np.flatnonzero(y == c), 5, replace=False)
+        few[rows] = c
     return X, few, y, X_test, y_test
 
 
-def measure(name, seed, parameters):
-    """Fit and score; a dict of numbers."""
-    X, few, y, X_test, y_test = rows(name, seed)
-    model = SSVAEClassifier(random_state=seed, **parameters).fit(X, few)
+def measure(name, seed, model_name):
+    """Fit a model to a set; return its scores."""
+    X, few, y, X_test, y_test = load_split(name, seed)
+    model = MODELS[model_name](seed).fit(X, few)
     probe = LogisticRegression(max_iter=2000).fit(model.transform(X), y)
     values = {
         "accuracy": model.score(X_test, y_test),
@@ -76,59 +80,61 @@ def measure(name, seed, parameters):
         "latent": probe.score(model.transform(X_test), y_test),
     }
     if name == "digits":
-        judge = SVC(C=10).fit(X, y)
+        svc = SVC(C=10).fit(X, y)
         drawn, classes = model.sample(N_SAMPLES, y=np.resize(np.arange(10), N_SAMPLES))
-        values["draws"] = (judge.predict(drawn) == classes).mean()
+        values["draws"] = (svc.predict(drawn) == classes).mean()
         Z = np.random.RandomState(seed).randn(N_SAMPLES, model.latent_size)
         means = model.inverse_transform(Z, y=classes)
-        values["means"] = (judge.predict(means) == classes).mean()
+        values["means"] = (svc.predict(means) == classes).mean()
     return values
 
 
-def real(seed):
-    """Accuracy of the judge on test rows, and on black and white draws of them."""
-    X, _, y, X_test, y_test = rows("digits", seed)
-    judge = SVC(C=10).fit(X, y)
+def score_real_digits(seed):
+    """Return the accuracy of the SVC on test rows and on black and white draws."""
+    X, _, y, X_test, y_test = load_split("digits", seed)
+    svc = SVC(C=10).fit(X, y)
     drawn = np.random.RandomState(seed).random_sample(X_test.shape) < X_test
     return {
-        "means": judge.score(X_test, y_test),
-        "draws": judge.score(drawn.astype(float), y_test),
+        "means": svc.score(X_test, y_test),
+        "draws": svc.score(drawn.astype(float), y_test),
     }
 
 
-def main():
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def format_line(name, label, values):
+    """Return a row of the table: means over seeds."""
+    means = {key: np.mean([v[key] for v in values]) for key in values[0]}
+    nats = [
+        format_number(float(means[key])) if key in means else ""
+        for key in ("bound", "log p")
+    ]
+    shares = [
+        f"{100 * means[key]:.1f}" if key in means else ""
+        for key in ("accuracy", "latent", "means", "draws")
+    ]
+    return [name, label, *nats, *shares]
+
+
+def main(argv=None):
+    """Measure, and print the table."""
+    parser = make_parser("accuracy.generative", __doc__)
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     lines = []
 
-    def line(name, label, found):
-        means = {key: np.mean([f[key] for f in found]) for key in found[0]}
-        cells = [
-            number(float(means[key])) if key in means else ""
-            for key in ("bound", "log p")
-        ]
-        shares = [
-            f"{100 * means[key]:.1f}" if key in means else ""
-            for key in ("accuracy", "latent", "means", "draws")
-        ]
-        lines.append([name, label, *cells, *shares])
+    def add(name, label, values):
+        lines.append(format_line(name, label, values))
         print(lines[-1], file=sys.stderr, flush=True)
 
     if "digits" in args.sets:
-        found = [real(seed) for seed in args.seeds]
-        line("digits", "the digits themselves", found)
+        values = [score_real_digits(seed) for seed in args.seeds]
+        add("digits", "the digits themselves", values)
     for name in args.sets:
         for label in args.models:
-            found = [measure(name, seed, MODELS[label]) for seed in args.seeds]
-            line(name, label, found)
+            add(name, label, [measure(name, seed, label) for seed in args.seeds])
     head = ["set", "model", "bound", "log p(x)", "accuracy", "latent means"]
-    table([*head, "samples: means", "samples: draws"], lines)
+    print_table([*head, "samples: means", "samples: draws"], lines)
 
 
 if __name__ == "__main__":
