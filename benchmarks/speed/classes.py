@@ -1,4 +1,10 @@
-"""The sum over classes, exact or from the top_k most probable: time and accuracy."""
+"""Classes: time and accuracy of exact and sampled marginalization over classes.
+
+    python -m benchmarks speed.classes
+
+With ``marginalization=k`` the k most probable classes are summed exactly and one
+sampled class stands for the rest. The tables call this "topk" with top_k=k.
+"""
 
 import statistics
 import time
@@ -6,15 +12,20 @@ from functools import cache, partial
 
 import numpy as np
 import torch
-from data import blobs, few_labels, standardised
-from measure import Results, number, percent, seconds_of, table
-from plain import PLAIN_M2
 
+from benchmarks.common.data import blobs, few_labels, standardise
+from benchmarks.common.plain import plain_m2
+from benchmarks.common.rounds import Results, seconds_of
+from benchmarks.common.tables import format_number, format_percent, print_table
+from benchmarks.speed.command_line import make_speed_parser, parse_speed_args
 from sk_ssvae import SSVAEClassifier
 
 TOP_K = 8
-LABELS = 400  # in all, so that the share of unlabelled rows is that of any other K
-DISTANCE = 0.35  # of the centres: the nearest one is the right one in 78 % of the rows
+LABELS = 400
+"""Total number of labels, for any number of classes."""
+
+DISTANCE = 0.35
+"""For `blobs`: in 78 % of the rows the nearest class mean is that of the class."""
 
 
 def fit(X, y, max_epochs, seed=0, **parameters):
@@ -22,37 +33,34 @@ def fit(X, y, max_epochs, seed=0, **parameters):
     model = SSVAEClassifier(
         likelihood="gaussian",
         device="cpu",
-        n_threads=1,
         random_state=seed,
-        **PLAIN_M2 | {"max_epochs": max_epochs} | parameters,
+        **plain_m2(max_epochs=max_epochs, n_threads=1, **parameters),
     )
     return model.fit(X, y)
 
 
 def time_classes(results, args):
-    """Seconds of an epoch against the number of classes."""
+    """Time an epoch for several numbers of classes."""
     n, classes = 10_000, [2, 5, 10, 20, 30, 50, 100, 200]
     if args.quick:
         n, classes = 1000, [2, 5, 20]
-    contestants = {}
+    candidates = {}
     for k in classes:
         X, y = blobs(n, 50, k)
-        X, few = standardised(X), np.full_like(y, -1)
+        X, few = standardise(X), np.full_like(y, -1)
         n_labels = min(LABELS, n // 4)
         few[:n_labels] = y[:n_labels]
-        few[:k] = np.arange(k)  # a label of every class, whatever was drawn
+        few[:k] = np.arange(k)  # a label of every class
         fit(X[:500], np.where(np.arange(500) < 200, y[:500], -1), 1)
-        for marginalization in ("exact", "topk"):
-            if marginalization == "exact" or k > TOP_K + 1:  # else they are the same
-                call = partial(
-                    fit, X, few, 1, marginalization=marginalization, top_k=TOP_K
-                )
-                contestants[f"{k}, {marginalization}"] = call
+        for name, marginalization in (("exact", "exact"), ("topk", TOP_K)):
+            if name == "exact" or k > TOP_K + 1:  # else they are the same
+                call = partial(fit, X, few, 1, marginalization=marginalization)
+                candidates[f"{k}, {name}"] = call
     summary = results.interleave(
         "time",
         {
             name: lambda r, call=call: seconds_of(call)
-            for name, call in contestants.items()
+            for name, call in candidates.items()
         },
         args.rounds,
         info={"rows": n, "features": 50, "labels": n_labels, "top_k": TOP_K},
@@ -62,25 +70,27 @@ def time_classes(results, args):
     for k in classes:
         exact, topk = f"{k}, exact", f"{k}, topk"
         seconds["exact"][k] = summary[exact]["seconds"]
-        row = [k, number(summary[exact]["seconds"])]
-        row.append(percent(summary[exact]["seconds_spread"]))
+        row = [k, format_number(summary[exact]["seconds"])]
+        row.append(format_percent(summary[exact]["seconds_spread"]))
         if topk in summary:
             seconds["topk"][k] = summary[topk]["seconds"]
             ratio = statistics.median(
                 r[exact]["seconds"] / r[topk]["seconds"] for r in rounds
             )
-            row.append(number(summary[topk]["seconds"]))
-            row += [percent(summary[topk]["seconds_spread"]), f"{ratio:.2f}"]
+            row.append(format_number(summary[topk]["seconds"]))
+            row += [format_percent(summary[topk]["seconds_spread"]), f"{ratio:.2f}"]
         else:
             row += ["the same", "", ""]
         rows.append(row)
     print(f"An epoch of {n:,} rows x 50, {n_labels} labels, top_k={TOP_K}\n")
-    table(["classes", "exact, s", "spread", "topk, s", "spread", "exact / topk"], rows)
+    print_table(
+        ["classes", "exact, s", "spread", "topk, s", "spread", "exact / topk"], rows
+    )
     plot(results, seconds)
 
 
 def plot(results, seconds):
-    """Time against classes."""
+    """Plot time against the number of classes."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -100,14 +110,14 @@ def plot(results, seconds):
 
 @cache
 def overlapping(seed, quick):
-    """100 classes that overlap, ten labels each, a fifth of the rows held out."""
+    """Split rows of 100 overlapping classes: ten labels of each, a fifth held out."""
     n, k = (1000, 20) if quick else (25_000, 100)
     X, y = blobs(n, 100, k, distance=DISTANCE, seed=seed)
-    return few_labels(standardised(X), y, 10, seed, test_size=0.2)
+    return few_labels(standardise(X), y, 10, seed, test_size=0.2)
 
 
 def fit_and_score(quick, epochs, seed, **parameters):
-    """Seconds of an epoch, and accuracy on held-out and on unlabelled rows."""
+    """Return seconds an epoch, and accuracy on held-out and on unlabelled rows."""
     X, few, y, X_test, y_test = overlapping(seed, quick)
     start = time.perf_counter()
     model = fit(X, few, epochs, seed, **parameters)
@@ -121,13 +131,13 @@ def fit_and_score(quick, epochs, seed, **parameters):
 
 
 def accuracy(results, args):
-    """Accuracy of the exact sum and of the estimate, a round for every seed."""
+    """Measure the accuracy of exact and sampled sums, with a round for each seed."""
     epochs = 2 if args.quick else 20
     few_seeds, all_seeds = (1, 2) if args.quick else (3, 5)
     parameters = {"exact": {"marginalization": "exact"}}
     for top_k in (1, 2, 4, TOP_K, 16):
         name = f"topk, top_k={top_k}"
-        parameters[name] = {"marginalization": "topk", "top_k": top_k}
+        parameters[name] = {"marginalization": top_k}
     both = ("exact", f"topk, top_k={TOP_K}")
     summary = results.interleave(
         "accuracy",
@@ -151,12 +161,12 @@ def accuracy(results, args):
     )
     rounds = results.groups["accuracy"]["rounds"]
 
-    def cell(name, what):
-        values = [r[name][what] for r in rounds if name in r]
+    def cell(name, key):
+        values = [r[name][key] for r in rounds if name in r]
         sd = np.std(values, ddof=1) if len(values) > 1 else np.nan
         return f"{np.mean(values):.1f} ± {sd:.1f}"
 
-    def less(name):
+    def difference(name):
         pairs = [
             r[name]["held_out"] - r["exact"]["held_out"] for r in rounds if name in r
         ]
@@ -168,7 +178,7 @@ def accuracy(results, args):
         f"{info['rows']:,} rows x 100, {info['classes']} classes, 10 labels each, "
         f"{epochs} epochs\n"
     )
-    table(
+    print_table(
         [
             "",
             "held-out accuracy",
@@ -182,9 +192,9 @@ def accuracy(results, args):
             [
                 name,
                 cell(name, "held_out"),
-                less(name),
+                difference(name),
                 cell(name, "unlabelled"),
-                number(entry["seconds"]),
+                format_number(entry["seconds"]),
                 f"{entry['ratio']:.2f}",
                 entry["rounds"],
             ]
@@ -193,8 +203,13 @@ def accuracy(results, args):
     )
 
 
-def run(args):
-    """Time, accuracy, or both."""
+def main(argv=None):
+    """Measure time, accuracy, or both."""
+    parser = make_speed_parser("classes", __doc__, rounds=7)
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--time-only", action="store_true")
+    only.add_argument("--accuracy-only", action="store_true")
+    args = parse_speed_args(parser, argv)
     torch.set_num_threads(1)
     results = Results("classes", quick=args.quick, resume=args.resume)
     if not args.accuracy_only:
@@ -202,3 +217,7 @@ def run(args):
     if not args.time_only:
         accuracy(results, args)
     print(f"Written to {results.path.name}.")
+
+
+if __name__ == "__main__":
+    main()

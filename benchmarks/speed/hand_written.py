@@ -1,11 +1,11 @@
-"""M2 by hand in PyTorch: how fast the loop can be, and how it is usually written.
+"""M2 as a bare PyTorch training loop.
 
-`floor` is what the estimator is measured against: the same model, loss and batches in a
-bare training loop, with every class of every row in one broadcast pass. Choices between
-ways to write a line were made by the clock. `loop_over_classes` is the same loop with a
-full pass of encoder and decoder for each class, as tutorials have it.
+`fit_broadcast` is the reference for the overhead of the estimator: the same model, loss
+and minibatches, with all classes of all rows in one broadcast pass. Alternative ways to
+write an operation were chosen by their speed. `fit_loop_over_classes` is the same loop
+with one pass of encoder and decoder for each class, as in tutorials.
 
-Neither checks, standardises or remembers anything.
+Neither validates or standardises its input, or keeps fitted state.
 """
 
 import math
@@ -20,7 +20,7 @@ MAX_LOG_SCALE = 5.0
 
 
 class _M2(nn.Module):
-    """Classifier, likelihood and bound; encoder and decoder are the subclasses'."""
+    """Classifier, likelihood and bound; subclasses define encoder and decoder."""
 
     def __init__(self, n_features, n_classes, hidden, latent_size, likelihood):
         super().__init__()
@@ -35,7 +35,7 @@ class _M2(nn.Module):
             self.log_scale = nn.Parameter(torch.zeros(n_features))
 
     def gaussian(self):
-        """Precisions of the columns and the norm of the density, once a step."""
+        """Return precisions and log normaliser of the columns, computed once a step."""
         if self.log_scale is None:
             return None, None
         variance = (2 * self.log_scale).exp() + MIN_SCALE**2
@@ -43,7 +43,7 @@ class _M2(nn.Module):
         return variance.reciprocal(), norm
 
     def bound(self, x, y, noise, gaussian):
-        """L(x, y) without log p(y), which is the same for all classes."""
+        """Return L(x, y) without log p(y), which is the same for all classes."""
         mean, raw = self.encode(x, y).chunk(2, -1)
         log_scale = MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE)
         scale = log_scale.exp()
@@ -62,7 +62,7 @@ class _M2(nn.Module):
 
 
 class _Broadcast(_M2):
-    """A row's share of the encoder's first layer is computed once for all classes."""
+    """Networks whose first layer computes the part of a row once for all classes."""
 
     def __init__(self, n_features, n_classes, hidden, latent_size, likelihood):
         super().__init__(n_features, n_classes, hidden, latent_size, likelihood)
@@ -79,22 +79,22 @@ class _Broadcast(_M2):
             nn.init.uniform_(weight, -(n_in**-0.5), n_in**-0.5)
 
     def encode(self, x, y):
-        """For one-hot y of the rows; None is every class."""
+        """Encode rows with one-hot y; None encodes them with every class."""
         from_y = self.encoder_y if y is None else y @ self.encoder_y
         return self.encoder_out(F.relu_(self.encoder_x(x) + from_y))
 
     def decode(self, z, y):
-        """As `encode`."""
+        """Decode z with one-hot y; None decodes it with every class."""
         from_y = self.decoder_y if y is None else y @ self.decoder_y
         return self.decoder_out(F.relu_(self.decoder_z(z) + from_y))
 
     def class_bounds(self, x, noise, gaussian):
-        """L(x, y) of every row and class, in one pass."""
+        """Return L(x, y) of every row and class, in one pass."""
         return self.bound(x[:, None], None, noise[:, None], gaussian)
 
 
 class _Loop(_M2):
-    """Networks on concatenated inputs, called once for each class."""
+    """Networks of concatenated inputs, called once for each class."""
 
     def __init__(self, n_features, n_classes, hidden, latent_size, likelihood):
         super().__init__(n_features, n_classes, hidden, latent_size, likelihood)
@@ -108,15 +108,15 @@ class _Loop(_M2):
         self.decoder = mlp(latent_size + n_classes, n_features)
 
     def encode(self, x, y):
-        """For one-hot y of the rows."""
+        """Encode rows with one-hot y."""
         return self.encoder(torch.cat([x, y], dim=-1))
 
     def decode(self, z, y):
-        """As `encode`."""
+        """Decode z with one-hot y."""
         return self.decoder(torch.cat([z, y], dim=-1))
 
     def class_bounds(self, x, noise, gaussian):
-        """L(x, y) of every row and class, a pass for each class."""
+        """Return L(x, y) of every row and class, with one pass for each class."""
         bounds = []
         for k in range(self.n_classes):
             y = torch.zeros(len(x), self.n_classes)
@@ -125,15 +125,15 @@ class _Loop(_M2):
         return torch.stack(bounds, dim=-1)
 
 
-def _deal(rows, size, n_batches):
-    """Deal rows (n_batches, size) from shuffled passes over them."""
+def _make_batches(rows, size, n_batches):
+    """Return row indices (n_batches, size) from shuffled passes over the rows."""
     n_passes = math.ceil(n_batches * size / len(rows))
-    deck = torch.cat([torch.randperm(len(rows)) for _ in range(n_passes)])
-    return rows[deck[: n_batches * size]].view(n_batches, size)
+    order = torch.cat([torch.randperm(len(rows)) for _ in range(n_passes)])
+    return rows[order[: n_batches * size]].view(n_batches, size)
 
 
 def _train(m2, X, y, *, epochs, batch_size, learning_rate, alpha):
-    """Train in place; batches mix both kinds of rows as those of sk_ssvae do."""
+    """Train in place; minibatches mix labelled and unlabelled rows as in sk_ssvae."""
     X, y = torch.from_numpy(X), torch.from_numpy(y)
     unlabelled, labelled = (y < 0).nonzero()[:, 0], (y >= 0).nonzero()[:, 0]
     one_hot = F.one_hot(y[labelled], m2.n_classes).float()
@@ -145,24 +145,24 @@ def _train(m2, X, y, *, epochs, batch_size, learning_rate, alpha):
     optimizer = torch.optim.Adam(m2.parameters(), lr=learning_rate, fused=True)
 
     def loss_of(i, j):
-        """Loss of a batch; a function, so that its tensors do not outlive it."""
+        """Return the loss of a batch. Its tensors are freed when it returns."""
         x_l, t, x_u = x_labelled[i], one_hot[i], X[j]
         log_q = m2.classifier(torch.cat([x_l, x_u])).log_softmax(-1)
         log_q_l, log_q_u = log_q.split([size_l, size_u])
         noise = torch.randn(size_l + size_u, m2.latent_size)
         gaussian = m2.gaussian()
-        known = m2.bound(x_l, t, noise[:size_l], gaussian)
+        labelled_bound = m2.bound(x_l, t, noise[:size_l], gaussian)
         bounds = m2.class_bounds(x_u, noise[size_l:], gaussian)
-        unknown = (log_q_u.exp() * (bounds - log_q_u)).sum(-1)
-        bound = known.mean() * (n_l / n) + unknown.mean() * (n_u / n)
+        unlabelled_bound = (log_q_u.exp() * (bounds - log_q_u)).sum(-1)
+        bound = labelled_bound.mean() * (n_l / n) + unlabelled_bound.mean() * (n_u / n)
         return -alpha * (t * log_q_l).sum(-1).mean() - bound
 
     losses = []
     for _ in range(epochs):
         steps = []
         for i, j in zip(
-            _deal(every_labelled, size_l, n_batches),
-            _deal(unlabelled, size_u, n_batches),
+            _make_batches(every_labelled, size_l, n_batches),
+            _make_batches(unlabelled, size_u, n_batches),
             strict=True,
         ):
             optimizer.zero_grad(set_to_none=True)
@@ -189,6 +189,7 @@ def _fit(
     likelihood,
     seed,
 ):
+    """Train a network, and return a function that predicts classes."""
     torch.manual_seed(seed)
     m2 = network(X.shape[1], n_classes, hidden, latent_size, likelihood)
     losses = _train(
@@ -209,8 +210,8 @@ def _fit(
     return predict
 
 
-def floor(X, y, n_classes, **options):
-    """Train M2 in a bare loop, all classes in one broadcast pass.
+def fit_broadcast(X, y, n_classes, **options):
+    """Train M2 in a bare loop, with all classes in one broadcast pass.
 
     Parameters
     ----------
@@ -221,21 +222,21 @@ def floor(X, y, n_classes, **options):
     n_classes : int
         Number of classes.
     **options
-        ``epochs``, ``likelihood`` and ``seed``; and ``batch_size``, ``latent_size``,
-        ``learning_rate`` and ``alpha``, with the defaults of
-        `sk_ssvae.SSVAEClassifier`, and ``hidden``, the size of the one hidden layer.
+        ``epochs``, ``likelihood`` and ``seed``; optionally ``batch_size``,
+        ``latent_size``, ``learning_rate`` and ``alpha``, as in
+        `sk_ssvae.SSVAEClassifier`, and ``hidden``, the size of the hidden layer.
 
     Returns
     -------
     predict : callable
-        Maps rows to classes; its attribute ``losses`` holds the mean loss an epoch.
+        Maps rows to classes. Its attribute ``losses`` has the mean loss of each epoch.
     """
     return _fit(_Broadcast, X, y, n_classes, **options)
 
 
-def loop_over_classes(X, y, n_classes, **options):
+def fit_loop_over_classes(X, y, n_classes, **options):
     """Train M2 in the same loop, with a pass of encoder and decoder for each class.
 
-    Parameters and result are those of `floor`.
+    Parameters and result are those of `fit_broadcast`.
     """
     return _fit(_Loop, X, y, n_classes, **options)

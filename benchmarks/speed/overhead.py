@@ -1,14 +1,20 @@
-"""What comes before the first step: imports and the first fit, in fresh processes.
+"""Overhead: seconds of imports, of the first fit and of later fits.
 
-Heavy packages are imported inside the functions, which is what is timed.
+    python -m benchmarks speed.overhead
+
+Every measurement is in a new process. Large packages are imported inside the functions,
+since their import is timed.
 """
 
 import statistics
 import sys
 import time
 
-from measure import Results, in_fresh_process, number, percent, table
-from plain import PLAIN_M2
+from benchmarks.common.fresh_process import in_fresh_process
+from benchmarks.common.plain import plain_m2
+from benchmarks.common.rounds import Results
+from benchmarks.common.tables import format_number, format_percent, print_table
+from benchmarks.speed.command_line import make_speed_parser, parse_speed_args
 
 HEAVY = (
     "torch._dynamo",
@@ -28,11 +34,12 @@ PHASES = {
 
 
 def _loaded():
+    """Return the large parts of torch that are loaded."""
     return [name for name in HEAVY if name in sys.modules]
 
 
-class _Laps:
-    """Seconds from one call to the next."""
+class _Timer:
+    """Return the seconds since the last call."""
 
     def __init__(self):
         self.last = time.perf_counter()
@@ -42,7 +49,8 @@ class _Laps:
         return self.last - before
 
 
-def _data():
+def _make_rows():
+    """Return 500 rows with 20 labels."""
     import numpy as np
 
     X = np.random.default_rng(0).standard_normal((500, 20), dtype=np.float32)
@@ -51,8 +59,9 @@ def _data():
     return X, y
 
 
-def _fits(fit, entry):
-    lap = _Laps()
+def _time_fits(fit, entry):
+    """Add the seconds of the first fit and the median of later ones."""
+    lap = _Timer()
     fit()
     entry["first_fit"] = lap()
     entry["loaded_after_fit"] = _loaded()
@@ -65,9 +74,9 @@ def _fits(fit, entry):
     return entry
 
 
-def start_ours():
-    """Phases of a process that uses the estimator."""
-    lap, entry = _Laps(), {}
+def start_ssvae():
+    """Time the phases of a process that uses SSVAEClassifier."""
+    lap, entry = _Timer(), {}
     import torch  # noqa: F401
 
     entry["import_torch"] = lap()
@@ -80,39 +89,45 @@ def start_ours():
 
     entry["import_sk_ssvae"] = lap()
     entry["loaded_after_import"] = _loaded()
-    X, y = _data()
-    return _fits(
+    X, y = _make_rows()
+    return _time_fits(
         lambda: SSVAEClassifier(
-            random_state=0, device="cpu", **PLAIN_M2 | {"max_epochs": 1}
+            random_state=0, device="cpu", **plain_m2(max_epochs=1)
         ).fit(X, y),
         entry,
     )
 
 
-def start_floor():
-    """Phases of a process that uses torch alone."""
-    lap, entry = _Laps(), {}
+def start_hand_written():
+    """Time the phases of a process that uses torch alone."""
+    lap, entry = _Timer(), {}
     import torch  # noqa: F401
 
     entry["import_torch"] = lap()
-    from hand_written import floor
+    from benchmarks.speed.hand_written import fit_broadcast
 
     entry["import_hand_written"] = lap()
     entry["loaded_after_import"] = _loaded()
-    X, y = _data()
-    return _fits(lambda: floor(X, y, 2, epochs=1, likelihood="gaussian", seed=0), entry)
+    X, y = _make_rows()
+    return _time_fits(
+        lambda: fit_broadcast(X, y, 2, epochs=1, likelihood="gaussian", seed=0), entry
+    )
 
 
-def run(args):
+def main(argv=None):
     """Start processes of both kinds in turn."""
+    parser = make_speed_parser("overhead", __doc__, rounds=7)
+    args = parse_speed_args(parser, argv)
     results = Results("overhead", quick=args.quick, resume=args.resume)
-    starts = {"SSVAEClassifier": "start_ours", "hand-written": "start_floor"}
-    for start in starts.values():  # files into the system's cache
-        in_fresh_process(f"speed_overhead:{start}")
+    starts = {"SSVAEClassifier": "start_ssvae", "hand-written": "start_hand_written"}
+    for start in starts.values():  # loads files into the cache of the system
+        in_fresh_process(f"benchmarks.speed.overhead:{start}")
     summary = results.interleave(
         "start",
         {
-            name: lambda r, start=start: in_fresh_process(f"speed_overhead:{start}")
+            name: lambda r, start=start: in_fresh_process(
+                f"benchmarks.speed.overhead:{start}"
+            )
             for name, start in starts.items()
         },
         args.rounds,
@@ -126,13 +141,17 @@ def run(args):
         row = [phase]
         for name in starts:
             seconds = summary[name].get(key)
-            row.append("" if seconds is None else number(seconds))
-            row.append(percent(summary[name].get(f"{key}_spread")))
+            row.append("" if seconds is None else format_number(seconds))
+            row.append(format_percent(summary[name].get(f"{key}_spread")))
         rows.append(row)
-    table(header, rows)
+    print_table(header, rows)
     for name in starts:
         last = results.groups["start"]["rounds"][-1][name]
         for when in ("import", "fit"):
             loaded = ", ".join(last[f"loaded_after_{when}"]) or "none"
             print(f"{name}, of {', '.join(HEAVY)} loaded after {when}: {loaded}")
     print(f"\nWritten to {results.path.name}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,14 @@
-"""Peers for the speed benchmark: the same model, M2, as two other packages train it.
+"""M2 in pyro and in pyroVED, for the comparison of training times.
 
-Both sum over the classes exactly, with pyro's `TraceEnum_ELBO`, run on the CPU and have
-pyro's checks of its arguments switched off, which they are not by default. What is not
-the same as in sk_ssvae:
+Both sum over the classes exactly, with pyro's `TraceEnum_ELBO`, and run on the CPU.
+pyro's validation of arguments, which is on by default, is switched off. Differences
+from sk_ssvae:
 
-- z has a draw of its own for every class, and KL(q(z | x, y) || p(z)) is estimated from
-  it, as pyro does where it enumerates.
-- pyroVED's Gaussian has a fixed scale, 0.5, and pyroVED's trainer makes an optimiser
-  step of its own for labelled rows, which come by once an epoch at most.
-- Weights of the classification term are pyro's and pyroVED's own.
+- There is one draw of z for each class, and KL(q(z | x, y) || p(z)) is estimated from
+  it, since pyro enumerates.
+- pyroVED's Gaussian likelihood has a fixed scale of 0.5, and its trainer makes separate
+  optimiser steps for labelled rows, at most one pass over them in an epoch.
+- The weights of the classification term are those of pyro's example and of pyroVED.
 """
 
 import math
@@ -24,15 +24,15 @@ from pyro.infer import JitTraceEnum_ELBO, TraceEnum_ELBO
 from torch import nn
 from torch.nn import functional as F
 
-# Of Pyro's SS-VAE example; pyroVED's default is 20.
 AUX_LOSS_MULTIPLIER = 46.0
+"""Value of pyro's SS-VAE example; pyroVED's default is 20."""
 
 
 def _import_pyroved():
     """Import pyroVED without torchvision.
 
-    It takes one function for plots from it, and builds of torchvision from PyPI do not
-    load beside a torch without CUDA.
+    pyroVED needs torchvision for one plotting function only, and torchvision from PyPI
+    cannot be imported with a CPU build of torch.
     """
     package, utils = ModuleType("torchvision"), ModuleType("torchvision.utils")
     utils.make_grid = None
@@ -51,7 +51,7 @@ pv = _import_pyroved()
 
 
 def split_rows(X, y):
-    """Unlabelled rows, labelled rows and labels, as tensors."""
+    """Return unlabelled rows, labelled rows and their labels, as tensors."""
     labelled = y >= 0
     arrays = X[~labelled], X[labelled], y[labelled]
     return tuple(torch.from_numpy(array) for array in arrays)
@@ -70,7 +70,7 @@ def pyroved_ssivae(
     likelihood,
     seed,
 ):
-    """Train pyroVED's ssiVAE, without invariances, by its own trainer and loaders.
+    """Train pyroVED's ssiVAE, without invariances, with pyroVED's trainer.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def pyroved_ssivae(
     n_classes : int
         Number of classes.
     epochs, batch_size, hidden_sizes, latent_size, learning_rate, likelihood, seed
-        As in `sk_ssvae.SSVAEClassifier`. Labelled rows are in batches of `batch_size`.
+        As in `sk_ssvae.SSVAEClassifier`. Batches of labelled rows have the same size.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def pyroved_ssivae(
     Raises
     ------
     ValueError
-        If the trainer would see no label.
+        If pyroVED's trainer would not use any labelled row.
     """
     hidden = list(hidden_sizes)
     x, x_labelled, y_labelled = split_rows(X, y)
@@ -116,11 +116,12 @@ def pyroved_ssivae(
         labelled = pv.utils.init_dataloader(
             x_labelled, pv.utils.to_onehot(y_labelled, n_classes), batch_size=batch_size
         )
-        # One labelled batch follows the second of every p unlabelled ones.
+        # The trainer takes a labelled batch after the second of p unlabelled ones.
         if len(unlabelled) < max(2, len(labelled)):
             raise ValueError(
-                f"With {len(unlabelled)} unlabelled and {len(labelled)} labelled "
-                "batches pyroVED's trainer never comes to a labelled one."
+                f"There are {len(unlabelled)} unlabelled and {len(labelled)} labelled "
+                "batches, with which pyroVED's trainer uses no labelled row. Lower "
+                "batch_size."
             )
         for _ in range(epochs):
             trainer.step(unlabelled, labelled)
@@ -132,7 +133,7 @@ def pyroved_ssivae(
 
 
 def mlp(sizes):
-    """Linear layers with ReLU between them."""
+    """Return linear layers with ReLU between them."""
     layers = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
@@ -140,10 +141,10 @@ def mlp(sizes):
 
 
 class _PairMLP(nn.Module):
-    """An MLP on rows and classes, without a concatenation of each row with each class.
+    """MLP of rows and classes that does not concatenate each row with each class.
 
-    The rows' share of the first layer is computed once for all classes, which takes a
-    quarter off the time of an epoch where rows are long.
+    The part of the first layer that depends on the row is computed once for all
+    classes, which saves a quarter of an epoch's time for long rows.
     """
 
     def __init__(self, n_features, n_classes, sizes):
@@ -156,6 +157,7 @@ class _PairMLP(nn.Module):
         self.rest = nn.Sequential(nn.ReLU(), mlp(sizes))
 
     def forward(self, a, y):
+        """Return the outputs for a and classes y, broadcast against each other."""
         return self.rest(self.from_a(a) + self.from_y(y))
 
 
@@ -178,7 +180,7 @@ class _M2(nn.Module):
         self.register_buffer("prior_z", torch.zeros(latent_size))
 
     def model(self, x, x_labelled, y_labelled):
-        """p(y) p(z) p(x | y, z)."""
+        """Sample from p(y) p(z) p(x | y, z)."""
         with pyro.plate("unlabelled", len(x)):
             y = pyro.sample("y", dist.Categorical(logits=self.prior_y))
             self._decode("", x, y)
@@ -188,7 +190,7 @@ class _M2(nn.Module):
             self._decode("_labelled", x_labelled, y_labelled)
 
     def guide(self, x, x_labelled, y_labelled):
-        """q(y | x) q(z | x, y), every class of an unlabelled row at once."""
+        """Sample from q(y | x) q(z | x, y); classes of unlabelled rows are enumerated."""
         with pyro.plate("unlabelled", len(x)):
             fn = dist.Categorical(logits=self.classifier(x))
             y = pyro.sample("y", fn, infer={"enumerate": "parallel"})
@@ -198,7 +200,7 @@ class _M2(nn.Module):
 
     def _encode(self, suffix, x, y):
         mean, raw = self.encoder(x, y).chunk(2, -1)
-        # Scales between exp(-5) and exp(5): outliers made the loss NaN without.
+        # Scales between exp(-5) and exp(5); without limits outliers make the loss NaN.
         scale = (5 * torch.tanh(raw / 5)).exp()
         pyro.sample(f"z{suffix}", dist.Normal(mean, scale).to_event(1))
 
@@ -212,11 +214,11 @@ class _M2(nn.Module):
         pyro.sample(f"x{suffix}", fn.to_event(1), obs=x)
 
 
-def deal(n, size, n_batches):
-    """Deal indices (n_batches, size) from shuffled passes over `n` rows."""
+def make_batches(n, size, n_batches):
+    """Return row indices (n_batches, size) from shuffled passes over `n` rows."""
     n_passes = math.ceil(n_batches * size / n)
-    deck = torch.cat([torch.randperm(n) for _ in range(n_passes)])
-    return deck[: n_batches * size].view(n_batches, size)
+    order = torch.cat([torch.randperm(n) for _ in range(n_passes)])
+    return order[: n_batches * size].view(n_batches, size)
 
 
 def pyro_enumerated(
@@ -233,11 +235,11 @@ def pyro_enumerated(
     seed,
     jit=True,
 ):
-    """Train M2 written in pyro, one optimiser step a batch of both kinds of rows.
+    """Train M2 in pyro, with one optimiser step for a batch of both kinds of rows.
 
-    The ELBO's loss is used in a loop with torch's own Adam, as pyro's documentation
-    has it for losses with further terms: `pyro.infer.SVI` has an Adam for each weight,
-    and would need a step for each term.
+    The loss is minimised by torch's Adam, as pyro's documentation recommends for losses
+    with further terms: `pyro.infer.SVI` has a separate optimiser for each parameter and
+    needs one step for each term.
 
     Parameters
     ----------
@@ -250,7 +252,7 @@ def pyro_enumerated(
     epochs, batch_size, hidden_sizes, latent_size, learning_rate, likelihood, seed
         As in `sk_ssvae.SSVAEClassifier`; `batch_size` counts unlabelled rows.
     jit : bool, default=True
-        Compile the loss (`JitTraceEnum_ELBO`): part of a second at the first batch.
+        Compile the loss (`JitTraceEnum_ELBO`), which takes part of a second.
 
     Returns
     -------
@@ -260,15 +262,15 @@ def pyro_enumerated(
     torch.manual_seed(seed)
     m2 = _M2(X.shape[1], n_classes, hidden_sizes, latent_size, likelihood)
     x, x_labelled, y_labelled = split_rows(X, y)
-    # Batches of the same size, as compilation wants them.
+    # All batches have the same size, which compilation requires.
     n, n_batches = len(x_labelled), math.ceil(len(x) / batch_size)
     size = math.ceil(len(x) / n_batches)
     labelled_size = min(n, max(math.ceil(n / n_batches), math.ceil(batch_size / 4)))
     optimizer = torch.optim.Adam(m2.parameters(), lr=learning_rate)
-    guide = m2.guide  # compiled once for the object, and m2.guide makes one each time
+    guide = m2.guide  # one object, since compiled code is cached by its identity
 
     def model(*batch):
-        if jit:  # weights that pyro does not know become constants
+        if jit:  # parameters that are not registered become constants
             pyro.module("m2", m2)
         m2.model(*batch)
 
@@ -281,12 +283,12 @@ def pyro_enumerated(
         pyro.validation_enabled(False),
         warnings.catch_warnings(),
     ):
-        # torch would like its users to go from jit.trace to torch.compile.
+        # torch.jit.trace is deprecated in favour of torch.compile.
         warnings.simplefilter("ignore", DeprecationWarning)
         for _ in range(epochs):
-            rows = deal(len(x), size, n_batches)
-            known = deal(n, labelled_size, n_batches)
-            for i, j in zip(rows, known, strict=True):
+            rows = make_batches(len(x), size, n_batches)
+            labelled = make_batches(n, labelled_size, n_batches)
+            for i, j in zip(rows, labelled, strict=True):
                 x_j, y_j = x_labelled[j], y_labelled[j]
                 optimizer.zero_grad()
                 loss = elbo.differentiable_loss(model, guide, x[i], x_j, y_j)

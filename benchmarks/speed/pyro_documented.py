@@ -1,29 +1,36 @@
-"""M2 in pyro as pyro's own example has it, `examples/vae/ss_vae_M2.py`.
+"""M2 in pyro, written like pyro's example `examples/vae/ss_vae_M2.py`.
 
-Kept of the example: model and guide are methods of a module, with a plate and one-hot
-classes; networks take concatenated inputs; `config_enumerate` makes the guide's classes
-an axis of their own; `pyro.infer.SVI` steps `TraceEnum_ELBO`, and a second SVI steps
-`Trace_ELBO` of a model of the labels alone, the auxiliary loss.
+As in the example, model and guide are methods of a module, with a plate and one-hot
+classes; the inputs of the networks are concatenated; `config_enumerate` enumerates the
+classes of the guide in parallel; one `pyro.infer.SVI` minimises `TraceEnum_ELBO`, and a
+second one minimises `Trace_ELBO` of a model of the labels alone, the auxiliary loss.
 
-Not as there, all to its advantage: networks have rectified units and no clipped
-probabilities; no auxiliary step is made for unlabelled rows, for which there is nothing
-to score; pyro's checks of its arguments are off. Labelled rows come with every batch
-of unlabelled ones, as for the others here, instead of once an epoch.
+Differences, all of which make it faster or more accurate: the networks have ReLU and no
+clipped probabilities; there is no auxiliary step for unlabelled rows, for which it has
+nothing to score; pyro's validation of arguments is off. Every batch of unlabelled rows
+is followed by one of labelled rows, as in the other implementations here, instead of
+once an epoch.
 """
 
 import math
 
 import pyro
 import torch
-from peers import AUX_LOSS_MULTIPLIER, deal, mlp, split_rows
 from pyro import distributions as dist
 from pyro.infer import SVI, Trace_ELBO, TraceEnum_ELBO, config_enumerate
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.speed.peers import (
+    AUX_LOSS_MULTIPLIER,
+    make_batches,
+    mlp,
+    split_rows,
+)
+
 
 def _concatenated(a, y):
-    """Join a and y, with the axis of the enumerated classes if y has one."""
+    """Concatenate a and y; a is repeated along the axis of enumerated classes."""
     return torch.cat([a.expand(*y.shape[:-1], a.shape[-1]), y], dim=-1)
 
 
@@ -43,7 +50,7 @@ class _M2(nn.Module):
             self.log_scale = nn.Parameter(torch.zeros(n_features))
 
     def model(self, x, y=None):
-        """p(z) p(y) p(x | y, z)."""
+        """Sample from p(z) p(y) p(x | y, z)."""
         pyro.module("m2", self)
         with pyro.plate("data", len(x)):
             loc = x.new_zeros(len(x), self.latent_size)
@@ -58,7 +65,7 @@ class _M2(nn.Module):
             pyro.sample("x", fn.to_event(1), obs=x)
 
     def guide(self, x, y=None):
-        """q(y | x) q(z | x, y)."""
+        """Sample from q(y | x) q(z | x, y)."""
         with pyro.plate("data", len(x)):
             if y is None:
                 fn = dist.OneHotCategorical(logits=self.encoder_y(x))
@@ -68,14 +75,14 @@ class _M2(nn.Module):
             pyro.sample("z", dist.Normal(mean, scale).to_event(1))
 
     def model_classify(self, x, y):
-        """q(y | x) of the labels: the auxiliary loss."""
+        """Score the labels by q(y | x), for the auxiliary loss."""
         pyro.module("m2", self)
         with pyro.plate("data", len(x)), pyro.poutine.scale(scale=AUX_LOSS_MULTIPLIER):
             fn = dist.OneHotCategorical(logits=self.encoder_y(x))
             pyro.sample("y_aux", fn, obs=y)
 
     def guide_classify(self, x, y):
-        """Nothing is latent there."""
+        """Sample nothing: the auxiliary model has no latent variable."""
 
 
 def pyro_documented(
@@ -91,9 +98,9 @@ def pyro_documented(
     likelihood,
     seed,
 ):
-    """Train M2 as pyro's example does, three optimiser steps a batch.
+    """Train M2 as pyro's example does, with three optimiser steps for each batch.
 
-    One for the unlabelled rows' bound, one for the labelled rows' bound, one for the
+    The steps are for the bound of unlabelled rows, the bound of labelled rows, and the
     auxiliary loss.
 
     Parameters
@@ -129,9 +136,9 @@ def pyro_documented(
             m2.model_classify, m2.guide_classify, optimizer, loss=Trace_ELBO()
         )
         for _ in range(epochs):
-            rows = deal(len(x), size, n_batches)
-            known = deal(n, labelled_size, n_batches)
-            for i, j in zip(rows, known, strict=True):
+            rows = make_batches(len(x), size, n_batches)
+            labelled = make_batches(n, labelled_size, n_batches)
+            for i, j in zip(rows, labelled, strict=True):
                 bound.step(x[i])
                 bound.step(x_labelled[j], one_hot[j])
                 auxiliary.step(x_labelled[j], one_hot[j])

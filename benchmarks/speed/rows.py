@@ -1,19 +1,20 @@
-"""Cost of an epoch as rows become more: time, and memory beyond the rows themselves."""
+"""Rows: time and memory of an epoch against the number of rows.
+
+    python -m benchmarks speed.rows
+
+One epoch of 10,000 to 1,000,000 rows x 30 with 2 classes. Memory is the peak growth of
+the process during `fit`, which excludes X.
+"""
 
 import numpy as np
 import torch
-from data import blobs, hide_labels
-from measure import (
-    Results,
-    in_fresh_process,
-    number,
-    peak_memory,
-    percent,
-    seconds_of,
-    table,
-)
-from plain import PLAIN_M2
 
+from benchmarks.common.data import blobs, hide_labels
+from benchmarks.common.fresh_process import in_fresh_process, peak_memory
+from benchmarks.common.plain import plain_m2
+from benchmarks.common.rounds import Results, seconds_of
+from benchmarks.common.tables import format_number, format_percent, print_table
+from benchmarks.speed.command_line import make_speed_parser, parse_speed_args
 from sk_ssvae import SSVAEClassifier
 
 N_FEATURES = 30
@@ -26,36 +27,36 @@ LAYOUTS = {
 
 
 def make_rows(n):
-    """Two classes with 50 labels each, in single precision."""
+    """Return rows of two classes in single precision, with 50 labels of each class."""
     X, y = blobs(n, N_FEATURES, 2)
     return X, hide_labels(y, PER_CLASS, 0)
 
 
 def fit(X, y):
-    """One epoch."""
-    plain = PLAIN_M2 | {"max_epochs": 1}
-    model = SSVAEClassifier(random_state=0, device="cpu", n_threads=1, **plain)
+    """Fit for one epoch."""
+    plain = plain_m2(max_epochs=1, n_threads=1)
+    model = SSVAEClassifier(random_state=0, device="cpu", **plain)
     return model.fit(X, y)
 
 
 def memory_of(n, layout):
-    """Bytes that a fit takes beyond X, its results included; in a fresh process."""
+    """Return the bytes that a fit takes besides X, including its results."""
     torch.set_num_threads(1)
     X, y = make_rows(n)
     X = LAYOUTS[layout](X)
     small = np.concatenate([np.flatnonzero(y >= 0), np.flatnonzero(y < 0)[:200]])
-    fit(X[small], y[small])  # code that is loaded when first called
+    fit(X[small], y[small])  # the first call loads code
     _, n_bytes = peak_memory(fit, X, y)
     return {"bytes": n_bytes}
 
 
 def slope(n, values):
-    """Exponent b of values = a n^b, by least squares on logarithms."""
+    """Return the exponent b of values = a n^b, by least squares on logarithms."""
     return float(np.polyfit(np.log(n), np.log(values), 1)[0])
 
 
 def time_fits(results, args, sizes):
-    """Seconds of one epoch for every number of rows."""
+    """Time one epoch for every number of rows; return the seconds."""
     data = {n: make_rows(n) for n in sizes}
     fit(*data[sizes[0]])
     summary = results.interleave(
@@ -67,14 +68,14 @@ def time_fits(results, args, sizes):
     seconds = [summary[f"{n}"]["seconds"] for n in sizes]
     results.groups["time"]["slope"] = slope(sizes, seconds)
     results.write()
-    table(
+    print_table(
         ["rows", "seconds", "microseconds a row", "spread"],
         (
             [
                 f"{n:,}",
-                number(s),
-                number(s / n * 1e6),
-                percent(summary[f"{n}"]["seconds_spread"]),
+                format_number(s),
+                format_number(s / n * 1e6),
+                format_percent(summary[f"{n}"]["seconds_spread"]),
             ]
             for n, s in zip(sizes, seconds, strict=True)
         ),
@@ -84,13 +85,13 @@ def time_fits(results, args, sizes):
 
 
 def memory(results, args, sizes):
-    """Memory for every number of rows and layout of X."""
+    """Measure memory for every number of rows and layout of X; return the bytes."""
     names = {f"{n}, {layout}": (n, layout) for n in sizes for layout in LAYOUTS}
     summary = results.interleave(
         "memory",
         {
             name: lambda r, n=n, layout=layout: in_fresh_process(
-                "speed_rows:memory_of", n=n, layout=layout
+                "benchmarks.speed.rows:memory_of", n=n, layout=layout
             )
             for name, (n, layout) in names.items()
         },
@@ -111,7 +112,7 @@ def memory(results, args, sizes):
             each = n_bytes[layout][i] / n
             row += [f"{each:.0f}", f"{each / (4 * N_FEATURES):.2f}"]
         rows.append(row)
-    table(header, rows)
+    print_table(header, rows)
     for layout in LAYOUTS:
         each = np.polyfit(sizes, n_bytes[layout], 1)[0]
         print(f"{layout}: {each:.0f} bytes for every further row")
@@ -120,7 +121,7 @@ def memory(results, args, sizes):
 
 
 def plot(results, sizes, seconds, n_bytes):
-    """Time and memory against rows."""
+    """Plot time and memory against the number of rows."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -141,8 +142,10 @@ def plot(results, sizes, seconds, n_bytes):
     figure.savefig(results.images / "cost_rows.png", dpi=120)
 
 
-def run(args):
-    """Measure times and memory, and plot both."""
+def main(argv=None):
+    """Measure time and memory, and plot both."""
+    parser = make_speed_parser("rows", __doc__, rounds=7)
+    args = parse_speed_args(parser, argv)
     torch.set_num_threads(1)
     results = Results("rows", quick=args.quick, resume=args.resume)
     sizes = [10_000, 30_000, 100_000, 300_000, 1_000_000]
@@ -152,3 +155,7 @@ def run(args):
     n_bytes = memory(results, args, sizes)
     plot(results, sizes, seconds, n_bytes)
     print(f"Written to {results.path.name} and cost_rows.png.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,19 +1,28 @@
-"""Training: seconds an epoch beside hand-written loops, pyroVED and pyro."""
+"""Training: seconds an epoch, compared with PyTorch loops, pyroVED and pyro.
+
+    python -m benchmarks speed.train
+
+The four data sets are those of ``sizes.py``. "ours / this" is the time of
+SSVAEClassifier over the time of the candidate; below 1 SSVAEClassifier is faster.
+"""
 
 from functools import partial
 
 import torch
-from hand_written import floor, loop_over_classes
-from measure import Results, number, percent, seconds_of, table
-from peers import pyro_enumerated, pyroved_ssivae
-from pyro_documented import pyro_documented
-from sizes import SIZES, fit_ours, make_size, warm_up
 
-OURS = "SSVAEClassifier"
+from benchmarks.common.rounds import Results, seconds_of
+from benchmarks.common.tables import format_number, format_percent, print_table
+from benchmarks.speed.command_line import make_speed_parser, parse_speed_args
+from benchmarks.speed.hand_written import fit_broadcast, fit_loop_over_classes
+from benchmarks.speed.peers import pyro_enumerated, pyroved_ssivae
+from benchmarks.speed.pyro_documented import pyro_documented
+from benchmarks.speed.sizes import SIZES, fit_ssvae, make_size, warm_up
+
+SSVAE = "SSVAEClassifier"
 
 
 def fit_other(function, size, **options):
-    """Call one of the others."""
+    """Call the training function of another implementation."""
     return function(
         size.X,
         size.y,
@@ -25,41 +34,41 @@ def fit_other(function, size, **options):
     )
 
 
-# What pyro and pyroVED are told, the estimator's and the hand-written loops' defaults.
 PEER = {
     "batch_size": 128,
     "hidden_sizes": (128,),
     "latent_size": 10,
     "learning_rate": 5e-3,
 }
+"""Settings of pyro and pyroVED, those of SSVAEClassifier and the PyTorch loops."""
 
-CONTESTANTS = {
-    OURS: fit_ours,
-    "hand-written, one broadcast pass": partial(fit_other, floor),
-    "hand-written, loop over classes": partial(fit_other, loop_over_classes),
+CANDIDATES = {
+    SSVAE: fit_ssvae,
+    "hand-written, one broadcast pass": partial(fit_other, fit_broadcast),
+    "hand-written, loop over classes": partial(fit_other, fit_loop_over_classes),
     "pyroVED": partial(fit_other, pyroved_ssivae, **PEER),
     "pyro, as its example": partial(fit_other, pyro_documented, **PEER),
     "pyro, tuned by hand": partial(fit_other, pyro_enumerated, jit=False, **PEER),
     "pyro, tuned by hand, jit": partial(fit_other, pyro_enumerated, jit=True, **PEER),
 }
-FAST = (OURS, "hand-written, one broadcast pass")
-TOPK = f"{OURS}, topk"
+FAST = (SSVAE, "hand-written, one broadcast pass")
+TOP_CLASSES = f"{SSVAE}, topk"
 
 
-def contestants_of(name):
-    """All of them, and the estimate of the sum where there are many classes."""
+def candidates_for(name):
+    """Return the candidates; with many classes also the sampled marginalization."""
     if name != "classes":
-        return CONTESTANTS
-    return CONTESTANTS | {TOPK: partial(fit_ours, marginalization="topk")}
+        return CANDIDATES
+    return CANDIDATES | {TOP_CLASSES: partial(fit_ssvae, marginalization=8)}
 
 
-def print_table(name, size, summary):
-    """Ratios first."""
+def print_summary(name, size, summary):
+    """Print the table of one size."""
     print(
         f"{name}: {len(size.X):,} rows x {size.X.shape[1]}, {size.n_classes} classes, "
         f"{size.likelihood}, epochs: {size.epochs}\n"
     )
-    table(
+    print_table(
         [
             "",
             "ours / this, median of rounds",
@@ -71,40 +80,49 @@ def print_table(name, size, summary):
         ],
         (
             [
-                contestant,
+                candidate,
                 f"{entry['ratio']:.2f}",
-                percent(entry["ratio_spread"]),
+                format_percent(entry["ratio_spread"]),
                 f"{entry['ratio_of_medians']:.2f}",
-                number(entry["seconds"] / size.epochs),
-                percent(entry["seconds_spread"]),
+                format_number(entry["seconds"] / size.epochs),
+                format_percent(entry["seconds_spread"]),
                 entry["rounds"],
             ]
-            for contestant, entry in summary.items()
+            for candidate, entry in summary.items()
         ),
     )
 
 
-def run(args):
-    """Time all contestants at all sizes."""
+def main(argv=None):
+    """Time all candidates at all sizes."""
+    parser = make_speed_parser("train", __doc__, rounds=7)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES)
+    parser.add_argument(
+        "--slow-rounds",
+        type=int,
+        help="rounds of the candidates other than SSVAEClassifier and the fastest "
+        "PyTorch loop; default: all rounds",
+    )
+    args = parse_speed_args(parser, argv)
     torch.set_num_threads(1)
     results = Results("train", quick=args.quick, resume=args.resume)
-    for name in args.sizes or SIZES:
+    for name in args.sizes:
         size = make_size(name)
         if args.quick:
             size = make_size(name, 4000 if name == "classes" else 1000, epochs=1)
-        contestants = contestants_of(name)
-        warm_up(size, contestants.values())
+        candidates = candidates_for(name)
+        warm_up(size, candidates.values())
         slow = {}
         if args.slow_rounds is not None:
-            slow = dict.fromkeys(set(contestants) - set(FAST), args.slow_rounds)
+            slow = dict.fromkeys(set(candidates) - set(FAST), args.slow_rounds)
         summary = results.interleave(
             name,
             {
                 key: lambda r, fit=fit, size=size: seconds_of(fit, size)
-                for key, fit in contestants.items()
+                for key, fit in candidates.items()
             },
             args.rounds,
-            base=OURS,
+            base=SSVAE,
             only=slow,
             info={
                 "rows": len(size.X),
@@ -115,6 +133,10 @@ def run(args):
                 "epochs": size.epochs,
             },
         )
-        print_table(name, size, summary)
+        print_summary(name, size, summary)
         make_size.cache_clear()
     print(f"Written to {results.path.name}.")
+
+
+if __name__ == "__main__":
+    main()
