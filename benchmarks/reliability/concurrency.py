@@ -1,11 +1,12 @@
-"""Many threads on one classifier, fits in threads, and what many fits leave behind.
+"""Concurrency: many threads on one classifier, parallel fits, leaks of resources.
 
-    python benchmarks/reliability.py concurrency --threads 8 --fits 200
+    python -m benchmarks reliability.concurrency --threads 8 --fits 200
 
-Answers are compared to the bit with those of one thread alone, while another thread
-fits a classifier; threads change every 0.1 ms. A round is a fit with a checkpoint,
-`partial_fit`, answers, draws, a file that is written and read, a pickle, and a fit that
-fails; of every twenty one has the default teacher, and every third is in a new thread.
+Many threads call one classifier while another thread fits a different one; the
+interpreter switches threads every 0.1 ms. All results are compared bit by bit with
+those of a single thread. For leaks, a round is a fit with a checkpoint, `partial_fit`,
+predictions, samples, saving and loading, pickling, and a fit that fails. One round in
+twenty has the default teacher, and every third one runs in a new thread.
 """
 
 import sys
@@ -13,10 +14,6 @@ import time
 from itertools import product
 from pathlib import Path
 
-from joblib import Parallel, delayed
-from measure import HERE, table, versions
-
-sys.path.insert(0, str(HERE.parent / "tests" / "helpers"))
 from concurrency import (
     FEW,
     HOLED,
@@ -27,19 +24,26 @@ from concurrency import (
     resources_of_rounds,
     small,
 )
+from joblib import Parallel, delayed
 
-MB = 1e6
-RAN = ("sk_ssvae", "scikit-learn", "skorch", "torch", "numpy", "joblib")
+from benchmarks.common.versions import package_versions
+from benchmarks.reliability.report import (
+    make_reliability_parser,
+    print_result,
+    save_result,
+)
+
+PACKAGES = ("sk_ssvae", "scikit-learn", "skorch", "torch", "numpy", "joblib")
 
 
-def answers_at_once(n_threads, rounds):
-    """Ask classifiers of every kind from many threads; count wrong answers."""
+def concurrent_calls(n_threads, rounds):
+    """Call classifiers of every kind from many threads; count different results."""
     records = []
     for model, own, gaps in product(MODELS, (False, True), (False, True)):
         rows = HOLED if gaps else X
         clf = small(own, model=model).fit(rows, FEW)
         other = small(not own, model=model, random_state=1)
-        fits = []  # by the thread beside
+        fits = []  # of the other thread
         wrong, n = asked_at_once(
             clf,
             rows,
@@ -63,64 +67,44 @@ def answers_at_once(n_threads, rounds):
     return records
 
 
-def fits_at_once(n_threads, n):
-    """Fit in threads and in processes; count fits that are not those of one thread."""
-    some = [
+def parallel_fits(n_threads, n):
+    """Fit in threads and in processes; count fits that differ from a single thread."""
+    estimators = [
         small(own, model=model, random_state=seed)
         for seed, (model, own) in enumerate(product(MODELS, (False, True)))
     ]
-    alone = [fitted(one, HOLED) for one in some]
+    expected = [fitted(one, HOLED) for one in estimators]
     wrong = {}
     for backend, n_jobs in (("threading", n_threads), ("loky", 2)):
-        found = Parallel(n_jobs=n_jobs, backend=backend)(
-            delayed(fitted)(some[i % len(some)], HOLED) for i in range(n)
+        fits = Parallel(n_jobs=n_jobs, backend=backend)(
+            delayed(fitted)(estimators[i % len(estimators)], HOLED) for i in range(n)
         )
-        wrong[backend] = sum(one != alone[i % len(some)] for i, one in enumerate(found))
+        wrong[backend] = sum(
+            one != expected[i % len(expected)] for i, one in enumerate(fits)
+        )
     return {"fits": n, "wrong": wrong}
 
 
-def add_arguments(parser):
-    """Add how much is tried."""
+def main(argv=None):
+    """Run all three parts, and print the result."""
+    parser = make_reliability_parser("concurrency", __doc__)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=8, help="of all kinds of calls")
     parser.add_argument("--fits", type=int, default=200)
-
-
-def run(args, found, keep):
-    """Run all three parts."""
+    args = parser.parse_args(argv)
     start = time.perf_counter()
-    found = {"versions": versions(RAN), "threads": args.threads}
-    # First, for joblib keeps threads and memory.
+    result = {"versions": package_versions(PACKAGES), "threads": args.threads}
+    # Before the other parts, since joblib keeps threads and memory.
     if Path("/proc/self/fd").exists():
         before, after = resources_of_rounds(args.fits)
-        found["rounds"] = {"n": args.fits, "before": before, "after": after}
+        result["rounds"] = {"n": args.fits, "before": before, "after": after}
     sys.setswitchinterval(1e-4)
-    found["answers"] = answers_at_once(args.threads, args.rounds)
-    found["fits"] = fits_at_once(args.threads, args.fits)
-    found["seconds"] = time.perf_counter() - start
-    keep(found)
+    result["answers"] = concurrent_calls(args.threads, args.rounds)
+    result["fits"] = parallel_fits(args.threads, args.fits)
+    result["seconds"] = time.perf_counter() - start
+    save_result(args.out, "concurrency", result)
+    print_result("concurrency", result)
 
 
-def totals(found):
-    """Count what was tried, and what was not as with one thread."""
-    answers, fits = found["answers"], found["fits"]
-    calls = sum(one["calls"] for one in answers)
-    wrong = sum(sum(one["wrong"].values()) for one in answers)
-    yield f"calls from {found['threads']} threads, of one classifier", calls, wrong
-    beside = sum(one["fits beside"] for one in answers)
-    yield "fits beside them", beside, sum(one["wrong fits"] for one in answers)
-    for backend, n_wrong in fits["wrong"].items():
-        yield f"fits at once, {backend}", fits["fits"], n_wrong
-
-
-def report(found):
-    """Print what was found."""
-    table(["", "tried", "not those of one thread"], [*map(list, totals(found))])
-    if "rounds" in found:
-        rounds = found["rounds"]
-        before, after = rounds["before"], rounds["after"]
-        rows = [
-            ["memory, MB", *(f"{one['bytes'] / MB:.1f}" for one in (before, after))],
-            *([k, before[k], after[k]] for k in ("threads", "files", "children")),
-        ]
-        table(["held by the process", "before", f"after {rounds['n']} rounds"], rows)
+if __name__ == "__main__":
+    main()

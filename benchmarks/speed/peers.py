@@ -190,7 +190,7 @@ class _M2(nn.Module):
             self._decode("_labelled", x_labelled, y_labelled)
 
     def guide(self, x, x_labelled, y_labelled):
-        """Sample from q(y | x) q(z | x, y); classes of unlabelled rows are enumerated."""
+        """Sample from q(y | x) q(z | x, y), enumerating unknown classes."""
         with pyro.plate("unlabelled", len(x)):
             fn = dist.Categorical(logits=self.classifier(x))
             y = pyro.sample("y", fn, infer={"enumerate": "parallel"})
