@@ -41,7 +41,7 @@ models = {
 }
 
 # %%
-# One split of one data set says little; `benchmarks/calibration.py` has ten sets.
+# One split of one data set says little; `benchmarks/accuracy/calibration.py` has ten sets.
 figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
 for name, model in models.items():
     answers = model.fit(X_train, few).predict_proba(X_test)
