@@ -38,9 +38,10 @@ class VariationalAutoencoder(GenerationMixin):
 
     with an inference network :math:`q(z | x)`, a normal distribution. Training
     maximises the mean over rows of a lower bound of log p(x). A classifier on its
-    latent means is the model M1 of [2]_: ``make_pipeline(VariationalAutoencoder(), SVC())``, where the
-    autoencoder is fitted to all rows and the classifier to the labelled ones.
-    Parameters under *Other Parameters* rarely need to be changed.
+    latent means is the model M1 of [2]_:
+    ``make_pipeline(VariationalAutoencoder(), SVC())``, where the autoencoder is fitted
+    to all rows and the classifier to the labelled ones. Parameters under *Other
+    Parameters* rarely need to be changed.
 
     Parameters
     ----------
