@@ -237,7 +237,7 @@ def test_labels_may_be_strings_or_missing(cv):
         ),
         (
             FEW == 0,
-            "y is boolean, which has no room for -1: assigning -1 to a boolean array "
+            "y is boolean, which cannot hold -1: assigning -1 to a boolean array "
             "stores True. Use integers: y.astype(int), with -1 for unlabelled rows.",
         ),
         (
