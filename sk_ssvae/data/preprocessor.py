@@ -163,37 +163,20 @@ class Preprocessor:
             numeric = self.schema.is_plain
         with readable_input_errors(X, numbers=numeric):
             rows = as_container(masked_to_nan(X))
-            schema = self._infer_schema(estimator, rows, used) if reset else self.schema
-            X = rows.X
-            checks: dict[str, Any] = {
-                "accept_sparse": "csr",
-                "dtype": [np.float64, np.float32],
-                "ensure_min_samples": 2 if reset else 1,
-            }
-            if schema is None or (schema.is_plain and rows.is_numeric):
-                finite = "allow-nan" if ensure_finite else False
-                checked = validate_data(
-                    estimator, X, *y, reset=reset, ensure_all_finite=finite, **checks
+            if not reset:
+                return _validate(
+                    estimator, rows, self.schema, y, ensure_finite=ensure_finite
                 )
-            else:
-                X = rows.rows
-                validate_data(estimator, X, reset=reset, skip_check_array=True)
-                cells = schema.cells(rows, warn=not reset)
-                checks |= {"estimator": estimator, "ensure_all_finite": "allow-nan"}
-                if y:
-                    checked = check_X_y(cells, *y, **checks)
-                else:
-                    checked = check_array(cells, input_name="X", **checks)
-            if reset:
-                n_features = estimator.n_features_in_
-                self.schema = schema or Schema(
-                    rows.kind, list(range(n_features)), [], (None,) * n_features
-                )
-                self.assigned_types = assign_column_types(
-                    self.likelihood,
-                    np.asarray(X) if isinstance(X, list) else X,
-                    n_features,
-                )
+            if rows.is_dataframe or not numeric:
+                self._infer_schema(estimator, rows, used)
+                return _validate(estimator, rows, self.schema, y, reset=True)
+            checked = _validate(estimator, rows, None, y, reset=True)
+            n_features = estimator.n_features_in_
+            self.schema = Schema(
+                rows.kind, list(range(n_features)), [], (None,) * n_features
+            )
+            X = np.asarray(rows.X) if isinstance(rows.X, list) else rows.X
+            self.assigned_types = assign_column_types(self.likelihood, X, n_features)
             return checked
 
     def _declares_categories(self) -> bool:
@@ -206,12 +189,8 @@ class Preprocessor:
         from_dtype = isinstance(declared, str) and declared == "from_dtype"
         return "categorical" in names or not (declared is None or from_dtype)
 
-    def _infer_schema(
-        self, estimator: Any, rows: Container, used: Mask | None
-    ) -> Schema | None:
-        """Infer categories; return None for arrays that have none."""
-        if not rows.is_dataframe and not self._declares_categories():
-            return None
+    def _infer_schema(self, estimator: Any, rows: Container, used: Mask | None) -> None:
+        """Set the schema, with the categories of the rows, and the assigned types."""
         X = rows.rows
         validate_data(estimator, X, reset=True, skip_check_array=True)
         n_features = estimator.n_features_in_
@@ -228,18 +207,8 @@ class Preprocessor:
             used=used,
         )
         if not isinstance(self.likelihood, str):
-            self._refuse_numeric_likelihood(schema, assigned)
-        return schema
-
-    def _refuse_numeric_likelihood(self, schema: Schema, assigned: Array) -> None:
-        """Refuse pairs that assign another likelihood to a column of categories."""
-        clash = (schema.sizes > 0) & ~np.isin(assigned.astype(str), ("", "categorical"))
-        for j in np.flatnonzero(clash):
-            raise ValueError(
-                f"likelihood assigns {assigned[j]!r} to column {schema.names[j]!r}, "
-                "which holds categories. Leave it out of likelihood, or convert it to "
-                "numbers."
-            )
+            _refuse_numeric_likelihood(schema, assigned)
+        self.schema, self.assigned_types = schema, assigned
 
     def fit(
         self,
@@ -416,3 +385,44 @@ class Preprocessor:
             A copy of the same kind.
         """
         return self.schema.fill(X, expected)
+
+
+def _validate(
+    estimator: Any,
+    rows: Container,
+    schema: Schema | None,
+    y: tuple[Any, ...],
+    *,
+    reset: bool = False,
+    ensure_finite: bool = True,
+) -> Any:
+    """Return validated cells, and labels if any, as scikit-learn validates arrays.
+
+    A schema of None stands for rows that must be numbers.
+    """
+    checks: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "dtype": [np.float64, np.float32],
+        "ensure_min_samples": 2 if reset else 1,
+    }
+    if schema is None or (schema.is_plain and rows.is_numeric):
+        finite = "allow-nan" if ensure_finite else False
+        return validate_data(
+            estimator, rows.X, *y, reset=reset, ensure_all_finite=finite, **checks
+        )
+    validate_data(estimator, rows.rows, reset=reset, skip_check_array=True)
+    cells = schema.cells(rows, warn=not reset)
+    checks |= {"estimator": estimator, "ensure_all_finite": "allow-nan"}
+    if y:
+        return check_X_y(cells, *y, **checks)
+    return check_array(cells, input_name="X", **checks)
+
+
+def _refuse_numeric_likelihood(schema: Schema, assigned: Array) -> None:
+    """Refuse pairs that assign another likelihood to a column of categories."""
+    clash = (schema.sizes > 0) & ~np.isin(assigned.astype(str), ("", "categorical"))
+    for j in np.flatnonzero(clash):
+        raise ValueError(
+            f"likelihood assigns {assigned[j]!r} to column {schema.names[j]!r}, which "
+            "holds categories. Leave it out of likelihood, or convert it to numbers."
+        )
