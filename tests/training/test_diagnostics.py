@@ -9,12 +9,12 @@ from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.models.bounds import gaussian_kl, unlabelled_bound
 from sk_ssvae.models.m1 import M1Module
 from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.diagnostics import (
     bound_terms,
     diagnostic_rows,
     gauss_hermite_points,
 )
+from sk_ssvae.training.rows import Rows
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
