@@ -5,9 +5,7 @@ import torch
 from scipy import stats
 
 from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.training.objective import (
-    ssvae_loss,
-)
+from sk_ssvae.training.loss import ssvae_loss
 
 PRIOR = (0.5, 0.3, 0.2)
 
@@ -78,7 +76,7 @@ def batch(model, x, n_labelled, seed=0):
     """Weights and targets as for the whole of the data in one batch."""
     n = len(x)
     generator = torch.Generator().manual_seed(seed)
-    guess = torch.rand(
+    soft_targets = torch.rand(
         n - n_labelled, N_CLASSES, generator=generator, dtype=torch.float64
     )
     target_weight = torch.cat(
@@ -89,7 +87,7 @@ def batch(model, x, n_labelled, seed=0):
     )
     return {
         "codes": torch.arange(n_labelled) % N_CLASSES,
-        "guess": guess / guess.sum(1, keepdim=True),
+        "soft_targets": soft_targets / soft_targets.sum(1, keepdim=True),
         "bound_weight": torch.full((n,), 1 / n, dtype=torch.float64),
         "target_weight": target_weight,
     }
@@ -100,8 +98,8 @@ def draws(n, latent_size, seed=0):
     return torch.randn(n, latent_size, generator=generator, dtype=torch.float64)
 
 
-def loss(model, x, parts, *, alpha=0.1, pull=0.0, **options):
+def loss(model, x, parts, *, alpha=0.1, **options):
     noise = draws(len(x), model.latent_size)
     return ssvae_loss(
-        model, x, model(x), noise=noise, **parts, alpha=alpha, pull=pull, **options
+        model, x, model(x), noise=noise, **parts, alpha=alpha, **options
     )
