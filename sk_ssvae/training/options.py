@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sk_ssvae.utils.threads import MOST as MAX_THREADS
+from sk_ssvae.utils.threads import MAX_THREADS
 
 __all__ = ["ClassifierOptions", "TrainingOptions"]
 
