@@ -14,12 +14,8 @@ from sklearn.utils.validation import column_or_1d
 
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import as_label_array
-<<<<<<< HEAD
-from sk_ssvae.utils.typing import Array, Mask
-=======
 from sk_ssvae.data.missing import is_missing
-from sk_ssvae.utils.typing import Array
->>>>>>> wt-data
+from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = ["BaseLabeledSplitter", "Indices", "Split", "check_class_counts"]
 
