@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from faults import Fault, SlowerFrom, weights
+from faults import Fault, ReduceLearningRate, weights
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from torch import nn
@@ -49,7 +49,7 @@ def test_an_epoch_is_done_again_with_smaller_steps(quick, iris, kind, listened_t
         "look for extreme values in X."
     ]
     assert fault.n_steps == 15  # five epochs for four
-    smaller = quick(batch_size=50, callbacks=[SlowerFrom(3)]).fit(X, y)
+    smaller = quick(batch_size=50, callbacks=[ReduceLearningRate(3)]).fit(X, y)
     assert same(weights(clf), weights(smaller))
     losses = [[row["train_loss"] for row in c.history_] for c in (clf, smaller)]
     assert losses[0] == losses[1]
@@ -72,7 +72,7 @@ def test_a_bad_first_step_forgets_the_epoch_before(quick, iris):
     X, y, _ = iris
     with pytest.warns(ConvergenceWarning, match="first in step 1 of epoch 3"):
         clf = quick(batch_size=50, callbacks=[Fault("nan", step=6)]).fit(X, y)
-    forgetful = SlowerFrom(3, forget=True)
+    forgetful = ReduceLearningRate(3, undo_epoch=True)
     assert same(
         weights(clf),
         weights(quick(batch_size=50, callbacks=[forgetful]).fit(X, y)),
@@ -134,7 +134,7 @@ def test_the_second_stage_too(quick, iris):
     fault = InStageTwo("nan", step=1)
     with pytest.warns(ConvergenceWarning, match="first in step 2 of epoch 3"):
         clf = quick(callbacks=[fault], **parameters).fit(X, y)
-    smaller = quick(callbacks=[SlowerFrom(3)], **parameters).fit(X, y)
+    smaller = quick(callbacks=[ReduceLearningRate(3)], **parameters).fit(X, y)
     assert same(weights(clf), weights(smaller))
 
 
@@ -168,7 +168,7 @@ def test_statistics_of_batches_come_back(quick, iris):
 
 def test_tries_are_bounded(quick, iris):
     X, y, _ = iris
-    fault = Fault("loss", step=7, again=1000)
+    fault = Fault("loss", step=7, n_faults=1000)
     clf = quick(batch_size=50, callbacks=[fault])
     with pytest.raises(ValueError) as error:
         clf.fit(X, y)
