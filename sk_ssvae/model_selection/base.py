@@ -12,9 +12,9 @@ import numpy.typing as npt
 from sklearn.utils import indexable
 from sklearn.utils.validation import column_or_1d
 
-from sk_ssvae.data.dataframes import is_missing
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import as_label_array
+from sk_ssvae.data.missing import is_missing
 from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = ["BaseLabeledSplitter", "Indices", "Split", "check_class_counts"]

@@ -46,9 +46,10 @@ def gauss_hermite_points(size: int, generator: torch.Generator) -> Tensor:
     r"""Return two points at which expectations over N(0, I) are estimated.
 
     They are :math:`\pm s` with random signs :math:`s_k`: in each dimension the points
-    of the two-point Gauss-Hermite rule (Abramowitz & Stegun 1964, 25.4.46). Expectations
-    of sums over dimensions of quadratic functions, such as the KL divergence of normal
-    distributions, are exact; with two normal draws their error would be several nats.
+    of the two-point Gauss-Hermite rule (Abramowitz & Stegun 1964, 25.4.46).
+    Expectations of sums over dimensions of quadratic functions, such as the KL
+    divergence of normal distributions, are exact; with two normal draws their error
+    would be several nats.
 
     Parameters
     ----------

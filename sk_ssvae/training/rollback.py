@@ -134,13 +134,12 @@ class RollbackNet(NeuralNet, ABC):
             if n_good == len(losses) and final_loss is None:
                 self._previous_snapshot = snapshot
                 return
-            self._record_rollback(
-                min(n_good + 1, len(losses)),
-                losses[n_good] if final_loss is None else final_loss,
-            )
+            step = min(n_good + 1, len(losses))
+            loss = losses[n_good] if final_loss is None else final_loss
             if n_good == 0 and self._previous_snapshot is not None:
                 snapshot = self._previous_snapshot
             snapshot.restore()
+            self._record_rollback(step, loss)
             self.history_[-1]["batches"].clear()
             self._restart_epoch(iterator)
 
