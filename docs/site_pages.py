@@ -16,15 +16,15 @@ from pathlib import Path
 from docutils import nodes
 
 ROOT = Path(__file__).parent.parent
-PANEL = ("panel_report.py", "results/panel.json")
+PANEL = ("accuracy.panel_report",)
 REPORTS = {
     "Few labels on 21 data sets": PANEL,
-    "MNIST": ("mnist.py", "--report"),
-    "Columns of several kinds": ("mixed_types.py", "--report"),
-    "Calibration": ("calibration.py", "--report"),
-    "Shares of the classes that are known to shift": ("shift.py", "--report"),
-    "Choosing settings without labels to spare": ("selection.py", "--report"),
-    "Reliability": ("reliability.py", "--report"),
+    "MNIST": ("mnist.report",),
+    "Columns of several kinds": ("accuracy.mixed_types", "--report"),
+    "Calibration": ("accuracy.calibration", "--report"),
+    "Shares of the classes that are known to shift": ("accuracy.shift", "--report"),
+    "Choosing settings without labels to spare": ("accuracy.selection", "--report"),
+    "Reliability": ("reliability.report",),
 }
 """Headings, and what prints their tables."""
 
@@ -62,11 +62,11 @@ THEIRS = {
 
 
 @functools.cache
-def printed(script, *arguments):
-    """Run a script of the benchmarks that prints tables of its results."""
+def printed(name, *arguments):
+    """Run a benchmark that prints tables of its results, and return its output."""
     done = subprocess.run(
-        [sys.executable, script, *arguments],
-        cwd=ROOT / "benchmarks",
+        [sys.executable, "-m", "benchmarks", name, *arguments],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
@@ -90,11 +90,11 @@ def benchmarks_page():
         "```",
         "",
     ]
-    for heading, (script, *arguments) in REPORTS.items():
-        command = " ".join([f"python benchmarks/{script}", *arguments])
+    for heading, (name, *arguments) in REPORTS.items():
+        command = " ".join(["python -m benchmarks", name, *arguments])
         lines += [f"## {heading}", "", f"`{command}`", ""]
-        text = printed(script, *arguments)
-        if (script, *arguments) == PANEL:
+        text = printed(name, *arguments)
+        if (name, *arguments) == PANEL:
             parts = ["## " + part for part in text.split("## ")[1:]]
             text = "".join(sorted(parts, key=lambda part: not part.startswith(MAIN)))
         lines += [as_markdown(text), ""]
