@@ -111,7 +111,7 @@ def test_what_was_there_stays_beside_what_is_filled():
         pl.col("height").cast(pl.String),
         town=pl.Series([None, datetime.date(2000, 1, 1)] * (N // 2)),
     )
-    with pytest.warns(UserWarning, match="'town' has categories that fit has not seen"):
+    with pytest.warns(UserWarning, match="'town' has categories that did not occur"):
         both = clf.impute(other)
     assert both["height"].dtype == pl.String
     assert both["height"].cast(float).is_finite().all()
@@ -142,8 +142,8 @@ def test_arrays_and_lists_in_cells_are_refused_by_name(cells, type_name):
     plain = quick().fit(X[["height"]], Y)
     message = (
         f"Column 'town' has {type_name}. A category must be a string, a number or a "
-        "boolean (argument must be a string or a number). Convert the column, dates "
-        "for instance to days since one of them."
+        "boolean (argument must be a string or a number). Convert the column, for "
+        "instance dates to days since a reference date."
     )
     for call in (lambda X: quick().fit(X, Y), clf.predict):
         with pytest.raises(TypeError) as error:
@@ -151,7 +151,7 @@ def test_arrays_and_lists_in_cells_are_refused_by_name(cells, type_name):
         assert str(error.value) == message
     with pytest.raises(TypeError) as error:
         plain.predict(X[["height"]].assign(height=cells))
-    assert str(error.value).startswith(f"Column 'height' has {type_name}, where fit ")
+    assert str(error.value).startswith(f"Column 'height' has {type_name}, but held ")
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
@@ -170,9 +170,13 @@ def test_dates_where_fit_saw_numbers_are_refused_by_name(library, columns):
         clf.transform,
         lambda X: streamed.partial_fit(X, Y),
     ):
-        with pytest.raises(TypeError, match=r"Column 'height' has .* where fit saw "):
+        with pytest.raises(
+            TypeError, match=r"Column 'height' has .* but held numbers in "
+        ):
             call(odd)
-        with pytest.raises(TypeError, match=r"Column 'height' has .* where fit saw "):
+        with pytest.raises(
+            TypeError, match=r"Column 'height' has .* but held numbers in "
+        ):
             call(span)
 
 
@@ -259,7 +263,7 @@ def test_frames_without_rows_are_refused_after_fit():
         with pytest.raises(TypeError) as error:
             clf.predict(frame.lazy())
         assert str(error.value) == (
-            "X is a LazyFrame, which has no rows yet. Pass X.collect()."
+            "X is a LazyFrame, which is not evaluated yet. Pass X.collect()."
         )
 
 
@@ -529,8 +533,8 @@ def test_an_infinite_category_is_refused():
     with pytest.raises(ValueError) as error:
         quick(categorical_features=[1]).fit(X, Y)
     assert str(error.value) == (
-        "Column 1 contains inf, which is no category. Convert it, for instance to "
-        "strings, or make it missing: NaN."
+        "Column 1 contains inf, which cannot be a category. Convert the column, for "
+        "instance to strings, or replace the value by NaN (missing)."
     )
 
 
@@ -544,7 +548,7 @@ def test_texts_cannot_fill_sparse_arrays():
         clf.impute(gaps)
     assert str(error.value) == (
         "X is a sparse array, which holds numbers, but column 'town' has categories "
-        "such as 'Oslo'. Pass a frame, as fit was given."
+        "such as 'Oslo'. Pass a data frame, as in fit."
     )
 
 

@@ -228,8 +228,8 @@ def test_unknown_categories_are_missing_with_one_warning():
     with pytest.warns(UserWarning, match="town") as caught:
         proba = clf.predict_proba(new)
     assert [str(w.message) for w in caught] == [
-        "Column 'town' has categories that fit has not seen, which count as missing: "
-        "['Bonn', 'Kyiv']."
+        "Column 'town' has categories that did not occur in fit; they are treated as "
+        "missing: ['Bonn', 'Kyiv']."
     ]
     np.testing.assert_array_equal(proba, clf.predict_proba(gone))
     with pytest.warns(UserWarning, match="town"):
@@ -259,7 +259,7 @@ def test_named_categories_come_on_top_of_those_of_the_types():
     assert set(clf.sample(20)[0]["member"]) <= {True, False}
     with pytest.raises(TypeError) as error:
         quick(categorical_features=None).fit(X, few)
-    assert str(error.value).startswith("Column 'colour' has 'blue' of type str, where")
+    assert str(error.value).startswith("Column 'colour' has 'blue' of type str, but")
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_selectors_choose_columns():
         ),
         (
             {"categorical_features": ["hat"]},
-            "categorical_features names columns that X has not: ['hat'].",
+            "categorical_features names columns that X does not have: ['hat'].",
         ),
         (
             {"categorical_features": [9]},
@@ -741,7 +741,7 @@ def test_equal_pairs_go_on_and_lazy_frames_are_refused():
     with pytest.raises(TypeError) as error:
         quick().fit(pl.from_pandas(X).lazy(), few)
     assert str(error.value) == (
-        "X is a LazyFrame, which has no rows yet. Pass X.collect()."
+        "X is a LazyFrame, which is not evaluated yet. Pass X.collect()."
     )
 
 
@@ -805,8 +805,8 @@ STRANGE = {
         lambda: pd.DataFrame({"a": [[1, 2]] * N}),
         TypeError,
         "Column 'a' has [1, 2] of type list. A category must be a string, a number or "
-        "a boolean (argument must be a string or a number). Convert the column, dates "
-        "for instance to days since one of them.",
+        "a boolean (argument must be a string or a number). Convert the column, for "
+        "instance dates to days since a reference date.",
     ),
     "dict": (
         lambda: {"a": [1.0] * N},

@@ -213,7 +213,7 @@ def test_every_cut_is_seen(whole, tmp_path):
         path = _written(tmp_path / "file", whole[:length])
         with pytest.raises(ValueError) as error:
             sk_ssvae.load(path)
-        assert str(error.value).startswith(f"{path} is damaged, or no file of sk_ssvae")
+        assert str(error.value).startswith(f"{path} is damaged or is not an sk_ssvae")
     with pytest.raises(ValueError):
         sk_ssvae.load(_written(tmp_path / "file", whole + b"more"))
 
@@ -224,10 +224,10 @@ def test_other_files_are_refused(whole, tmp_path):
     with pytest.raises(ValueError) as error:
         sk_ssvae.load(path)
     assert str(error.value) == (
-        f"{path} holds tensors, but not those of an estimator of sk_ssvae."
+        f"{path} is a safetensors file, but not of an sk_ssvae estimator."
     )
     path.write_bytes(pickle.dumps(tiny()))
-    with pytest.raises(ValueError, match="is damaged, or no file of sk_ssvae"):
+    with pytest.raises(ValueError, match="is damaged or is not an sk_ssvae file"):
         sk_ssvae.load(path)
     with pytest.raises(FileNotFoundError):
         sk_ssvae.load(tmp_path / "nothing")
@@ -331,7 +331,7 @@ def test_what_killed_writers_have_left_goes(whole, tmp_path):
         one.write_bytes(whole[:100])
     clf = tiny().fit(IRIS, FEW)
     with alive.open("ab") as file:
-        assert files._locked(file)
+        assert files._lock(file)
         clf.save(path)
         assert set(tmp_path.iterdir()) == {path, alive, *others}
     clf.save(path)

@@ -55,7 +55,7 @@ RAW = re.compile(
 """Words of numpy, torch and Python that tell a user nothing of what to do."""
 
 OWN_WARNINGS = re.compile(
-    "Column .* has categories that fit has not seen|A file holds no objects such as"
+    "Column .* has categories that did not occur in fit|A file holds no objects such as"
     "|Training (was interrupted|diverged)"
 )
 KNOWN_WARNINGS = re.compile("X does not have valid feature names|X has feature names")

@@ -214,7 +214,7 @@ def test_other_files_are_no_checkpoints(tmp_path):
     with pytest.raises(ValueError, match="cannot be read: it was not written by"):
         sk_ssvae.load(state)
     state.write_bytes(state.read_bytes()[:-7])
-    with pytest.raises(ValueError, match="is damaged, or no file of sk_ssvae"):
+    with pytest.raises(ValueError, match="is damaged or is not an sk_ssvae file"):
         tiny(checkpoint=state).fit(X, FEW)
     assert not hasattr(tiny(checkpoint=state), "net_")
 

@@ -9,7 +9,7 @@ from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.models.bounds import gaussian_kl, unlabelled_bound
 from sk_ssvae.models.m1 import M1Module
 from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.training.batches import Rows
+from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.diagnostics import (
     bound_terms,
     diagnostic_rows,
