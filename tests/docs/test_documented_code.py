@@ -12,6 +12,7 @@ import pytest
 
 import sk_ssvae
 from sk_ssvae.models import MODELS, VAEModule
+from sk_ssvae.utils.files import FORMAT
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -193,3 +194,9 @@ def test_the_documented_methods_of_a_model_exist():
     methods += re.findall(r"`self\.(\w+)\(", text)
     for name in methods:
         assert callable(getattr(VAEModule, name)), name
+
+
+def test_the_documented_file_format_is_the_one_that_is_written():
+    text = (ROOT / "docs" / "saving.md").read_text()
+    (version,) = re.findall(r"^\| `format_version` \| `([\d.]+)`", text, re.MULTILINE)
+    assert version == ".".join(map(str, FORMAT))
