@@ -131,7 +131,7 @@ def test_divergence_in_the_second_stage(quick, iris):
         def on_train_begin(self, net, **kwargs):
             if not net.module_.unsupervised:
                 weight = next(net.module_.m2.decoder.parameters())
-                weight.register_hook(self._see_gradient)
+                weight.register_hook(self._change_gradient)
 
     fault = InStageTwo("nan", step=1)
     with pytest.warns(ConvergenceWarning, match="first in step 2 of epoch 3"):
