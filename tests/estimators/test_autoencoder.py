@@ -105,7 +105,7 @@ def test_going_on_is_one_history(vae):
     assert model.score(X) > before
     assert [row["bound"] for row in model.history_][-1] > model.history_[0]["bound"]
     model.set_params(latent_size=3)
-    with pytest.raises(ValueError, match=r"^latent_size was 2 when the model was made"):
+    with pytest.raises(ValueError, match=r"^latent_size was 2 when the model was created"):
         model.fit(X)
 
 
@@ -124,7 +124,7 @@ def test_only_a_new_bernoulli_model_warms_up(vae, monkeypatch):
     X = X[:, X.std(0) > 0]
     weights = []
     monkeypatch.setattr(
-        "sk_ssvae.training.net.warm_up",
+        "sk_ssvae.training.net.kl_warm_up",
         lambda p: weights.append(p) or min(1.0, p / 0.4),
     )
     model = vae(warm_start=True, batch_size=100).fit(X)
@@ -142,7 +142,7 @@ def test_fitting_that_fails_leaves_nothing(vae):
         model.fit(X)
     assert str(error.value).startswith("Training diverged: ")
     assert str(error.value).endswith(
-        "Try a smaller learning_rate (it is 1e+30), and look for extreme values in X."
+        "Try a smaller learning_rate (it is 1e+30), and check X for extreme values."
     )
     assert set(vars(model)) == attributes
     with pytest.raises(NotFittedError):
