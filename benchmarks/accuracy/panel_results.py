@@ -10,15 +10,12 @@ A cell is a method on one split of a data set. Its result is a dict of
 - ``error``: the message of a method that failed.
 """
 
-import contextlib
 import fcntl
 import json
 import os
-import platform
-from importlib import metadata
 from typing import NamedTuple
 
-from benchmarks.common.versions import PACKAGES
+from benchmarks.common.versions import package_versions
 
 __all__ = ["Cell", "read", "update"]
 
@@ -87,7 +84,8 @@ def update(path, change):
             json.dumps([*cell, *(results[cell].get(name) for name in VALUES)])
             for cell in ordered
         )
-        head = json.dumps(versions | _installed_versions())
+        versions |= package_versions() | {"cores": os.cpu_count()}
+        head = json.dumps(versions)
         fields = json.dumps([*Cell._fields, *VALUES])
         head = f'{{"versions": {head},\n"fields": {fields},\n"cells": [\n'
         partial = path.with_suffix(".tmp")
@@ -95,12 +93,3 @@ def update(path, change):
         partial.replace(path)
     finally:
         os.close(folder)
-
-
-def _installed_versions():
-    """Return the versions of installed packages, and the number of cores."""
-    versions = {"python": platform.python_version(), "cores": os.cpu_count()}
-    for name in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return versions

@@ -1,5 +1,6 @@
 """Versions of the packages that a benchmark ran with."""
 
+import contextlib
 import platform
 from importlib import metadata
 
@@ -17,7 +18,9 @@ PACKAGES = (
 
 
 def package_versions(packages=PACKAGES):
-    """Return the versions of packages and of Python, by name."""
-    return {name: metadata.version(name) for name in packages} | {
-        "python": platform.python_version()
-    }
+    """Return the versions of Python and of the installed packages, by name."""
+    versions = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions | {"python": platform.python_version()}

@@ -229,12 +229,15 @@ def snapshot_networks(model: nn.Module) -> Callable[[], None]:
         objects that the optimizer trains, with their current values.
     """
     networks = _user_networks(model)
-    copies = [_copy_network(own.network, own.network.parameters()) for own in networks]
+    copies = [
+        _copy_network(wrapper.network, wrapper.network.parameters())
+        for wrapper in networks
+    ]
 
     def restore() -> None:
-        for own, network in zip(networks, copies, strict=True):
+        for wrapper, network in zip(networks, copies, strict=True):
             if network is not None:
-                own.network = network
+                wrapper.network = network
 
     return restore
 

@@ -71,6 +71,8 @@ def dense_rows(X: Any, seed: int) -> Array:
     """
     if not is_sparse(X):
         return np.asarray(X)
+    X = X.copy()
+    X.eliminate_zeros()  # tf-idf takes logarithms of the stored counts
     rows = X.copy()
     are_counts = (X.data >= 0).all() and (X.data == np.floor(X.data)).all()
     if are_counts:

@@ -77,12 +77,12 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
       covariance or keeps the discriminant directions.
 
     The same number of labels in each class carries no information on class frequencies,
-    so these are estimated from the unlabelled rows [5]_. The more uneven the label
-    counts, the more the estimate is shrunk towards the class shares of the labels.
-    Columns are standardised and constant columns removed.
+    so these are estimated from the unlabelled rows [5]_, and shrunk towards the class
+    shares of the labels if label counts are uneven. Columns are standardised and
+    constant columns removed.
 
-    This is the default teacher of `SSVAEClassifier`: it provides soft targets for the
-    unlabelled rows. It can also be used on its own.
+    This is the default teacher of `SSVAEClassifier`, to which it provides soft targets
+    for the unlabelled rows. It can also be used on its own.
 
     Parameters
     ----------
@@ -141,24 +141,21 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     See Also
     --------
     SSVAEClassifier : Semi-supervised VAE that learns from these soft targets.
-    sklearn.semi_supervised.LabelSpreading : A single graph, with one bandwidth for all
-        rows.
+    sklearn.semi_supervised.LabelSpreading : One graph, with a single bandwidth.
 
     References
     ----------
     .. [1] C. Genest and J. V. Zidek. Combining probability distributions: a critique
-       and an annotated bibliography. Statistical Science, 1986. The views are
-       calibrated first: C. Guo et al. On calibration of modern neural networks. ICML
-       2017.
+       and an annotated bibliography. Statistical Science, 1986. Views are calibrated
+       first: C. Guo et al. On calibration of modern neural networks. ICML 2017.
     .. [2] D. Zhou et al. Learning with local and global consistency. NeurIPS 2004. With
        class mass normalisation: X. Zhu, Z. Ghahramani and J. Lafferty.
        Semi-supervised learning using Gaussian fields and harmonic functions. ICML 2003.
     .. [3] L. Zelnik-Manor and P. Perona. Self-tuning spectral clustering. NeurIPS 2004.
     .. [4] K. Nigam et al. Text classification from labeled and unlabeled documents
        using EM. Machine Learning, 2000.
-    .. [5] M. Saerens, P. Latinne and C. Decaestecker. Adjusting the outputs of a
-       classifier to new a priori probabilities: a simple procedure. Neural Computation,
-       2002.
+    .. [5] M. Saerens et al. Adjusting the outputs of a classifier to new a priori
+       probabilities: a simple procedure. Neural Computation, 2002.
 
     Examples
     --------
@@ -205,9 +202,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """Fit the views and their weights.
-
-        If fitting fails, the estimator keeps its previous state.
+        """Fit the views and their weights. A failed fit keeps the previous state.
 
         Parameters
         ----------
@@ -296,8 +291,8 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return class probabilities.
 
-        Views with a graph treat all rows as new rows here, so the result for a row
-        passed to `fit` may differ from `label_distributions_`.
+        Rows are treated as new rows, so the result for a row passed to `fit` may differ
+        from `label_distributions_`.
 
         Parameters
         ----------

@@ -11,7 +11,8 @@ import matplotlib as mpl
 import pytest
 
 import sk_ssvae
-from sk_ssvae.models import MODELS
+from sk_ssvae.models import MODELS, VAEModule
+from sk_ssvae.utils.files import FORMAT
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -179,3 +180,23 @@ def test_the_symbol_table_names_code_that_exists():
             # "M2Module.posterior_z" and "exp(DiagonalNormal.log_scale)".
             for name in re.findall(r"[A-Za-z_]\w*", re.sub(r"^exp\(|^len\(", "", code)):
                 assert re.search(rf"\b{name}\b", source), (name, row)
+
+
+def test_the_documented_methods_of_a_model_exist():
+    text = (ROOT / "docs" / "family.md").read_text()
+    table = text.split("| method | returns |")[1].split("\n\n")[0]
+    methods = [
+        name
+        for row in table.splitlines()[2:]
+        for name in re.findall(r"`(\w+)(?:\([^`]*\))?`", row.split("|")[1])
+    ]
+    assert {"sample_auxiliary", "labelled_bound", "importance"} <= set(methods)
+    methods += re.findall(r"`self\.(\w+)\(", text)
+    for name in methods:
+        assert callable(getattr(VAEModule, name)), name
+
+
+def test_the_documented_file_format_is_the_one_that_is_written():
+    text = (ROOT / "docs" / "saving.md").read_text()
+    (version,) = re.findall(r"^\| `format_version` \| `([\d.]+)`", text, re.MULTILINE)
+    assert version == ".".join(map(str, FORMAT))

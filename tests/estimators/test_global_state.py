@@ -108,7 +108,7 @@ def test_the_trust_in_a_guess_arrives(quick, iris):
     n = rows.n_labelled
     certain = np.sqrt(1 - entropy / np.log(3))
     assert certain.std() > 0
-    np.testing.assert_allclose(rows.guess, certain[:, None] * guess, atol=1e-5)
+    np.testing.assert_allclose(rows.soft_targets, certain[:, None] * guess, atol=1e-5)
     np.testing.assert_allclose(rows.target_weight[n:], 1 / len(guess), rtol=1e-5)
 
 

@@ -42,6 +42,16 @@ def test_wide_counts_are_reduced_to_two_halves_of_equal_scale(wide_counts):
     assert (wide_counts != before).nnz == 0
 
 
+def test_stored_zeros_do_not_matter(wide_counts):
+    with_zeros = wide_counts.copy()
+    with_zeros.data[:20] = 0
+    without = with_zeros.copy()
+    without.eliminate_zeros()
+    rows = dense_rows(with_zeros, seed=0)
+    np.testing.assert_array_equal(rows, dense_rows(without, seed=0))
+    assert with_zeros.nnz == wide_counts.nnz  # the input is not changed
+
+
 def test_wide_numbers_are_reduced_by_a_single_decomposition(wide_counts):
     X = wide_counts * 0.5
     rows = dense_rows(X, seed=0)

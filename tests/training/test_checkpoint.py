@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from damage import HOSTILE_ARRAYS, HOSTILE_STATES
-from faults import kill_and_go_on
+from faults import kill_and_resume
+from malicious_files import MALICIOUS_ARRAYS, MALICIOUS_CHECKPOINTS
 from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -227,11 +227,11 @@ def state(tmp_path_factory):
     return read_file(path)
 
 
-@pytest.mark.parametrize("kind", HOSTILE_STATES)
+@pytest.mark.parametrize("kind", MALICIOUS_CHECKPOINTS)
 def test_states_that_sk_ssvae_has_not_written(kind, state, tmp_path):
     header, arrays = copy.deepcopy(state)
     path = str(tmp_path / "file")
-    HOSTILE_STATES[kind](header)
+    MALICIOUS_CHECKPOINTS[kind](header)
     write_file(path, header, arrays)  # with the right checksum
     clf = tiny(checkpoint=path, max_epochs=2, early_stopping=True)
     with pytest.raises(ValueError) as error:
@@ -243,11 +243,11 @@ def test_states_that_sk_ssvae_has_not_written(kind, state, tmp_path):
     assert not hasattr(clf, "net_")
 
 
-@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+@pytest.mark.parametrize("name", MALICIOUS_ARRAYS)
 def test_states_with_arrays_of_another_shape(name, state, tmp_path):
     header, arrays = state
     path = str(tmp_path / "file")
-    write_file(path, header, arrays | {name: HOSTILE_ARRAYS[name]})
+    write_file(path, header, arrays | {name: MALICIOUS_ARRAYS[name]})
     with pytest.raises(ValueError, match="cannot be read: it was not written by"):
         tiny(checkpoint=path, max_epochs=2, early_stopping=True).fit(X, FEW)
 
@@ -334,7 +334,7 @@ def test_digests_tell_arrays_apart():
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(tmp_path):
     """Real processes, killed while they train or write, and the last one not."""
-    killed, same_bits = kill_and_go_on(tmp_path, 20)
+    killed, same_bits = kill_and_resume(tmp_path, 20)
     assert killed >= 15  # the last ones may have come to the end
     assert same_bits
 
