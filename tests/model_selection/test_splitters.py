@@ -97,7 +97,7 @@ def test_rows_of_a_group_are_not_in_training_and_test_set(case, seed):
         ),
         (
             FEW_IRIS == 0,
-            "y is boolean, which has no room for -1: assigning -1 to a boolean array "
+            "y is boolean, which cannot hold -1: assigning -1 to a boolean array "
             "stores True. Use integers: y.astype(int), with -1 for unlabelled rows.",
         ),
         (
