@@ -36,18 +36,18 @@ def check_likelihood(likelihood: Any) -> None:
     """
     names = ["auto", *LIKELIHOOD_NAMES]
     if isinstance(likelihood, str):
-        given = [likelihood]
+        used = [likelihood]
     elif isinstance(likelihood, list | tuple) and all(
         isinstance(pair, list | tuple) and len(pair) == 2 for pair in likelihood
     ):
-        given = [name for name, _ in likelihood]
+        used = [name for name, _ in likelihood]
         names.remove("auto")
     else:
         raise TypeError(
             f"likelihood must be one of {names} or a list of pairs (name, columns), "
             f"got {likelihood!r}."
         )
-    for name in given:
+    for name in used:
         if not isinstance(name, str) or name not in names:
             raise ValueError(f"likelihood must be one of {names}, got {name!r}.")
 

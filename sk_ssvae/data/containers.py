@@ -20,7 +20,7 @@ class Container(Protocol):
     """Name of the container, as it is stored in files."""
 
     is_dataframe: ClassVar[bool]
-    """Whether every column has a type of its own."""
+    """Whether each column has its own type."""
 
     X: Any
     """The rows as they were passed."""

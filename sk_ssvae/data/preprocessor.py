@@ -352,7 +352,7 @@ class Preprocessor:
         return device_rows(cells, self.scaling, device)
 
     def restore(self, values: Array, *, exact: bool = True) -> Any:
-        """Convert network outputs to rows of the container that `fit` was given.
+        """Convert network outputs to rows in the container of `fit`.
 
         Parameters
         ----------

@@ -106,7 +106,7 @@ def axes_grid(
     TypeError
         If `ax` is neither None, axes nor an array of axes.
     ValueError
-        If `ax` holds another number of axes.
+        If `ax` holds the wrong number of axes.
     """
     plt = import_pyplot(caller)
     if ax is None:

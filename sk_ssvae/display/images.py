@@ -25,8 +25,8 @@ def check_image_shape(image_shape: Sequence[int], n_features: int) -> None:
     Raises
     ------
     ValueError
-        If `image_shape` is not of this form, or has another number of pixels than a
-        row has columns.
+        If `image_shape` is not of this form, or does not have as many values
+        as a row has columns.
     """
     shape = tuple(image_shape) if isinstance(image_shape, Iterable) else ()
     sizes = [size for size in shape if isinstance(size, Integral) and size > 0]

@@ -126,7 +126,7 @@ class SamplesDisplay:
             If the estimator is a pipeline, or `ax` is not axes.
         ValueError
             If `image_shape` does not fit the number of columns, a feature is not a
-            column, or `ax` holds another number of axes than there are panels.
+            column, or `ax` holds the wrong number of axes.
         """
         check_estimator(estimator, "sample", cls.__name__)
         if image_shape is not None:
@@ -168,8 +168,7 @@ class SamplesDisplay:
         TypeError
             If `ax` is not axes.
         ValueError
-            If a feature is not a column, or `ax` holds another number of axes than
-            there are panels.
+            If a feature is not a column, or `ax` holds the wrong number of axes.
         """
         if self.image_shape is not None:
             self._plot_images(ax, kwargs)

@@ -91,7 +91,7 @@ class TrainingDisplay:
         TypeError
             If the estimator is a pipeline, or `ax` is not axes.
         ValueError
-            If `ax` holds another number of axes than there are panels.
+            If `ax` holds the wrong number of axes.
         """
         check_estimator(estimator, "history_", cls.__name__)
         history = estimator.history_.to_list()
@@ -121,8 +121,7 @@ class TrainingDisplay:
             If an entry of the history is not a dict with an "epoch", or `ax` is not
             axes.
         ValueError
-            If the history is empty, or `ax` holds another number of axes than there
-            are panels.
+            If the history is empty, or `ax` holds the wrong number of axes.
         """
         if not self.history:
             raise ValueError(

@@ -128,8 +128,7 @@ class TraversalDisplay:
         ValueError
             If a column is not numeric, `dimension` or `n_points` is out of range,
             `image_shape` does not fit the number of columns, `classes` is given for an
-            estimator without classes, or `ax` holds another number of axes than there
-            are panels.
+            estimator without classes, or `ax` holds the wrong number of axes.
         """
         check_estimator(estimator, "latent_size", cls.__name__)
         latent_size = estimator.latent_size
@@ -191,7 +190,7 @@ class TraversalDisplay:
         TypeError
             If `ax` is not axes.
         ValueError
-            If `ax` holds another number of axes than there are panels.
+            If `ax` holds the wrong number of axes.
         """
         if self.image_shape is not None:
             self._plot_images(ax, kwargs)

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.markers import UNLABELED
@@ -54,7 +54,7 @@ class TrainingData(NamedTuple):
 
 
 class SoftTargets(NamedTuple):
-    """What is estimated of the hidden labels before training.
+    """Estimates made before training.
 
     Attributes
     ----------
@@ -114,16 +114,16 @@ def make_soft_targets(
     if (teacher is None and not estimate) or not (codes == UNLABELED).any():
         return SoftTargets()
     rows = network_inputs(data.cells[used], preprocessor.scaling, preprocessor.layout)
-    fitted: Any = teacher
+    estimator: Any = teacher
     if teacher is None or isinstance(teacher, str):
-        fitted = OpinionPoolClassifier(
+        estimator = OpinionPoolClassifier(
             views=["logistic"] if teacher is None else None,
             shares="labelled" if estimate else "estimated",
         )
         rows = dense_rows(rows, seed)
-    found = fit_soft_targets(fitted, rows, codes, n_classes, seed)
+    soft = fit_soft_targets(estimator, rows, codes, n_classes, seed)
     prior = None
-    hidden = (found.sum(axis=1) > 0) & (codes == UNLABELED)
+    hidden = (soft.sum(axis=1) > 0) & (codes == UNLABELED)
     counts = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
     # Nothing can be estimated if the teacher has no probabilities, or if a class has
     # no labels, as may happen when training continues.
@@ -132,28 +132,26 @@ def make_soft_targets(
         # The teacher does not use the weights: its probabilities fit the label shares
         # without them.
         classes = np.arange(n_classes)
-        before = resolve_class_prior("empirical", classes, codes)
+        label_shares = resolve_class_prior("empirical", classes, codes)
         prior = estimate_prior_by_em(
-            found[hidden].astype(np.float64),
-            before,
+            soft[hidden].astype(np.float64),
+            label_shares,
             None if weight is None else weight[hidden],
         )
-        found[hidden] = reweight_posterior(found[hidden], before, prior)
+        soft[hidden] = reweight_posterior(soft[hidden], label_shares, prior)
         if teacher is None:
             # The classifier learns the label shares with the weights.
-            learnt = resolve_class_prior("empirical", classes, codes, weight)
-            shift = np.log(prior / learnt).astype(np.float32)
+            weighted_shares = resolve_class_prior("empirical", classes, codes, weight)
+            shift = np.log(prior / weighted_shares).astype(np.float32)
             return SoftTargets(None, prior, shift)
     if teacher is None:
         return SoftTargets()
     probabilities = np.zeros((data.cells.shape[0], n_classes), dtype=np.float32)
-    probabilities[used] = found
+    probabilities[used] = soft
     return SoftTargets(probabilities, prior)
 
 
-def choose_temperature(
-    estimator: BaseEstimator, X: Any, data: TrainingData, seed: int
-) -> float:
+def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) -> float:
     """Return the temperature of the class probabilities.
 
     Parameters
@@ -166,20 +164,19 @@ def choose_temperature(
     data : TrainingData
         The same rows, validated, and their labels.
     seed : int
-        Of the folds and the clones.
+        Seed of the folds and the clones.
 
     Returns
     -------
     temperature : float
     """
-    params: Any = estimator
-    if not isinstance(params.temperature, str):
-        return float(params.temperature)
-    if params.temperature == "auto":
-        return 1.0 if params.teacher is None else TEMPERATURE_WITH_TEACHER
-    rows_of = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
+    if not isinstance(estimator.temperature, str):
+        return float(estimator.temperature)
+    if estimator.temperature == "auto":
+        return 1.0 if estimator.teacher is None else TEMPERATURE_WITH_TEACHER
+    indexable = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
 
-    def log_proba(codes: Array, rows: Array) -> Array:
+    def predict_held_out(codes: Array, rows: Array) -> Array:
         model: Any = clone(estimator).set_params(
             temperature=1.0,
             unlabeled=UNLABELED,
@@ -193,7 +190,7 @@ def choose_temperature(
         model.fit(X, codes, sample_weight=data.weight)
         # The temperature is fitted to labelled rows, which the shift is not meant for.
         model.log_prior_shift_ = None
-        found: Array = model.predict_log_proba(_safe_indexing(rows_of, rows))
-        return found
+        log_proba: Array = model.predict_log_proba(_safe_indexing(indexable, rows))
+        return log_proba
 
-    return cross_fitted_temperature(log_proba, data.codes, seed)
+    return cross_fitted_temperature(predict_held_out, data.codes, seed)
