@@ -1,11 +1,12 @@
-"""Hash what fitted estimators return, to show that a refactoring changes no bit.
+"""Bits: hashes of predictions, to check that a change of the code keeps every bit.
 
-``python benchmarks/reliability/bits.py`` prints one line per configuration: a hash of
-each of `predict_proba`, `transform`, `sample` and `score_samples`. Two revisions of the
-package agree if they print the same lines on the same machine.
+    python -m benchmarks reliability.bits
+
+Prints a line for each configuration of the estimators, with hashes of `predict_proba`,
+`transform`, `sample` and `score_samples`. Two revisions of the package agree if they
+print the same lines on the same machine.
 """
 
-import argparse
 import hashlib
 
 import numpy as np
@@ -15,16 +16,17 @@ from scipy import sparse
 from sklearn.datasets import load_digits, load_iris
 from sklearn.semi_supervised import LabelSpreading
 
+from benchmarks.common.command_line import make_parser
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.model_selection import mask_labels
 from sk_ssvae.models import ADGM, M1M2, SDGM
 from sk_ssvae.training import ClassifierOptions
 
-GRAPHS_AND_MODELS = [
+VIEWS_WITHOUT_NETWORKS = [
     *("columns", "min-max", "ranks", "logistic", "svm", "forest"),
     *("linear-generative", "whitened", "discriminant"),
 ]
-"""Views of the pool that train no network."""
+"""Views of the opinion pool that train no network."""
 
 MODELS = {
     "m2": "m2",
@@ -34,7 +36,7 @@ MODELS = {
 }
 
 
-def rows(kind):
+def make_rows(kind):
     """Return X and few labels for a likelihood."""
     if kind == "bernoulli":
         X, y = load_digits(return_X_y=True)
@@ -56,19 +58,19 @@ def configurations():
     """Yield a name, a classifier, X and y for each configuration."""
     small = {"latent_size": 3, "hidden_sizes": (16,), "max_epochs": 3}
     small |= {"random_state": 0, "device": "cpu"}
-    alone = small | {"teacher": None}
+    plain = small | {"teacher": None}
     for model, value in MODELS.items():
         for kind in ("gaussian", "bernoulli", "poisson", "negative_binomial", "mixed"):
             likelihood = kind
             if kind == "mixed":
                 likelihood = [("negative_binomial", ["f"])]
-            params = alone | {"model": value, "likelihood": likelihood}
-            yield f"{model}, {kind}", SSVAEClassifier(**params), *rows(kind)
-    X, y = rows("gaussian")
+            params = plain | {"model": value, "likelihood": likelihood}
+            yield f"{model}, {kind}", SSVAEClassifier(**params), *make_rows(kind)
+    X, y = make_rows("gaussian")
     variants = {
         "label spreading as teacher": {"teacher": LabelSpreading("knn")},
         "pool without latent views": {
-            "teacher": OpinionPoolClassifier(views=GRAPHS_AND_MODELS)
+            "teacher": OpinionPoolClassifier(views=VIEWS_WITHOUT_NETWORKS)
         },
         "default pool": {"teacher": "pool"},
         "top classes": {"marginalization": 1},
@@ -89,19 +91,19 @@ def configurations():
         "string labels": {
             "y": np.array([f"c{c}" if c >= 0 else -1 for c in y], dtype=object)
         },
-        "own network": {"classifier_module": OwnNetwork},
+        "own network": {"classifier_module": UserNetwork},
     }
     for name, changed in variants.items():
-        params = alone | changed
-        given = params.pop("X", X), params.pop("y", y)
-        yield name, SSVAEClassifier(**params), *given
+        params = plain | changed
+        data = params.pop("X", X), params.pop("y", y)
+        yield name, SSVAEClassifier(**params), *data
     digits, labels = load_digits(return_X_y=True)
     few = mask_labels(labels, n_per_class=5, random_state=0)
     yield "default, digits", SSVAEClassifier(random_state=0), digits / 16, few
 
 
-class OwnNetwork(torch.nn.Sequential):
-    """A user's network with dropout, which draws from torch's global generator."""
+class UserNetwork(torch.nn.Sequential):
+    """A user-supplied network with dropout, which uses torch's global generator."""
 
     def __init__(self, n_in, n_out):
         super().__init__(
@@ -109,9 +111,9 @@ class OwnNetwork(torch.nn.Sequential):
         )
 
 
-def hashed(*values):
-    """Hash arrays, sparse arrays and data frames."""
-    digest = hashlib.sha256()
+def digest(*values):
+    """Return the hash of arrays, sparse arrays and data frames."""
+    sha256 = hashlib.sha256()
     for value in values:
         if isinstance(value, pd.DataFrame):
             value = value.to_csv().encode()
@@ -119,55 +121,56 @@ def hashed(*values):
             value = value.toarray()
         if isinstance(value, np.ndarray) and value.dtype == object:
             value = repr(value.tolist()).encode()
-        digest.update(value if isinstance(value, bytes) else value.tobytes())
-    return digest.hexdigest()[:12]
+        sha256.update(value if isinstance(value, bytes) else value.tobytes())
+    return sha256.hexdigest()[:12]
 
 
-def show(name, *hashes):
-    """Print one line."""
+def print_line(name, *hashes):
+    """Print the hashes of a configuration."""
     print(f"{name:28s}", *hashes, flush=True)
 
 
 def main(argv=None):
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.parse_args(argv)
+    make_parser("reliability.bits", __doc__).parse_args(argv)
     torch.set_num_threads(1)
-    show("", *(f"{m:12s}" for m in ("predict_proba", "transform", "sample", "score")))
+    print_line(
+        "", *(f"{m:12s}" for m in ("predict_proba", "transform", "sample", "score"))
+    )
     for name, clf, X, y in configurations():
         clf.fit(X, y)
-        show(
+        print_line(
             name,
-            hashed(clf.predict_proba(X)),
-            hashed(clf.transform(X)),
-            hashed(*clf.sample(9)),
-            hashed(clf.score_samples(X)),
+            digest(clf.predict_proba(X)),
+            digest(clf.transform(X)),
+            digest(*clf.sample(9)),
+            digest(clf.score_samples(X)),
         )
         if name == "m2, mixed":
-            show("m2, mixed, imputed", hashed(clf.impute(X)))
-    X, y = rows("gaussian")
+            print_line("m2, mixed, imputed", digest(clf.impute(X)))
+    X, y = make_rows("gaussian")
     streamed = SSVAEClassifier(latent_size=3, random_state=0, device="cpu")
     for part in np.array_split(np.arange(len(X)), 3):
         streamed.partial_fit(X[part], y[part], classes=[0, 1, 2])
-    show("partial_fit", hashed(streamed.predict_proba(X)))
+    print_line("partial_fit", digest(streamed.predict_proba(X)))
     weights = np.linspace(0.0, 1.0, len(X))
     clf = SSVAEClassifier(
         teacher=None, max_epochs=2, warm_start=True, random_state=0, device="cpu"
     )
     clf.fit(X, y, sample_weight=weights).fit(X, y, sample_weight=weights)
-    show("weights, warm start", hashed(clf.predict_proba(X)))
+    print_line("weights, warm start", digest(clf.predict_proba(X)))
     for kind in ("gaussian", "bernoulli", "poisson", "negative_binomial", "mixed"):
-        X, _ = rows(kind)
+        X, _ = make_rows(kind)
         likelihood = [("negative_binomial", ["f"])] if kind == "mixed" else kind
         vae = VariationalAutoencoder(
             latent_size=3, max_epochs=3, likelihood=likelihood, random_state=0
         ).fit(X)
-        show(
+        print_line(
             f"autoencoder, {kind}",
             "-" * 12,
-            hashed(vae.transform(X)),
-            hashed(vae.sample(9)),
-            hashed(vae.score_samples(X)),
+            digest(vae.transform(X)),
+            digest(vae.sample(9)),
+            digest(vae.score_samples(X)),
         )
 
 

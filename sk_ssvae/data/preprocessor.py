@@ -11,16 +11,17 @@ from sklearn.utils import assert_all_finite, check_array, check_X_y
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
+from sk_ssvae.data.categories import resolve_categorical
 from sk_ssvae.data.column_types import (
+    assign_column_types,
     check_likelihood,
     check_support,
-    choose_kinds,
+    choose_column_types,
     likelihood_pairs,
-    make_layout,
-    named_columns,
 )
-from sk_ssvae.data.dataframes import as_rows, container_kind, masked_to_nan
-from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout
+from sk_ssvae.data.containers import Container, as_container
+from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout, fit_layout
+from sk_ssvae.data.missing import masked_to_nan
 from sk_ssvae.data.scaling import (
     MAX_DEVIATIONS,
     ColumnScaling,
@@ -28,7 +29,7 @@ from sk_ssvae.data.scaling import (
     device_rows,
     fit_column_scaling,
 )
-from sk_ssvae.data.schema import Schema, infer_schema, resolve_categorical
+from sk_ssvae.data.schema import Schema, infer_schema
 from sk_ssvae.data.validation import quiet_sums, readable_input_errors
 from sk_ssvae.utils.chunks import SparseRows
 from sk_ssvae.utils.typing import Array, Mask
@@ -157,47 +158,28 @@ class Preprocessor:
         """
         if reset:
             check_likelihood(self.likelihood)
-            numeric = not self._names_categories()
+            numeric = not self._declares_categories()
         else:
             numeric = self.schema.is_plain
         with readable_input_errors(X, numbers=numeric):
-            X = masked_to_nan(X)
-            schema = self._infer_schema(estimator, X, used) if reset else self.schema
-            checks: dict[str, Any] = {
-                "accept_sparse": "csr",
-                "dtype": [np.float64, np.float32],
-                "ensure_min_samples": 2 if reset else 1,
-            }
-            if schema is None or schema.reads_plainly(X):
-                finite = "allow-nan" if ensure_finite else False
-                checked = validate_data(
-                    estimator, X, *y, reset=reset, ensure_all_finite=finite, **checks
+            rows = as_container(masked_to_nan(X))
+            if not reset:
+                return _validate(
+                    estimator, rows, self.schema, y, ensure_finite=ensure_finite
                 )
-            else:
-                X = as_rows(X)
-                validate_data(estimator, X, reset=reset, skip_check_array=True)
-                cells = schema.cells(X, warn=not reset)
-                checks |= {"estimator": estimator, "ensure_all_finite": "allow-nan"}
-                if y:
-                    checked = check_X_y(cells, *y, **checks)
-                else:
-                    checked = check_array(cells, input_name="X", **checks)
-            if reset:
-                n_features = estimator.n_features_in_
-                self.schema = schema or Schema(
-                    "sparse" if container_kind(X) == "sparse" else "array",
-                    list(range(n_features)),
-                    [],
-                    (None,) * n_features,
-                )
-                self.assigned_types = named_columns(
-                    self.likelihood,
-                    np.asarray(X) if isinstance(X, list) else X,
-                    n_features,
-                )
+            if rows.is_dataframe or not numeric:
+                self._infer_schema(estimator, rows, used)
+                return _validate(estimator, rows, self.schema, y, reset=True)
+            checked = _validate(estimator, rows, None, y, reset=True)
+            n_features = estimator.n_features_in_
+            self.schema = Schema(
+                rows.kind, list(range(n_features)), [], (None,) * n_features
+            )
+            X = np.asarray(rows.X) if isinstance(rows.X, list) else rows.X
+            self.assigned_types = assign_column_types(self.likelihood, X, n_features)
             return checked
 
-    def _names_categories(self) -> bool:
+    def _declares_categories(self) -> bool:
         """Whether the parameters declare columns as categorical."""
         if isinstance(self.likelihood, str):
             names = [self.likelihood]
@@ -207,42 +189,26 @@ class Preprocessor:
         from_dtype = isinstance(declared, str) and declared == "from_dtype"
         return "categorical" in names or not (declared is None or from_dtype)
 
-    def _infer_schema(self, estimator: Any, X: Any, used: Mask | None) -> Schema | None:
-        """Infer categories; return None for arrays that have none."""
-        container = container_kind(X)
-        if container in ("array", "sparse") and not self._names_categories():
-            return None
-        if container == "array":
-            X = np.asarray(X, dtype=object)
-            if X.ndim != 2:
-                return None  # validation reports it
+    def _infer_schema(self, estimator: Any, rows: Container, used: Mask | None) -> None:
+        """Set the schema, with the categories of the rows, and the assigned types."""
+        X = rows.rows
         validate_data(estimator, X, reset=True, skip_check_array=True)
         n_features = estimator.n_features_in_
-        assigned = named_columns(self.likelihood, X, n_features)
+        assigned = assign_column_types(self.likelihood, X, n_features)
         categorical = (assigned == "categorical") | resolve_categorical(
             self.categorical_features,
             n_features,
             getattr(estimator, "feature_names_in_", None),
         )
         schema = infer_schema(
-            X,
+            rows,
             categorical,
             from_dtype=self.categorical_features is not None,
             used=used,
         )
         if not isinstance(self.likelihood, str):
-            self._refuse_numeric_likelihood(schema, assigned)
-        return schema
-
-    def _refuse_numeric_likelihood(self, schema: Schema, assigned: Array) -> None:
-        """Refuse pairs that assign another likelihood to a column of categories."""
-        clash = (schema.sizes > 0) & ~np.isin(assigned.astype(str), ("", "categorical"))
-        for j in np.flatnonzero(clash):
-            raise ValueError(
-                f"likelihood gives column {schema.names[j]!r} to {assigned[j]!r}, but "
-                "it holds categories. Leave it out of likelihood, or convert it to "
-                "numbers."
-            )
+            _refuse_numeric_likelihood(schema, assigned)
+        self.schema, self.assigned_types = schema, assigned
 
     def fit(
         self,
@@ -277,7 +243,9 @@ class Preprocessor:
             outside the support of its likelihood.
         """
         sizes = self.schema.sizes
-        self.column_types = choose_kinds(cells, self.assigned_types, sizes > 0, used)
+        self.column_types = choose_column_types(
+            cells, self.assigned_types, sizes > 0, used
+        )
         self.check_support(cells, rows=used)
         has_counts = np.isin(self.column_types.astype(str), COUNTS).any()
         self.scaling = fit_column_scaling(
@@ -289,7 +257,7 @@ class Preprocessor:
             names=self.schema.names,
             limit=MAX_COUNT if has_counts else MAX_DEVIATIONS,
         )
-        self.layout = make_layout(
+        self.layout = fit_layout(
             cells, self.column_types, sizes, self.scaling, used, sample_weight
         )
         return self
@@ -384,7 +352,7 @@ class Preprocessor:
         return device_rows(cells, self.scaling, device)
 
     def restore(self, values: Array, *, exact: bool = True) -> Any:
-        """Convert network outputs to rows of the container that `fit` was given.
+        """Convert network outputs to rows in the container of `fit`.
 
         Parameters
         ----------
@@ -399,7 +367,7 @@ class Preprocessor:
         X : ndarray, sparse array or data frame of shape (n_rows, n_features)
             In the user's units, constant columns included.
         """
-        return self.schema.restored(self.scaling.decode(values), exact=exact)
+        return self.schema.restore(self.scaling.decode(values), exact=exact)
 
     def fill(self, X: Any, expected: Array) -> Any:
         """Fill the missing values of the user's rows; the others stay unchanged.
@@ -416,4 +384,45 @@ class Preprocessor:
         X : array, sparse array or data frame
             A copy of the same kind.
         """
-        return self.schema.filled(X, expected)
+        return self.schema.fill(X, expected)
+
+
+def _validate(
+    estimator: Any,
+    rows: Container,
+    schema: Schema | None,
+    y: tuple[Any, ...],
+    *,
+    reset: bool = False,
+    ensure_finite: bool = True,
+) -> Any:
+    """Return validated cells, and labels if any, as scikit-learn validates arrays.
+
+    A schema of None stands for rows that must be numbers.
+    """
+    checks: dict[str, Any] = {
+        "accept_sparse": "csr",
+        "dtype": [np.float64, np.float32],
+        "ensure_min_samples": 2 if reset else 1,
+    }
+    if schema is None or (schema.is_plain and rows.is_numeric):
+        finite = "allow-nan" if ensure_finite else False
+        return validate_data(
+            estimator, rows.X, *y, reset=reset, ensure_all_finite=finite, **checks
+        )
+    validate_data(estimator, rows.rows, reset=reset, skip_check_array=True)
+    cells = schema.cells(rows, warn=not reset)
+    checks |= {"estimator": estimator, "ensure_all_finite": "allow-nan"}
+    if y:
+        return check_X_y(cells, *y, **checks)
+    return check_array(cells, input_name="X", **checks)
+
+
+def _refuse_numeric_likelihood(schema: Schema, assigned: Array) -> None:
+    """Refuse pairs that assign another likelihood to a column of categories."""
+    clash = (schema.sizes > 0) & ~np.isin(assigned.astype(str), ("", "categorical"))
+    for j in np.flatnonzero(clash):
+        raise ValueError(
+            f"likelihood assigns {assigned[j]!r} to column {schema.names[j]!r}, which "
+            "holds categories. Leave it out of likelihood, or convert it to numbers."
+        )

@@ -5,7 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from sk_ssvae.data.dataframes import as_rows, column_values, container_kind, is_missing
+from sk_ssvae.data.containers import as_container, as_table
+from sk_ssvae.data.missing import is_missing
 from sk_ssvae.display.axes import axes_grid, class_colours
 from sk_ssvae.display.images import check_image_shape, plot_images
 from sk_ssvae.display.validation import as_numbers, check_estimator
@@ -138,7 +139,7 @@ class SamplesDisplay:
                 samples, classes = estimator.sample(n), np.full(n, "")
         else:
             if n_samples is None:
-                n_samples = 1000 if X is None else as_rows(X).shape[0]
+                n_samples = 1000 if X is None else as_container(X).rows.shape[0]
             samples, classes = estimator.sample(n_samples), None
             if hasattr(estimator, "classes_"):
                 samples, classes = samples
@@ -199,11 +200,8 @@ class SamplesDisplay:
         )
 
     def _plot_columns(self, ax: Any, style: dict[str, Any]) -> None:
-        kind = container_kind(self.samples)
-        samples = self.samples.toarray() if kind == "sparse" else as_rows(self.samples)
-        real = self.real
-        if real is not None:
-            real = real.toarray() if container_kind(real) == "sparse" else as_rows(real)
+        samples = as_table(self.samples)
+        real = None if self.real is None else as_table(self.real)
         names = [*getattr(samples, "columns", range(samples.shape[1]))]
         indices = _column_indices(self.features, names)
         n_across = min(4, len(indices))
@@ -239,7 +237,7 @@ def _column_indices(features: Sequence[Any] | None, names: list[Any]) -> list[in
 
 def _observed_values(rows: Any, index: int) -> Array:
     """Return the values of a column that are not missing: floats, or strings."""
-    values = np.asarray(column_values(rows, container_kind(rows), index))
+    values = as_container(rows).values(index)
     values = values[~is_missing(values)]
     try:
         return values.astype(float)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from sk_ssvae.data.dataframes import as_rows, container_kind
+from sk_ssvae.data.containers import as_table
 
 __all__ = ["as_numbers", "check_estimator"]
 
@@ -59,7 +59,7 @@ def as_numbers(rows: Any, caller: str) -> npt.NDArray[np.float64]:
     ValueError
         If some columns are not numeric. The message names them.
     """
-    dense = rows.toarray() if container_kind(rows) == "sparse" else as_rows(rows)
+    dense = as_table(rows)
     try:
         return np.asarray(dense, dtype=np.float64)
     except (TypeError, ValueError):

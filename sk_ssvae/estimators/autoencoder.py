@@ -2,20 +2,22 @@
 
 import os
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.estimators.generation import GenerationMixin
-from sk_ssvae.estimators.parameters import fixed_parameters, set_network_keywords
+from sk_ssvae.estimators.parameters import (
+    COMMON_CONSTRAINTS,
+    fixed_parameters,
+    set_network_keywords,
+)
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.objective import Objective
@@ -38,9 +40,10 @@ class VariationalAutoencoder(GenerationMixin):
 
     with an inference network :math:`q(z | x)`, a normal distribution. Training
     maximises the mean over rows of a lower bound of log p(x). A classifier on its
-    latent means is the model M1 of [2]_: ``make_pipeline(VariationalAutoencoder(), SVC())``, where the
-    autoencoder is fitted to all rows and the classifier to the labelled ones.
-    Parameters under *Other Parameters* rarely need to be changed.
+    latent means is the model M1 of [2]_:
+    ``make_pipeline(VariationalAutoencoder(), SVC())``, where the autoencoder is fitted
+    to all rows and the classifier to the labelled ones. Parameters under *Other
+    Parameters* rarely need to be changed.
 
     Parameters
     ----------
@@ -151,29 +154,7 @@ class VariationalAutoencoder(GenerationMixin):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "latent_size": [Interval(Integral, 1, None, closed="left")],
-        "hidden_sizes": ["array-like"],
-        "likelihood": [str, list, tuple],
-        "categorical_features": [str, "array-like", None],
-        "max_epochs": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, 1, closed="left"),
-        ],
-        "device": [str, torch.device],
-        "callbacks": [None, list],
-        "checkpoint": [str, os.PathLike, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "encoder_module": [callable, None],
-        "decoder_module": [callable, None],
+        **COMMON_CONSTRAINTS,
         "options": [TrainingOptions, None],
     }
 

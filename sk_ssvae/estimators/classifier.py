@@ -24,6 +24,7 @@ from sk_ssvae.data.validation import check_weights, rows_with_weight
 from sk_ssvae.estimators.calibration import adjust_log_proba
 from sk_ssvae.estimators.generation import ClassGenerationMixin
 from sk_ssvae.estimators.parameters import (
+    COMMON_CONSTRAINTS,
     fixed_parameters,
     model_spec,
     network_factories,
@@ -248,12 +249,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "latent_size": [Interval(Integral, 1, None, closed="left")],
-        "hidden_sizes": ["array-like"],
+        **COMMON_CONSTRAINTS,
         "classifier_hidden_sizes": ["array-like", None],
         "model": [str, ModelSpec],
-        "likelihood": [str, list, tuple],
-        "categorical_features": [str, "array-like", None],
         "teacher": [
             None,
             StrOptions({"pool"}),
@@ -269,30 +267,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         ],
         "unlabeled": [MissingValues()],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "max_epochs": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "marginalization": [
             StrOptions({"auto", "exact"}),
             Interval(Integral, 1, None, closed="left"),
         ],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, 1, closed="left"),
-        ],
-        "device": [str, torch.device],
-        "callbacks": [None, list],
-        "checkpoint": [str, os.PathLike, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
         "classifier_module": [callable, None],
-        "encoder_module": [callable, None],
-        "decoder_module": [callable, None],
         "options": [ClassifierOptions, None],
     }
 

@@ -5,11 +5,15 @@ An estimator has three kinds of nested parameters: those of its model object
 arguments of user-supplied networks (``classifier_module__channels``).
 """
 
+import os
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_ssvae.models import ModelSpec, resolve_model
 from sk_ssvae.models.m1 import M1
@@ -18,6 +22,7 @@ from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.training.options import TrainingOptions
 
 __all__ = [
+    "COMMON_CONSTRAINTS",
     "check_unchanged",
     "expand_nested",
     "fixed_parameters",
@@ -39,6 +44,30 @@ FIXED = (
     *ROLES,
 )
 """Parameters that cannot change while training continues, beside the model's own."""
+
+COMMON_CONSTRAINTS: dict[str, list[Any]] = {
+    "latent_size": [Interval(Integral, 1, None, closed="left")],
+    "hidden_sizes": ["array-like"],
+    "likelihood": [str, list, tuple],
+    "categorical_features": [str, "array-like", None],
+    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [
+        StrOptions({"auto"}),
+        Interval(Real, 0, 1, closed="left"),
+    ],
+    "device": [str, torch.device],
+    "callbacks": [None, list],
+    "checkpoint": [str, os.PathLike, None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "encoder_module": [callable, None],
+    "decoder_module": [callable, None],
+}
+"""Constraints of the parameters that all estimators have."""
 
 _KEYWORDS = "module_parameters"
 """The name of the variable keyword argument of the constructors."""

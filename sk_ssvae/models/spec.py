@@ -37,6 +37,8 @@ class ModelSpec(BaseEstimator):
         `sk_ssvae.models.M2Module`), and with those of `module_options`.
     NAME : str or None
         The registered name.
+    has_classes : bool
+        Whether the model is one of rows and classes, so that a classifier can use it.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class ModelSpec(BaseEstimator):
 
     module_class: ClassVar[type[VAEModule]]
     NAME: ClassVar[str | None] = None
+    has_classes: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
@@ -104,7 +107,7 @@ class ModelSpec(BaseEstimator):
 
 
 def resolve_model(model: str | ModelSpec) -> ModelSpec:
-    """Return a model object with valid parameters.
+    """Validate the model of a classifier and return it as an object.
 
     Parameters
     ----------
@@ -121,7 +124,8 @@ def resolve_model(model: str | ModelSpec) -> ModelSpec:
     TypeError
         If `model` is neither a string nor a model object.
     ValueError
-        If the name is unknown or a parameter of the model object is invalid.
+        If the name is unknown, a parameter of the model object is invalid, or it is a
+        model without classes.
     """
     if isinstance(model, str):
         if model not in MODELS:
@@ -135,6 +139,11 @@ def resolve_model(model: str | ModelSpec) -> ModelSpec:
         raise TypeError(
             f"model must be a string or a ModelSpec object such as M2(), got {model!r} "
             f"of type {type(model).__name__}."
+        )
+    if not model.has_classes:
+        raise ValueError(
+            f"model={model!r} is a model without classes, for VariationalAutoencoder. "
+            f"Use one of {sorted(MODELS)}."
         )
     model._validate_params()
     return model

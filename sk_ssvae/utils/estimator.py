@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,7 +12,6 @@ __all__ = [
     "DOC_LINK_MODULE",
     "DOC_LINK_TEMPLATE",
     "SITE",
-    "DocLinkMixin",
     "all_or_nothing",
     "check_count",
     "check_integer",
@@ -28,13 +27,6 @@ HTML representation links estimators of this package only, not subclasses elsewh
 DOC_LINK_TEMPLATE = f"{SITE}/api/generated/sk_ssvae.{{estimator_name}}.html"
 """Value of the class attribute ``_doc_link_template`` of the estimators: address of an
 estimator's page in the API reference."""
-
-
-class DocLinkMixin:
-    """The documentation link as a base class; use the two constants instead."""
-
-    _doc_link_module: ClassVar[str] = DOC_LINK_MODULE
-    _doc_link_template: ClassVar[str] = DOC_LINK_TEMPLATE
 
 
 def check_integer(name: str, value: Any) -> None:

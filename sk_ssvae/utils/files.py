@@ -28,7 +28,7 @@ if sys.platform != "win32":
 
 Arrays = dict[str, Array]
 
-FORMAT = (1, 0)
+FORMAT = (2, 0)
 """Major and minor version of the file format. A file of a larger major version cannot
 be read."""
 

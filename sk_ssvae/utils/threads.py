@@ -9,14 +9,12 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from numbers import Integral
 from threading import RLock
 
 import torch
 
 __all__ = [
     "MAX_THREADS",
-    "MOST",
     "WARNING_FILTERS_LOCK",
     "ForkSafeLock",
     "fork_safe_threads",
@@ -59,10 +57,7 @@ WORK_PER_THREAD = 2**26
 benchmarks/README.md."""
 
 MAX_THREADS = 1024
-"""Largest accepted number of threads. Numbers far beyond it exhaust the memory."""
-
-MOST = MAX_THREADS
-"""The former name of `MAX_THREADS`."""
+"""Largest value of the parameter `n_threads`. Far larger ones exhaust the memory."""
 
 _LOCK = ForkSafeLock()
 _active: list[tuple[int, int]] = []
@@ -106,7 +101,7 @@ def threads_for(n_threads: int | None, work: int) -> int:
     Parameters
     ----------
     n_threads : int or None
-        Parameter of the estimator. None uses one thread per `WORK_PER_THREAD`
+        Option of the estimator. None uses one thread per `WORK_PER_THREAD`
         multiply-adds, at most torch's current setting: joblib sets a low number in
         workers that share the cores.
     work : int
@@ -115,21 +110,11 @@ def threads_for(n_threads: int | None, work: int) -> int:
     Returns
     -------
     n_threads : int
-
-    Raises
-    ------
-    ValueError
-        If `n_threads` is neither None nor an integer from 1 to `MAX_THREADS`.
     """
     if n_threads is None:
         with _LOCK.taken():
             limit = getattr(_local, "user_setting", None) or _current_user_setting()
         return max(1, min(limit, work // WORK_PER_THREAD))
-    if not isinstance(n_threads, Integral) or not 1 <= n_threads <= MAX_THREADS:
-        raise ValueError(
-            f"n_threads must be None or an integer from 1 to {MAX_THREADS}, got "
-            f"{n_threads!r}."
-        )
     return int(n_threads)
 
 

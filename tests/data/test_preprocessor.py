@@ -216,7 +216,7 @@ def test_categories_are_those_of_rows_with_weight():
 
 
 def test_a_column_of_categories_has_no_other_likelihood():
-    with pytest.raises(ValueError, match="'town' to 'gaussian'"):
+    with pytest.raises(ValueError, match="assigns 'gaussian' to column 'town'"):
         fitted(frame(), likelihood=[("gaussian", ["town"])])
 
 

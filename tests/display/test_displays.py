@@ -28,6 +28,7 @@ from sk_ssvae.display import (
 )
 from sk_ssvae.display.axes import PALETTE
 from sk_ssvae.display.images import mosaic
+from sk_ssvae.models import M1M2, M2, SDGM
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
@@ -67,10 +68,11 @@ def vae():
     return make_estimator(VariationalAutoencoder).fit(X)
 
 
-@pytest.fixture(scope="module", params=["m2", "m1+m2", "sdgm"])
+@pytest.fixture(
+    scope="module", params=[M2(), M1M2(pretrain_epochs=1), SDGM()], ids=repr
+)
 def clf_of_each_model(request):
-    parameters = {"pretrain_epochs": 1} if request.param == "m1+m2" else {}
-    return make_estimator(model=request.param, **parameters).fit(X, NAMED)
+    return make_estimator(model=request.param).fit(X, NAMED)
 
 
 @pytest.mark.parametrize("display", DISPLAYS)

@@ -19,6 +19,7 @@ from sk_ssvae.models import (
     SDGMModule,
     resolve_model,
 )
+from sk_ssvae.models.m1 import M1
 
 SPECS = [M2(), M1M2(inner_size=3), SDGM(inner_size=3), ADGM(inner_size=3)]
 
@@ -130,6 +131,12 @@ def test_a_model_object_is_used_as_given(spec):
             TypeError,
             "model must be a string or a ModelSpec object such as M2(), got <class "
             "'sk_ssvae.models.m2.M2'> of type type.",
+        ),
+        (
+            M1(),
+            ValueError,
+            "model=M1() is a model without classes, for VariationalAutoencoder. Use "
+            "one of ['adgm', 'm1+m2', 'm2', 'sdgm'].",
         ),
         (
             M1M2(inner_size=0),

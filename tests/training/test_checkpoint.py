@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from damage import HOSTILE_ARRAYS, HOSTILE_STATES
-from faults import kill_and_go_on
+from faults import kill_and_resume
+from malicious_files import MALICIOUS_ARRAYS, MALICIOUS_CHECKPOINTS
 from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -241,11 +241,11 @@ def state(tmp_path_factory):
     return read_file(path)
 
 
-@pytest.mark.parametrize("kind", HOSTILE_STATES)
+@pytest.mark.parametrize("kind", MALICIOUS_CHECKPOINTS)
 def test_unexpected_headers_are_errors(kind, state, tmp_path):
     header, arrays = copy.deepcopy(state)
     path = str(tmp_path / "file")
-    HOSTILE_STATES[kind](header)
+    MALICIOUS_CHECKPOINTS[kind](header)
     write_file(path, header, arrays)  # with the right checksum
     clf = tiny(checkpoint=path, max_epochs=2, early_stopping=True)
     with pytest.raises(ValueError) as error:
@@ -257,11 +257,11 @@ def test_unexpected_headers_are_errors(kind, state, tmp_path):
     assert not hasattr(clf, "net_")
 
 
-@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+@pytest.mark.parametrize("name", MALICIOUS_ARRAYS)
 def test_unexpected_arrays_are_errors(name, state, tmp_path):
     header, arrays = state
     path = str(tmp_path / "file")
-    write_file(path, header, arrays | {name: HOSTILE_ARRAYS[name]})
+    write_file(path, header, arrays | {name: MALICIOUS_ARRAYS[name]})
     with pytest.raises(ValueError, match="cannot be read: it was not written by"):
         tiny(checkpoint=path, max_epochs=2, early_stopping=True).fit(X, FEW)
 
@@ -348,7 +348,7 @@ def test_digests_distinguish_arrays():
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(tmp_path):
     """Processes are killed while they train or write, until one finishes."""
-    killed, same_bits = kill_and_go_on(tmp_path, 20)
+    killed, same_bits = kill_and_resume(tmp_path, 20)
     assert killed >= 15  # later ones may have finished
     assert same_bits
 

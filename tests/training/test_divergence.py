@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from faults import Fault, SlowerFrom, weights
+from faults import Fault, ReduceLearningRate, weights
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from torch import nn
@@ -51,8 +51,8 @@ def test_diverged_epoch_is_repeated_with_smaller_steps(quick, iris, kind, step_e
         "last good epoch with smaller steps: set learning_rate=0.0003 (it is 0.003), "
         "and check X for extreme values."
     ]
-    assert fault.n_steps == 15  # four epochs, one of them twice
-    smaller = quick(batch_size=50, callbacks=[SlowerFrom(3)]).fit(X, y)
+    assert fault.n_steps == 15  # five epochs for four
+    smaller = quick(batch_size=50, callbacks=[ReduceLearningRate(3)]).fit(X, y)
     assert same(weights(clf), weights(smaller))
     losses = [[row["train_loss"] for row in c.history_] for c in (clf, smaller)]
     assert losses[0] == losses[1]
@@ -75,10 +75,10 @@ def test_divergence_in_a_first_step_also_undoes_the_epoch_before(quick, iris):
     X, y, _ = iris
     with pytest.warns(ConvergenceWarning, match="first in step 1 of epoch 3"):
         clf = quick(batch_size=50, callbacks=[Fault("nan", step=6)]).fit(X, y)
-    expected = SlowerFrom(3, forget=True)
+    forgetful = ReduceLearningRate(3, undo_epoch=True)
     assert same(
         weights(clf),
-        weights(quick(batch_size=50, callbacks=[expected]).fit(X, y)),
+        weights(quick(batch_size=50, callbacks=[forgetful]).fit(X, y)),
     )
 
 
@@ -131,12 +131,12 @@ def test_divergence_in_the_second_stage(quick, iris):
         def on_train_begin(self, net, **kwargs):
             if not net.module_.unsupervised:
                 weight = next(net.module_.m2.decoder.parameters())
-                weight.register_hook(self._see_gradient)
+                weight.register_hook(self._change_gradient)
 
     fault = InStageTwo("nan", step=1)
     with pytest.warns(ConvergenceWarning, match="first in step 2 of epoch 3"):
         clf = quick(callbacks=[fault], **parameters).fit(X, y)
-    smaller = quick(callbacks=[SlowerFrom(3)], **parameters).fit(X, y)
+    smaller = quick(callbacks=[ReduceLearningRate(3)], **parameters).fit(X, y)
     assert same(weights(clf), weights(smaller))
 
 
@@ -170,7 +170,7 @@ def test_batch_statistics_are_rolled_back(quick, iris):
 
 def test_fourth_divergence_is_an_error(quick, iris):
     X, y, _ = iris
-    fault = Fault("loss", step=7, again=1000)
+    fault = Fault("loss", step=7, n_faults=1000)
     clf = quick(batch_size=50, callbacks=[fault])
     with pytest.raises(DivergenceError) as error:
         clf.fit(X, y)

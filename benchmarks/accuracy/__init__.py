@@ -1,0 +1,1 @@
+"""Accuracy with few labels, calibration, model selection and imputation."""

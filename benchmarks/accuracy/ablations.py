@@ -1,0 +1,213 @@
+"""Variants of the default `SSVAEClassifier`, each with one change.
+
+    python -m benchmarks accuracy.panel --ablations --jobs 1 --seeds 0
+    python -m benchmarks accuracy.ablation_report
+
+The variants are methods of the accuracy panel. Variants that differ only in the network
+share a fitted teacher, provided that they run consecutively in one process
+(``--jobs 1``); their run times are therefore meaningless.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+
+__all__ = ["VARIANTS", "Variant", "make_variant", "runnable_variants"]
+
+GRAPHS = ("columns", "min-max", "ranks", "pca-4", "pca-8", "pca-16")
+MODELS = ("logistic", "svm", "forest")
+LATENT = ("latent-gaussian", "latent-bernoulli")
+GUIDED = ("whitened", "discriminant")
+
+
+class Variant(NamedTuple):
+    """What a variant changes.
+
+    Attributes
+    ----------
+    meaning : str
+        Description in the table.
+    network : dict
+        Parameters of `SSVAEClassifier`.
+    options : dict
+        Parameters of `sk_ssvae.training.ClassifierOptions`.
+    model : callable or None
+        Returns the parameter `model` of `SSVAEClassifier`.
+    pool : dict
+        Parameters of `OpinionPoolClassifier`.
+    without : tuple of str
+        Views that are left out of the pool.
+    formulation : str or None
+        Name of a class in `formulations`.
+    formulation_parameters : dict
+        Parameters of that class.
+    recorded_only : bool
+        The variant is in recorded results only, since its parameter was removed.
+    """
+
+    meaning: str
+    network: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    model: Callable[[], Any] | None = None
+    pool: dict[str, Any] = {}
+    without: tuple[str, ...] = ()
+    formulation: str | None = None
+    formulation_parameters: dict[str, Any] = {}
+    recorded_only: bool = False
+
+
+NO_BOUND = {"alpha": 1e4}
+POOL_ALONE = "pool alone"
+
+
+def finetuned_m1m2():
+    """Return the model M1+M2 with 20 epochs of joint training."""
+    from sk_ssvae.models import M1M2
+
+    return M1M2(finetune_epochs=20)
+
+
+VARIANTS = {
+    "default": Variant("nothing is changed"),
+    "no teacher": Variant("`teacher=None`", {"teacher": None}),
+    "no bound": Variant("the bound has no say in q(y given x), `alpha=1e4`", NO_BOUND),
+    "no entropy": Variant("`entropy_weight=0`", options={"entropy_weight": 0.0}),
+    "no balance": Variant("`balance_weight=0`", recorded_only=True),
+    "uniform prior": Variant('`class_prior="uniform"`', {"class_prior": "uniform"}),
+    "small classifier": Variant(
+        "`classifier_hidden_sizes=None`: as the other networks",
+        {"classifier_hidden_sizes": None},
+    ),
+    "all bounds": Variant(
+        "`bound_rows=None`: the bound of all rows of a minibatch",
+        options={"bound_rows": None},
+    ),
+    POOL_ALONE: Variant("the teacher without the network"),
+    "no latent views": Variant("no graphs of latent means", without=LATENT),
+    "nothing deep generative": Variant(
+        "neither those nor the bound's say", NO_BOUND, without=LATENT
+    ),
+    "no guided views": Variant("no whitened and discriminant space", without=GUIDED),
+    "no plain graphs": Variant(
+        "no graphs of columns or principal components", without=GRAPHS
+    ),
+    "no graphs": Variant("no graph at all", without=GRAPHS + LATENT + GUIDED),
+    "no classifiers": Variant("no logistic regression, SVM, forest", without=MODELS),
+    "no linear model": Variant(
+        "no linear generative model", without=("linear-generative",)
+    ),
+    "labelled shares": Variant(
+        "classes as frequent as among the labels", pool={"shares": "labelled"}
+    ),
+    "two latents": Variant(
+        "`latent_size=2`: what z cannot carry, y must", {"latent_size": 2}
+    ),
+    "by the bound": Variant(
+        "Bayes' rule with the bounds", formulation="BayesRuleClassifier"
+    ),
+    "by bound and classifier": Variant(
+        "the mean of that and q(y given x)",
+        formulation="BayesRuleClassifier",
+        formulation_parameters={"averaged": True},
+    ),
+    "class priors": Variant(
+        "a prior of z for each class (VaDE)", formulation="ClassPriors"
+    ),
+    "class priors, graph": Variant(
+        "label spreading on its latent means, times the guess",
+        formulation="ClassPriors",
+        formulation_parameters={"graph": True},
+    ),
+    "m1+m2": Variant('`model="m1+m2", finetune_epochs=20`', model=finetuned_m1m2),
+    "sdgm": Variant('`model="sdgm"`', {"model": "sdgm"}),
+    "adgm": Variant('`model="adgm"`', {"model": "adgm"}),
+    "adversarial": Variant(
+        "`adversarial_weight=1`, a radius of 1", options={"adversarial_weight": 1.0}
+    ),
+}
+"""Variants by name, in the order of the table."""
+
+
+def runnable_variants():
+    """Return the names of the variants that can still be run."""
+    return [name for name, variant in VARIANTS.items() if not variant.recorded_only]
+
+
+class CachedPool(ClassifierMixin, BaseEstimator):
+    """Opinion pool without some views, which reuses the last fit to the same data.
+
+    Parameters
+    ----------
+    pool : OpinionPoolClassifier
+    without : tuple of str
+        Views to leave out.
+    """
+
+    _last: tuple[str, Any] = ("", None)
+
+    def __init__(self, pool, without=()):
+        self.pool = pool
+        self.without = without
+
+    def fit(self, X, y):
+        """Fit the pool, unless the last fit had the same parameters and data."""
+        parameters = repr((self.pool.get_params(), self.without)).encode()
+        key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
+        if CachedPool._last[0] != key:
+            pool = clone(self.pool)
+            if self.without:
+                pool.set_params(views=self._views(X.shape[1]))
+            CachedPool._last = key, pool.fit(X, y)
+        fitted = CachedPool._last[1]
+        self.classes_ = fitted.classes_
+        self.label_distributions_ = fitted.label_distributions_
+        return self
+
+    def _views(self, n_features):
+        """Return the default views without those left out."""
+        from sk_ssvae.teachers.registry import resolve_view_names
+
+        views = resolve_view_names(None, n_features)
+        return [view for view in views if view not in self.without]
+
+    def predict(self, X):
+        """Predict classes."""
+        return CachedPool._last[1].predict(X)
+
+    def predict_proba(self, X):
+        """Predict probabilities."""
+        return CachedPool._last[1].predict_proba(X)
+
+
+def make_variant(name, seed):
+    """Return an unfitted estimator for a variant.
+
+    Parameters
+    ----------
+    name : str
+        One of `runnable_variants()`.
+    seed : int
+        Random state.
+    """
+    from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
+    from sk_ssvae.training import ClassifierOptions
+
+    if name == POOL_ALONE:
+        return OpinionPoolClassifier(random_state=seed)
+    variant = VARIANTS[name]
+    teacher = CachedPool(OpinionPoolClassifier(**variant.pool), variant.without)
+    if variant.formulation is not None:
+        from benchmarks.accuracy import formulations
+
+        make = getattr(formulations, variant.formulation)
+        return make(teacher, seed, **variant.formulation_parameters)
+    parameters = {
+        "teacher": teacher,
+        "options": ClassifierOptions(**variant.options),
+        "random_state": seed,
+    }
+    if variant.model is not None:
+        parameters["model"] = variant.model()
+    return SSVAEClassifier(**(parameters | variant.network))

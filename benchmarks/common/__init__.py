@@ -1,0 +1,1 @@
+"""Code that the benchmarks share: data sets, timing, processes, tables."""

@@ -1,0 +1,1 @@
+"""Permutation-invariant MNIST with 100 to 3000 labels."""
