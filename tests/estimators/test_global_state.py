@@ -157,8 +157,8 @@ def test_what_is_no_callback(quick, iris, entry):
     with pytest.raises(TypeError) as error:
         clf.fit(X, y)
     assert str(error.value) == (
-        "callbacks must hold skorch callbacks, or pairs of a name and one, but holds "
-        f"{entry!r}. Give scikit-learn's callbacks to set_callbacks."
+        "callbacks must hold skorch callbacks, or pairs of a name and a callback, but "
+        f"holds {entry!r}. Pass scikit-learn's callbacks to set_callbacks."
     )
     assert not hasattr(clf, "net_")
 
