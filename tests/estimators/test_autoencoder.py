@@ -124,7 +124,7 @@ def test_only_a_new_bernoulli_model_warms_up(vae, monkeypatch):
     X = X[:, X.std(0) > 0]
     weights = []
     monkeypatch.setattr(
-        "sk_ssvae.training.net.warm_up",
+        "sk_ssvae.training.net.kl_warm_up",
         lambda p: weights.append(p) or min(1.0, p / 0.4),
     )
     model = vae(warm_start=True, batch_size=100).fit(X)
