@@ -1,4 +1,4 @@
-"""Sphinx's configuration: python -m sphinx -W -b html docs docs/_build/html."""
+"""Configuration of Sphinx: python -m sphinx -W -b html docs docs/_build/html."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
-    "sphinx-mathjax-offline",  # after mathjax, whose address it changes
+    "sphinx-mathjax-offline",  # after mathjax: it replaces the address of the script
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
     "site_pages",

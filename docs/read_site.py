@@ -1,17 +1,18 @@
-"""Read the built site as a newcomer would: every page, in a browser, on desk and phone.
+"""Check the built site: its links, and every page in a browser at two screen sizes.
 
     python docs/read_site.py docs/_build/html [--pictures FOLDER]
 
-First without a browser: links within the site have to lead to pages and places that
-are there. Then the site is served on loopback and every page is opened in headless
-Chromium, at 1280 pixels in light mode and at 390 in dark mode. It fails on errors in
-the console, on files that are missing, on images that do not show, on pages wider than
-the screen, and on text whose contrast is below what WCAG 2.1 asks for (1.4.3, AA).
-Searching for SSVAEClassifier has to find its page of the reference. Nothing outside the
-site is asked for: pages that need it fail.
+Links within the site have to lead to existing pages and anchors. Then the site is
+served on the loopback interface, and every page is opened in headless Chromium, at a
+width of 1280 pixels in light mode and of 390 pixels in dark mode. Console errors,
+missing files, broken images, pages wider than the screen, and text with a contrast
+below WCAG 2.1 (1.4.3, AA) are reported, and the exit status is 1. A search for
+SSVAEClassifier has to find its reference page. Requests to other hosts are blocked and
+reported.
 
-Chromium is what CHROMIUM names, or what is on the path, or Playwright's own. Without
-any the pages are not opened, which the last line says.
+Chromium is the executable named by the environment variable CHROMIUM, one on the path,
+or Playwright's own. Without Chromium the pages are not opened, as the last line of the
+output says.
 """
 
 import argparse
@@ -26,12 +27,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-SEARCHED = "SSVAEClassifier"
-FOUND = "api/generated/sk_ssvae.SSVAEClassifier.html"
-SCREENS = {"desk": (1280, 900, "light"), "phone": (390, 844, "dark")}
-"""Width, height and colours."""
+SEARCH_TERM = "SSVAEClassifier"
+SEARCH_RESULT = "api/generated/sk_ssvae.SSVAEClassifier.html"
+SCREENS = {"desktop": (1280, 900, "light"), "phone": (390, 844, "dark")}
+"""Width, height and colour scheme."""
 
-# Elements whose own text has too little contrast, as "ratio tag.class: text".
+# Returns elements whose text has too little contrast, as "ratio tag.class: text".
 CONTRAST = """
 () => {
   const parse = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
@@ -76,7 +77,7 @@ CONTRAST = """
 }
 """
 
-WIDE = """
+TOO_WIDE = """
 () => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return null;
@@ -84,7 +85,7 @@ WIDE = """
     .map(e => [e.getBoundingClientRect().right, e])
     .sort((a, b) => b[0] - a[0])[0];
   const [right, e] = widest;
-  return `${document.documentElement.scrollWidth} pixels wide, for ` +
+  return `${document.documentElement.scrollWidth} pixels wide because of ` +
     `${e.tagName.toLowerCase()}.${[...e.classList].join(".")}`;
 }
 """
@@ -100,30 +101,30 @@ async () => {
 
 
 def pages_of(site):
-    """Paths of all pages; files of the theme among `_static` are none."""
+    """Return the paths of all pages; HTML files in `_static` are parts of the theme."""
     pages = (path.relative_to(site) for path in site.rglob("*.html"))
     return sorted(site / path for path in pages if path.parts[0] != "_static")
 
 
 class Links(HTMLParser):
-    """What a page links to, and the places in it that can be linked to."""
+    """Targets of the links of a page, and its anchors."""
 
     def __init__(self, text):
         super().__init__()
-        self.places, self.targets = set(), []
+        self.anchors, self.targets = set(), []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
-        """Note ids, links and sources."""
+        """Collect anchors, links and sources."""
         attrs = dict(attrs)
-        self.places |= {attrs[key] for key in ("id", "name") if attrs.get(key)}
+        self.anchors |= {attrs[key] for key in ("id", "name") if attrs.get(key)}
         key = {"a": "href", "link": "href", "img": "src", "script": "src"}.get(tag)
         if attrs.get(key):
             self.targets.append(attrs[key])
 
 
 def broken_links(site):
-    """Links within the site that lead nowhere, and how many there are of each kind.
+    """Find broken links within the site, and count links.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def broken_links(site):
     broken : list of str
         "page: target".
     counts : Counter
-        Links "within" and "outside" the site.
+        Number of links "within" and "outside" the site.
     """
     pages = {path: Links(path.read_text()) for path in pages_of(site)}
     broken, counts = [], Counter()
@@ -149,127 +150,128 @@ def broken_links(site):
             path = (page.parent / unquote(url.path)).resolve() if url.path else page
             if path.is_dir():
                 path = path / "index.html"
-            place = unquote(url.fragment)
+            anchor = unquote(url.fragment)
             if not path.exists() or not path.is_relative_to(site):
                 broken.append(f"{page.relative_to(site)}: {target}")
-            elif place and path in pages and place not in pages[path].places:
-                broken.append(f"{page.relative_to(site)}: {target} (no such place)")
+            elif anchor and path in pages and anchor not in pages[path].anchors:
+                broken.append(f"{page.relative_to(site)}: {target} (no such anchor)")
     return broken, counts
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serve files without a word."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serve files without printing requests."""
 
     def log_message(self, *args):
-        """Say nothing."""
+        """Print nothing."""
 
 
-def chromium():
-    """Find a browser; None is Playwright's own."""
-    given = os.environ.get("CHROMIUM")
+def find_chromium():
+    """Return the path of Chromium; None stands for Playwright's own."""
+    path = os.environ.get("CHROMIUM")
     names = ("chromium", "chromium-browser", "google-chrome")
-    return given or next(filter(None, map(shutil.which, names)), None)
+    return path or next(filter(None, map(shutil.which, names)), None)
 
 
 def read_pages(browser, address, site, screen, pictures):
-    """Open every page on a screen; return what is wrong, as "page (screen): ..."."""
-    width, height, colours = SCREENS[screen]
+    """Open every page at a screen size; return problems, as "page (screen): ..."."""
+    width, height, colour_scheme = SCREENS[screen]
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=colours
+        viewport={"width": width, "height": height}, color_scheme=colour_scheme
     )
-    page, wrong, said = context.new_page(), [], []
-    page.on("console", lambda m: m.type == "error" and said.append(m.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page, problems, messages = context.new_page(), [], []
+    page.on("console", lambda m: m.type == "error" and messages.append(m.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     page.on(
-        "response", lambda r: r.status >= 400 and said.append(f"{r.status} {r.url}")
+        "response", lambda r: r.status >= 400 and messages.append(f"{r.status} {r.url}")
     )
 
-    def stay_inside(route):
+    def block_other_hosts(route):
         if route.request.url.startswith((address, "data:", "blob:")):
             route.continue_()
         else:
-            said.append(f"asks for {route.request.url}")
+            messages.append(f"requests {route.request.url}")
             route.abort()
 
-    page.route("**/*", stay_inside)
+    page.route("**/*", block_other_hosts)
     for path in pages_of(site):
         name = path.relative_to(site).as_posix()
         page.goto(f"{address}/{name}", wait_until="networkidle")
-        said += [f"no image {source}" for source in page.evaluate(BROKEN_IMAGES)]
-        said += filter(None, [page.evaluate(WIDE)])
-        said += [f"contrast {poor}" for poor in page.evaluate(CONTRAST)]
-        wrong += [f"{name} ({screen}): {what}" for what in said]
-        said.clear()
+        messages += [f"broken image {url}" for url in page.evaluate(BROKEN_IMAGES)]
+        messages += filter(None, [page.evaluate(TOO_WIDE)])
+        messages += [f"contrast {text}" for text in page.evaluate(CONTRAST)]
+        problems += [f"{name} ({screen}): {message}" for message in messages]
+        messages.clear()
         if pictures:
             picture = pictures / screen / f"{name.replace('/', '.')}.png"
             page.screenshot(path=picture, full_page=True)
-    wrong += search(page, address)
+    problems += check_search(page, address)
     context.close()
-    return wrong
+    return problems
 
 
-def search(page, address):
-    """Search as a reader would; return what is wrong."""
-    page.goto(f"{address}/search.html?q={SEARCHED}", wait_until="networkidle")
+def check_search(page, address):
+    """Search for a term; return a problem if the expected page is not found."""
+    page.goto(f"{address}/search.html?q={SEARCH_TERM}", wait_until="networkidle")
     results = page.locator("#search-results a")
     try:
         results.first.wait_for(timeout=20_000)
     except Exception:
-        return [f"search: nothing was found for {SEARCHED}"]
+        return [f"search: no results for {SEARCH_TERM}"]
     page.wait_for_timeout(500)
-    found = results.evaluate_all("all => all.map(a => a.href)")
-    if not any(FOUND in link for link in found):
-        return [f"search: {FOUND} is not among {len(found)} results for {SEARCHED}"]
+    links = results.evaluate_all("all => all.map(a => a.href)")
+    if not any(SEARCH_RESULT in link for link in links):
+        found = f"{len(links)} results for {SEARCH_TERM}"
+        return [f"search: {SEARCH_RESULT} is not among {found}"]
     return []
 
 
 def main():
-    """Read the site; exit with 1 if something is wrong."""
+    """Check the site; exit with status 1 if there is a problem."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("site", type=lambda name: Path(name).resolve())
     parser.add_argument(
-        "--pictures", type=Path, help="folder for pictures of all pages"
+        "--pictures", type=Path, help="folder for screenshots of all pages"
     )
     args = parser.parse_args()
     n_pages = len(pages_of(args.site))
     if not n_pages:
         sys.exit(f"There are no pages in {args.site}: build the site first.")
-    wrong, counts = broken_links(args.site)
+    problems, counts = broken_links(args.site)
     print(
-        f"{n_pages} pages, {counts['within']} links within the site, {len(wrong)} of "
-        f"them broken; {counts['outside']} links to other sites, not followed"
+        f"{n_pages} pages, {counts['within']} links within the site, {len(problems)} "
+        f"of them broken; {counts['outside']} links to other sites, not checked"
     )
     server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Quiet, directory=str(args.site))
+        ("127.0.0.1", 0), partial(QuietHandler, directory=str(args.site))
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    opened = ""
+    status = ""
     try:
         from playwright.sync_api import Error, sync_playwright
 
         with sync_playwright() as playwright:
             try:
                 browser = playwright.chromium.launch(
-                    executable_path=chromium(), args=["--no-sandbox"]
+                    executable_path=find_chromium(), args=["--no-sandbox"]
                 )
             except Error as error:
-                opened = f"NOT OPENED: no Chromium ({str(error).splitlines()[0]})"
+                status = f"NOT OPENED: no Chromium ({str(error).splitlines()[0]})"
             else:
                 address = f"http://127.0.0.1:{server.server_port}"
                 for screen in SCREENS:
                     if args.pictures:
                         (args.pictures / screen).mkdir(parents=True, exist_ok=True)
-                    wrong += read_pages(
+                    problems += read_pages(
                         browser, address, args.site, screen, args.pictures
                     )
-                opened = f"opened on {len(SCREENS)} screens in {browser.version}"
+                status = f"opened at {len(SCREENS)} screen sizes in {browser.version}"
                 browser.close()
     finally:
         server.shutdown()
-    for what in wrong:
-        print(what)
-    print(f"{n_pages} pages, {opened}; {len(wrong)} things wrong")
-    sys.exit(bool(wrong))
+    for problem in problems:
+        print(problem)
+    print(f"{n_pages} pages, {status}; {len(problems)} problems")
+    sys.exit(bool(problems))
 
 
 if __name__ == "__main__":

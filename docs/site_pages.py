@@ -1,8 +1,8 @@
-"""Pages that are made of other files of the project whenever the site is built.
+"""Sphinx extension: pages generated from other files of the project.
 
-Tables come from the committed results of benchmarks, by the scripts that report them.
-Pages of the guide are written to be read in the repository, too: their links to files
-outside the site become links to the pages that are made of those.
+Tables come from the committed results of the benchmarks, printed by the benchmarks'
+own reports. The pages of the guide can also be read in the repository; their links to
+files outside the site are replaced by links to the generated pages.
 """
 
 import functools
@@ -20,16 +20,16 @@ PANEL = ("accuracy.panel_report",)
 REPORTS = {
     "Few labels on 21 data sets": PANEL,
     "MNIST": ("mnist.report",),
-    "Columns of several kinds": ("accuracy.mixed_types", "--report"),
+    "Mixed data": ("accuracy.mixed_types", "--report"),
     "Calibration": ("accuracy.calibration", "--report"),
-    "Shares of the classes that are known to shift": ("accuracy.shift", "--report"),
-    "Choosing settings without labels to spare": ("accuracy.selection", "--report"),
+    "Shifted class frequencies": ("accuracy.shift", "--report"),
+    "Model selection with few labels": ("accuracy.selection", "--report"),
     "Reliability": ("reliability.report",),
 }
-"""Headings, and what prints their tables."""
+"""Headings, and the benchmarks that print their tables, with arguments."""
 
 MAIN = "## Labels by class, at most 5,000 rows"
-"""Of the panel's schemes the one to be read first."""
+"""The section of the panel's report that comes first."""
 
 PICTURES = {
     "Mean ranks": "panel_ranks.png",
@@ -39,17 +39,18 @@ PICTURES = {
     "Time and the number of classes": "cost_classes.png",
     "Time and the number of rows": "cost_rows.png",
 }
-"""Drawn of the same results by benchmarks/."""
+"""Captions and files of the figures, drawn by the benchmarks from the same results."""
 
 LINKS = {
     "(../benchmarks/README.md": "(made/benchmarks_in_full.md",
-    "(../sk_ssvae/models/base.py)": "(api/generated/sk_ssvae.models.Model.rst)",
+    "(../sk_ssvae/models/base.py)": "(api/generated/sk_ssvae.models.VAEModule.rst)",
+    "(../CONTRIBUTING.md)": "(made/contributing.md)",
 }
-"""Beginnings of links in the repository, and what they are on the site."""
+"""Beginnings of links in the repository, and their replacements on the site."""
 
 
 SCIKIT_LEARN = "https://scikit-learn.org/stable"
-THEIRS = {
+SCIKIT_LEARN_PAGES = {
     "accuracy_score": "modules/model_evaluation.html#accuracy-score",
     "df_output_transform": "auto_examples/miscellaneous/plot_set_output.html",
     "meta-estimator": "glossary.html#term-meta-estimator",
@@ -58,14 +59,14 @@ THEIRS = {
         "auto_examples/miscellaneous/plot_set_output.html"
     ),
 }
-"""What docstrings inherited from scikit-learn refer to, in its documentation."""
+"""Targets of references in inherited docstrings, in scikit-learn's documentation."""
 
 
 @functools.cache
-def printed(name, *arguments):
-    """Run a benchmark that prints tables of its results, and return its output."""
+def run_report(benchmark, *arguments):
+    """Return the tables that a benchmark prints from its results."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", name, *arguments],
+        [sys.executable, "-m", "benchmarks", benchmark, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -75,13 +76,14 @@ def printed(name, *arguments):
 
 
 def benchmarks_page():
-    """Tables as the scripts print them, and plots."""
+    """Return the page with the reports of the benchmarks and their figures."""
     lines = [
         "# Benchmarks",
         "",
-        "The command above each table prints it, from results that are committed in",
-        "`benchmarks/results/`, while the site is built. How they came about, and many",
-        "more, is in [Benchmarks, in full](benchmarks_in_full.md). Accuracy is in %.",
+        "The command above each table prints it from the results in",
+        "`benchmarks/results/`, and was run when this site was built. Methods and",
+        "further tables are in [Benchmarks, in full](benchmarks_in_full.md). Accuracy",
+        "is in %.",
         "",
         "```{toctree}",
         ":hidden:",
@@ -90,22 +92,22 @@ def benchmarks_page():
         "```",
         "",
     ]
-    for heading, (name, *arguments) in REPORTS.items():
-        command = " ".join(["python -m benchmarks", name, *arguments])
+    for heading, report in REPORTS.items():
+        command = " ".join(["python -m benchmarks", *report])
         lines += [f"## {heading}", "", f"`{command}`", ""]
-        text = printed(name, *arguments)
-        if (name, *arguments) == PANEL:
+        text = run_report(*report)
+        if report == PANEL:
             parts = ["## " + part for part in text.split("## ")[1:]]
             text = "".join(sorted(parts, key=lambda part: not part.startswith(MAIN)))
         lines += [as_markdown(text), ""]
-    lines += ["## Plots", ""]
+    lines += ["## Figures", ""]
     for caption, name in PICTURES.items():
         lines += [f"![{caption}](../images/{name})", "", f"*{caption}*", ""]
     return "\n".join(lines)
 
 
 def as_markdown(text):
-    """Keep what scripts print apart from the tables in it."""
+    """Separate tables from other lines, and lower headings by one level."""
     out, before = [], ""
     for line in text.splitlines():
         is_row, was_row = line.startswith("|"), before.startswith("|")
@@ -117,101 +119,100 @@ def as_markdown(text):
 
 
 def benchmarks_in_full():
-    """Take the whole account of the benchmarks, with links that hold on the site."""
+    """Return the README of the benchmarks, with links for the site."""
     text = (ROOT / "benchmarks" / "README.md").read_text()
     text = text.replace("(../docs/", "(../")
     return text.replace("# Benchmarks\n", "# Benchmarks, in full\n", 1)
 
 
+def read_table(text, title):
+    """Return the rows of the first table after a line that starts with `title`."""
+    lines = text.split(f"\n{title}", 1)[1].splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("|"))
+    rows = []
+    for line in lines[first:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
 def panel_tables():
-    """Means by method, and the settings in which another method is better.
+    """Return tables of the panel: means by method, and settings with better methods.
 
     Returns
     -------
     tables : dict of str
-        By the name that a page asks for it by.
+        Markdown tables, by the name in the comments of a page.
     """
-    text = printed(*PANEL)
-    part = text.split(MAIN)[1].split("\n## ")[0]
+    panel = run_report(*PANEL).split(MAIN)[1].split("\n## ")[0]
+    # Not methods that can be used: they need the true labels, or no rows at all.
+    left_out = ("majority class", "LabelSpreading, best of 36 by the true labels")
 
-    def rows_after(title):
-        lines = part.split(f"\n{title}", 1)[1].splitlines()
-        first = next(i for i, line in enumerate(lines) if line.startswith("|"))
-        rows = []
-        for line in lines[first:]:
-            if not line.startswith("|"):
-                return rows
-            rows.append([cell.strip() for cell in line.strip("|").split("|")])
-        return rows
-
-    header, _, *means = rows_after("Held-out accuracy\n")
-    kept = [header.index(name) for name in ("all settings", "5 labels", "20 labels")]
-    kept += [header.index("seconds, median")]
-    told = ("majority class", "LabelSpreading, best of 36 by the true labels")
-    table = [["", *(header[i] for i in kept)], ["---"] * 5]
+    header, _, *means = read_table(panel, "Held-out accuracy\n")
+    columns = ("all settings", "5 labels", "20 labels", "seconds, median")
+    kept = [header.index(name) for name in columns]
+    table = [["", *columns], ["---"] * 5]
     table += [
         [row[0], *(row[i] for i in kept)]
         for row in means
-        if row[header.index("settings")] == "42" and row[0] not in told
+        if row[header.index("settings")] == "42" and row[0] not in left_out
     ]
 
-    header, _, *settings = rows_after("Held-out accuracy by setting")
+    header, _, *settings = read_table(panel, "Held-out accuracy by setting")
     own = [i for i, name in enumerate(header) if name.startswith("SSVAEClassifier")]
     others = [
-        i for i in range(2, len(header)) if i not in own and header[i] not in told
+        i for i in range(2, len(header)) if i not in own and header[i] not in left_out
     ]
-    losses = [["data", "labels a class", "SSVAEClassifier", "best other", "which"]]
+    losses = [["data", "labels per class", "SSVAEClassifier", "best other", "method"]]
     losses.append(["---"] * 5)
     for row in settings:
         accuracy = {i: float(row[i].strip("*")) for i in [own[0], *others] if row[i]}
         best = max((i for i in accuracy if i != own[0]), key=accuracy.__getitem__)
         if accuracy[best] > accuracy[own[0]] + 1:
-            ours, theirs = (f"{accuracy[i]:.1f}" for i in (own[0], best))
-            losses.append([row[0], row[1], ours, theirs, header[best]])
+            both = (f"{accuracy[i]:.1f}" for i in (own[0], best))
+            losses.append([row[0], row[1], *both, header[best]])
     return {"panel means": as_table(table), "panel losses": as_table(losses)}
 
 
 def as_table(rows):
-    """Write rows of cells as a table."""
+    """Format rows of cells as a Markdown table."""
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def house_page():
-    """Take the rooms by floor from the README, which a test holds to the code."""
-    readme = (ROOT / "README.md").read_text()
-    start = readme.index("| floor | room | idea |")
-    return readme[start : readme.index("\n\n", start)] + "\n"
-
-
-def changelog_page():
-    """Point the changelog's links, those of the repository's root, at the site."""
-    text = (ROOT / "CHANGELOG.md").read_text()
-    return text.replace("](docs/", "](../")
+def top_level_page(name):
+    """Return a page of the repository's root, with links for the site."""
+    text = (ROOT / name).read_text().replace("](docs/", "](../")
+    text = text.replace("](CHANGELOG.md)", "](changelog.md)")
+    text = text.replace("](SECURITY.md)", "](security.md)")
+    return text.replace("](benchmarks/README.md)", "](benchmarks_in_full.md)")
 
 
 def write_pages(app):
-    """Write them where Sphinx reads them."""
+    """Write the generated pages to a folder that Sphinx reads."""
     folder = Path(app.srcdir, "made")
     folder.mkdir(exist_ok=True)
-    for name, make in {
-        "benchmarks.md": benchmarks_page,
-        "benchmarks_in_full.md": benchmarks_in_full,
-        "house.txt": house_page,
-        "changelog.md": changelog_page,
-    }.items():
-        text, path = make(), folder / name
+    pages = {
+        "benchmarks.md": benchmarks_page(),
+        "benchmarks_in_full.md": benchmarks_in_full(),
+        "changelog.md": top_level_page("CHANGELOG.md"),
+        "contributing.md": top_level_page("CONTRIBUTING.md"),
+        "security.md": top_level_page("SECURITY.md"),
+    }
+    for name, text in pages.items():
+        path = folder / name
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
 
 
 def finish_page(app, docname, source):
-    """Put tables where a page asks for them, and have its links hold on the site."""
+    """Insert generated tables into a page, and adapt its links."""
     text = source[0]
     if "<!-- site: " in text:
-        for name, made in panel_tables().items():
-            text = text.replace(f"<!-- site: {name} -->", made)
-    for there, here in LINKS.items():
-        text = text.replace(there, here)
+        for name, table in panel_tables().items():
+            text = text.replace(f"<!-- site: {name} -->", table)
+    for link, replacement in LINKS.items():
+        text = text.replace(link, replacement)
     source[0] = re.sub(r"\(examples/(\w+)\.py\)", r"(gallery/\1.rst)", text)
 
 
@@ -225,51 +226,51 @@ EXAMPLES = (
     "calibration",
     "convolution",
 )
-"""From the first steps to networks of one's own."""
+"""The examples in the order of the gallery, from basic to advanced."""
 
 
 class ExampleOrder:
-    """Sort the files of the examples as `EXAMPLES` has them."""
+    """Sort the files of the examples by `EXAMPLES`."""
 
     def __init__(self, folder):
         self.folder = folder
 
     def __call__(self, name):
-        """Place of a file; ValueError if it has none."""
+        """Return the position of a file; ValueError if it is not in `EXAMPLES`."""
         return EXAMPLES.index(name.removeprefix("plot_").removesuffix(".py"))
 
 
 def link_to_scikit_learn(app, env, node, content):
-    """Resolve what is scikit-learn's, without asking its site for an inventory."""
+    """Resolve references to scikit-learn without downloading its inventory."""
     target = node["reftarget"]
-    place = THEIRS.get(target)
-    if place is None and target.startswith("sklearn."):
-        place = f"modules/generated/{target}.html"
-    if place is None:
+    page = SCIKIT_LEARN_PAGES.get(target)
+    if page is None and target.startswith("sklearn."):
+        page = f"modules/generated/{target}.html"
+    if page is None:
         return None
-    link = nodes.reference("", "", internal=False, refuri=f"{SCIKIT_LEARN}/{place}")
+    link = nodes.reference("", "", internal=False, refuri=f"{SCIKIT_LEARN}/{page}")
     link += content
     return link
 
 
 def example_arguments(gallery_conf, script_vars):
-    """Have the examples that save their picture do so elsewhere."""
+    """Return arguments of an example: those that save a figure do so elsewhere."""
     if script_vars["src_file"].endswith(("plot_digits.py", "plot_latent_size.py")):
         return ["--out", str(Path(tempfile.mkdtemp(), "picture.png"))]
     return []
 
 
-def tell_times(app, exception):
-    """Say how long the examples took when they were last run."""
+def print_times(app, exception):
+    """Print how long the examples took when they were last run."""
     for path in sorted(Path(app.srcdir, "gallery").glob("*.cost.json")):
         seconds = json.loads(path.read_text())["time"]
         print(f"{path.name.removesuffix('.cost.json')}: {seconds:.0f} s")
 
 
 def setup(app):
-    """Have the pages made first."""
+    """Connect the functions of this module to Sphinx's events."""
     app.connect("builder-inited", write_pages, priority=100)
     app.connect("source-read", finish_page)
-    app.connect("build-finished", tell_times)
+    app.connect("build-finished", print_times)
     app.connect("missing-reference", link_to_scikit_learn)
     return {"parallel_read_safe": True, "version": "1"}

@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, and a small problem with few labels."""
+"""Fixtures of all tests, and settings of torch and hypothesis."""
 
 import numpy as np
 import pytest
@@ -10,28 +10,28 @@ from sklearn.datasets import load_iris, make_blobs
 from sk_ssvae import SSVAEClassifier
 
 torch.set_num_threads(1)
-# The same examples at every run: what fails here fails everywhere.
-settings.register_profile("same", derandomize=True, deadline=None)
-settings.load_profile("same")
+# The same examples in every run, so that failures are reproducible.
+settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.load_profile("reproducible")
 
 
 @pytest.fixture
 def iris():
-    """X, y with five labels a class, all labels."""
+    """Rows, labels with five per class, and all labels of the iris data set."""
     X, y = load_iris(return_X_y=True)
     return X, hide(y, 5), y
 
 
 @pytest.fixture
 def blobs():
-    """X, y with two labels a class, all labels: three clear clusters in the plane."""
+    """Rows, labels with two per class, and all labels of three separate clusters."""
     X, y = make_blobs(120, centers=3, random_state=0, cluster_std=0.6)
     return X, hide(y, 2), y
 
 
 @pytest.fixture
 def quick():
-    """Return a function that makes a small, fast estimator."""
+    """Return a function that returns an unfitted classifier, small and fast to fit."""
 
     def make(**params):
         defaults = {
@@ -48,7 +48,7 @@ def quick():
 
 @pytest.fixture
 def global_generators():
-    """Return a function that tells the state of numpy's and torch's generators."""
+    """Return a function that returns the states of numpy's and torch's generators."""
 
     def state():
         kind, keys, *rest = np.random.get_state()

@@ -167,14 +167,10 @@ class CachedPool(ClassifierMixin, BaseEstimator):
 
     def _views(self, n_features):
         """Return the default views without those left out."""
-        from sk_ssvae.teachers.registry import GUIDED, OWN
+        from sk_ssvae.teachers.registry import resolve_view_names
 
-        return [
-            view
-            for view in (*OWN, *GUIDED)
-            if view not in self.without
-            and not (view.startswith("pca-") and int(view[4:]) >= n_features)
-        ]
+        views = resolve_view_names(None, n_features)
+        return [view for view in views if view not in self.without]
 
     def predict(self, X):
         """Predict classes."""

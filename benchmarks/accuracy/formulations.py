@@ -120,7 +120,7 @@ class ClassPriors(ClassifierMixin, BaseEstimator):
         means, kl = self._latent(X)
         log_likelihood = -kl
         if self.graph:
-            spread = self.neighbours.answer(means)
+            spread = self.neighbours.predict_proba(means)
             log_likelihood = np.log(spread + SMALLEST_PROBABILITY)
         targets = self.teacher.predict_proba(X)
         logits = np.log(targets + SMALLEST_PROBABILITY) + log_likelihood

@@ -124,7 +124,7 @@ class LatentGraph(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X):
         """Return averages over the nearest training rows."""
-        return self.graph_.answer(self._latent_means(X))
+        return self.graph_.predict_proba(self._latent_means(X))
 
     def predict(self, X):
         """Return the most probable classes."""

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from concurrency import (
     FEW,
-    HOLED,
     MODELS,
+    X_MISSING,
     X,
-    asked_at_once,
-    fitted,
-    resources_of_rounds,
-    small,
+    call_from_threads,
+    fit_to_bytes,
+    make_classifier,
+    resources_before_and_after,
 )
 from joblib import Parallel, delayed
 
@@ -40,17 +40,17 @@ def concurrent_calls(n_threads, rounds):
     """Call classifiers of every kind from many threads; count different results."""
     records = []
     for model, own, gaps in product(MODELS, (False, True), (False, True)):
-        rows = HOLED if gaps else X
-        clf = small(own, model=model).fit(rows, FEW)
-        other = small(not own, model=model, random_state=1)
+        rows = X_MISSING if gaps else X
+        clf = make_classifier(own, model=model).fit(rows, FEW)
+        other = make_classifier(not own, model=model, random_state=1)
         fits = []  # of the other thread
-        wrong, n = asked_at_once(
+        wrong, n = call_from_threads(
             clf,
             rows,
             n_threads=n_threads,
-            rounds=rounds,
-            work=lambda other=other, rows=rows, fits=fits: fits.append(
-                fitted(other, rows)
+            n_rounds=rounds,
+            background=lambda other=other, rows=rows, fits=fits: fits.append(
+                fit_to_bytes(other, rows)
             ),
         )
         records.append(
@@ -61,7 +61,9 @@ def concurrent_calls(n_threads, rounds):
                 "calls": n,
                 "wrong": dict(wrong),
                 "fits beside": len(fits),
-                "wrong fits": sum(one != fitted(other, rows) for one in set(fits)),
+                "wrong fits": sum(
+                    one != fit_to_bytes(other, rows) for one in set(fits)
+                ),
             }
         )
     return records
@@ -70,14 +72,15 @@ def concurrent_calls(n_threads, rounds):
 def parallel_fits(n_threads, n):
     """Fit in threads and in processes; count fits that differ from a single thread."""
     estimators = [
-        small(own, model=model, random_state=seed)
+        make_classifier(own, model=model, random_state=seed)
         for seed, (model, own) in enumerate(product(MODELS, (False, True)))
     ]
-    expected = [fitted(one, HOLED) for one in estimators]
+    expected = [fit_to_bytes(one, X_MISSING) for one in estimators]
     wrong = {}
     for backend, n_jobs in (("threading", n_threads), ("loky", 2)):
         fits = Parallel(n_jobs=n_jobs, backend=backend)(
-            delayed(fitted)(estimators[i % len(estimators)], HOLED) for i in range(n)
+            delayed(fit_to_bytes)(estimators[i % len(estimators)], X_MISSING)
+            for i in range(n)
         )
         wrong[backend] = sum(
             one != expected[i % len(expected)] for i, one in enumerate(fits)
@@ -96,7 +99,7 @@ def main(argv=None):
     result = {"versions": package_versions(PACKAGES), "threads": args.threads}
     # Before the other parts, since joblib keeps threads and memory.
     if Path("/proc/self/fd").exists():
-        before, after = resources_of_rounds(args.fits)
+        before, after = resources_before_and_after(args.fits)
         result["rounds"] = {"n": args.fits, "before": before, "after": after}
     sys.setswitchinterval(1e-4)
     result["answers"] = concurrent_calls(args.threads, args.rounds)

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from concurrency import FEW, X, small
-from damage import HOSTILE, HOSTILE_STATES
+from concurrency import FEW, X, make_classifier
+from malicious_files import MALICIOUS_CHECKPOINTS, MALICIOUS_HEADERS
 from skorch.callbacks import Callback
 
 import sk_ssvae
@@ -25,10 +25,12 @@ class SavedEstimator:
     """Files that `save` writes."""
 
     name = "saved estimator"
-    hostile = HOSTILE
+    hostile = MALICIOUS_HEADERS
 
     def __init__(self):
-        self.old, self.new = (small(random_state=seed).fit(X, FEW) for seed in (0, 1))
+        self.old, self.new = (
+            make_classifier(random_state=seed).fit(X, FEW) for seed in (0, 1)
+        )
         self.expected = [self._predictions(clf) for clf in (self.old, self.new)]
 
     def _predictions(self, clf):
@@ -60,15 +62,17 @@ class TrainingCheckpoint:
     """Checkpoints of a training run."""
 
     name = "checkpoint"
-    hostile = HOSTILE_STATES
+    hostile = MALICIOUS_CHECKPOINTS
 
     def __init__(self):
         checkpoint.SHARE = np.inf  # write every epoch
-        self.expected = small(**STOPPING).fit(X, FEW).predict_proba(X).tobytes()
+        self.expected = (
+            make_classifier(**STOPPING).fit(X, FEW).predict_proba(X).tobytes()
+        )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "state")
             callbacks = [InterruptTraining()]
-            clf = small(checkpoint=str(path), callbacks=callbacks, **STOPPING)
+            clf = make_classifier(checkpoint=str(path), callbacks=callbacks, **STOPPING)
             with contextlib.suppress(ZeroDivisionError):
                 clf.fit(X, FEW)
             self.interrupted = path.read_bytes()
@@ -81,7 +85,7 @@ class TrainingCheckpoint:
 
     def write_new(self, path):
         """Resume the run, which writes a checkpoint after each epoch."""
-        return small(checkpoint=str(path), **STOPPING).fit(X, FEW)
+        return make_classifier(checkpoint=str(path), **STOPPING).fit(X, FEW)
 
     def read(self, path):
         """Resume the run; ValueError if it differs from an uninterrupted run."""

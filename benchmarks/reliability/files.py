@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from damage import HOSTILE_ARRAYS, flipped
+from malicious_files import MALICIOUS_ARRAYS, flip_bit
 
 from benchmarks.common.versions import package_versions
 from benchmarks.reliability.failed_writes import (
@@ -53,10 +53,10 @@ def damage_file(kind, folder, n_bits, n_cuts):
 
     outcomes = {
         "metadata, each byte": Counter(
-            read(flipped(content, 8 * i + rng.randint(8))) for i in range(metadata)
+            read(flip_bit(content, 8 * i + rng.randint(8))) for i in range(metadata)
         ),
         "random bits": Counter(
-            read(flipped(content, i))
+            read(flip_bit(content, i))
             for i in rng.randint(8 * len(content), size=n_bits)
         ),
         "cuts": Counter(
@@ -72,7 +72,7 @@ def damage_file(kind, folder, n_bits, n_cuts):
         change(changed)
         write_file(path, changed, arrays)
         hostile[read_outcome(kind, path)] += 1
-    for name, array in HOSTILE_ARRAYS.items():
+    for name, array in MALICIOUS_ARRAYS.items():
         write_file(path, header, arrays | {name: array})
         hostile[read_outcome(kind, path)] += 1
     path.unlink()

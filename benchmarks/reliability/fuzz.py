@@ -18,7 +18,7 @@ from collections import Counter
 from dataclasses import fields, replace
 
 import fuzzing
-from fuzz_calls import family
+from fuzz_calls import message_kind
 
 from benchmarks.common.result_files import read_json
 from benchmarks.common.versions import package_versions
@@ -57,7 +57,7 @@ def run_case(case):
     signal.alarm(TIME_LIMIT)
     try:
         fitted, monitor = fuzzing.run(case)
-        return fitted, monitor.refusals, monitor.complaints
+        return fitted, monitor.errors, monitor.violations
     except Exception:
         last = traceback.format_exc().splitlines()[-3:]
         return False, [], ["the fuzzer itself: " + " | ".join(last)]
@@ -67,7 +67,7 @@ def run_case(case):
 
 def kinds_of(violations):
     """Return the kinds of violations, without values."""
-    return {family(violation) for violation in violations}
+    return {message_kind(violation) for violation in violations}
 
 
 def shrink(case):
@@ -75,7 +75,7 @@ def shrink(case):
 
     def kinds(other):
         try:
-            return kinds_of(fuzzing.run(other)[1].complaints)
+            return kinds_of(fuzzing.run(other)[1].violations)
         except Exception:
             return set()
 

@@ -18,8 +18,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from concurrency import FEW, X, small
-from faults import Fault, SlowerFrom, kill_and_go_on, weights
+from concurrency import FEW, X, make_classifier
+from faults import Fault, ReduceLearningRate, kill_and_resume, weights
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.common.versions import package_versions
@@ -36,7 +36,7 @@ PACKAGES = ("sk_ssvae", "scikit-learn", "skorch", "torch", "numpy")
 
 def fit(callback):
     """Fit with a callback."""
-    clf = small(max_epochs=EPOCHS, batch_size=50, callbacks=[callback])
+    clf = make_classifier(max_epochs=EPOCHS, batch_size=50, callbacks=[callback])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return clf.fit(X, FEW)
@@ -59,9 +59,9 @@ def one_bad_step(kind, step, expected):
 
 def only_bad_steps(kind, step):
     """Return the outcome of a second fit whose steps are all bad from one on."""
-    clf = fit(SlowerFrom(EPOCHS + 1))
+    clf = fit(ReduceLearningRate(EPOCHS + 1))
     before = weight_bytes(clf)
-    clf.set_params(callbacks=[Fault(kind, step, again=10**6)])
+    clf.set_params(callbacks=[Fault(kind, step, n_faults=10**6)])
     try:
         clf.fit(X, FEW)
     except ValueError as error:
@@ -81,7 +81,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     rng = np.random.default_rng(args.seed)
     expected = {
-        (epoch, first): weight_bytes(fit(SlowerFrom(epoch, forget=first)))
+        (epoch, first): weight_bytes(fit(ReduceLearningRate(epoch, undo_epoch=first)))
         for epoch in range(1, EPOCHS + 1)
         for first in (False, True)
     }
@@ -92,7 +92,7 @@ def main(argv=None):
             once[one_bad_step(kind, int(step), expected)] += 1
             always[only_bad_steps(kind, int(step))] += 1
     with tempfile.TemporaryDirectory() as folder:
-        killed, same = kill_and_go_on(Path(folder), args.kills, args.seed)
+        killed, same = kill_and_resume(Path(folder), args.kills, args.seed)
     result = {
         "command": f"python -m benchmarks reliability.training --fits {args.fits} "
         f"--kills {args.kills} --seed {args.seed}",

@@ -1,10 +1,10 @@
 """
-Drawing digits to order, and in somebody's hand
-===============================================
+Conditional samples and visual analogies
+========================================
 
-The model draws new digits of any class. Given the latent point of one digit, its
-style, it writes all other digits in that style: the analogies of Kingma et al. 2014,
-figure 1.
+The model generates new digits of any class. Decoding the latent variable of one digit
+with every class writes all digits in the style of that digit: the analogies of Kingma
+et al. 2014, figure 1.
 """
 
 import matplotlib.pyplot as plt
@@ -20,39 +20,38 @@ X = X / 16
 few = mask_labels(y, n_per_class=20, random_state=0)
 
 # %%
-# The normal likelihood puts more of a digit into z than the Bernoulli, which is the
-# default for such rows and takes grey for a doubt between black and white.
-clf = SSVAEClassifier(
-    latent_size=5, likelihood="gaussian", n_threads=1, random_state=0
-).fit(X, few)
+# With the Gaussian likelihood the latent variable describes more of a digit than with
+# the Bernoulli likelihood, the default for such data, which models a grey pixel as
+# uncertainty between black and white.
+clf = SSVAEClassifier(latent_size=5, likelihood="gaussian", random_state=0).fit(X, few)
 
 # %%
-# New rows: z from its prior, the class as asked for, pixels from p(x | y, z).
-drawn = SamplesDisplay.from_estimator(clf, image_shape=(8, 8), vmin=0, vmax=1)
+# Samples: z from its prior and pixels from p(x | y, z), for every class.
+samples = SamplesDisplay.from_estimator(clf, image_shape=(8, 8), vmin=0, vmax=1)
 
 # %%
-# From one end of a latent dimension to the other, for every class: what changes along
-# it is the same for all, since z does not depend on y.
+# A traversal of one latent dimension, for every class. Since z is independent of y, a
+# dimension has the same effect in all classes.
 spread = clf.transform(X).std(axis=0)
-print("Spread of the latent means:", spread.round(2))
-along = TraversalDisplay.from_estimator(
+print("Standard deviation of the latent means:", spread.round(2))
+traversal = TraversalDisplay.from_estimator(
     clf, dimension=int(spread.argmax()), n_points=9, image_shape=(8, 8), vmin=0, vmax=1
 )
 
 # %%
-# Analogies. On the left rows of the data, one a class; beside each all digits with its
-# latent mean, which `inverse_transform` decodes with the class that it is told.
+# Analogies. The left column shows one row of the data per class; the other columns show
+# all digits with its latent mean, decoded by `inverse_transform` with the given class.
 rng = np.random.RandomState(0)
-models = np.array([rng.choice(np.flatnonzero(y == k)) for k in range(10)])
-styles = clf.transform(X[models])
-written = np.stack([clf.inverse_transform(styles, y=k) for k in range(10)], axis=1)
+examples = np.array([rng.choice(np.flatnonzero(y == k)) for k in range(10)])
+styles = clf.transform(X[examples])
+decoded = np.stack([clf.inverse_transform(styles, y=k) for k in range(10)], axis=1)
 
 figure, axes = plt.subplots(10, 11, figsize=(6.6, 6), layout="constrained")
 for i, row in enumerate(axes):
-    pictures = [X[models[i]], *written[i]]
-    for j, (cell, picture) in enumerate(zip(row, pictures, strict=True)):
-        colours = "gray_r" if j else "Blues"
-        cell.imshow(picture.reshape(8, 8), cmap=colours, vmin=0, vmax=1)
-        cell.set(xticks=[], yticks=[])
-figure.suptitle("Blue: from the data. Beside it: all digits in its style")
+    images = [X[examples[i]], *decoded[i]]
+    for j, (ax, image) in enumerate(zip(row, images, strict=True)):
+        cmap = "gray_r" if j else "Blues"
+        ax.imshow(image.reshape(8, 8), cmap=cmap, vmin=0, vmax=1)
+        ax.set(xticks=[], yticks=[])
+figure.suptitle("Blue: from the data. Grey: all digits in the same style")
 plt.show()

@@ -1,9 +1,9 @@
 """
-Are the probabilities right?
-============================
+Calibration of the probabilities
+================================
 
-Of rows that are said to be in a class with probability 0.8, eight of ten should be. Ten
-labels a class of 569 tumours; half of the rows are held out to see.
+Calibration curves of semi-supervised classifiers on 569 tumours, with ten labels per
+class. Half of the rows are held out.
 """
 
 import matplotlib.pyplot as plt
@@ -26,12 +26,11 @@ X_train, X_test, y_train, y_test = train_test_split(
 few = mask_labels(y_train, n_per_class=10, random_state=0)
 
 # %%
-# By default answers are made less sure than q(y | x), at a temperature of 1.7.
-# (`temperature="cross-fit"` finds one from labels that it hides, in four times the
-# time.)
+# By default, q(y | x) is softened with a temperature of 1.7. (`temperature="cross-fit"`
+# fits the temperature to the data by hiding labels, in four times the time.)
 models = {
-    "default": SSVAEClassifier(n_threads=1, random_state=0),
-    "temperature=1": SSVAEClassifier(temperature=1, n_threads=1, random_state=0),
+    "default": SSVAEClassifier(random_state=0),
+    "temperature=1": SSVAEClassifier(temperature=1, random_state=0),
     "LabelSpreading": make_pipeline(
         StandardScaler(), LabelSpreading(kernel="knn", n_neighbors=7, max_iter=200)
     ),
@@ -41,15 +40,17 @@ models = {
 }
 
 # %%
-# One split of one data set says little; `benchmarks/calibration.py` has ten sets.
-figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
+# One split of one data set is weak evidence: `benchmarks/accuracy/calibration.py` uses
+# ten data sets.
+figure, ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
 for name, model in models.items():
-    answers = model.fit(X_train, few).predict_proba(X_test)
-    accuracy = (answers.argmax(axis=1) == y_test).mean()
-    loss = log_loss(y_test, answers)
+    probabilities = model.fit(X_train, few).predict_proba(X_test)
+    accuracy = (probabilities.argmax(axis=1) == y_test).mean()
+    loss = log_loss(y_test, probabilities)
     print(f"{name:14s} log-loss {loss:.2f} nats, accuracy {accuracy:.3f}")
     CalibrationDisplay.from_predictions(
-        y_test, answers[:, 1], n_bins=6, strategy="quantile", name=name, ax=axes
+        y_test, probabilities[:, 1], n_bins=6, strategy="quantile", name=name, ax=ax
     )
-axes.set(xlabel="probability of a benign tumour", ylabel="share of benign tumours")
+ax.set(xlabel="predicted probability of a benign tumour")
+ax.set(ylabel="fraction of benign tumours")
 plt.show()

@@ -1,10 +1,10 @@
 """
-Convolutional networks of one's own
-===================================
+A custom convolutional network
+==============================
 
-Rows are pictures: a convolution knows which pixels are neighbours, a perceptron does
-not. The plain model, without a teacher, learns 1,347 digits of which ten a class have
-a label, with the built-in networks and with a convolutional classifier.
+A convolutional network uses the neighbourhood of pixels, a perceptron does not. The
+plain model, without a teacher, is fitted to 1,347 digits with ten labels per class,
+with the built-in classifier network and with a convolutional one.
 """
 
 import matplotlib.pyplot as plt
@@ -18,33 +18,34 @@ from sk_ssvae import SSVAEClassifier
 from sk_ssvae.model_selection import mask_labels
 
 # %%
-# A network is a module class, or any factory, that takes the sizes of its input and
-# output, and keywords that become parameters of the estimator. It is shown rows as they
-# come, without the columns that are constant: `Picture` puts those back.
+# A network is a module class, or any factory, that takes its numbers of inputs and
+# outputs, and keyword arguments that become parameters of the estimator. Its input are
+# rows without the columns that are constant in `fit`: `ToImage` inserts those columns
+# again.
 
 
-class Picture(nn.Module):
-    """Rows of pixels as pictures (n, 1, side, side)."""
+class ToImage(nn.Module):
+    """Reshape rows to images of shape (n, 1, side, side)."""
 
     def __init__(self, varies):
         super().__init__()
         self.side = round(len(varies) ** 0.5)
-        self.register_buffer("where", torch.from_numpy(np.flatnonzero(varies)))
+        self.register_buffer("columns", torch.from_numpy(np.flatnonzero(varies)))
 
     def forward(self, x):
-        """Put the columns back, and shape the rows."""
-        picture = x.new_zeros(len(x), self.side**2)
-        picture[:, self.where] = x
-        return picture.view(-1, 1, self.side, self.side)
+        """Insert the constant columns and reshape."""
+        image = x.new_zeros(len(x), self.side**2)
+        image[:, self.columns] = x
+        return image.view(-1, 1, self.side, self.side)
 
 
 class Convolutional(nn.Sequential):
-    """Two convolutions, each with a rectifier, and pooling, then a linear map."""
+    """Two convolutions with ReLU, max pooling, and a linear layer."""
 
     def __init__(self, in_features, out_features, varies, channels=16):
         side = round(len(varies) ** 0.5)
         super().__init__(
-            Picture(varies),
+            ToImage(varies),
             nn.Conv2d(1, channels, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(channels, 2 * channels, 3, padding=1),
@@ -56,10 +57,10 @@ class Convolutional(nn.Sequential):
 
 
 # %%
-# Three choices of the labelled rows, the same for both.
+# Three choices of the labelled rows, the same for both networks.
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
-common = {"teacher": None, "max_epochs": 40, "n_threads": 1, "random_state": 0}
+common = {"teacher": None, "max_epochs": 40, "random_state": 0}
 accuracy = {"perceptron": [], "convolutional": []}
 for seed in range(3):
     X_train, X_test, y_train, y_test = train_test_split(
@@ -79,22 +80,22 @@ for name, values in accuracy.items():
     print(f"{name:14s}", " ".join(f"{100 * value:.1f}" for value in values))
 
 # %%
-# Keywords of the network are parameters like any others: a grid search may have
-# ``classifier_module__channels``. What it saw in the last pictures that it was shown:
-# the filters' answers, strongest first.
+# Keyword arguments of the network are ordinary parameters: a grid search can include
+# ``classifier_module__channels``. The figure shows the strongest activations of the
+# first layer for six digits.
 network = convolutional.module_.classifier
 layers = next(m for m in network.modules() if isinstance(m, Convolutional))
-rows = torch.from_numpy(X_test[:6][:, layers[0].where.numpy()])
+rows = torch.from_numpy(X_test[:6][:, layers[0].columns.numpy()])
 with torch.no_grad():
-    seen = layers[2](layers[1](layers[0](rows))).numpy()
-strongest = np.argsort(-seen.mean(axis=(0, 2, 3)))[:6]
+    activations = layers[2](layers[1](layers[0](rows))).numpy()
+strongest = np.argsort(-activations.mean(axis=(0, 2, 3)))[:6]
 
 figure, axes = plt.subplots(6, 7, figsize=(7, 6), layout="constrained")
 for i, row in enumerate(axes):
     row[0].imshow(X_test[i].reshape(8, 8), cmap="gray_r")
-    for cell, channel in zip(row[1:], strongest, strict=True):
-        cell.imshow(seen[i, channel], cmap="viridis")
-    for cell in row:
-        cell.set(xticks=[], yticks=[])
-figure.suptitle("Digits, and what six filters of the first layer make of them")
+    for ax, channel in zip(row[1:], strongest, strict=True):
+        ax.imshow(activations[i, channel], cmap="viridis")
+    for ax in row:
+        ax.set(xticks=[], yticks=[])
+figure.suptitle("Digits, and activations of six filters of the first layer")
 plt.show()

@@ -1,10 +1,10 @@
 """
-Digits with five labels a class
-===============================
+Digits with five labels per class
+=================================
 
-Train on 1,257 real digits of which 50 have a label, print accuracy on 540 others beside
-label spreading and a classifier that sees labelled rows only, and save a picture of
-what the model draws and of its latent space.
+Fit classifiers to 1,257 digits, of which 50 have a label, print their accuracy on 540
+held-out digits, in comparison with label spreading and a classifier of the labelled
+rows alone, and save a figure with generated digits and the latent space.
 
     python docs/examples/plot_digits.py [--out digits.png]
 """
@@ -27,68 +27,68 @@ from sk_ssvae import SSVAEClassifier
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-parser = argparse.ArgumentParser(description="Digits with five labels a class.")
+parser = argparse.ArgumentParser(description="Digits with five labels per class.")
 parser.add_argument("--out", type=Path, default=Path("digits.png"))
 args = parser.parse_args()
 torch.set_num_threads(1)  # faster than two for networks of this size
 start = time.perf_counter()
 
 # %%
-# Intensities between 0 and 1; five labels a class are known, -1 marks the others.
+# Intensities between 0 and 1; five labels per class are known, -1 marks the other rows.
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
     X / 16, y, test_size=0.3, stratify=y, random_state=0
 )
 rng = np.random.RandomState(0)
-known = np.concatenate(
+labelled = np.concatenate(
     [rng.choice(np.flatnonzero(y_train == k), 5, replace=False) for k in range(10)]
 )
 y_few = np.full_like(y_train, -1)
-y_few[known] = y_train[known]
+y_few[labelled] = y_train[labelled]
 
 # %%
-# The SSVAE; the plain model M2, without a first guess; label spreading; an SVC.
+# `SSVAEClassifier` with and without its teacher, label spreading, and an SVC.
+ssvae = SSVAEClassifier(random_state=0).fit(X_train, y_few)
+no_teacher = SSVAEClassifier(teacher=None, random_state=0).fit(X_train, y_few)
 spreading = LabelSpreading(kernel="knn", n_neighbors=7, max_iter=200)
-ours = SSVAEClassifier(random_state=0).fit(X_train, y_few)
-plain = SSVAEClassifier(teacher=None, random_state=0).fit(X_train, y_few)
 spreading.fit(X_train, y_few)
-svc = SVC(C=10).fit(X_train[known], y_train[known])
+svc = SVC(C=10).fit(X_train[labelled], y_train[labelled])
 
-print(
-    f"{len(known)} labels, {len(y_few) - len(known)} rows without, likelihood:", end=""
-)
-print(f" {ours.likelihood_}. Accuracy on {len(y_test)} held-out digits:")
+n_unlabelled = len(y_few) - len(labelled)
+print(f"{len(labelled)} labelled and {n_unlabelled} unlabelled rows, ", end="")
+print(f"likelihood: {ssvae.likelihood_}. Accuracy on {len(y_test)} held-out digits:")
 for name, model in {
     "SVC, labelled rows only": svc,
     "LabelSpreading (knn, 7)": spreading,
-    "SSVAEClassifier(teacher=None)": plain,
-    "SSVAEClassifier": ours,
+    "SSVAEClassifier(teacher=None)": no_teacher,
+    "SSVAEClassifier": ssvae,
 }.items():
     print(f"  {name:<40} {model.score(X_test, y_test):.3f}")
 
 # %%
-# Samples for each class: z is drawn from p(z), and the mean of p(x | y, z) is shown. A
-# row is a class, a column one z. Beside it the latent means of the training rows, with
-# the labelled ones marked. z holds style: what varies within a class.
-styles = np.random.RandomState(1).randn(10, ours.latent_size)
-images = np.stack([ours.inverse_transform(styles, y=k) for k in range(10)])
+# Generated digits: z is drawn from p(z), and the image is the mean of p(x | y, z), with
+# one row per class and one column per z. The right panel shows the latent means of the
+# training rows; labelled rows have a black edge. z describes the style of a digit, its
+# variation within the class.
+styles = np.random.RandomState(1).randn(10, ssvae.latent_size)
+images = np.stack([ssvae.inverse_transform(styles, y=k) for k in range(10)])
 framed = np.pad(images.reshape(10, 10, 8, 8), ((0, 0), (0, 0), (1, 1), (1, 1)))
 grid = framed.swapaxes(1, 2).reshape(100, 100)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.2), layout="constrained")
 left.imshow(grid, cmap="gray_r")
 left.set(xticks=[], yticks=np.arange(10) * 10 + 4.5, yticklabels=range(10))
-left.set(title="Samples: a row for each class, a column for each z", ylabel="class")
+left.set(title="Samples: one row per class, one column per z", ylabel="class")
 
-latent = PCA(2).fit_transform(ours.transform(X_train))
-colours = plt.get_cmap("tab10")(ours.transduction_)
+latent = PCA(2).fit_transform(ssvae.transform(X_train))
+colours = plt.get_cmap("tab10")(ssvae.transduction_)
 right.scatter(*latent.T, c=colours, s=6, alpha=0.4)
 for k in range(10):
     right.scatter([], [], color=plt.get_cmap("tab10")(k), s=30, label=k)
 right.legend(title="class", fontsize=8)
-right.scatter(*latent[known].T, c=colours[known], s=45, edgecolors="black")
-right.set(title="Latent means on two principal axes; labelled rows ringed")
+right.scatter(*latent[labelled].T, c=colours[labelled], s=45, edgecolors="black")
+right.set(title="Latent means, first two principal components")
 right.set(xlabel="first", ylabel="second")
 args.out.parent.mkdir(parents=True, exist_ok=True)
 figure.savefig(args.out, dpi=110)
-print(f"Picture in {args.out}. {time.perf_counter() - start:.1f} s.")
+print(f"Figure saved to {args.out}. {time.perf_counter() - start:.1f} s.")

@@ -1,10 +1,11 @@
 """
-How many latent dimensions?
-===========================
+Grid search over the latent size
+================================
 
-A grid search over `latent_size` on 398 tumours of which ten a class have a label: by
-accuracy in labelled folds, and by the bound of rows without a label. Beside both, what
-nobody knows: accuracy on 171 held-out tumours.
+A grid search over `latent_size` on 398 tumours, with ten labels per class, by two
+criteria: accuracy in labelled folds, and the bound of held-out unlabelled rows. They
+are compared with the accuracy on 171 held-out tumours, which is not available in
+practice.
 
     python docs/examples/plot_latent_size.py [--out latent_size.png]
 """
@@ -31,7 +32,7 @@ from sk_ssvae.model_selection import (
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-parser = argparse.ArgumentParser(description="How many latent dimensions?")
+parser = argparse.ArgumentParser(description="Grid search over the latent size.")
 parser.add_argument("--out", type=Path, default=Path("latent_size.png"))
 args = parser.parse_args()
 torch.set_num_threads(1)  # faster than two for networks of this size
@@ -44,11 +45,10 @@ X_train, X_test, y_train, y_test = train_test_split(
 y_few = mask_labels(y_train, n_per_class=10, random_state=0)
 
 # %%
-# Plain M2 in a pipeline. Only labelled rows are dealt to the test folds of the first
-# search, only unlabelled ones to those of the second.
+# A pipeline with a model without a teacher. The test folds of the first search contain
+# labelled rows only, those of the second unlabelled rows only.
 pipeline = make_pipeline(
-    StandardScaler(),
-    SSVAEClassifier(teacher=None, max_epochs=60, n_threads=1, random_state=0),
+    StandardScaler(), SSVAEClassifier(teacher=None, max_epochs=60, random_state=0)
 )
 grid = {"ssvaeclassifier__latent_size": [1, 2, 5, 20]}
 by_labels = GridSearchCV(
@@ -64,49 +64,54 @@ by_labels.fit(X_train, y_few)
 by_bound.fit(X_train, y_few)
 
 # %%
-# Accuracies on held-out rows of models fitted to all training rows.
+# Held-out accuracy of models fitted to all training rows.
 sizes = grid["ssvaeclassifier__latent_size"]
-truth = [
+held_out = [
     pipeline.set_params(ssvaeclassifier__latent_size=size)
     .fit(X_train, y_few)
     .score(X_test, y_test)
     for size in sizes
 ]
-found = (by_labels.best_params_, by_bound.best_params_)
-for way, best in zip(("labelled folds", "bound"), found, strict=True):
-    size = best["ssvaeclassifier__latent_size"]
-    print(f"By {way}: {size}, accuracy {truth[sizes.index(size)]:.3f}")
-print(f"Best of all: {sizes[truth.index(max(truth))]}, accuracy {max(truth):.3f}")
+selected = {
+    "labelled folds": by_labels.best_params_,
+    "the bound": by_bound.best_params_,
+}
+for criterion, params in selected.items():
+    size = params["ssvaeclassifier__latent_size"]
+    accuracy = held_out[sizes.index(size)]
+    print(f"Selected by {criterion}: {size}, accuracy {accuracy:.3f}")
+best = sizes[held_out.index(max(held_out))]
+print(f"Best of the grid: {best}, accuracy {max(held_out):.3f}")
 
 # %%
-# Both curves, and the truth.
+# Both criteria and the held-out accuracy.
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-accuracy = by_labels.cv_results_
+results = by_labels.cv_results_
 left.errorbar(
     sizes,
-    accuracy["mean_test_score"],
-    accuracy["std_test_score"],
+    results["mean_test_score"],
+    results["std_test_score"],
     marker="o",
     capsize=3,
     label="labelled folds",
 )
-left.plot(sizes, truth, marker="s", label="held-out rows")
+left.plot(sizes, held_out, marker="s", label="held-out rows")
 left.set(xscale="log", xlabel="latent_size", ylabel="accuracy")
 left.legend()
-bound = by_bound.cv_results_
+results = by_bound.cv_results_
 right.errorbar(
     sizes,
-    bound["mean_test_score"],
-    bound["std_test_score"],
+    results["mean_test_score"],
+    results["std_test_score"],
     marker="o",
     capsize=3,
     color="C2",
 )
-right.set(xscale="log", xlabel="latent_size", ylabel="bound of log p(x), nats a row")
-right.set_title("unlabelled rows held out", fontsize=10)
-for axes in (left, right):
-    axes.set_xticks(sizes, sizes)
-    axes.minorticks_off()
+right.set(xscale="log", xlabel="latent_size", ylabel="bound of log p(x), nats per row")
+right.set_title("held-out unlabelled rows", fontsize=10)
+for ax in (left, right):
+    ax.set_xticks(sizes, sizes)
+    ax.minorticks_off()
 args.out.parent.mkdir(parents=True, exist_ok=True)
 figure.savefig(args.out, dpi=110)
-print(f"Picture in {args.out}. {time.perf_counter() - start:.1f} s.")
+print(f"Figure saved to {args.out}. {time.perf_counter() - start:.1f} s.")

@@ -1,3 +1,3 @@
-"""Rows of the user to numbers and back: columns, categories, labels, scaling."""
+"""Conversion of user data to numbers and back: rows, categories, labels, scaling."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Labels as scikit-learn's semi-supervised estimators take them: -1 is unknown."""
+"""Labels with a marker for unlabelled rows, and their integer codes."""
 
 from typing import Any
 
@@ -13,44 +13,27 @@ from sk_ssvae.data.markers import (
     is_number,
     mask_unlabeled,
 )
+from sk_ssvae.utils.typing import Array, IntArray, Mask
 
 __all__ = ["encode_classes", "encode_labels", "split_labels"]
 
 
-def _plain(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Labels of dtype object as numbers if they are numbers; mixtures are refused."""
-    if labels.dtype.kind != "O" or len(labels) == 0:
-        return labels
-    kinds = {type(v).__name__ for v in labels}
-    numbers = [is_number(v) for v in labels]
-    if all(numbers):
-        return np.array(labels.tolist())
-    if any(numbers) or {"str", "bytes"} <= kinds:
-        raise ValueError(
-            f"y mixes labels of the types {sorted(kinds)}. Use labels of one type, "
-            "and the integer -1 for unlabelled rows."
-        )
-    return labels
-
-
-def split_labels(
-    y: npt.NDArray[Any], unlabeled: Any = UNLABELED
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
-    """Tell labelled from unlabelled rows.
+def split_labels(y: Array, unlabeled: Any = UNLABELED) -> tuple[Mask, Array]:
+    """Separate the labelled rows from the unlabelled ones.
 
     Parameters
     ----------
     y : ndarray of shape (n_rows,)
         Integers, whole floats, strings, or dtype object; -1 marks an unlabelled row.
     unlabeled : int, str, None, NaN or pandas.NA
-        As for `as_label_array`, which has made `y`.
+        The marker that was passed to `as_label_array`, which returned `y`.
 
     Returns
     -------
     labelled : ndarray of bool of shape (n_rows,)
         True where the row has a label.
     labels : ndarray of shape (n_labelled,)
-        The labels of those rows, as numbers if they are numbers.
+        The labels of those rows; objects that are numbers as an array of numbers.
 
     Raises
     ------
@@ -59,10 +42,10 @@ def split_labels(
         is continuous.
     """
     labelled = ~mask_unlabeled(y, unlabeled)
-    labels = _plain(y[labelled])
+    labels = _numbers_or_strings(y[labelled])
     if labels.dtype.kind == "f":
-        # check_classification_targets would also count integers and strings, and warn
-        # where few rows have labels and most of them differ.
+        # Only here: check_classification_targets would warn of integers and strings if
+        # there are few labels, most of which differ.
         if not np.isfinite(labels).all():
             raise ValueError(
                 f"y contains {labels[~np.isfinite(labels)][0]}. Mark unlabelled rows "
@@ -73,17 +56,31 @@ def split_labels(
     return labelled, labels
 
 
-def encode_classes(
-    classes: npt.ArrayLike, unlabeled: Any = UNLABELED
-) -> npt.NDArray[Any]:
-    """Sorted, distinct classes, as given to `partial_fit`.
+def _numbers_or_strings(labels: Array) -> Array:
+    """Return objects that are numbers as an array of numbers; refuse mixtures."""
+    if labels.dtype.kind != "O" or len(labels) == 0:
+        return labels
+    types = {type(v).__name__ for v in labels}
+    numbers = [is_number(v) for v in labels]
+    if all(numbers):
+        return np.array(labels.tolist())
+    if any(numbers) or {"str", "bytes"} <= types:
+        raise ValueError(
+            f"y mixes labels of the types {sorted(types)}. Use labels of one type, "
+            "and the integer -1 for unlabelled rows."
+        )
+    return labels
+
+
+def encode_classes(classes: npt.ArrayLike, unlabeled: Any = UNLABELED) -> Array:
+    """Return the sorted, distinct classes that were passed to `partial_fit`.
 
     Parameters
     ----------
     classes : array-like of shape (n_classes,)
-        At least two labels; never the marker.
+        At least two labels, without the marker.
     unlabeled : int, str, None, NaN or pandas.NA
-        What marks unlabelled rows.
+        Marker of unlabelled rows.
 
     Returns
     -------
@@ -93,16 +90,16 @@ def encode_classes(
     Raises
     ------
     ValueError
-        If the marker is among them, or fewer than two are left.
+        If the marker is among them, or there are fewer than two.
     """
-    given = np.asarray(classes)
-    if given.ndim != 1:
-        raise ValueError(f"classes must be one-dimensional, got shape {given.shape}.")
+    array = np.asarray(classes)
+    if array.ndim != 1:
+        raise ValueError(f"classes must be one-dimensional, got shape {array.shape}.")
     if is_default_marker(unlabeled):
-        given = np.asarray(as_label_array(classes))
+        array = np.asarray(as_label_array(classes))
     else:
-        given = as_label_array(given, unlabeled)
-    labelled, labels = split_labels(given, unlabeled)
+        array = as_label_array(array, unlabeled)
+    labelled, labels = split_labels(array, unlabeled)
     if not labelled.all():
         raise ValueError(
             f"classes contains {unlabeled!r}, which marks unlabelled rows and is not "
@@ -117,37 +114,38 @@ def encode_classes(
 
 
 def encode_labels(
-    y: npt.NDArray[Any],
-    classes: npt.NDArray[Any] | None = None,
+    y: Array,
+    classes: Array | None = None,
     *,
     owner: str = "The estimator",
     unlabeled: Any = UNLABELED,
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Map labels to codes 0 ... n_classes - 1, and -1 to itself.
+) -> tuple[Array, IntArray]:
+    """Map labels to codes 0 ... n_classes - 1, and the marker to -1.
 
     Parameters
     ----------
     y : ndarray of shape (n_rows,)
-        Labels; -1 marks an unlabelled row.
+        Labels, as returned by `as_label_array`.
     classes : ndarray of shape (n_classes,), default=None
-        Sorted classes. None takes those that occur in `y`.
+        Sorted classes. None uses those that occur in `y`.
     owner : str
-        Who asks, for error messages.
+        Name of the estimator, for error messages.
     unlabeled : int, str, None, NaN or pandas.NA
-        As for `as_label_array`, which has made `y`.
+        The marker that was passed to `as_label_array`, which returned `y`.
 
     Returns
     -------
     classes : ndarray of shape (n_classes,)
-        Sorted classes, without -1.
+        Sorted classes, without the marker.
     codes : ndarray of int64 of shape (n_rows,)
-        Index into `classes`, or -1.
+        Indices into `classes`, -1 for unlabelled rows.
 
     Raises
     ------
     ValueError
-        If `y` cannot be read as classes, no row is labelled, only one class is
-        (both only when `classes` is None), or a label is not among `classes`.
+        If labels are of several types or continuous, or a label is not among
+        `classes`. If `classes` is None, also if no row is labelled, or all labels are
+        of the same class.
 
     Examples
     --------

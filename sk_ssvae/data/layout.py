@@ -1,10 +1,14 @@
-"""What the networks are told of the columns: which are of which kind."""
+"""Layout of the network inputs: columns grouped by likelihood."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sk_ssvae.data.scaling import ColumnScaling
+from sk_ssvae.utils.chunks import iter_row_chunks
+from sk_ssvae.utils.typing import Array, IntArray, Mask
 
 __all__ = [
     "COUNTS",
@@ -13,9 +17,9 @@ __all__ = [
     "ColumnGroup",
     "Layout",
     "as_layout",
+    "fit_layout",
 ]
 
-Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 LIKELIHOOD_NAMES = (
@@ -28,53 +32,67 @@ LIKELIHOOD_NAMES = (
 """Types of columns; `sk_ssvae.models.likelihoods` has a density for each."""
 
 PLAIN = ("gaussian", "bernoulli")
+"""Types of columns that the networks take without further encoding."""
+
 COUNTS = ("poisson", "negative_binomial")
+"""Types of columns that hold counts."""
+
 MAX_COUNT = 1e9
-"""Larger counts are refused: single precision does not tell them apart."""
+"""Larger counts are refused, because single precision does not distinguish them."""
+
+EPSILON = 1e-6
+"""Lower bound of means and variances of counts, whose logarithms or inverses are
+taken."""
+
+MIN_CATEGORY_WEIGHT = 0.5
+"""Lower bound of the total weight of a category: one with hardly any weight is rare,
+not impossible."""
 
 
 @dataclass(frozen=True, eq=False)
 class ColumnGroup:
-    """Columns of one kind.
+    """Columns that have the same likelihood.
 
     Attributes
     ----------
     kind : str
         A name in `sk_ssvae.models.likelihoods.LIKELIHOODS`.
     columns : ndarray of int64
-        Their places among the cells that the network is given.
+        Their positions among the cells that the networks take.
     sizes : tuple of int
-        Of categorical columns, the numbers of their categories.
+        Numbers of categories of categorical columns.
     offset : ndarray of float64, default=None
-        Where the outputs of the decoder start: logarithms of shares, or of means.
+        Initial bias of the decoder's outputs: logarithms of frequencies of categories,
+        or of means of counts.
     """
 
     kind: str
-    columns: Integers
+    columns: IntArray
     sizes: tuple[int, ...] = ()
     offset: Any = None
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """All columns of a model, by groups.
+    """All columns that the networks take, in groups of the same likelihood.
 
     Attributes
     ----------
-    groups : tuple of Group
-        Together all cells.
+    groups : tuple of ColumnGroup
+        Each cell is in exactly one of them.
     fill : ndarray of float64 of shape (n_cells,)
-        What the networks are shown where a cell is missing.
+        Network input in the place of a missing cell.
     gaps : ndarray of int64
-        Columns with cells missing in training: the networks are shown which.
+        Columns with missing cells in training, for which the networks have an
+        additional input: whether the cell is missing.
     count_shift, count_scale : ndarray of float64 of shape (n_cells,)
-        What is subtracted from the logarithms of counts for the networks, and what the
-        rest is multiplied by.
+        For network inputs, the shift is subtracted from log(1 + count), and the
+        difference is multiplied by the scale.
     """
 
     groups: tuple[ColumnGroup, ...]
     fill: Floats
-    gaps: Integers = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    gaps: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     count_shift: Any = None
     count_scale: Any = None
 
@@ -90,15 +108,123 @@ class Layout:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the network is given the cells as they are."""
+        """Whether the networks take the cells without further encoding."""
         return (
             len(self.groups) == 1 and self.groups[0].kind in PLAIN and not self.has_gaps
         )
 
 
 def as_layout(likelihood: str | Layout, n_features: int) -> Layout:
-    """Return a layout, of columns that are all of one kind if it is a name."""
+    """Return a layout; a name stands for a layout in which all columns have it.
+
+    Parameters
+    ----------
+    likelihood : str or Layout
+        Name of a likelihood, or a layout, which is returned unchanged.
+    n_features : int
+        Number of columns.
+
+    Returns
+    -------
+    layout : Layout
+    """
     if isinstance(likelihood, Layout):
         return likelihood
     group = ColumnGroup(likelihood, np.arange(n_features))
     return Layout((group,), np.zeros(n_features))
+
+
+def fit_layout(
+    X: Any,
+    column_types: Array,
+    sizes: IntArray,
+    scaling: ColumnScaling,
+    used: Mask | None = None,
+    weight: Array | None = None,
+) -> Layout:
+    """Group the columns by likelihood, and compute the statistics of each group.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Cells.
+    column_types : ndarray of object of shape (n_features,)
+        Their likelihoods.
+    sizes : ndarray of int64 of shape (n_features,)
+        Numbers of categories.
+    scaling : ColumnScaling
+        Which columns are kept, and which have missing cells.
+    used : ndarray of bool of shape (n_rows,), default=None
+        The rows that count; all by default.
+    weight : ndarray of shape (n_rows,), default=None
+        Weights of the rows in means and frequencies.
+
+    Returns
+    -------
+    layout : Layout
+    """
+    kept = np.flatnonzero(scaling.kept)
+    gaps = np.flatnonzero(scaling.gaps[kept])
+    present = list(dict.fromkeys(column_types[kept].tolist()))
+    if present == ["gaussian"]:
+        group = ColumnGroup("gaussian", np.arange(len(kept)))
+        return Layout((group,), np.zeros(len(kept)), gaps)
+    weights = np.ones(X.shape[0]) if weight is None else weight
+    # Measurements are standardised, so their mean is 0. Their sums may overflow.
+    summed = column_types[kept] != "gaussian"
+    fill, log_means, squares = _moments(X, kept, summed, weights, used)
+    # Zeros stay zeros where most counts are.
+    variance = squares - log_means**2
+    shift = np.where(log_means**2 > variance, log_means, 0.0)
+    spread = np.where(shift > 0, variance, squares)
+    # How much a column that is constant here varies in later rows is unknown.
+    spread = np.where(scaling.varies[kept], np.maximum(spread, EPSILON), 1.0)
+    scale = 1 / np.sqrt(spread)
+    groups = []
+    for kind in present:
+        positions = np.flatnonzero(column_types[kept] == kind)
+        if kind == "categorical":
+            columns = kept[positions]
+            offset = np.concatenate(
+                [_log_frequencies(X[:, j], sizes[j], weights, used) for j in columns]
+            )
+            group_sizes = tuple(sizes[columns].tolist())
+            groups.append(ColumnGroup(kind, positions, group_sizes, offset))
+        elif kind in COUNTS:
+            offset = np.log(np.maximum(fill[positions], EPSILON))
+            groups.append(ColumnGroup(kind, positions, (), offset))
+        else:
+            groups.append(ColumnGroup(kind, positions))
+    return Layout(tuple(groups), fill, gaps, shift, scale)
+
+
+def _moments(
+    X: Any, kept: Array, summed: Mask, weight: Array, used: Mask | None
+) -> tuple[Array, Array, Array]:
+    """Return weighted moments of the observed cells of the columns `kept`.
+
+    The mean, and the mean and mean square of log(1 + x); zeros for columns that are not
+    `summed`.
+    """
+    total, log_total, squares, n = np.zeros((4, len(kept)))
+    for rows, part in iter_row_chunks(X, used):
+        observed = ~np.isnan(part[:, kept])
+        cells = np.where(observed & summed, part[:, kept], 0.0)
+        n += weight[rows] @ observed
+        total += weight[rows] @ cells
+        logs = np.log1p(np.maximum(cells, 0))
+        log_total += weight[rows] @ logs
+        squares += weight[rows] @ logs**2
+    return total / n, log_total / n, squares / n
+
+
+def _log_frequencies(
+    codes: Array, n_categories: int, weight: Array, used: Mask | None
+) -> Array:
+    """Return logarithms of the weighted frequencies of a column's categories."""
+    observed = ~np.isnan(codes) if used is None else used & ~np.isnan(codes)
+    mass = np.bincount(
+        codes[observed].astype(int), weight[observed], minlength=n_categories
+    )
+    logs: Array = np.log(np.maximum(mass, MIN_CATEGORY_WEIGHT) / mass.sum())
+    return logs

@@ -1,14 +1,14 @@
-"""What marks unlabelled rows among labels: -1, or what a user says."""
+"""The marker of unlabelled rows among labels: -1, or a value that the user chooses."""
 
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils.validation import column_or_1d
 
-from sk_ssvae.data.dataframes import is_missing
+from sk_ssvae.data.missing import is_missing
+from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = [
     "UNLABELED",
@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 UNLABELED = -1
+"""The default marker, as in `sklearn.semi_supervised`."""
 
 _USE_OBJECT_DTYPE = (
     "To mark unlabelled rows among strings, use an array of dtype object that "
@@ -27,7 +28,7 @@ _USE_OBJECT_DTYPE = (
 
 
 class _Hidden:
-    """Stands for a label that is not known where -1 is not what says so."""
+    """Replaces the marker in label arrays where the marker is not -1."""
 
     def __repr__(self) -> str:
         return "unlabelled"
@@ -36,34 +37,45 @@ class _Hidden:
 _HIDDEN = _Hidden()
 
 
-def _is_missing_marker(unlabeled: Any) -> bool:
-    """Whether missing values mark unlabelled rows: None, NaN or pandas.NA."""
-    return bool(is_missing(np.array([unlabeled], dtype=object))[0])
-
-
 def is_default_marker(unlabeled: Any) -> bool:
-    """Whether -1 is the marker."""
+    """Return whether the parameter `unlabeled` is -1."""
     return is_number(unlabeled) and unlabeled == UNLABELED
 
 
 def is_number(value: object) -> bool:
-    """Whether it is a real number, booleans apart."""
+    """Return whether a value is a real number other than a boolean."""
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
-def mask_unlabeled(
-    y: npt.NDArray[Any], unlabeled: Any = UNLABELED
-) -> npt.NDArray[np.bool_]:
-    """Tell which labels are the marker, and refuse what could be mistaken for it."""
+def mask_unlabeled(y: Array, unlabeled: Any = UNLABELED) -> Mask:
+    """Return a mask of the unlabelled rows.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,)
+        Labels, as returned by `as_label_array`.
+    unlabeled : int, str, None, NaN or pandas.NA
+        The marker.
+
+    Returns
+    -------
+    mask : ndarray of bool of shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        If the marker is -1, and y is boolean or holds the string "-1"; or if y holds
+        anything but numbers and strings.
+    """
     if not is_default_marker(unlabeled):
         hidden = np.zeros(len(y), dtype=bool)
         if y.dtype.kind == "O":
             hidden = np.fromiter((v is _HIDDEN for v in y), bool, len(y))
-            _refuse_strange(y, hidden)
+            _check_label_types(y, hidden)
         return hidden
     if y.dtype.kind == "b":
         raise ValueError(
-            "y is boolean, which has no room for -1: assigning -1 to a boolean array "
+            "y is boolean, which cannot hold -1: assigning -1 to a boolean array "
             "stores True. Use integers: y.astype(int), with -1 for unlabelled rows."
         )
     if y.dtype.kind in "US":
@@ -86,65 +98,69 @@ def mask_unlabeled(
                 f"y contains the string {value!r} (row {row}). " + _USE_OBJECT_DTYPE
             )
     hidden = np.fromiter((is_number(v) and v == UNLABELED for v in y), bool, len(y))
-    _refuse_strange(y, hidden)
+    _check_label_types(y, hidden)
     return hidden
 
 
-def _refuse_strange(y: npt.NDArray[Any], hidden: npt.NDArray[np.bool_]) -> None:
-    """Refuse objects that are neither numbers nor strings."""
+def _check_label_types(y: Array, hidden: Mask) -> None:
+    """Refuse labels that are neither numbers nor strings."""
     for row, value in enumerate(y):
         if hidden[row] or isinstance(value, str | bytes):
             continue
         if isinstance(value, bool | np.bool_):
             raise ValueError(
-                f"y contains the boolean {value} (row {row}), which cannot be told "
-                "from the integers 0 and 1. Use integers or strings as labels."
+                f"y contains the boolean {value} (row {row}), which cannot be "
+                "distinguished from the integers 0 and 1. Use integers or strings as "
+                "labels."
             )
         if not is_number(value):
-            raise ValueError(_neither(value, row))
+            raise ValueError(_invalid_label(value, row))
 
 
 def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
-    """Make an array of labels that keeps them apart, where numpy would not.
+    """Convert labels to a form in which numpy and scikit-learn preserve them.
 
     Parameters
     ----------
     y : array-like
-        Labels as a user gives them.
+        Labels as the user passed them.
     unlabeled : int, str, None, NaN or pandas.NA
-        What marks unlabelled rows. None, NaN and NA are every missing value.
+        Marker of unlabelled rows. None, NaN and NA stand for every missing value.
 
     Returns
     -------
     y : array-like
-        Lists of strings and numbers as an array of dtype object (numpy would turn the
-        numbers into strings), pandas' own dtypes as numpy arrays (scikit-learn would
-        turn integers into floats), numpy's StringDType as dtype object; anything else
-        as it is. Where the marker is not -1, dtype object with a stand-in for it.
+        Lists of strings and numbers as an array of dtype object (numpy would convert
+        the numbers to strings), pandas' extension arrays as numpy arrays (scikit-learn
+        would convert integers to floats), numpy's StringDType as dtype object; anything
+        else unchanged. Where the marker is not -1, dtype object with a placeholder for
+        the marker, which `mask_unlabeled` recognises.
 
     Raises
     ------
     ValueError
-        If values are masked or missing, or rows have different numbers of them.
+        If values are masked or missing without being the marker, or rows have different
+        numbers of values.
+    TypeError
+        If the marker is a boolean.
     """
     if not is_default_marker(unlabeled):
-        return _with_stand_in(y, unlabeled)
+        return _replace_marker(y, unlabeled)
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise ValueError(
             "y is an array with masked values. Mark unlabelled rows by the integer -1: "
             "y.filled(-1)."
         )
-    dtype = getattr(y, "dtype", None)
     if isinstance(y, list | tuple):
         _refuse_ragged(y)
-        kinds = {isinstance(v, str | bytes) for v in y}
-        if kinds == {True, False}:
+        is_text = {isinstance(v, str | bytes) for v in y}
+        if is_text == {True, False}:
             array = np.empty(len(y), dtype=object)
             array[:] = y
             y = array
     elif hasattr(y, "null_count") and hasattr(y, "to_list") and y.null_count():
-        y = np.array(y.to_list(), dtype=object)  # polars' own has NaN for null
-    elif dtype is not None and hasattr(y, "isna") and hasattr(y, "to_numpy"):
+        y = np.array(y.to_list(), dtype=object)  # polars converts nulls to NaN
+    elif hasattr(y, "dtype") and hasattr(y, "isna") and hasattr(y, "to_numpy"):
         if y.isna().any():
             row = int(np.argmax(np.asarray(y.isna())))
             raise ValueError(
@@ -167,14 +183,14 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
     return y
 
 
-def _refuse_arrays(y: npt.NDArray[Any]) -> None:
-    """Refuse arrays in an array, which cannot be compared."""
+def _refuse_arrays(y: Array) -> None:
+    """Refuse arrays as labels, because they cannot be compared."""
     for row, value in enumerate(y if y.dtype.kind == "O" else ()):
         if isinstance(value, np.ndarray):
-            raise ValueError(_neither(value, row))
+            raise ValueError(_invalid_label(value, row))
 
 
-def _neither(value: Any, row: int) -> str:
+def _invalid_label(value: Any, row: int) -> str:
     return (
         f"y contains {value!r} (row {row}), which is neither a number nor a string. "
         "Mark unlabelled rows by the integer -1."
@@ -182,36 +198,35 @@ def _neither(value: Any, row: int) -> str:
 
 
 def _refuse_ragged(y: Sequence[Any]) -> None:
-    """Refuse lists in a list that differ in length, of which numpy makes no array."""
+    """Refuse nested lists of different lengths, which numpy cannot convert."""
     lengths = [len(v) if isinstance(v, list | tuple | np.ndarray) else -1 for v in y]
     if len(set(lengths)) > 1:
         row = next(i for i, n in enumerate(lengths) if n != lengths[0])
         raise ValueError(
-            f"y must hold one label a row, but has {y[0]!r} in row 0 and {y[row]!r} in "
-            f"row {row}."
+            f"y must hold one label per row, but has {y[0]!r} in row 0 and {y[row]!r} "
+            f"in row {row}."
         )
 
 
-def _with_stand_in(y: Any, unlabeled: Any) -> Any:
-    """Labels of dtype object, with `_HIDDEN` in the place of a marker."""
+def _replace_marker(y: Any, unlabeled: Any) -> Any:
+    """Return labels of dtype object with `_HIDDEN` in the place of the marker."""
     if isinstance(unlabeled, bool | np.bool_):
         raise TypeError(
-            f"unlabeled={unlabeled} is a boolean, which cannot be told from the "
-            "integers 0 and 1. Use a number, a string or None."
+            f"unlabeled={unlabeled} is a boolean, which cannot be distinguished from "
+            "the integers 0 and 1. Use a number, a string or None."
         )
     if isinstance(y, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(y)
         y = y.data.astype(object)
         y[masked] = None
-    given = y.to_list() if hasattr(y, "to_list") else y
-    labels = np.asarray(given, dtype=object)
+    labels = np.asarray(y.to_list() if hasattr(y, "to_list") else y, dtype=object)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = column_or_1d(labels, warn=True)
     if labels.ndim != 1 or len(labels) == 0:
-        return np.asarray(y)  # which gets the usual message
+        return np.asarray(y)  # scikit-learn's validation reports it
     labels = labels.copy()
     missing = is_missing(labels)
-    if _is_missing_marker(unlabeled):
+    if is_missing(np.array([unlabeled], dtype=object))[0]:
         labels[missing] = _HIDDEN
         return labels
     if missing.any():

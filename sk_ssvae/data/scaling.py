@@ -1,4 +1,4 @@
-"""Between the user's columns and the network's tensors: an affine map per column."""
+"""Scaling of columns for the networks: an invertible affine map per column."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,56 +15,54 @@ from sk_ssvae.utils.chunks import (
     iter_row_chunks,
     tensor_sharing_memory,
 )
+from sk_ssvae.utils.typing import Array, FloatArray, IntArray, Mask
 
 __all__ = [
     "MAX_DEVIATIONS",
     "ColumnScaling",
     "RowEncoder",
-    "SparseRows",
     "device_rows",
     "fit_column_scaling",
     "missing_rows",
 ]
 
 MAX_DEVIATIONS = 1e6
-"""Cells farther than this many standard deviations from the training mean count as
-being that far away, so that no input can overflow single precision."""
+"""Cells farther than this many standard deviations from the training mean are clipped
+to that distance, so that no input overflows single precision."""
 
+ROUNDING_ERRORS = 8
+"""A column is constant if its range is at most this many rounding errors of its largest
+magnitude."""
 
-ROUNDING = 8
-"""A column whose range is no more than so many rounding errors of its largest value is
-constant."""
-
-SINGLE = (1e-30, 1e30)
+SINGLE_PRECISION_RANGE = (1e-30, 1e30)
 """Scales, and magnitudes of means, with which single precision computes safely."""
 
-
-FAR = 1e3
-"""Means, in standard deviations, from which they are subtracted before all else: a
-product would round away digits that rows in single precision have."""
+LARGE_MEAN = 1e3
+"""Means of at least this many standard deviations are subtracted before the
+multiplication, which would round away the digits of rows in single precision."""
 
 
 @dataclass(frozen=True)
 class ColumnScaling:
-    """An invertible map from user's units to network's units, column by column.
+    """An invertible map from the user's units to the networks' units.
 
     Attributes
     ----------
     mean : ndarray of float64 of shape (n_features,)
-        What is subtracted; for a constant column its value.
+        Is subtracted; for a constant column its value.
     scale : ndarray of float64 of shape (n_features,)
-        What is divided by.
+        Divides the difference.
     kept : ndarray of bool of shape (n_features,)
-        The columns that the network sees. The others were constant: they carry no
-        information, are left out of the likelihood, and come back as they were.
+        The columns that the networks take. The others were constant: they carry no
+        information, are left out of the likelihood, and are restored with their value.
     dtype : dtype
-        float32 or float64, the dtype in which values go back to the user.
+        float32 or float64, the dtype of the cells of `fit` and of restored values.
     gaps : ndarray of bool of shape (n_features,)
-        Columns with cells missing (NaN), which stay missing on the way.
+        Columns with missing cells (NaN). These stay NaN when encoded.
     varies : ndarray of bool of shape (n_features,)
         Columns that were not constant.
     limit : float
-        Cells farther from zero than that count as that far, in the network's units.
+        Encoded cells are clipped to this magnitude.
     """
 
     mean: npt.NDArray[np.float64]
@@ -77,16 +75,26 @@ class ColumnScaling:
 
     @property
     def n_kept(self) -> int:
-        """Number of columns that the network sees."""
+        """Number of columns that the networks take."""
         return int(self.kept.sum())
 
     @property
     def log_det(self) -> float:
-        """Log-determinant of `encode`: log p(user's) = log p(network's) + log_det."""
+        """Log-determinant of `encode`: log p(x) = log p(encode(x)) + log_det."""
         return -float(np.log(self.scale[self.kept]).sum())
 
-    def row_log_det(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """`log_det` for each row, over the cells that are there."""
+    def row_log_det(self, X: Array) -> npt.NDArray[np.float64]:
+        """Return the log-determinant for each row, without missing cells.
+
+        Parameters
+        ----------
+        X : ndarray or sparse array of shape (n_rows, n_features)
+            Cells.
+
+        Returns
+        -------
+        log_det : ndarray of float64 of shape (n_rows,)
+        """
         logs = np.where(self.kept, np.log(self.scale), 0.0)
         total = np.full(X.shape[0], self.log_det)
         if not logs.any() or (is_sparse(X) and not np.isnan(X.data).any()):
@@ -100,14 +108,14 @@ class ColumnScaling:
     @property
     def fits_single(self) -> bool:
         """Whether rows in single precision can be encoded in single precision."""
-        low, high = SINGLE
+        low, high = SINGLE_PRECISION_RANGE
         scale, mean = self.scale[self.kept], self.mean[self.kept]
         return bool((scale > low).all() and (scale < high).all()) and bool(
             (np.abs(mean) < high).all()
         )
 
-    def encode(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """User's units to network's units.
+    def encode(self, X: Array) -> FloatArray:
+        """Convert cells to the networks' units.
 
         Parameters
         ----------
@@ -116,129 +124,141 @@ class ColumnScaling:
 
         Returns
         -------
-        A : ndarray of float32 of shape (n_rows, n_kept)
-            A copy, with every cell within ``MAX_DEVIATIONS`` of zero.
+        encoded : ndarray of float32 of shape (n_rows, n_kept)
+            A copy, with every cell within `limit` of zero.
         """
         encoder = RowEncoder(self)
-        A = np.empty((X.shape[0], self.n_kept), dtype=np.float32)
+        encoded = np.empty((X.shape[0], self.n_kept), dtype=np.float32)
         for rows, part in iter_row_chunks(X):
-            A[rows] = encoder(tensor_sharing_memory(part)).numpy()
-        return A
+            encoded[rows] = encoder(tensor_sharing_memory(part)).numpy()
+        return encoded
 
-    def decode(self, A: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Network's units back to user's units, constant columns included.
+    def decode(self, encoded: FloatArray) -> Array:
+        """Convert values in the networks' units to cells, constant columns included.
 
         Parameters
         ----------
-        A : ndarray of float32 of shape (n_rows, n_kept)
-            Values in the network's units.
+        encoded : ndarray of float32 of shape (n_rows, n_kept)
+            Values in the networks' units.
 
         Returns
         -------
         X : ndarray of shape (n_rows, n_features)
-            Values in the user's units, of the dtype that was fitted on.
+            Values in the user's units, of the dtype of `fit`.
         """
-        X = np.empty((len(A), len(self.kept)))
+        X = np.empty((len(encoded), len(self.kept)))
         X[:] = self.mean
         with np.errstate(over="ignore"):
-            X[:, self.kept] += A * self.scale[self.kept]
+            X[:, self.kept] += encoded * self.scale[self.kept]
         largest = np.finfo(self.dtype).max
         return np.clip(X, -largest, largest).astype(self.dtype, copy=False)
 
 
 class RowEncoder:
-    """`Columns.encode` for tensors on a device.
+    """`ColumnScaling.encode` for tensors on a device.
 
     Rows in double precision are encoded in double precision, rows in single precision
     in single precision: to within 1e-4 standard deviations, whatever the mean.
 
     Parameters
     ----------
-    columns : Columns
-        The map.
-    device : torch.device or str
-        Where the rows are.
+    scaling : ColumnScaling
+        Scaling of the columns.
+    device : torch.device or str, default="cpu"
+        Device of the rows.
     """
 
     def __init__(
-        self, columns: ColumnScaling, device: torch.device | str = "cpu"
+        self, scaling: ColumnScaling, device: torch.device | str = "cpu"
     ) -> None:
-        mean, scale = columns.mean[columns.kept], columns.scale[columns.kept]
-        self.plain = not mean.any() and bool((scale == 1).all())
-        self.fits_single = columns.fits_single
-        self.limit = columns.limit
-        self.index = None
-        if not columns.kept.all():
-            self.index = torch.from_numpy(np.flatnonzero(columns.kept)).to(device)
-        self.exact = torch.from_numpy(np.stack([mean, scale]))
+        mean, scale = scaling.mean[scaling.kept], scaling.scale[scaling.kept]
+        self.is_identity = not mean.any() and bool((scale == 1).all())
+        self.fits_single = scaling.fits_single
+        self.limit = scaling.limit
+        self.kept = None
+        if not scaling.kept.all():
+            self.kept = torch.from_numpy(np.flatnonzero(scaling.kept)).to(device)
+        self.mean_and_scale = torch.from_numpy(np.stack([mean, scale]))
         if self.fits_single:
             center = mean.astype(np.float32)
-            self.near = bool((np.abs(mean) < FAR * scale).all())
-            rest = -mean if self.near else center - mean
-            single = np.stack([center, 1 / scale, rest / scale]).astype(np.float32)
-            self.center, self.rate, self.shift = torch.from_numpy(single).to(device)
+            self.has_small_means = bool((np.abs(mean) < LARGE_MEAN * scale).all())
+            remainder = -mean if self.has_small_means else center - mean
+            single = np.stack([center, 1 / scale, remainder / scale])
+            self.center, self.rate, self.shift = torch.from_numpy(
+                single.astype(np.float32)
+            ).to(device)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Map rows (n_rows, n_features) to float32 (n_rows, n_kept)."""
-        if self.index is not None:
-            rows = rows.index_select(1, self.index)
-        if self.plain:
+        if self.kept is not None:
+            rows = rows.index_select(1, self.kept)
+        if self.is_identity:
             return rows.clamp(-self.limit, self.limit).float()
         if rows.dtype == torch.float32 and self.fits_single:
-            if not self.near:
+            if not self.has_small_means:
                 rows = rows - self.center
             deviations = torch.addcmul(self.shift, rows, self.rate)
         else:
-            mean, scale = self.exact
+            mean, scale = self.mean_and_scale
             deviations = (rows - mean).div_(scale)
         encoded: Tensor = deviations.clamp_(-self.limit, self.limit).float()
         return encoded
 
 
 def device_rows(
-    X: Any, columns: ColumnScaling, device: torch.device
+    X: Any, scaling: ColumnScaling, device: torch.device
 ) -> tuple[Tensor | SparseRows, RowEncoder | None]:
-    """Put rows on a device: as they are, to be encoded by batches, or encoded.
+    """Move rows to a device, encoded or to be encoded batch by batch.
 
     Parameters
     ----------
     X : ndarray or sparse array of shape (n_rows, n_features)
-        Rows of float32 or float64. In single precision and C order they are not copied
-        on the CPU, and must not change.
-    columns : Columns
-        The map.
+        Rows of float32 or float64. On the CPU, rows in single precision and C order are
+        not copied, and must not change.
+    scaling : ColumnScaling
+        Scaling of the columns.
     device : torch.device
-        Where they go.
+        Target.
 
     Returns
     -------
     rows : Tensor of float32 of shape (n_rows, n_features) or (n_rows, n_kept)
-        On the device; `SparseRows` of a sparse array.
+        On the device; `SparseRows` for a sparse array.
     encoder : RowEncoder or None
-        What is still to be done to a batch of them.
+        Encodes a batch of these rows; None if they are encoded.
     """
     if is_sparse(X):
-        return SparseRows(X, device), RowEncoder(columns, device)
-    if X.dtype == np.float32 and X.flags.c_contiguous and columns.fits_single:
-        return tensor_sharing_memory(X).to(device), RowEncoder(columns, device)
-    return torch.from_numpy(columns.encode(X)).to(device), None
+        return SparseRows(X, device), RowEncoder(scaling, device)
+    if X.dtype == np.float32 and X.flags.c_contiguous and scaling.fits_single:
+        return tensor_sharing_memory(X).to(device), RowEncoder(scaling, device)
+    return torch.from_numpy(scaling.encode(X)).to(device), None
 
 
-def missing_rows(X: Any) -> npt.NDArray[np.int64]:
-    """Return numbers of the rows with a cell missing."""
-    some = np.zeros(X.shape[0], dtype=bool)
+def missing_rows(X: Any) -> IntArray:
+    """Return the indices of the rows that have a missing cell.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array of shape (n_rows, n_features)
+        Cells.
+
+    Returns
+    -------
+    rows : ndarray of int64
+    """
+    has_missing = np.zeros(X.shape[0], dtype=bool)
     for rows, part in iter_row_chunks(X):
-        some[rows] = np.isnan(part).any(axis=1)
-    return np.flatnonzero(some)
+        has_missing[rows] = np.isnan(part).any(axis=1)
+    return np.flatnonzero(has_missing)
 
 
 def fit_column_scaling(
-    X: npt.NDArray[Any],
+    X: Array,
     *,
-    standardize: bool | npt.NDArray[np.bool_],
-    sample_weight: npt.NDArray[Any] | None = None,
+    standardize: bool | Mask,
+    sample_weight: Array | None = None,
     keep_constant: bool = False,
-    where: npt.NDArray[np.bool_] | None = None,
+    where: Mask | None = None,
     names: Sequence[Any] | None = None,
     limit: float = MAX_DEVIATIONS,
 ) -> ColumnScaling:
@@ -249,27 +269,27 @@ def fit_column_scaling(
     X : ndarray or sparse array of shape (n_rows, n_features)
         Finite numbers, float32 or float64, or NaN.
     standardize : bool or ndarray of bool of shape (n_features,)
-        Subtract the mean and divide by the standard deviation, or leave as is.
+        Columns to standardise: subtract the mean and divide by the standard deviation.
+        The others stay unchanged.
     sample_weight : ndarray of shape (n_rows,), default=None
-        Weights for mean and deviation.
-    keep_constant : bool
-        Show constant columns to the network too. True where later rows may vary
-        (`partial_fit`).
+        Weights of the rows in means and deviations.
+    keep_constant : bool, default=False
+        Keep constant columns, because later rows may vary (`partial_fit`).
     where : ndarray of bool of shape (n_rows,), default=None
         The rows that count; all by default.
     names : sequence, default=None
-        What columns are called, for messages; their positions by default.
-    limit : float
+        Names of the columns, for error messages; their positions by default.
+    limit : float, default=MAX_DEVIATIONS
         As in `ColumnScaling`.
 
     Returns
     -------
-    columns : Columns
+    scaling : ColumnScaling
 
     Raises
     ------
     ValueError
-        If all columns are constant, or one has no cell that is there.
+        If all columns are constant, or all cells of a column are missing.
     """
     low = np.full(X.shape[1], np.inf)
     high = -low
@@ -280,11 +300,13 @@ def fit_column_scaling(
         gaps |= np.isnan(part).any(axis=0)
     _check_observed(low, names)
     # Relative to the largest magnitude, squares neither overflow nor vanish. (Not
-    # StandardScaler: in one pass over weighted rows its variances can be negative, and
-    # it takes columns with a large offset for constant.)
+    # StandardScaler: its one-pass variances of weighted rows can be negative, and it
+    # treats columns with a large offset as constant.)
     magnitude = np.maximum(np.abs(low), np.abs(high))
     magnitude[magnitude == 0] = 1.0
-    varies = high / magnitude - low / magnitude > ROUNDING * np.finfo(X.dtype).eps
+    varies = (
+        high / magnitude - low / magnitude > ROUNDING_ERRORS * np.finfo(X.dtype).eps
+    )
     if not varies.any():
         n_rows = X.shape[0] if where is None else int(where.sum())
         raise ValueError(
@@ -293,15 +315,15 @@ def fit_column_scaling(
         )
     kept = np.ones_like(varies) if keep_constant else varies
     mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-    chosen = np.broadcast_to(standardize, X.shape[1])
-    if chosen.any():
+    standardized = np.broadcast_to(standardize, X.shape[1])
+    if standardized.any():
         center = _mean(X, lambda part: part / magnitude, sample_weight, where)
         variance = _mean(
             X, lambda part: (part / magnitude - center) ** 2, sample_weight, where
         )
-        mean = np.where(chosen, center * magnitude, 0.0)
+        mean = np.where(standardized, center * magnitude, 0.0)
         deviation = np.where(varies, np.sqrt(variance), 1.0) * magnitude
-        scale = np.where(chosen, deviation, 1.0)
+        scale = np.where(standardized, deviation, 1.0)
     mean = np.where(kept, mean, low)
     return ColumnScaling(
         mean=mean,
@@ -315,27 +337,27 @@ def fit_column_scaling(
 
 
 def _check_observed(low: npt.NDArray[np.float64], names: Sequence[Any] | None) -> None:
-    """Refuse columns without a single cell."""
-    never = np.flatnonzero(np.isinf(low))
-    if len(never):
-        which = never.tolist() if names is None else [names[j] for j in never.tolist()]
+    """Refuse columns in which every cell is missing."""
+    empty = np.flatnonzero(np.isinf(low))
+    if len(empty):
+        which = empty.tolist() if names is None else [names[j] for j in empty.tolist()]
         raise ValueError(
-            f"Every cell of the columns {which} is missing, so nothing can be learnt "
-            "of them. Leave these columns out."
+            f"Every cell of the columns {which} is missing, so they carry no "
+            "information. Remove these columns."
         )
 
 
 def _mean(
-    X: npt.NDArray[Any],
-    of: Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]],
-    weight: npt.NDArray[Any] | None,
-    where: npt.NDArray[np.bool_] | None,
+    X: Array,
+    function: Callable[[Array], npt.NDArray[np.float64]],
+    weight: Array | None,
+    where: Mask | None,
 ) -> npt.NDArray[np.float64]:
-    """Weighted mean over rows of a function of them, column by column; not of NaN."""
+    """Return the weighted mean over rows of a function of the cells, without NaN."""
     total, mass = np.zeros(X.shape[1]), np.zeros(X.shape[1])
     for rows, part in iter_row_chunks(X, where):
         w = np.ones(len(part)) if weight is None else weight[rows]
-        values = of(part)
+        values = function(part)
         missing = np.isnan(values)
         if missing.any():
             total += w @ np.where(missing, 0.0, values)

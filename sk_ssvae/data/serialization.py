@@ -1,7 +1,8 @@
-"""Values of Python as JSON and arrays, and back; a fixed list of types and no others.
+"""Encode Python values as JSON and arrays, and decode them.
 
-What is read may come from a stranger: nothing is imported, called or looked up by a
-name in a file but what this list has.
+Only a fixed list of types is supported. A file may come from an untrusted source, so
+decoding imports, calls and looks up nothing by a name in the file that is not on this
+list.
 """
 
 import base64
@@ -17,35 +18,47 @@ from skorch.history import History
 
 from sk_ssvae.data.dataframes import dtype_library
 from sk_ssvae.data.layout import ColumnGroup, Layout
+from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.scaling import ColumnScaling
 from sk_ssvae.data.schema import Schema
 
 __all__ = ["JSONDecoder", "JSONEncoder", "NotSerializableError"]
 
 TAG = "@"
-DEEPEST = 40
+MAX_DEPTH = 40
+"""Maximum nesting of decoded values."""
+
 RECORDS: dict[str, type[Any]] = {
     "Columns": ColumnScaling,
     "Group": ColumnGroup,
     "Layout": Layout,
+    "Preprocessor": Preprocessor,
     "Table": Schema,
 }
+"""Dataclasses whose fields are serialized, by the tags that files have for them."""
+
 TAG_OF = {record: tag for tag, record in RECORDS.items()}
-STORED = "biuf"
-"""Kinds of numpy arrays that are kept as they are."""
+FROM_FIELDS: dict[str, Callable[..., Any]] = {
+    **RECORDS,
+    "Preprocessor": Preprocessor.from_fitted,
+}
+"""Functions that make a record from its fields."""
+
+NUMBER_KINDS = "biuf"
+"""Kinds of numpy arrays that are stored without conversion to JSON."""
 
 
 class NotSerializableError(TypeError):
-    """A value that a file cannot hold."""
+    """A value whose type cannot be serialized."""
 
 
 class JSONEncoder:
-    """Makes JSON of values; arrays of numbers are put aside.
+    """Encode values as JSON, and collect their arrays of numbers.
 
     Attributes
     ----------
     arrays : dict of str to ndarray
-        By the names that stand for them in the JSON.
+        Arrays by the names that replace them in the JSON.
     """
 
     def __init__(self) -> None:
@@ -57,17 +70,17 @@ class JSONEncoder:
         Parameters
         ----------
         value : object
-            Of a type on the list.
+            Value of a supported type.
 
         Returns
         -------
         encoded : object
-            Of None, booleans, numbers, strings, lists and dicts.
+            None, booleans, numbers, strings, lists and dicts.
 
         Raises
         ------
-        Unwritable
-            If its type, or that of something in it, is not on the list.
+        NotSerializableError
+            If its type, or that of a value in it, is not supported.
         """
         if value is None or type(value) in (bool, int, str):
             return value
@@ -109,7 +122,7 @@ class JSONEncoder:
     def _array(self, value: Any) -> Any:
         if type(value) is not np.ndarray:
             raise NotSerializableError(f"an array of type {type(value).__name__}")
-        if value.dtype.kind in STORED and value.dtype.itemsize <= 8:
+        if value.dtype.kind in NUMBER_KINDS and value.dtype.itemsize <= 8:
             name = f"array.{len(self.arrays)}"
             self.arrays[name] = np.ascontiguousarray(value).reshape(value.shape)
             return _tagged("array", name)
@@ -130,7 +143,7 @@ def _tagged(tag: str, value: Any) -> dict[str, Any]:
 
 
 def _type_parts(dtype: Any, library: str) -> Any:
-    """Take a type of a frame's column apart."""
+    """Return the name and the parameters of a column type of a data frame."""
     name = type(dtype).__name__
     if library == "pandas":
         if name == "CategoricalDtype":
@@ -147,26 +160,26 @@ def _type_parts(dtype: Any, library: str) -> Any:
 
 
 class JSONDecoder:
-    """Makes values of JSON again.
+    """Decode the values that a `JSONEncoder` encoded.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
-        Those of an `JSONEncoder`.
+        The arrays of the `JSONEncoder`.
     """
 
     def __init__(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         self.arrays = arrays
 
     def __call__(self, encoded: Any, depth: int = 0) -> Any:
-        """Decode what an `JSONEncoder` has made.
+        """Decode a value.
 
         Parameters
         ----------
         encoded : object
             As parsed from JSON.
-        depth : int
-            How deep it lies in the whole.
+        depth : int, default=0
+            Its nesting depth.
 
         Returns
         -------
@@ -175,16 +188,16 @@ class JSONDecoder:
         Raises
         ------
         ValueError, TypeError, KeyError
-            If no `JSONEncoder` has made it.
+            If it was not encoded by a `JSONEncoder`.
         """
-        if depth > DEEPEST:
+        if depth > MAX_DEPTH:
             raise ValueError("values are nested too deeply")
         if isinstance(encoded, list):
             return [self(v, depth + 1) for v in encoded]
         if not isinstance(encoded, dict):
             return encoded
         if set(encoded) != {TAG, "value"}:
-            raise ValueError("a dict without a tag")
+            raise ValueError("an object has no tag")
         tag, value = encoded[TAG], encoded["value"]
         decode = {
             "float": self._float,
@@ -204,12 +217,12 @@ class JSONDecoder:
             "RandomState": self._random_state,
         }
         if tag not in decode:
-            raise ValueError(f"a value with the tag {tag!r}")
+            raise ValueError(f"unknown tag {tag!r}")
         return decode[tag](value, depth + 1)
 
     def _float(self, value: Any, depth: int) -> float:
         if value not in ("nan", "inf", "-inf"):
-            raise ValueError(f"the number {value!r}")
+            raise ValueError(f"invalid number {value!r}")
         return float(value)
 
     def _array(self, name: Any, depth: int) -> Any:
@@ -223,7 +236,7 @@ class JSONDecoder:
 
     def _record(self, value: Any, depth: int) -> Any:
         name, parts = value
-        return RECORDS[name](**{k: self(v, depth) for k, v in parts.items()})
+        return FROM_FIELDS[name](**{k: self(v, depth) for k, v in parts.items()})
 
     def _dict(self, pairs: Any, depth: int) -> dict[Any, Any]:
         return {self(a, depth): self(b, depth) for a, b in pairs}
@@ -236,10 +249,10 @@ class JSONDecoder:
 
 
 def _dtype(text: Any) -> np.dtype[Any]:
-    """Read a type of numpy; none that has fields or metadata."""
+    """Return a numpy dtype without fields or metadata."""
     dtype = np.dtype(str(text))
     if dtype.kind not in "biufOUSmM" or dtype.fields is not None:
-        raise ValueError(f"the type {text!r}")
+        raise ValueError(f"unsupported dtype {text!r}")
     return dtype
 
 
@@ -265,18 +278,18 @@ def _pandas_type(name: str, *parts: Any) -> Any:
 def _polars_type(name: str, *parts: Any) -> Any:
     import polars as pl
 
-    if name not in POLARS:
-        raise ValueError(f"the type {name!r}")
-    made = getattr(pl, name)
+    if name not in POLARS_TYPES:
+        raise ValueError(f"unsupported polars type {name!r}")
+    dtype = getattr(pl, name)
     if name == "Decimal":
-        return made(*parts[0])
-    return made(*parts) if parts else made()
+        return dtype(*parts[0])
+    return dtype(*parts) if parts else dtype()
 
 
-POLARS = (
+POLARS_TYPES = (
     *("Int8", "Int16", "Int32", "Int64", "Int128"),
     *("UInt8", "UInt16", "UInt32", "UInt64", "UInt128"),
     *("Float16", "Float32", "Float64", "Decimal"),
     *("Boolean", "String", "Binary", "Categorical", "Enum", "Object", "Null"),
 )
-"""Types of polars that rows can have."""
+"""Types of polars columns that can be restored."""

@@ -10,18 +10,23 @@ import numpy.typing as npt
 import torch
 from sklearn.utils.validation import _check_sample_weight
 
-from sk_ssvae.data.dataframes import container_kind, is_missing
+from sk_ssvae.data.dataframes import dataframe_library
+from sk_ssvae.data.missing import is_missing
+from sk_ssvae.utils.typing import Mask
 
 __all__ = ["check_weights", "quiet_sums", "readable_input_errors", "rows_with_weight"]
 
 _REMEDY = (
-    "Arrays hold numbers, but for columns that categorical_features names. Name it "
-    "there, give a data frame, or convert it (argument must be a string or a number)."
+    "Arrays must hold numbers, except in columns named in categorical_features. Name "
+    "the column there, pass a data frame, or convert the value (argument must be a "
+    "string or a number)."
 )
 
 
 def quiet_sums() -> np.errstate:
-    """Say nothing of sums that overflow: scikit-learn makes them, to find infinities.
+    """Silence warnings of sums that overflow.
+
+    scikit-learn sums all cells to find infinities.
 
     Returns
     -------
@@ -32,25 +37,28 @@ def quiet_sums() -> np.errstate:
 
 @contextmanager
 def readable_input_errors(X: Any, *, numbers: bool) -> Iterator[None]:
-    """Read rows within; if that fails and it can be told why, say so.
+    """Replace obscure errors in reading rows by errors that name their cause.
+
+    Errors whose cause is not found are raised unchanged.
 
     Parameters
     ----------
     X : object
-        What a user gave for rows.
+        Rows as the user passed them.
     numbers : bool
-        Whether all cells of an array have to be numbers.
+        Whether all cells of an array must be numbers.
 
     Raises
     ------
     ValueError
-        If there are no columns, or of the same name, rows are of different lengths, a
-        text is no number, or numbers are complex.
+        If there are no columns, or several of the same name, rows are of different
+        lengths, a string is not a number, or numbers are complex.
     TypeError
-        If cells are dates, records, arrays or other things that are no numbers.
+        If X is not a container of rows, or cells are dates, records, arrays or other
+        objects that are not numbers.
     """
-    _refuse_other_numbers(X)
-    _refuse_far_tensors(X)
+    _refuse_other_dtypes(X)
+    _refuse_unreadable_tensors(X)
     if isinstance(X, str | bytes | Mapping | Set | Iterator):
         raise TypeError(
             f"X must be an array, a sparse array or a data frame, got a "
@@ -60,35 +68,35 @@ def readable_input_errors(X: Any, *, numbers: bool) -> Iterator[None]:
         with quiet_sums():
             yield
     except Exception:
-        # Looked for only now: to look at all cells takes longer than to read them.
-        if container_kind(X) == "pandas":
+        # Only after an error, because examining all cells takes longer than reading.
+        if dataframe_library(X) == "pandas":
             _refuse_no_columns(X)
-            _refuse_equal_names(X)
+            _refuse_duplicate_names(X)
         elif isinstance(X, list | tuple | np.ndarray):
             _refuse_ragged(X)
             _refuse_records(X)
             if numbers:
-                _refuse_strange_cells(X)
+                _refuse_other_cells(X)
         raise
 
 
-def _refuse_other_numbers(X: Any) -> None:
-    """Refuse complex numbers, and what numpy would read as so many nanoseconds."""
+def _refuse_other_dtypes(X: Any) -> None:
+    """Refuse complex numbers, and dates, which numpy would convert to nanoseconds."""
     dtype = getattr(X, "dtype", None)
     if getattr(dtype, "kind", None) == "c":
         raise ValueError(
-            f"Complex data not supported: X is an array of {dtype}. Make columns of "
-            "real and imaginary parts."
+            f"Complex data not supported: X is an array of {dtype}. Use separate "
+            "columns for the real and imaginary parts."
         )
     if getattr(dtype, "kind", None) in ("m", "M"):
         raise TypeError(
             f"X is an array of {dtype}. Convert dates to numbers, for instance to days "
-            "since one of them."
+            "since a reference date."
         )
 
 
-def _refuse_far_tensors(X: Any) -> None:
-    """Refuse tensors that numpy cannot see: of bfloat16, on a device, in a graph."""
+def _refuse_unreadable_tensors(X: Any) -> None:
+    """Refuse tensors that numpy cannot read: bfloat16, on a device, with a graph."""
     if isinstance(X, torch.Tensor):
         try:
             X.numpy()
@@ -102,17 +110,18 @@ def _refuse_far_tensors(X: Any) -> None:
 def _refuse_no_columns(X: Any) -> None:
     if X.shape[1] == 0:
         raise ValueError(
-            f"X is a frame of {X.shape[0]} rows without columns. Give it at least one."
+            f"X is a data frame of {X.shape[0]} rows without columns. At least one "
+            "column is required."
         )
 
 
-def _refuse_equal_names(X: Any) -> None:
-    again = X.columns[X.columns.duplicated()]
-    if len(again):
-        names = list(dict.fromkeys(again.tolist()))
+def _refuse_duplicate_names(X: Any) -> None:
+    duplicates = X.columns[X.columns.duplicated()]
+    if len(duplicates):
+        names = list(dict.fromkeys(duplicates.tolist()))
         raise ValueError(
-            f"X has several columns of the same name: {names}. Give each column a name "
-            "of its own."
+            f"X has several columns of the same name: {names}. Column names must be "
+            "unique."
         )
 
 
@@ -130,24 +139,28 @@ def _refuse_ragged(X: Any) -> None:
 
 
 def _refuse_records(X: Any) -> None:
+    """Refuse structured arrays."""
     names = getattr(getattr(X, "dtype", None), "names", None)
     if names is not None:
         raise TypeError(
-            f"X is a structured array with the fields {list(names)}. Make a data frame "
-            "of it: pandas.DataFrame(X)."
+            f"X is a structured array with the fields {list(names)}. Convert it to a "
+            "data frame: pandas.DataFrame(X)."
         )
 
 
-def _refuse_strange_cells(X: Any) -> None:
-    """Refuse the first cell that is no number."""
+def _refuse_other_cells(X: Any) -> None:
+    """Refuse the first cell that is not a number.
+
+    Rows of the wrong shape are left to scikit-learn, which reports them.
+    """
     if isinstance(X, np.matrix) or (isinstance(X, np.ndarray) and X.ndim != 2):
-        return  # which gets the usual message
+        return
     for i, row in enumerate(X):
         if not isinstance(row, list | tuple | np.ndarray):
-            return  # as above
+            return
         for j, value in enumerate(row):
             if isinstance(X, list | tuple) and isinstance(value, list | tuple):
-                return  # as above
+                return
             if isinstance(value, complex | np.complexfloating):
                 raise ValueError(
                     f"Complex data not supported: X has {value!r} in row {i}, column "
@@ -157,12 +170,12 @@ def _refuse_strange_cells(X: Any) -> None:
                 if not (value is np.ma.masked or is_missing([value])[0]):
                     float(value)
             except TypeError:
-                raise TypeError(_strange(value, i, j)) from None
+                raise TypeError(_invalid_cell(value, i, j)) from None
             except ValueError:
-                raise ValueError(_strange(value, i, j)) from None
+                raise ValueError(_invalid_cell(value, i, j)) from None
 
 
-def _strange(value: Any, i: int, j: int) -> str:
+def _invalid_cell(value: Any, i: int, j: int) -> str:
     if isinstance(value, np.generic):
         value = value.item()
     return (
@@ -172,12 +185,12 @@ def _strange(value: Any, i: int, j: int) -> str:
 
 
 def check_weights(sample_weight: Any, X: Any) -> npt.NDArray[np.float64]:
-    """Read weights of rows.
+    """Validate sample weights.
 
     Parameters
     ----------
     sample_weight : array-like of shape (n_rows,) or float
-        As a user gives them.
+        Weights as the user passed them.
     X : array-like of shape (n_rows, ...)
         The rows.
 
@@ -189,58 +202,71 @@ def check_weights(sample_weight: Any, X: Any) -> npt.NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If they are masked, missing, infinite, negative, all zero, or not one a row.
+        If weights are masked, missing, infinite, negative or all zero, or their number
+        is not that of the rows.
     TypeError
-        If they are no numbers.
+        If they are not numbers.
     """
     if isinstance(sample_weight, np.ma.MaskedArray) and np.ma.is_masked(sample_weight):
         raise ValueError(
-            "sample_weight is an array with masked values. Rows of weight 0 do not "
-            "count: sample_weight.filled(0)."
+            "sample_weight is an array with masked values. To ignore these rows, set "
+            "their weight to 0: sample_weight.filled(0)."
         )
-    _refuse_others(sample_weight)
+    _check_weight_types(sample_weight)
     weight: npt.NDArray[np.float64] = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-    if not np.isfinite(weight).all():  # one number for all rows
+    if not np.isfinite(weight).all():  # scikit-learn does not check a single number
         raise ValueError(f"sample_weight must be finite, got {sample_weight!r}.")
     return weight
 
 
-def _refuse_others(sample_weight: Any) -> None:
-    """Refuse what holds no numbers; whether there is one a row is seen later."""
+def _check_weight_types(sample_weight: Any) -> None:
+    """Refuse weights that are not numbers; their shape is checked later."""
     if hasattr(sample_weight, "toarray"):
-        return  # which gets the usual message
+        return  # scikit-learn refuses sparse arrays
     try:
-        given = np.asarray(sample_weight)
+        array = np.asarray(sample_weight)
     except (TypeError, ValueError, RuntimeError):
         raise TypeError(
-            "sample_weight must be an array of numbers, one a row, got a "
-            f"{type(sample_weight).__name__} that numpy cannot read."
+            "sample_weight must be an array of numbers, one per row, got a "
+            f"{type(sample_weight).__name__} that numpy cannot convert."
         ) from None
-    if given.dtype.kind in "iufb":
+    if array.dtype.kind in "iufb":
         return
-    if given.dtype.kind != "O" or given.ndim == 0:
-        what = f"an array of {given.dtype}" if given.ndim else repr(sample_weight)
-        raise TypeError(f"sample_weight must hold numbers, one a row, got {what}.")
-    for row, value in enumerate(given):
+    if array.dtype.kind != "O" or array.ndim == 0:
+        what = f"an array of {array.dtype}" if array.ndim else repr(sample_weight)
+        raise TypeError(f"sample_weight must hold numbers, one per row, got {what}.")
+    for row, value in enumerate(array):
         if is_missing([value])[0]:
             raise ValueError(
-                f"sample_weight has a missing value in row {row}. Rows of weight 0 do "
-                "not count."
+                f"sample_weight has a missing value in row {row}. To ignore the row, "
+                "set its weight to 0."
             )
-        if not isinstance(value, Real) and given.ndim == 1:
+        if not isinstance(value, Real) and array.ndim == 1:
             raise TypeError(
                 f"sample_weight has {value!r} of type {type(value).__name__} in row "
-                f"{row}, which is no number."
+                f"{row}, which is not a number."
             )
 
 
-def rows_with_weight(sample_weight: Any) -> npt.NDArray[np.bool_] | None:
-    """Tell which rows have a weight, before weights are checked; None if unknown."""
+def rows_with_weight(sample_weight: Any) -> Mask | None:
+    """Return which rows have a positive weight, before the weights are validated.
+
+    Parameters
+    ----------
+    sample_weight : object
+        Weights as the user passed them.
+
+    Returns
+    -------
+    used : ndarray of bool of shape (n_rows,) or None
+        None if there are no weights, or they are invalid, which `check_weights`
+        reports later.
+    """
     try:
         weight = np.asarray([] if sample_weight is None else sample_weight)
-    except (TypeError, ValueError, RuntimeError):  # which is refused later
+    except (TypeError, ValueError, RuntimeError):
         return None
     if weight.ndim != 1 or weight.dtype.kind not in "iufb" or len(weight) == 0:
         return None

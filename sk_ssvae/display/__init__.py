@@ -1,4 +1,4 @@
-"""Pictures of fitted estimators, in the manner of scikit-learn's displays."""
+"""Plots of fitted estimators, with the interface of scikit-learn's displays."""
 
 from sk_ssvae.display.latent_space import LatentSpaceDisplay
 from sk_ssvae.display.samples import SamplesDisplay

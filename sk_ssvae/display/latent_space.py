@@ -1,4 +1,4 @@
-"""Where rows are in the latent space, two dimensions of it."""
+"""Scatter plots of rows in the latent space, projected to two dimensions."""
 
 from typing import Any, Self
 
@@ -8,48 +8,49 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import as_label_array
-from sk_ssvae.display.axes import class_colours, one_axes
-from sk_ssvae.display.validation import check_can
+from sk_ssvae.display.axes import class_colours, single_axes
+from sk_ssvae.display.validation import check_estimator
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["LatentSpaceDisplay"]
 
 
-MOST_NAMES = 20
-"""Classes up to which there is a legend."""
+MAX_LEGEND_ENTRIES = 20
+"""Largest number of classes for which a legend is drawn."""
 
 
 class LatentSpaceDisplay:
-    """Latent means in the plane; rows with a label are marked, others are faint.
+    """Scatter plot of latent means, with labelled rows highlighted.
 
-    Make it by `from_estimator` or `from_predictions`. More than two dimensions are
-    projected.
+    It is recommended to use `from_estimator` or `from_predictions` to create a
+    `LatentSpaceDisplay`. A latent space of more than two dimensions is projected to
+    two.
 
     Parameters
     ----------
     points : ndarray of shape (n_samples, 2)
-        Rows in the plane.
+        Coordinates of the points.
     codes : ndarray of int of shape (n_samples,)
-        Positions in `class_names`, -1 for rows that have no colour.
+        Indices into `class_names`, which determine the colours; -1 is grey.
     labelled : ndarray of bool of shape (n_samples,)
-        Rows to mark.
+        Rows to highlight.
     class_names : list
         Names of the classes, for the legend.
     axis_names : (str, str)
-        What the axes show.
+        Labels of the axes.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it was drawn.
+        Axes with the scatter plot.
     figure_ : matplotlib Figure
-        What that is in.
+        Figure that contains the axes.
     unlabelled_, labelled_ : matplotlib PathCollection
-        The faint points, and the marked ones.
+        Points of the unlabelled rows, and highlighted points of the labelled rows.
 
     See Also
     --------
-    TraversalDisplay : What the latent dimensions stand for.
+    TraversalDisplay : Decoded means along a latent dimension.
 
     Examples
     --------
@@ -87,28 +88,42 @@ class LatentSpaceDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the latent means of rows; those without a label as they are predicted.
+        """Plot the latent means of rows.
+
+        Labelled rows have the colour of their label, unlabelled rows that of the
+        predicted class.
 
         Parameters
         ----------
         estimator : SSVAEClassifier or VariationalAutoencoder
-            Fitted.
+            Fitted estimator.
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), default=None
-            Labels, with -1 where there are none; None marks no row.
+            Labels, with -1 (or the estimator's `unlabeled`) for unlabelled rows. None
+            highlights no row.
         projection : {"pca", "first"}, default="pca"
-            What is shown of more than two dimensions.
+            Projection of more than two latent dimensions: the first two principal
+            components, or the first two dimensions.
         ax : matplotlib Axes, default=None
-            Where to; None makes a figure.
+            Axes to plot on. None creates a figure.
         **kwargs : dict
-            For `plot`.
+            Keyword arguments for `plot`.
 
         Returns
         -------
         display : LatentSpaceDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator has no `transform`, or `ax` is not axes.
+        ValueError
+            If `y` has another length than `X`, or `projection` is unknown.
         """
-        check_can(estimator, "transform", cls.__name__)
+        check_estimator(estimator, "transform", cls.__name__)
         predicted = estimator.predict(X) if hasattr(estimator, "predict") else None
         return cls.from_predictions(
             estimator.transform(X),
@@ -132,24 +147,26 @@ class LatentSpaceDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw given latent points.
+        """Plot latent means that have been computed already.
 
         Parameters
         ----------
         Z : array-like of shape (n_samples, latent_size)
-            Points, as `transform` gives them.
+            Latent means, as returned by `transform`.
         y : array-like of shape (n_samples,), default=None
-            Labels, with `unlabeled` where there are none.
+            Labels, with `unlabeled` for unlabelled rows. None highlights no row.
         y_pred : array-like of shape (n_samples,), default=None
-            Classes that rows without a label are coloured by; None leaves them grey.
-        unlabeled : object, default=-1
-            What stands for no label.
+            Predicted classes, which determine the colours of unlabelled rows. None
+            plots them in grey.
+        unlabeled : int, str, None, NaN or pandas.NA, default=-1
+            Marker of unlabelled rows in `y`.
         projection : {"pca", "first"}, default="pca"
-            What is shown of more than two dimensions.
+            Projection of more than two latent dimensions: the first two principal
+            components, or the first two dimensions.
         ax : matplotlib Axes, default=None
-            Where to; None makes a figure.
+            Axes to plot on. None creates a figure.
         **kwargs : dict
-            For `plot`.
+            Keyword arguments for `plot`.
 
         Returns
         -------
@@ -157,24 +174,26 @@ class LatentSpaceDisplay:
 
         Raises
         ------
+        TypeError
+            If `ax` is not axes.
         ValueError
-            If lengths differ, or `projection` is another.
+            If `y` or `y_pred` has another length than `Z`, or `projection` is unknown.
         """
         Z = check_array(Z, input_name="Z")
         n = len(Z)
         labelled = np.zeros(n, dtype=bool)
-        colours = np.empty(n, dtype=object)
+        classes = np.empty(n, dtype=object)
         if y_pred is not None:
-            colours[:] = _labels("y_pred", y_pred, n).tolist()
+            classes[:] = _check_labels("y_pred", y_pred, n).tolist()
         if y is not None:
-            given = as_label_array(_labels("y", y, n), unlabeled)
-            labelled, labels = split_labels(given, unlabeled)
-            colours[labelled] = labels.tolist()
-        known = np.array([colour is not None for colour in colours])
-        names = sorted({*colours[known]}, key=lambda name: (str(type(name)), name))
-        place = {name: i for i, name in enumerate(names)}
-        codes = np.array([place.get(colour, -1) for colour in colours], dtype=int)
-        points, axis_names = _in_the_plane(Z, projection)
+            label_array = as_label_array(_check_labels("y", y, n), unlabeled)
+            labelled, labels = split_labels(label_array, unlabeled)
+            classes[labelled] = labels.tolist()
+        has_class = np.array([name is not None for name in classes])
+        names = sorted({*classes[has_class]}, key=lambda name: (str(type(name)), name))
+        index = {name: i for i, name in enumerate(names)}
+        codes = np.array([index.get(name, -1) for name in classes], dtype=int)
+        points, axis_names = _project(Z, projection)
         display = cls(
             points,
             codes=codes,
@@ -191,47 +210,56 @@ class LatentSpaceDisplay:
         unlabelled_kwargs: dict[str, Any] | None = None,
         labelled_kwargs: dict[str, Any] | None = None,
     ) -> Self:
-        """Draw it.
+        """Plot the points.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to; None makes a figure.
+            Axes to plot on. None creates a figure.
         unlabelled_kwargs, labelled_kwargs : dict, default=None
-            For ``Axes.scatter`` of the faint points and of the marked ones.
+            Keyword arguments for ``Axes.scatter`` for the unlabelled and the labelled
+            rows.
 
         Returns
         -------
         display : LatentSpaceDisplay
+
+        Raises
+        ------
+        TypeError
+            If `ax` is not axes.
         """
         name = type(self).__name__
-        self.figure_, self.ax_ = one_axes(ax, name)
+        self.figure_, self.ax_ = single_axes(ax, name)
         palette = np.empty(len(self.class_names) + 1, dtype=object)
         palette[:-1] = [_rgba(c) for c in class_colours(len(self.class_names), name)]
-        palette[-1] = _rgba("#888888")  # codes of -1
-        faint = {"s": 8, "alpha": 0.35, "linewidths": 0} | (unlabelled_kwargs or {})
-        marked = {"s": 45, "edgecolors": "#222222", "linewidths": 1.2} | (
-            labelled_kwargs or {}
-        )
-        for kind, rows, style in (
-            ("unlabelled_", ~self.labelled, faint),
-            ("labelled_", self.labelled, marked),
+        palette[-1] = _rgba("#888888")  # for code -1
+        unlabelled_style = {"s": 8, "alpha": 0.35, "linewidths": 0}
+        labelled_style = {"s": 45, "edgecolors": "#222222", "linewidths": 1.2}
+        for attribute, rows, style in (
+            (
+                "unlabelled_",
+                ~self.labelled,
+                unlabelled_style | (unlabelled_kwargs or {}),
+            ),
+            ("labelled_", self.labelled, labelled_style | (labelled_kwargs or {})),
         ):
             colours = [*palette[self.codes[rows]]]
-            drawn = self.ax_.scatter(*self.points[rows].T, c=colours, **style)
-            setattr(self, kind, drawn)
+            collection = self.ax_.scatter(*self.points[rows].T, c=colours, **style)
+            setattr(self, attribute, collection)
         self.ax_.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
-        if 0 < len(self.class_names) <= MOST_NAMES:
+        if 0 < len(self.class_names) <= MAX_LEGEND_ENTRIES:
             for label, colour in zip(self.class_names, palette, strict=False):
                 self.ax_.scatter([], [], color=colour, s=30, label=str(label))
             self.ax_.legend(title="class", fontsize="small")
         return self
 
 
-def _labels(name: str, y: Any, n: int) -> Array:
+def _check_labels(name: str, y: Any, n: int) -> Array:
+    """Return labels as an array; raise ValueError if their number is not `n`."""
     labels: Array = np.asarray(column_or_1d(y))
     if len(labels) != n:
-        raise ValueError(f"{name} has {len(labels)} labels for {n} rows of Z.")
+        raise ValueError(f"{name} has {len(labels)} labels, but Z has {n} rows.")
     return labels
 
 
@@ -241,22 +269,22 @@ def _rgba(colour: Any) -> Any:
     return to_rgba(colour)
 
 
-def _in_the_plane(Z: Array, projection: str) -> tuple[Array, tuple[str, str]]:
-    """Return two coordinates of each point, and what they are."""
+def _project(Z: Array, projection: str) -> tuple[Array, tuple[str, str]]:
+    """Return two coordinates of each point, and the labels of the axes."""
     if projection not in ("pca", "first"):
         raise ValueError(f"projection must be 'pca' or 'first', got {projection!r}.")
     if Z.shape[1] == 1:
-        # Spread evenly, by the golden ratio, so that points do not hide each other.
-        spread = np.arange(len(Z)) * 0.6180339887 % 1
-        return np.c_[Z, spread], ("latent dimension 0", "spread, for the eye alone")
+        # Jitter by multiples of the golden ratio, which spreads the points evenly.
+        jitter = np.arange(len(Z)) * 0.6180339887 % 1
+        return np.c_[Z, jitter], ("latent dimension 0", "jitter")
     if Z.shape[1] == 2 or projection == "first" or len(Z) < 2:
         return Z[:, :2], ("latent dimension 0", "latent dimension 1")
-    with np.errstate(invalid="ignore"):  # points that are all the same
+    with np.errstate(invalid="ignore"):  # all points are equal
         pca = PCA(2, svd_solver="full").fit(Z)
-    shares = np.nan_to_num(pca.explained_variance_ratio_)
+    ratios = np.nan_to_num(pca.explained_variance_ratio_)
     names = [
-        f"{which} principal axis ({share:.0%} of the variance)"
-        for which, share in zip(("first", "second"), shares, strict=True)
+        f"{ordinal} principal axis ({ratio:.0%} of the variance)"
+        for ordinal, ratio in zip(("first", "second"), ratios, strict=True)
     ]
     points: Array = pca.transform(Z)
     return points, (names[0], names[1])

@@ -1,56 +1,58 @@
-"""What a model draws: images by class, or columns beside those of real rows."""
+"""Samples of a fitted model: images by class, or distributions of the columns."""
 
 from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from sk_ssvae.data.dataframes import as_rows, column_values, container_kind, is_missing
+from sk_ssvae.data.containers import as_container, as_table
+from sk_ssvae.data.missing import is_missing
 from sk_ssvae.display.axes import axes_grid, class_colours
-from sk_ssvae.display.images import check_image_shape, draw_images
-from sk_ssvae.display.validation import as_numbers, check_can
+from sk_ssvae.display.images import check_image_shape, plot_images
+from sk_ssvae.display.validation import as_numbers, check_estimator
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["SamplesDisplay"]
 
 
-MOST_COLUMNS = 12
-"""Columns that are drawn unless they are chosen."""
+MAX_COLUMNS = 12
+"""Number of columns that are plotted if `features` is None."""
 
 
 class SamplesDisplay:
-    """Draws of a model, by class.
+    """Plot samples from a model.
 
-    With `image_shape` a grid of images, of which a row is a class; without, a panel for
-    each column: its distribution in the draws beside that in real rows.
+    It is recommended to use `from_estimator` to create a `SamplesDisplay`.
 
-    Make it by `from_estimator`.
+    With `image_shape`, the samples are plotted as a grid of images with one row per
+    class. Otherwise, each column has a panel with its distribution in the samples and,
+    for comparison, in real rows.
 
     Parameters
     ----------
-    samples : array or frame of shape (n_samples, n_features)
-        Draws.
+    samples : array or data frame of shape (n_samples, n_features)
+        Samples.
     classes : ndarray of shape (n_samples,)
-        Their classes.
-    real : array or frame of shape (n_rows, n_features), default=None
-        Rows to compare with.
+        Classes of the samples. Only used with `image_shape`.
+    real : array or data frame of shape (n_rows, n_features), default=None
+        Real rows to compare the columns with.
     image_shape : (int, int) or (int, int, 3), default=None
-        Of the image that a row is.
+        Shape of the image that a row represents: height and width, and colours.
     features : sequence of int or str, default=None
-        Columns to draw; the first twelve by default.
+        Columns to plot. None plots the first twelve.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        A single one of images; of columns one each.
+        Axes of the panels: one for images, one per column otherwise.
     ax_ : matplotlib Axes
-        The first of them.
+        First of these axes.
     figure_ : matplotlib Figure
-        What they are in.
+        Figure that contains the axes.
 
     See Also
     --------
-    TraversalDisplay : Images along a latent dimension.
+    TraversalDisplay : Decoded means along a latent dimension.
 
     Examples
     --------
@@ -91,25 +93,26 @@ class SamplesDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw from a classifier and show it.
+        """Sample from a fitted estimator and plot the samples.
 
         Parameters
         ----------
         estimator : SSVAEClassifier or VariationalAutoencoder
-            Fitted. Its `random_state` fixes the draws, as in `sample`.
-        X : array-like or frame of shape (n_rows, n_features), default=None
-            Real rows to compare columns with.
+            Fitted estimator. Its `random_state` determines the samples, as in `sample`.
+        X : array-like or data frame of shape (n_rows, n_features), default=None
+            Real rows to compare the columns with. Not used with `image_shape`.
         n_samples : int, default=None
-            Images of each class, 10 by default; of columns draws in all, as many as
-            `X` has rows or 1000 by default, their classes from `class_prior_`.
+            With `image_shape`, the number of samples per class, 10 by default.
+            Otherwise the total number of samples, by default the number of rows of `X`,
+            or 1000 without `X`; their classes are drawn from `class_prior_`.
         image_shape : (int, int) or (int, int, 3), default=None
-            Of the image that a row is.
+            Shape of the image that a row represents: height and width, and colours.
         features : sequence of int or str, default=None
-            Columns to draw.
+            Columns to plot. None plots the first twelve.
         ax : matplotlib Axes or array of them, default=None
-            Where to; None makes a figure.
+            Axes to plot on; single axes are subdivided. None creates a figure.
         **kwargs : dict
-            For `plot`.
+            Keyword arguments for `plot`.
 
         Returns
         -------
@@ -117,12 +120,15 @@ class SamplesDisplay:
 
         Raises
         ------
+        NotFittedError
+            If the estimator is not fitted.
         TypeError
-            If the estimator is a pipeline, or `ax` is none.
+            If the estimator is a pipeline, or `ax` is not axes.
         ValueError
-            If `image_shape` does not fit the columns, or a feature is none of them.
+            If `image_shape` does not fit the number of columns, a feature is not a
+            column, or `ax` holds the wrong number of axes.
         """
-        check_can(estimator, "sample", cls.__name__)
+        check_estimator(estimator, "sample", cls.__name__)
         if image_shape is not None:
             n = 10 if n_samples is None else n_samples
             check_image_shape(image_shape, estimator.n_features_in_)
@@ -133,7 +139,7 @@ class SamplesDisplay:
                 samples, classes = estimator.sample(n), np.full(n, "")
         else:
             if n_samples is None:
-                n_samples = 1000 if X is None else as_rows(X).shape[0]
+                n_samples = 1000 if X is None else as_container(X).rows.shape[0]
             samples, classes = estimator.sample(n_samples), None
             if hasattr(estimator, "classes_"):
                 samples, classes = samples
@@ -143,18 +149,26 @@ class SamplesDisplay:
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw it.
+        """Plot the samples.
 
         Parameters
         ----------
         ax : matplotlib Axes or array of them, default=None
-            Where to; a single one is divided into panels; None makes a figure.
+            Axes to plot on; single axes are subdivided. None creates a figure.
         **kwargs : dict
-            For ``Axes.imshow`` of images, ``Axes.hist`` or ``Axes.bar`` of columns.
+            Keyword arguments for ``Axes.imshow`` with `image_shape`, otherwise for
+            ``Axes.hist`` (numeric columns) and ``Axes.bar`` (categorical columns).
 
         Returns
         -------
         display : SamplesDisplay
+
+        Raises
+        ------
+        TypeError
+            If `ax` is not axes.
+        ValueError
+            If a feature is not a column, or `ax` holds the wrong number of axes.
         """
         if self.image_shape is not None:
             self._plot_images(ax, kwargs)
@@ -165,7 +179,7 @@ class SamplesDisplay:
 
     def _plot_images(self, ax: Any, style: dict[str, Any]) -> None:
         rows = as_numbers(self.samples, type(self).__name__)
-        # In the order in which they come, which for an estimator is its own.
+        # In order of appearance: for an estimator, the order of its classes_.
         names = [*dict.fromkeys(np.asarray(self.classes).astype(str).tolist())]
         order = np.array([names.index(str(name)) for name in self.classes])
         counts = np.bincount(order)
@@ -173,7 +187,7 @@ class SamplesDisplay:
         for i in range(len(names)):
             images[i, : counts[i]] = rows[order == i]
         assert self.image_shape is not None
-        self.figure_, self.axes_ = draw_images(
+        self.figure_, self.axes_ = plot_images(
             images, self.image_shape, ax, type(self).__name__, style
         )
         height = self.image_shape[0]
@@ -185,45 +199,44 @@ class SamplesDisplay:
         )
 
     def _plot_columns(self, ax: Any, style: dict[str, Any]) -> None:
-        kind = container_kind(self.samples)
-        samples = self.samples.toarray() if kind == "sparse" else as_rows(self.samples)
-        real = self.real
-        if real is not None:
-            real = real.toarray() if container_kind(real) == "sparse" else as_rows(real)
+        samples = as_table(self.samples)
+        real = None if self.real is None else as_table(self.real)
         names = [*getattr(samples, "columns", range(samples.shape[1]))]
-        chosen = _places(self.features, names)
-        n_wide = min(4, len(chosen))
-        n_high = -(-len(chosen) // n_wide)
+        indices = _column_indices(self.features, names)
+        n_across = min(4, len(indices))
+        n_down = -(-len(indices) // n_across)
         caller = type(self).__name__
-        self.figure_, self.axes_ = axes_grid(ax, n_high, n_wide, caller, (2.8, 2.3))
-        for place, axes in zip(chosen, self.axes_.flat, strict=False):
-            columns = {"drawn": _column(samples, place)}
+        self.figure_, self.axes_ = axes_grid(ax, n_down, n_across, caller, (2.8, 2.3))
+        for index, axes in zip(indices, self.axes_.flat, strict=False):
+            columns = {"drawn": _observed_values(samples, index)}
             if real is not None:
-                columns = {"real": _column(real, place)} | columns
-            _draw_column(axes, columns, style)
-            axes.set_title(str(names[place]), fontsize="medium")
-        for axes in self.axes_.flat[len(chosen) :]:
+                columns = {"real": _observed_values(real, index)} | columns
+            _plot_distributions(axes, columns, style)
+            axes.set_title(str(names[index]), fontsize="medium")
+        for axes in self.axes_.flat[len(indices) :]:
             axes.set_axis_off()
         self.axes_.flat[0].legend(fontsize="small")
 
 
-def _places(features: Sequence[Any] | None, names: list[Any]) -> list[int]:
+def _column_indices(features: Sequence[Any] | None, names: list[Any]) -> list[int]:
+    """Return the indices of the columns to plot."""
     if features is None:
-        return [*range(min(MOST_COLUMNS, len(names)))]
-    places = []
+        return [*range(min(MAX_COLUMNS, len(names)))]
+    indices = []
     for feature in features:
-        if feature in names:
-            places.append(names.index(feature))
-        else:
-            raise ValueError(f"features holds {feature!r}, which is none of {names}.")
-    if not places:
-        raise ValueError("features is empty. Name a column, or leave it out.")
-    return places
+        if feature not in names:
+            raise ValueError(
+                f"features holds {feature!r}, which is not one of the columns {names}."
+            )
+        indices.append(names.index(feature))
+    if not indices:
+        raise ValueError("features is empty. Pass at least one column, or None.")
+    return indices
 
 
-def _column(rows: Any, place: int) -> Array:
-    """Values of a column that are there: floats, or objects of categories."""
-    values = np.asarray(column_values(rows, container_kind(rows), place))
+def _observed_values(rows: Any, index: int) -> Array:
+    """Return the values of a column that are not missing: floats, or strings."""
+    values = as_container(rows).values(index)
     values = values[~is_missing(values)]
     try:
         return values.astype(float)
@@ -231,23 +244,25 @@ def _column(rows: Any, place: int) -> Array:
         return values.astype(str)
 
 
-def _draw_column(axes: Any, columns: dict[str, Array], style: dict[str, Any]) -> None:
-    """Draw distributions of a column, as shares."""
+def _plot_distributions(
+    axes: Any, columns: dict[str, Array], style: dict[str, Any]
+) -> None:
+    """Plot the relative frequencies of a column's values in real and sampled rows."""
     colours = dict(zip(("real", "drawn"), class_colours(2, ""), strict=True))
-    everything = np.concatenate([*columns.values()])
-    if everything.dtype.kind == "U":
-        names = np.unique(everything)
+    pooled = np.concatenate([*columns.values()])
+    if pooled.dtype.kind == "U":
+        names = np.unique(pooled)
         width = 0.8 / len(columns)
         for i, (label, values) in enumerate(columns.items()):
             shares = [(values == name).mean() if len(values) else 0 for name in names]
-            at = np.arange(len(names)) + (i - (len(columns) - 1) / 2) * width
-            drawn = {"color": colours[label], "label": label} | style
-            axes.bar(at, shares, width, **drawn)
+            positions = np.arange(len(names)) + (i - (len(columns) - 1) / 2) * width
+            bar_style = {"color": colours[label], "label": label} | style
+            axes.bar(positions, shares, width, **bar_style)
         axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0)
     else:
-        edges = np.histogram_bin_edges(everything, bins=25)
+        edges = np.histogram_bin_edges(pooled, bins=25)
         for label, values in columns.items():
-            drawn = {"color": colours[label], "label": label, "alpha": 0.6} | style
+            hist_style = {"color": colours[label], "label": label, "alpha": 0.6} | style
             weights = np.full(len(values), 1 / max(1, len(values)))
-            axes.hist(values, edges, weights=weights, **drawn)
+            axes.hist(values, edges, weights=weights, **hist_style)
     axes.set_ylabel("share")

@@ -1,10 +1,10 @@
-"""How training went: the bound and the other terms of the loss, epoch by epoch."""
+"""Training curves: the bound and the other terms of the loss for each epoch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from sk_ssvae.display.axes import axes_grid, class_colours
-from sk_ssvae.display.validation import check_can
+from sk_ssvae.display.validation import check_estimator
 
 __all__ = ["TrainingDisplay"]
 
@@ -18,35 +18,37 @@ TERMS = {
     "confidence": "entropy and balance",
     "adversarial": "adversarial",
 }
-"""Entries of `history_`, and what they are called on the panels."""
+"""Entries of `history_` and the titles of their panels."""
 
 
 class TrainingDisplay:
-    r"""Terms of the loss in training, a panel each, in nats a row.
+    r"""Plot the terms of the loss for each epoch, in nats per row.
 
-    Make it by `from_estimator`. Terms that were zero throughout are left out. Beside
-    the bound of the rows that teach stands that of rows held out, if there were any.
+    It is recommended to use `from_estimator` to create a `TrainingDisplay`.
+
+    Each term has a panel; terms that are zero in all epochs are omitted. The panel of
+    the bound shows the training rows and, with early stopping, the held-out rows.
     Reconstruction, :math:`E_q[\log p(x | y, z)]`, and the KL divergence of
-    :math:`q(y, z | x)` from :math:`p(y, z)`, whose difference is a bound of log p(x),
-    are those of the same few rows after every epoch.
+    :math:`q(y, z | x)` from :math:`p(y, z)`, whose difference is a lower bound of
+    log p(x), are computed on the same small set of rows after every epoch.
 
     Parameters
     ----------
     history : sequence of dict
-        An entry an epoch, as `history_` has them.
+        One entry per epoch, as in the attribute `history_` of an estimator.
     kept_epoch : int, default=None
-        The epoch whose weights were kept, where that is not the last.
+        Epoch whose weights were kept by early stopping, marked by a vertical line.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes of shape (1, n_terms)
-        A panel for each term.
+        Axes of the panels.
     ax_ : matplotlib Axes
-        The first of them.
+        First of these axes.
     figure_ : matplotlib Figure
-        What they are in.
+        Figure that contains the axes.
     terms_ : list of str
-        Entries of the history that were drawn.
+        Entries of the history that are plotted.
 
     Examples
     --------
@@ -67,45 +69,65 @@ class TrainingDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw how an estimator was trained.
+        """Plot the training history of a fitted estimator.
 
         Parameters
         ----------
         estimator : SSVAEClassifier or VariationalAutoencoder
-            Fitted.
+            Fitted estimator.
         ax : matplotlib Axes or array of them, default=None
-            Where to; None makes a figure.
+            Axes to plot on; single axes are subdivided. None creates a figure.
         **kwargs : dict
-            For `plot`.
+            Keyword arguments for `plot`.
 
         Returns
         -------
         display : TrainingDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator is a pipeline, or `ax` is not axes.
+        ValueError
+            If `ax` holds the wrong number of axes.
         """
-        check_can(estimator, "history_", cls.__name__)
+        check_estimator(estimator, "history_", cls.__name__)
         history = estimator.history_.to_list()
-        kept = None
+        kept_epoch = None
         if getattr(estimator, "early_stopping", False) and "valid_loss" in history[-1]:
             losses = [row.get("valid_loss", float("inf")) for row in history]
-            kept = min(range(len(losses)), key=losses.__getitem__) + 1
-        return cls(history, kept_epoch=kept).plot(ax=ax, **kwargs)
+            kept_epoch = min(range(len(losses)), key=losses.__getitem__) + 1
+        return cls(history, kept_epoch=kept_epoch).plot(ax=ax, **kwargs)
 
     def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw it.
+        """Plot the history.
 
         Parameters
         ----------
         ax : matplotlib Axes or array of them, default=None
-            Where to; a single one is divided into panels; None makes a figure.
+            Axes to plot on; single axes are subdivided. None creates a figure.
         **kwargs : dict
-            For ``Axes.plot``.
+            Keyword arguments for ``Axes.plot``.
 
         Returns
         -------
         display : TrainingDisplay
+
+        Raises
+        ------
+        TypeError
+            If an entry of the history is not a dict with an "epoch", or `ax` is not
+            axes.
+        ValueError
+            If the history is empty, or `ax` holds the wrong number of axes.
         """
         if not self.history:
-            raise ValueError("history is empty: no epoch was done.")
+            raise ValueError(
+                "history is empty: no epoch has been completed. Fit the estimator for "
+                "at least one epoch."
+            )
         for row in self.history:
             if not isinstance(row, Mapping) or "epoch" not in row:
                 raise TypeError(
@@ -120,22 +142,27 @@ class TrainingDisplay:
         self.figure_, self.axes_ = axes_grid(
             ax, 1, len(self.terms_), type(self).__name__, (3.0, 2.6)
         )
-        own, held_out = class_colours(2, "")
+        training, held_out = class_colours(2, "")
         for term, axes in zip(self.terms_, self.axes_.flat, strict=True):
-            self._curve(axes, term, 1, {"color": own, "label": "training"} | kwargs)
+            style = {"color": training, "label": "training"} | kwargs
+            self._plot_curve(axes, term, 1, style)
             if term == "bound" and any("valid_loss" in row for row in self.history):
                 style = {"color": held_out, "label": "held out"} | kwargs
-                self._curve(axes, "valid_loss", -1, style)
+                # The validation loss is minus the bound.
+                self._plot_curve(axes, "valid_loss", -1, style)
                 axes.legend(fontsize="small")
             if self.kept_epoch is not None:
                 axes.axvline(self.kept_epoch, color="#888888", linestyle=":")
             axes.set(xlabel="epoch", title=TERMS[term])
         self.ax_ = self.axes_.flat[0]
-        self.ax_.set_ylabel("nats a row")
+        self.ax_.set_ylabel("nats per row")
         return self
 
-    def _curve(self, axes: Any, entry: str, sign: int, style: dict[str, Any]) -> None:
-        there = [
-            (row["epoch"], sign * row[entry]) for row in self.history if entry in row
+    def _plot_curve(
+        self, axes: Any, term: str, sign: int, style: dict[str, Any]
+    ) -> None:
+        """Plot one entry of the history, in the epochs that have it."""
+        points = [
+            (row["epoch"], sign * row[term]) for row in self.history if term in row
         ]
-        axes.plot(*zip(*there, strict=True), **style)
+        axes.plot(*zip(*points, strict=True), **style)

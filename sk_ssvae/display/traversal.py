@@ -1,4 +1,4 @@
-"""Style against class: what a latent point stands for under every class."""
+"""Decoded latent points, each for every class."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -7,40 +7,44 @@ import numpy as np
 from scipy.stats import norm
 
 from sk_ssvae.display.axes import axes_grid, class_colours
-from sk_ssvae.display.images import check_image_shape, draw_images
-from sk_ssvae.display.validation import as_numbers, check_can, check_count
+from sk_ssvae.display.images import check_image_shape, plot_images
+from sk_ssvae.display.validation import as_numbers, check_estimator
+from sk_ssvae.utils.estimator import check_count, check_integer
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["TraversalDisplay"]
 
 
 class TraversalDisplay:
-    """Decoded means for latent points and classes, each point under each class.
+    """Plot decoded means of latent points, each for every class.
 
-    Along a latent dimension, or for the latent means of given rows: the analogies of
-    [1]_, figure 1. Make it by `from_estimator`.
+    It is recommended to use `from_estimator` to create a `TraversalDisplay`.
+
+    The latent points lie along one latent dimension, or are the latent means of rows:
+    analogies as in figure 1 of [1]_.
 
     Parameters
     ----------
     decoded : ndarray of shape (n_classes, n_points, n_features)
         Means of p(x | y, z).
     class_names : list
-        A name for each class.
+        Names of the classes.
     point_names : list of str
-        A name for each latent point.
+        Names of the latent points.
     image_shape : (int, int) or (int, int, 3), default=None
-        Of the image that a row is; None draws rows as curves over the columns.
+        Shape of the image that a row represents: height and width, and colours. None
+        plots rows as curves over the columns.
     rows : ndarray of shape (n_points, n_features), default=None
-        The rows that the points come from.
+        Rows that the latent points are the means of.
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes
-        A single one of images; one for each class otherwise.
+        Axes of the panels: one for images, one per class otherwise.
     ax_ : matplotlib Axes
-        The first of them.
+        First of these axes.
     figure_ : matplotlib Figure
-        What they are in.
+        Figure that contains the axes.
 
     References
     ----------
@@ -86,27 +90,96 @@ class TraversalDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Decode latent points under every class.
+        """Decode latent points for every class and plot the means.
 
         Parameters
         ----------
         estimator : SSVAEClassifier or VariationalAutoencoder
-            Fitted, on columns of numbers.
+            Fitted estimator. All columns must be numeric.
         X : array-like of shape (n_points, n_features), default=None
-            Rows whose latent means are decoded. None goes along a dimension instead,
-            through quantiles of its prior N(0, 1), the other dimensions being 0.
+            Rows whose latent means are decoded. None decodes points along a latent
+            dimension instead: quantiles of its prior N(0, 1), with 0 in all other
+            dimensions.
         dimension : int, default=0
-            The latent dimension to go along.
+            Latent dimension to traverse, from 0. Not used with `X`.
         n_points : int, default=9
-            Points along it.
+            Number of points along the dimension. Not used with `X`.
         classes : sequence, default=None
-            Classes to decode for; all by default.
+            Classes to decode for. None uses all classes.
         image_shape : (int, int) or (int, int, 3), default=None
-            Of the image that a row is.
+            Shape of the image that a row represents: height and width, and colours.
+            None plots rows as curves over the columns.
         ax : matplotlib Axes or array of them, default=None
-            Where to; None makes a figure.
+            Axes to plot on; single axes are subdivided. None creates a figure.
         **kwargs : dict
-            For `plot`.
+            Keyword arguments for `plot`.
+
+        Returns
+        -------
+        display : TraversalDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If the estimator is a pipeline, `dimension` or `n_points` is not an integer,
+            or `ax` is not axes.
+        ValueError
+            If a column is not numeric, `dimension` or `n_points` is out of range,
+            `image_shape` does not fit the number of columns, `classes` is given for an
+            estimator without classes, or `ax` holds the wrong number of axes.
+        """
+        check_estimator(estimator, "latent_size", cls.__name__)
+        latent_size = estimator.latent_size
+        if image_shape is not None:
+            check_image_shape(image_shape, estimator.n_features_in_)
+        rows = None
+        if X is None:
+            check_integer("dimension", dimension)
+            check_count("n_points", n_points)
+            if not 0 <= dimension < latent_size:
+                raise ValueError(
+                    f"dimension must be from 0 to {latent_size - 1} for "
+                    f"latent_size={latent_size}, got {dimension!r}."
+                )
+            quantiles = norm.ppf((np.arange(n_points) + 0.5) / n_points)
+            Z = np.zeros((n_points, latent_size), dtype=np.float32)
+            Z[:, dimension] = quantiles
+            point_names = [f"{value:.1f}" for value in quantiles]
+        else:
+            Z, rows = estimator.transform(X), as_numbers(X, cls.__name__)
+            point_names = [str(i) for i in range(len(Z))]
+        if hasattr(estimator, "classes_"):
+            class_names = [*(estimator.classes_ if classes is None else classes)]
+            means = [estimator.inverse_transform(Z, y=name) for name in class_names]
+        elif classes is None:
+            class_names, means = [""], [estimator.inverse_transform(Z)]
+        else:
+            raise ValueError(
+                f"classes must be None for a {type(estimator).__name__}, which has no "
+                f"classes, got {classes!r}."
+            )
+        decoded = [as_numbers(rows_of_class, cls.__name__) for rows_of_class in means]
+        display = cls(
+            np.stack(decoded),
+            class_names=class_names,
+            point_names=point_names,
+            image_shape=image_shape,
+            rows=rows,
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
+        """Plot the decoded means.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or array of them, default=None
+            Axes to plot on; single axes are subdivided. None creates a figure.
+        **kwargs : dict
+            Keyword arguments for ``Axes.imshow`` with `image_shape`, otherwise for
+            ``Axes.plot``.
 
         Returns
         -------
@@ -115,66 +188,9 @@ class TraversalDisplay:
         Raises
         ------
         TypeError
-            If the estimator is a pipeline, or a number or `ax` is none.
+            If `ax` is not axes.
         ValueError
-            If columns hold no numbers, `dimension` or `n_points` is out of range, or
-            `image_shape` does not fit.
-        """
-        check_can(estimator, "latent_size", cls.__name__)
-        size = estimator.latent_size
-        if image_shape is not None:
-            check_image_shape(image_shape, estimator.n_features_in_)
-        rows = None
-        if X is None:
-            check_count("dimension", dimension)
-            check_count("n_points", n_points)
-            if not 0 <= dimension < size:
-                raise ValueError(
-                    f"dimension={dimension!r} is none of the {size} latent dimensions, "
-                    "which are counted from 0."
-                )
-            if n_points < 1:
-                raise ValueError(f"n_points must be positive, got {n_points!r}.")
-            along = norm.ppf((np.arange(n_points) + 0.5) / n_points)
-            Z = np.zeros((n_points, size), dtype=np.float32)
-            Z[:, dimension] = along
-            names = [f"{value:.1f}" for value in along]
-        else:
-            Z, rows = estimator.transform(X), as_numbers(X, cls.__name__)
-            names = [str(i) for i in range(len(Z))]
-        if hasattr(estimator, "classes_"):
-            chosen = [*(estimator.classes_ if classes is None else classes)]
-            means = [estimator.inverse_transform(Z, y=name) for name in chosen]
-        elif classes is None:
-            chosen, means = [""], [estimator.inverse_transform(Z)]
-        else:
-            raise ValueError(
-                f"classes={classes!r}, but {type(estimator).__name__} has no classes. "
-                "Leave them out."
-            )
-        decoded = [as_numbers(rows_of_class, cls.__name__) for rows_of_class in means]
-        display = cls(
-            np.stack(decoded),
-            class_names=chosen,
-            point_names=names,
-            image_shape=image_shape,
-            rows=rows,
-        )
-        return display.plot(ax=ax, **kwargs)
-
-    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw it.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or array of them, default=None
-            Where to; a single one is divided into panels; None makes a figure.
-        **kwargs : dict
-            For ``Axes.imshow`` of images, ``Axes.plot`` of curves.
-
-        Returns
-        -------
-        display : TraversalDisplay
+            If `ax` holds the wrong number of axes.
         """
         if self.image_shape is not None:
             self._plot_images(ax, kwargs)
@@ -188,7 +204,7 @@ class TraversalDisplay:
         names, images = [str(name) for name in self.class_names], self.decoded
         if self.rows is not None:
             names, images = ["row", *names], np.concatenate([self.rows[None], images])
-        self.figure_, self.axes_ = draw_images(
+        self.figure_, self.axes_ = plot_images(
             images, self.image_shape, ax, type(self).__name__, style
         )
         height, width = self.image_shape[:2]
@@ -196,22 +212,22 @@ class TraversalDisplay:
         axes.set_yticks((np.arange(len(names)) + 0.5) * (height + 1), names)
         axes.set(ylabel="class" if names[-1] else "")
         if self.rows is None:
-            places = (np.arange(len(self.point_names)) + 0.5) * (width + 1)
-            axes.set_xticks(places, self.point_names)
+            centres = (np.arange(len(self.point_names)) + 0.5) * (width + 1)
+            axes.set_xticks(centres, self.point_names)
             axes.set(xlabel="latent dimension")
         else:
-            axes.set(xlabel="style of these rows")
+            axes.set(xlabel="latent means of the rows above")
 
     def _plot_curves(self, ax: Any, style: dict[str, Any]) -> None:
         n = len(self.class_names)
         caller = type(self).__name__
         self.figure_, self.axes_ = axes_grid(ax, 1, n, caller, (2.8, 2.5))
         colours = class_colours(n, caller)
-        shades = np.linspace(0.25, 1.0, len(self.point_names))
+        opacities = np.linspace(0.25, 1.0, len(self.point_names))
         for i, axes in enumerate(self.axes_.flat):
-            for curve, shade in zip(self.decoded[i], shades, strict=True):
-                drawn = {"color": colours[i], "alpha": shade} | style
-                axes.plot(curve, **drawn)
+            for curve, opacity in zip(self.decoded[i], opacities, strict=True):
+                axes.plot(curve, **({"color": colours[i], "alpha": opacity} | style))
             name = str(self.class_names[i])
             axes.set(title=f"class {name}" if name else "", xlabel="column")
-            axes.sharey(self.axes_.flat[0]) if i else None
+            if i > 0:
+                axes.sharey(self.axes_.flat[0])

@@ -1,59 +1,65 @@
-"""What displays ask of estimators, of rows and of numbers, before they draw."""
+"""Checks of the estimators and rows that are passed to the displays."""
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from sk_ssvae.data.dataframes import as_rows, container_kind
+from sk_ssvae.data.containers import as_table
 
-__all__ = ["as_numbers", "check_can", "check_count"]
+__all__ = ["as_numbers", "check_estimator"]
 
 
-def check_can(estimator: Any, attribute: str, caller: str) -> None:
-    """Refuse estimators that are not fitted, or do not have what is to be drawn.
+def check_estimator(estimator: Any, attribute: str, caller: str) -> None:
+    """Raise an error if an estimator cannot be plotted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator.
+    attribute : str
+        Attribute or method that the display needs.
+    caller : str
+        Name of the display, for error messages.
 
     Raises
     ------
     NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
     TypeError
-        If it has no such attribute, as pipelines have not.
+        If it does not have the attribute; pipelines, for instance, do not.
     """
     check_is_fitted(estimator)
     if not hasattr(estimator, attribute):
         raise TypeError(
-            f"{caller} needs an SSVAEClassifier or a VariationalAutoencoder, whose "
-            f"{attribute} it draws; {type(estimator).__name__} has none. Of a pipeline "
-            "give the last step, pipeline[-1], and rows as that step sees them."
-        )
-
-
-def check_count(name: str, value: Any) -> None:
-    """Refuse what is no whole number.
-
-    Raises
-    ------
-    TypeError
-        If it is not one.
-    """
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(
-            f"{name} must be an integer, got {value!r} of type {type(value).__name__}."
+            f"{caller} needs an SSVAEClassifier or a VariationalAutoencoder with "
+            f"{attribute!r}, got {type(estimator).__name__}. For a pipeline, pass its "
+            "last step, pipeline[-1], and rows transformed by the other steps, "
+            "pipeline[:-1].transform(X)."
         )
 
 
 def as_numbers(rows: Any, caller: str) -> npt.NDArray[np.float64]:
-    """Rows as an array of floats.
+    """Convert rows to an array of floats.
+
+    Parameters
+    ----------
+    rows : array, sparse array or data frame of shape (n_rows, n_features)
+        Rows.
+    caller : str
+        Name of the display, for the error message.
+
+    Returns
+    -------
+    numbers : ndarray of float64 of shape (n_rows, n_features)
 
     Raises
     ------
     ValueError
-        If some columns hold no numbers; names them.
+        If some columns are not numeric. The message names them.
     """
-    dense = rows.toarray() if container_kind(rows) == "sparse" else as_rows(rows)
+    dense = as_table(rows)
     try:
         return np.asarray(dense, dtype=np.float64)
     except (TypeError, ValueError):
@@ -63,13 +69,19 @@ def as_numbers(rows: Any, caller: str) -> npt.NDArray[np.float64]:
         columns = [dense[:, i] for i in names]
     else:
         columns = [dense[name] for name in names]
-    other = [name for name, column in zip(names, columns, strict=True) if _odd(column)]
-    raise ValueError(f"{caller} draws numbers, but the columns {other} hold others.")
+    other = [
+        name
+        for name, column in zip(names, columns, strict=True)
+        if not _is_numeric(column)
+    ]
+    raise ValueError(
+        f"{caller} needs numeric columns, but the columns {other} are not numeric."
+    )
 
 
-def _odd(column: Any) -> bool:
+def _is_numeric(column: Any) -> bool:
     try:
         np.asarray(column, dtype=np.float64)
     except (TypeError, ValueError):
-        return True
-    return False
+        return False
+    return True

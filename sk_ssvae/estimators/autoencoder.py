@@ -1,203 +1,136 @@
-"""The variational autoencoder alone, as a transformer and a density."""
+"""The variational autoencoder, as a transformer and a density."""
 
 import os
 from collections.abc import Callable
-from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils import Tags
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sk_ssvae.data.markers import UNLABELED
-from sk_ssvae.estimators.base import TrainingData
-from sk_ssvae.estimators.generation import DensityMixin
-from sk_ssvae.estimators.saving import PlainStateMixin
-from sk_ssvae.models import inference
-from sk_ssvae.models.m1 import M1Module
+from sk_ssvae.estimators.generation import GenerationMixin
+from sk_ssvae.estimators.parameters import (
+    COMMON_CONSTRAINTS,
+    fixed_parameters,
+    set_network_keywords,
+)
+from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.training.batches import resolve_max_epochs
+from sk_ssvae.training.objective import Objective
+from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
-from sk_ssvae.utils.estimator import DocLinkMixin, all_or_nothing, check_count
+from sk_ssvae.utils.estimator import all_or_nothing, check_count
 from sk_ssvae.utils.random import RandomState, draw_seed
-from sk_ssvae.utils.threads import MOST as MOST_THREADS
 
 __all__ = ["VariationalAutoencoder"]
 
 
-class VariationalAutoencoder(
-    DensityMixin,
-    PlainStateMixin,
-    DocLinkMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    BaseEstimator,
-):
+class VariationalAutoencoder(GenerationMixin):
     r"""Variational autoencoder: latent means, samples and a bound of the density.
 
-    The model, of Kingma & Welling [1]_, is
+    The model of [1]_ is
 
     .. math::
         p(z) = N(z; 0, I), \quad p(x | z) = \textstyle\prod_j f(x_j; h_j(z))
 
-    with an inference network :math:`q(z | x)`, a normal. What is maximised is the mean
-    over rows of a lower bound of log p(x). A classifier of its latent means is the M1
-    of [2]_: ``make_pipeline(VariationalAutoencoder(), SVC())``, fitted to few labels
-    after the autoencoder has been fitted to many rows.
+    with an inference network :math:`q(z | x)`, a normal distribution. Training
+    maximises the mean over rows of a lower bound of log p(x). A classifier on its
+    latent means is the model M1 of [2]_:
+    ``make_pipeline(VariationalAutoencoder(), SVC())``, where the autoencoder is fitted
+    to all rows and the classifier to the labelled ones. Parameters under *Other
+    Parameters* rarely need to be changed.
 
     Parameters
     ----------
     latent_size : int, default=10
-        Number of latent dimensions, the columns of `transform`.
-
+        Number of latent dimensions, the columns of `transform`. Increase it if
+        reconstructions lack detail.
     hidden_sizes : sequence of int, default=(128,)
-        Sizes of the hidden layers of the encoder; the decoder has them in reverse.
-
+        Hidden layers of the encoder, in reverse those of the decoder. Larger ones help
+        with many rows of images.
     likelihood : str or list of (str, columns), default="auto"
-        p(x | z) of a column: "gaussian" (standardised inside, with a scale that is
-        learned for each column), "bernoulli" (values in [0, 1]), "categorical",
-        "poisson" or "negative_binomial" (counts); or pairs of a name and columns,
-        which are names, positions, a mask, a slice or a callable, as
-        :class:`~sklearn.compose.ColumnTransformer` takes them. A name is for all
-        columns but those of categories; columns in no pair are as with "auto". "auto"
-        chooses "bernoulli" if all values lie in [0, 1] and at least a third of them
-        are exactly 0 or 1 (binary data, image intensities), for a sparse array of
-        counts "negative_binomial", else "gaussian". Beside columns of categories it
-        chooses for each: "bernoulli" for zeros and ones, else "gaussian"; see
-        `likelihood_`.
-
-    categorical_features : "from_dtype", array-like or None, default="from_dtype"
-        Columns of categories: a mask, positions or names, as
-        :class:`~sklearn.ensemble.HistGradientBoostingClassifier` takes them. Strings
-        and categorical types in pandas and polars frames are always found, except with
-        None. Categories that `fit` has not seen are missing afterwards, with a warning.
-
+        p(x | z) of the columns, as for :class:`SSVAEClassifier`. Set it for counts.
     max_epochs : "auto" or int, default="auto"
-        Passes over the rows. "auto" is 60, or as many as make 1000 minibatches. The
-        weight of the KL divergence rises from 0 to 1 over the first 40 % of them [3]_,
-        but not with the Gaussian and the negative binomial, whose scales are learned:
-        some column would be learned by heart meanwhile.
-
+        Passes over the rows. "auto" is 60, or more for few rows (at least 1000
+        minibatches). Increase it for a better density. The weight of the KL divergence
+        increases from 0 to 1 over the first 40 % of training [3]_ unless the likelihood
+        learns a scale ("gaussian", "negative_binomial"), and the learning rate falls to
+        zero over the last 40 %.
     batch_size : int, default=128
-        Rows in a minibatch.
-
+        Rows per minibatch. Increase it on a GPU.
     learning_rate : float, default=3e-3
-        Step size of Adam. It falls to zero over the last 40 % of the steps.
-
+        Step size of Adam. Decrease it if training diverges.
     early_stopping : bool, default=False
-        End training when the mean bound of rows held out of it has not risen by `tol`
-        for `n_iter_no_change` epochs, and go back to the weights with the best one.
-        `max_epochs` is then the most there can be, and its first 40 %, while the weight
-        of the KL divergence rises (where no scale is learned), do not count.
-
-    validation_fraction : "auto" or float, default="auto"
-        Share of the rows that training does not see; "auto" is 0.1 with
-        `early_stopping`, else 0. Minus their mean bound is the
-        ``"valid_loss"`` that skorch's callbacks monitor.
-
-    n_iter_no_change : int, default=10
-        Epochs without a better bound after which `early_stopping` ends training.
-
-    tol : float, default=1e-4
-        Rise of the bound, in nats a row, that counts for `early_stopping`.
-
+        Stop when the mean bound of held-out rows no longer increases
+        (`n_iter_no_change` and `tol` of `options`), and restore the best weights. Use
+        it against overfitting with few rows.
     device : str or torch.device, default="auto"
-        "cpu", "cuda", "cuda:N", "mps" or a torch.device; "auto" takes the first of
-        CUDA, MPS and CPU that is there.
-
-    n_threads : int, default=None
-        Threads over which torch spreads an operation on the CPU; None takes as many as
-        networks and rows are worth.
-
-    precision : {"float32", "bf16"}, default="float32"
-        "bf16" runs the networks, in training, under autocast to bfloat16.
-
-    max_grad_norm : float or None, default=None
-        Norm of the gradient of a minibatch's loss, over all weights, to which a larger
-        gradient is scaled down. None leaves gradients as they are.
-
-    compile : bool, default=False
-        Have ``torch.compile`` compile the loss.
-
-    callbacks : list of skorch callbacks, default=None
-        Called by the skorch net during training. They can monitor ``"train_loss"`` and
-        ``"bound"``. scikit-learn's callbacks are set by `set_callbacks`.
-
-    checkpoint : str or path-like, default=None
-        File in which `fit` keeps the whole state of training, epoch by epoch, as far
-        as that takes a tenth of the time. If the process ends, `fit` with the same rows
-        and parameters goes on from there, and comes to the same bits as without the
-        end. The file stays when training is over, and `fit` is then done at once:
-        delete it to train anew. A file of other rows or parameters is refused. Needs
-        safetensors. The state of `callbacks` is not in it.
-
+        "cpu", "cuda", "cuda:N" or "mps"; "auto" is the first of CUDA, MPS and CPU that
+        is available.
     random_state : int, RandomState instance or None, default=None
-        Fixes weights, minibatches, noise and samples.
-
+        Fixes weights, minibatches, noise and samples. Pass an int for reproducible
+        results.
     verbose : int, default=0
-        0 prints nothing, 1 prints a line an epoch.
+        1 prints one line per epoch.
 
+    Other Parameters
+    ----------------
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Columns of categories. Set it for category codes in arrays.
+    validation_fraction : "auto" or float, default="auto"
+        Share of the rows that is held out for the bound; "auto" is 0.1 with
+        `early_stopping`, else 0.
+    callbacks : list of skorch callbacks, default=None
+        They can monitor ``"train_loss"`` and ``"bound"``. Set scikit-learn's callbacks
+        by `set_callbacks`.
+    checkpoint : str or path-like, default=None
+        File from which the same `fit` resumes if the process ends. For long training.
     warm_start : bool, default=False
-        Go on training the fitted model at the next `fit`, for `max_epochs` more.
-
-    encoder_module : callable, default=None
-        A network of your own: a `torch.nn.Module` class or a factory, called with
-        ``(in_features, out_features, **kwargs)``, that maps floats of shape
-        (n, in_features) to (n, out_features). It maps rows to what goes into the
-        encoder's first hidden layer, ``hidden_sizes[0]`` numbers.
-
-    decoder_module : callable, default=None
-        The same for the decoder: it maps latent points to what the likelihood takes,
-        a number for each column that is not constant.
-
+        Whether `fit` continues training of the fitted model. Use it to add epochs.
+    encoder_module, decoder_module : callable, default=None
+        A user-supplied network in the place of a built-in one, as for
+        :class:`SSVAEClassifier`. Use them for images and sequences.
+    options : TrainingOptions, default=None
+        Rarely changed settings: tolerances, precision, threads
+        (`sk_ssvae.training.TrainingOptions`).
     **module_parameters : dict
-        Keywords of these networks, as ``encoder_module__channels=16``; `get_params` and
-        `set_params` know them.
+        Keyword arguments of user-supplied networks, e.g.
+        ``encoder_module__channels=16``.
 
     Attributes
     ----------
     likelihood_ : str or list of (str, list)
-        The likelihood in use; pairs of names and columns where they differ.
-
-    n_features_in_ : int
-        Number of columns seen during fit.
-
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, if they all are strings.
-
-    n_iter_ : int
-        Number of epochs done.
-
-    history_ : skorch.history.History
-        One entry an epoch, with ``train_loss`` and ``bound``.
-
-    module_ : torch.nn.Module
-        The networks.
-
-    net_ : skorch.NeuralNet
-        The net that trained them.
-
-    device_ : torch.device
-        Where they are.
-
+        The likelihood in use; pairs of names and columns if there are several.
     validation_bound_ : float or None
-        Mean lower bound of log p(x) of the rows held out in `fit`, in nats, for the
-        weights that were kept; None if there were none. In standardised units for the
-        Gaussian, unlike `score_samples`.
+        Mean bound of held-out rows in nats, for the weights that were kept; in
+        standardised units with the Gaussian likelihood, unlike `score_samples`.
+    n_features_in_ : int
+        Number of columns seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if all are strings.
+    n_iter_ : int
+        Number of epochs of training.
+    history_ : skorch.history.History
+        One entry per epoch: ``train_loss``, ``bound``, ``reconstruction``, ``kl``.
+    preprocessor_ : Preprocessor
+        Fitted conversion of rows to cells and back.
+    fixed_parameters_ : dict
+        Parameters that cannot change while training continues.
+    module_ : VAEModule
+        The networks, a `torch.nn.Module`.
+    net_ : skorch.NeuralNet
+        The net that trains them.
+    device_ : torch.device
+        Device of the networks.
 
     See Also
     --------
-    SSVAEClassifier : The semi-supervised model.
+    SSVAEClassifier : The semi-supervised classifier.
     sklearn.decomposition.PCA : Linear latent means.
 
     References
@@ -220,46 +153,10 @@ class VariationalAutoencoder(
     ((150, 2), (150, 4), (3, 4))
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
-        "latent_size": [Interval(Integral, 1, None, closed="left")],
-        "hidden_sizes": ["array-like"],
-        "likelihood": [str, list, tuple],
-        "categorical_features": [str, "array-like", None],
-        "max_epochs": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [
-            StrOptions({"auto"}),
-            Interval(Real, 0, 1, closed="left"),
-        ],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "device": [str, torch.device],
-        "n_threads": [None, Interval(Integral, 1, MOST_THREADS, closed="both")],
-        "precision": [StrOptions({"float32", "bf16"})],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "compile": ["boolean"],
-        "callbacks": [None, list],
-        "checkpoint": [str, os.PathLike, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "encoder_module": [callable, None],
-        "decoder_module": [callable, None],
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **COMMON_CONSTRAINTS,
+        "options": [TrainingOptions, None],
     }
-
-    _FIXED = (
-        "latent_size",
-        "hidden_sizes",
-        "likelihood",
-        "categorical_features",
-        "encoder_module",
-        "decoder_module",
-    )
 
     def __init__(
         self,
@@ -273,13 +170,7 @@ class VariationalAutoencoder(
         learning_rate: float = 3e-3,
         early_stopping: bool = False,
         validation_fraction: str | float = "auto",
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
         device: str | torch.device = "auto",
-        n_threads: int | None = None,
-        precision: str = "float32",
-        max_grad_norm: float | None = None,
-        compile: bool = False,
         callbacks: list[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         random_state: RandomState = None,
@@ -287,6 +178,7 @@ class VariationalAutoencoder(
         warm_start: bool = False,
         encoder_module: Callable[..., nn.Module] | None = None,
         decoder_module: Callable[..., nn.Module] | None = None,
+        options: TrainingOptions | None = None,
         **module_parameters: Any,
     ) -> None:
         self.latent_size = latent_size
@@ -298,13 +190,7 @@ class VariationalAutoencoder(
         self.learning_rate = learning_rate
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
         self.device = device
-        self.n_threads = n_threads
-        self.precision = precision
-        self.max_grad_norm = max_grad_norm
-        self.compile = compile
         self.callbacks = callbacks
         self.checkpoint = checkpoint
         self.random_state = random_state
@@ -312,18 +198,8 @@ class VariationalAutoencoder(
         self.warm_start = warm_start
         self.encoder_module = encoder_module
         self.decoder_module = decoder_module
-        self._set_module_parameters(module_parameters)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        tags.input_tags.allow_nan = True
-        tags.input_tags.sparse = True
-        return tags
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.net_.module_.latent_size)
+        self.options = options
+        set_network_keywords(self, module_parameters)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
@@ -333,69 +209,59 @@ class VariationalAutoencoder(
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
             Numbers, or categories in a data frame of pandas or polars. NaN, None and
-            nulls are missing. At least two rows and one column that varies.
+            nulls are missing. At least two rows, and one column that varies.
 
         y : None
-            Ignored; here for pipelines.
+            Ignored, for compatibility with pipelines.
 
         Returns
         -------
         self : VariationalAutoencoder
-            The fitted estimator. KeyboardInterrupt ends training early and leaves a
-            fitted model with the epochs done.
+            The fitted estimator. KeyboardInterrupt ends training early; the estimator
+            is then fitted with the epochs completed so far.
 
         Raises
         ------
         ValueError
-            If X or a parameter cannot be used, or training diverges. The estimator is
-            then as it was before the call.
+            If X or a parameter is invalid, or training diverges. The estimator is then
+            unchanged.
         """
         with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
-            go_on = self._goes_on()
-            rows = self._read(X, first=not go_on)
-            data = TrainingData(rows, np.full(rows.shape[0], UNLABELED))
-            if go_on:
-                net = self._resume(data)
-                checkpoint = self._checkpoint(data)
+            resume = self._continues()
+            preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
+            cells = preprocessor.read(self, X, reset=not resume)
+            data = TrainingData(cells, np.full(cells.shape[0], UNLABELED))
+            if resume:
+                net = self._continued_net(data)
+                checkpoint, _ = self._open_checkpoint(data)
             else:
-                self._seed = draw_seed(self.random_state)
-                checkpoint = self._checkpoint(data)
-                self._fix_columns(data, streaming=False)
-                net = self._new_net(M1Module, np.ones(1))
+                seed = draw_seed(self.random_state)
+                checkpoint, saved_seed = self._open_checkpoint(data)
+                seed = seed if saved_seed is None else saved_seed
+                self.preprocessor_ = preprocessor.fit(cells)
+                self.likelihood_ = preprocessor.likelihood_
+                self.fixed_parameters_ = fixed_parameters(self)
+                net = self._new_net(preprocessor, np.ones(1), seed)
             with restored_on_error(net):
-                parts = self._rows(data, net, None, self._validation_share())
-                n_epochs = resolve_max_epochs(
-                    self.max_epochs, len(parts[0]), self.batch_size
+                rows = self._training_rows(
+                    data,
+                    preprocessor,
+                    net,
+                    validation_fraction=self._validation_share(),
                 )
+                n_epochs = resolve_max_epochs(
+                    self.max_epochs, len(rows[0]), self.batch_size
+                )
+                stages = [("all", n_epochs)]
                 with (
                     self._fit_task(n_epochs, X, y, {}) as tasks,
-                    self._training(
-                        net,
-                        parts,
-                        [("all", n_epochs)],
-                        tasks,
-                        checkpoint=checkpoint,
-                    ),
+                    self._trained(
+                        net, rows, stages, Objective(), tasks, checkpoint
+                    ) as bound,
                 ):
+                    self.validation_bound_ = bound
                     self.net_ = net
         return self
-
-    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Latent means, of q(z | x).
-
-        Parameters
-        ----------
-        X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Rows, with the columns of `fit`; cells may be missing.
-
-        Returns
-        -------
-        Z : ndarray of float32 of shape (n_samples, latent_size)
-            Latent means.
-        """
-        rows = self._validated(X)
-        with self._threads(rows.shape[0]):
-            return inference.latent_means(self.module_, rows, self._encoder())
 
     def inverse_transform(self, Z: npt.ArrayLike) -> Any:
         """Decode latent points to means of x.
@@ -408,16 +274,16 @@ class VariationalAutoencoder(
         Returns
         -------
         X : array or frame of shape (n_samples, n_features)
-            Means of p(x | z), in the units and columns of fit; of categories the most
-            probable one.
+            Means of p(x | z) in the units and columns of `fit`, and the most probable
+            category in columns of categories.
 
         Raises
         ------
         ValueError
-            If `Z` has another number of columns.
+            If `Z` does not have `latent_size` columns.
         """
-        points = self._points(Z)
-        return self._decoded(points, np.ones((len(points), 1)))
+        points = self._check_latent_points(Z)
+        return self._decode(points, np.ones((len(points), 1)))
 
     def sample(self, n_samples: int = 1) -> Any:
         """Draw rows from the model, x ~ p(z) p(x | z).
@@ -430,7 +296,8 @@ class VariationalAutoencoder(
         Returns
         -------
         X : array, sparse array or frame of shape (n_samples, n_features)
-            Drawn rows: what `fit` was given, with its columns, types and categories.
+            Drawn rows, of the type that was passed to `fit`, with its columns, dtypes
+            and categories.
 
         Notes
         -----
@@ -440,15 +307,15 @@ class VariationalAutoencoder(
         check_is_fitted(self)
         check_count("n_samples", n_samples)
         codes = np.zeros(int(n_samples), dtype=np.int64)
-        return self._draw(codes, draw_seed(self.random_state))
+        return self._sample_rows(codes, draw_seed(self.random_state))
 
     def score(self, X: npt.ArrayLike, y: Any = None) -> float:
-        """Mean of `score_samples`.
+        """Return the mean of `score_samples`.
 
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Rows, with the columns of `fit`; cells may be missing.
+            Rows with the columns of `fit`; cells may be missing.
 
         y : None
             Ignored.
@@ -456,6 +323,6 @@ class VariationalAutoencoder(
         Returns
         -------
         bound : float
-            Mean estimate of log p(x), in nats, in the user's units.
+            Mean lower bound of log p(x), in nats, in the user's units.
         """
         return float(self.score_samples(X).mean(dtype=np.float64))

@@ -1,22 +1,21 @@
-r"""Probabilities that mean what they say: a temperature for the classifier's answers.
+r"""Calibration of the classifier by a temperature.
 
 .. math:: p_T(y | x) \propto q(y | x)^{1 / T}
 
 [G] Guo, Pleiss, Sun & Weinberger 2017, "On calibration of modern neural networks".
-Their T is fitted to labelled rows that training has not seen. Where labels are few,
-all are needed for training, so these are hidden in turn; and so few say little of T,
-so a prior holds it near what was good for other data.
+They fit T to labelled rows that are held out from training. Labels are too scarce here
+to hold out, so T is fitted by cross-validation. A log-normal prior keeps it near a
+value that suits other data sets, because few labels carry little information on T.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import log_softmax
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.teachers.pooling import make_folds
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
     "TEMPERATURE_WITH_TEACHER",
@@ -28,45 +27,48 @@ __all__ = [
 
 
 TEMPERATURE_WITH_TEACHER = 1.7
-"""Temperature of answers that a teacher and the entropy term have made sharp: chosen on
-the sets `CHOSEN_ON` of benchmarks/calibration.py."""
+"""Default temperature for training with a teacher, whose soft targets and the entropy
+term make q(y | x) overconfident. Chosen on the data sets `CHOSEN_ON` of the calibration
+benchmark. It is also the median of the prior of T."""
 
-SPREAD = 0.35
-"""Standard deviation of the prior of log T, chosen there too."""
+LOG_TEMPERATURE_STD = 0.35
+"""Standard deviation of the prior of log T, chosen on the same data sets."""
 
 N_FOLDS = 3
 TEMPERATURES = np.geomspace(1 / 4, 16, 121)
 
 
 def apply_temperature(log_proba: Array, temperature: float) -> Array:
-    """Log of probabilities raised to 1 / T, normalised; rows stay as they are at T = 1.
+    r"""Apply a temperature to log-probabilities.
+
+    .. math:: \log p_T(y | x) = \log p(y | x) / T + c(x)
 
     Parameters
     ----------
     log_proba : ndarray of shape (n_rows, n_classes)
-        Logarithms of probabilities.
+        Log-probabilities.
     temperature : float
-        T; above 1 answers become less sure.
+        T. Probabilities are less confident if it is above 1.
 
     Returns
     -------
     log_proba : ndarray of shape (n_rows, n_classes)
-        Of the same type.
+        Normalised log-probabilities of the same dtype; the input itself if T is 1.
     """
     if temperature == 1:
         return log_proba
-    answer: Array = log_softmax(log_proba / log_proba.dtype.type(temperature), axis=1)
-    return answer
+    tempered: Array = log_softmax(log_proba / log_proba.dtype.type(temperature), axis=1)
+    return tempered
 
 
 def adjust_log_proba(
     log_q: Array, temperature: float, log_shift: Array | None
 ) -> Array:
-    r"""Log-probabilities at a temperature and for other shares of the classes.
+    r"""Apply a temperature, and adjust log-probabilities to another class prior.
 
     .. math:: \log p'(y | x) = \log p_T(y | x) + \log \pi'_y - \log \pi_y + c(x)
 
-    with c such that probabilities have the sum 1: Saerens et al. 2002, eq. 2.4.
+    where c normalises the probabilities: Saerens et al. 2002, eq. 2.4.
 
     Parameters
     ----------
@@ -75,84 +77,87 @@ def adjust_log_proba(
     temperature : float
         T.
     log_shift : ndarray of shape (n_classes,) or None
-        Logarithms of the ratios of the shares; None changes nothing.
+        Logarithms of the ratios of new to old prior. None keeps the prior.
 
     Returns
     -------
     log_proba : ndarray of shape (n_rows, n_classes)
-        Of the same type.
+        Normalised log-probabilities of the same dtype.
     """
-    answer = apply_temperature(log_q, temperature)
+    log_proba = apply_temperature(log_q, temperature)
     if log_shift is not None:
-        answer = log_softmax(answer + log_shift, axis=1)
-    return answer
+        log_proba = log_softmax(log_proba + log_shift, axis=1)
+    return log_proba
 
 
-def fit_temperature(log_proba: Array, codes: npt.NDArray[np.int64]) -> float:
-    r"""Temperature that is most probable given answers and classes.
+def fit_temperature(log_proba: Array, codes: IntArray) -> float:
+    r"""Fit the temperature to held-out labels: the maximum a posteriori on a grid.
 
     .. math::
         \max_T \sum_i \log p_T(y_i | x_i)
         - \frac{(\log T - \log T_0)^2}{2 s^2}
 
-    with T_0 = `TEMPERATURE_WITH_TEACHER` and s = `SPREAD`; [G] section 4.2 has the sum alone.
+    with :math:`T_0` = `TEMPERATURE_WITH_TEACHER` and s = `LOG_TEMPERATURE_STD`; [G]
+    section 4.2 has no prior.
 
     Parameters
     ----------
     log_proba : ndarray of shape (n_rows, n_classes)
-        Logarithms of probabilities of rows whose labels were hidden from training.
+        Log-probabilities of rows whose labels were held out from training.
     codes : ndarray of int64 of shape (n_rows,)
-        Their classes.
+        Encoded labels of these rows.
 
     Returns
     -------
     temperature : float
-        Between 1/4 and 16, to 2 %.
+        Between 1/4 and 16, accurate to 2 %.
     """
-    off = np.log(TEMPERATURES / TEMPERATURE_WITH_TEACHER)
-    value = [_log_likelihood(log_proba, codes, t) for t in TEMPERATURES]
-    return float(TEMPERATURES[np.argmax(value - off**2 / (2 * SPREAD**2))])
+    offset = np.log(TEMPERATURES / TEMPERATURE_WITH_TEACHER)
+    log_likelihood = [_log_likelihood(log_proba, codes, t) for t in TEMPERATURES]
+    log_posterior = log_likelihood - offset**2 / (2 * LOG_TEMPERATURE_STD**2)
+    return float(TEMPERATURES[np.argmax(log_posterior)])
 
 
-def _log_likelihood(log_proba: Array, codes: Array, temperature: float) -> float:
-    """Sum of the logarithms of what the classes' probabilities become."""
-    answers = apply_temperature(log_proba.astype(np.float64), temperature)
-    return float(answers[np.arange(len(codes)), codes].sum())
+def _log_likelihood(log_proba: Array, codes: IntArray, temperature: float) -> float:
+    """Return the sum of the log-probabilities of the labels at a temperature."""
+    tempered = apply_temperature(log_proba.astype(np.float64), temperature)
+    return float(tempered[np.arange(len(codes)), codes].sum())
 
 
 def cross_fitted_temperature(
-    answer: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int64]], Array],
-    codes: npt.NDArray[np.int64],
+    predict_held_out: Callable[[IntArray, IntArray], Array],
+    codes: IntArray,
     seed: int,
 ) -> float:
-    """Fit the temperature to labels that are hidden in turn.
+    """Fit the temperature by cross-validation on the labelled rows.
 
     Parameters
     ----------
-    answer : callable
-        Given the classes with a fold of them hidden, and the rows of that fold,
-        log-probabilities of those rows from a model trained with the others.
+    predict_held_out : callable
+        Function of the encoded labels, with those of a fold replaced by -1, and the row
+        indices of the fold. It fits a model to these labels and returns the
+        log-probabilities of the rows of the fold, of shape (n_fold, n_classes).
     codes : ndarray of int64 of shape (n_rows,)
-        Classes 0 ... n_classes - 1, or -1.
+        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
     seed : int
-        Of the folds.
+        Seed for the folds.
 
     Returns
     -------
     temperature : float
-        `TEMPERATURE_WITH_TEACHER` if labels cannot be hidden, because each class has one only; 1 where
-        the hidden labels are more probable without a temperature than with the one
-        that was fitted.
+        The temperature fitted to the held-out labels; 1 if their likelihood is higher
+        without a temperature. `TEMPERATURE_WITH_TEACHER` if each class has a single
+        label, so that none can be held out.
     """
     folds = make_folds(codes, seed, N_FOLDS)
     if not folds:
         return TEMPERATURE_WITH_TEACHER
-    answers = []
+    predictions = []
     for fold in folds:
         hidden = codes.copy()
         hidden[fold] = UNLABELED
-        answers.append(answer(hidden, fold))
-    log_proba, truth = np.concatenate(answers), codes[np.concatenate(folds)]
+        predictions.append(predict_held_out(hidden, fold))
+    log_proba, truth = np.concatenate(predictions), codes[np.concatenate(folds)]
     temperature = fit_temperature(log_proba, truth)
     if _log_likelihood(log_proba, truth, temperature) < _log_likelihood(
         log_proba, truth, 1.0

@@ -1,4 +1,4 @@
-"""The generative half of the face: latent points and draws, in the user's units."""
+"""Density, imputation, decoding and sampling, in the user's units and columns."""
 
 from typing import Any
 
@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
-from sk_ssvae.data.column_types import check_support
 from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import as_label_array
 from sk_ssvae.data.scaling import MAX_DEVIATIONS, missing_rows
 from sk_ssvae.data.validation import quiet_sums
-from sk_ssvae.estimators.base import FittedState
+from sk_ssvae.estimators.base import BaseVAE
 from sk_ssvae.models import inference
 from sk_ssvae.utils.chunks import is_sparse
 from sk_ssvae.utils.estimator import check_count
@@ -22,107 +21,118 @@ from sk_ssvae.utils.random import (
     stream_generator,
     stream_seed,
 )
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
-__all__ = ["DensityMixin", "GenerativeMixin"]
+__all__ = ["ClassGenerationMixin", "GenerationMixin"]
 
 
-class DensityMixin(FittedState):
-    """`score_samples` of a fitted estimator, and what latent points go through."""
+class GenerationMixin(BaseVAE):
+    """`score_samples` and `impute`, and helpers to decode and sample."""
 
     random_state: RandomState
 
-    def score_samples(self, X: npt.ArrayLike, n_draws: int = 50) -> Array:
-        """Estimate log p(x) from below by importance weighting.
+    def score_samples(self, X: npt.ArrayLike, n_draws: int = 50) -> FloatArray:
+        """Return an importance-weighted lower bound of log p(x).
 
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Rows, with the columns of `fit`; values that the likelihood can have.
-            Missing cells do not count: the bound is of the density of the others.
+            Rows with the columns of `fit`, with values that the likelihood allows.
+            Missing cells are integrated out: the bound is that of the density of the
+            observed cells.
 
         n_draws : int, default=50
-            Draws of the latent variables, for each class where there are classes, the
-            same for all rows.
+            Number of draws of the latent variables (for each class, if there are
+            classes). All rows share the same draws.
 
         Returns
         -------
         bound : ndarray of float32 of shape (n_samples,)
-            In nats, for densities in the user's units: for the Gaussian likelihood the
-            log-determinant of the scaling is counted. Constant columns are not. The
-            expectation over the draws is a lower bound of log p(x) that grows towards
-            it with `n_draws`; a single value may lie above. A fitted model gives a row
-            the same value at every call and, to within rounding, in any company. Cells
-            more than a million standard deviations (beside columns of counts, a
-            billion) from the training mean count as that far away.
+            In nats, for densities in the user's units: with the Gaussian likelihood the
+            log-determinant of the scaling is included. Columns that were constant in
+            `fit` are left out.
 
         Raises
         ------
         ValueError
-            If `n_draws` is not positive, or a value has no probability.
+            If `n_draws` is not positive, or the likelihood does not allow a value.
+
+        Notes
+        -----
+        The expectation over the draws is a lower bound of log p(x) that increases
+        towards it with `n_draws`; a single value may exceed it [1]_. A fitted model
+        returns the same value for a row at every call and, up to rounding, whichever
+        other rows are passed. Cells more than 1e6 standard deviations (1e9 if the model
+        has columns of counts) from the training mean are clipped to that distance.
+
+        References
+        ----------
+        .. [1] Y. Burda, R. Grosse and R. Salakhutdinov. Importance weighted
+           autoencoders. ICLR 2016. arXiv:1509.00519.
         """
-        check_is_fitted(self)
-        rows = self._validated(X)
+        cells = self._read(X)
         check_count("n_draws", n_draws)
-        check_support(rows, self._kinds, columns=self._columns.kept)
-        with self._threads(rows.shape[0]):
+        preprocessor = self.preprocessor_
+        preprocessor.check_support(cells, kept_only=True)
+        with self._threads(cells.shape[0]):
             bound = inference.importance_weighted_bound(
                 self.module_,
-                rows,
+                cells,
                 int(n_draws),
-                stream_generator(self._seed, Stream.SCORE),
-                self._encoder(),
+                stream_generator(self.net_.seed, Stream.SCORE),
+                self._row_encoder(),
             )
-        return bound + self._columns.row_log_det(rows).astype(np.float32)
+        log_det = preprocessor.scaling.row_log_det(cells).astype(np.float32)
+        total: FloatArray = bound + log_det
+        return total
 
     def impute(self, X: Any, n_draws: int = 100) -> Any:
-        """Fill what is missing with what is expected given the rest of the row.
+        """Fill missing cells with their expected values given the observed ones.
 
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Rows. Missing are NaN, None, pandas.NA and nulls.
+            Rows. NaN, None, pandas.NA and nulls are missing.
 
         n_draws : int, default=100
-            Draws of the latent variables, for each class where there are classes, the
-            same for all rows.
+            Number of draws of the latent variables (for each class, if there are
+            classes). All rows share the same draws, which are weighted by importance.
 
         Returns
         -------
         X : array, sparse array or frame of shape (n_samples, n_features)
-            A copy of the same kind, in which cells that were there are as they were.
-            The others are posterior means, classes averaged with their probabilities
-            q(y | x), and for categories the most probable one; rounded in columns of
-            integers or booleans. Draws are weighted by importance.
+            A copy of the same type with all observed cells unchanged. Missing
+            cells are posterior means, averaged over the classes with the probabilities
+            q(y | x), and the most probable category in columns of categories. Means are
+            rounded in columns of integers or booleans.
 
         Raises
         ------
         ValueError
-            If `n_draws` is not positive, or a row with gaps has a value that has no
-            probability.
+            If `n_draws` is not positive, or the likelihood does not allow a value of a
+            row with missing cells.
         """
-        check_is_fitted(self)
-        rows = self._validated(X)
+        cells = self._read(X)
         check_count("n_draws", n_draws)
-        self._refuse_infinite(rows.data if is_sparse(rows) else rows)
-        some = missing_rows(rows)
-        expected = np.full(rows.shape, np.nan)
-        if len(some):
-            holed = np.isin(np.arange(rows.shape[0]), some)
-            check_support(rows, self._kinds, rows=holed, columns=self._columns.kept)
-            with self._threads(len(some)):
-                filled = inference.expected_cells(
+        preprocessor = self.preprocessor_
+        preprocessor.check_finite(self, cells.data if is_sparse(cells) else cells)
+        incomplete = missing_rows(cells)
+        expected = np.full(cells.shape, np.nan)
+        if len(incomplete):
+            rows = np.isin(np.arange(cells.shape[0]), incomplete)
+            preprocessor.check_support(cells, rows=rows, kept_only=True)
+            with self._threads(len(incomplete)):
+                means = inference.expected_cells(
                     self.module_,
-                    rows[some],
+                    cells[incomplete],
                     int(n_draws),
-                    stream_generator(self._seed, Stream.SCORE),
-                    self._encoder(),
+                    stream_generator(self.net_.seed, Stream.SCORE),
+                    self._row_encoder(),
                 )
-            expected[some] = self._columns.decode(filled)
-        return self._table.filled(X, expected)
+            expected[incomplete] = preprocessor.scaling.decode(means)
+        return preprocessor.fill(X, expected)
 
-    def _points(self, Z: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Latent points of a user."""
+    def _check_latent_points(self, Z: npt.ArrayLike) -> FloatArray:
         check_is_fitted(self)
         with quiet_sums():
             points = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
@@ -132,26 +142,26 @@ class DensityMixin(FittedState):
                 f"Z has {points.shape[1]} columns, but the latent space of "
                 f"{type(self).__name__} has {latent_size} dimensions."
             )
-        near = np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
-        return np.asarray(near)
+        clipped = np.clip(points, -MAX_DEVIATIONS, MAX_DEVIATIONS).astype(np.float32)
+        return np.asarray(clipped)
 
-    def _decoded(self, points: Array, weights: Array) -> Any:
-        """Means of x, classes having weights, in the user's units."""
+    def _decode(self, points: FloatArray, class_weights: Array) -> Any:
+        """Return means of x given z, weighted over classes, in the user's units."""
         with self._threads(len(points)):
             means = inference.decoded_means(
-                self.module_, points, weights.astype(np.float32)
+                self.module_, points, class_weights.astype(np.float32)
             )
-        return self._table.restored(self._columns.decode(means), exact=False)
+        return self.preprocessor_.restore(means, exact=False)
 
-    def _draw(self, codes: Array, seed: int) -> Any:
-        """Draw a row for each class code, in the user's units."""
+    def _sample_rows(self, codes: IntArray, seed: int) -> Any:
+        """Draw one row for each class code, in the user's units."""
         with self._threads(len(codes)):
             drawn = inference.draw_rows(self.module_, codes.astype(np.int64), seed)
-        return self._table.restored(self._columns.decode(drawn))
+        return self.preprocessor_.restore(drawn)
 
 
-class GenerativeMixin(DensityMixin):
-    """`inverse_transform` and `sample` of an estimator that knows classes."""
+class ClassGenerationMixin(GenerationMixin):
+    """`inverse_transform` and `sample` of an estimator with classes."""
 
     unlabeled: Any
 
@@ -166,26 +176,26 @@ class GenerativeMixin(DensityMixin):
             Latent points.
 
         y : label or array-like of shape (n_samples,), default=None
-            Class of each point, or one for all. None averages the means over the
+            Class of each point, or one class for all. None averages the means over the
             class prior.
 
         Returns
         -------
         X : array or frame of shape (n_samples, n_features)
-            Means of p(x | y, z), in the units and columns of fit; of categories the
-            most probable one.
+            Means of p(x | y, z) in the units and columns of `fit`, and the most
+            probable category in columns of categories.
 
         Raises
         ------
         ValueError
-            If `Z` has another number of columns, or `y` is not among `classes_`.
+            If `Z` does not have `latent_size` columns, or `y` is not in `classes_`.
         """
-        points = self._points(Z)
+        points = self._check_latent_points(Z)
         if y is None:
             weights = np.tile(self.class_prior_, (len(points), 1))
         else:
-            weights = np.eye(len(self.classes_))[self._codes(y, len(points))]
-        return self._decoded(points, weights)
+            weights = np.eye(len(self.classes_))[self._encode_classes(y, len(points))]
+        return self._decode(points, weights)
 
     def sample(
         self, n_samples: int = 1, y: npt.ArrayLike | None = None
@@ -198,22 +208,23 @@ class GenerativeMixin(DensityMixin):
             Number of rows.
 
         y : label or array-like of shape (n_samples,), default=None
-            Class of each row, or one for all; with an array, `n_samples` may be left
-            out. None draws the classes from `class_prior_`.
+            Class of each row, or one class for all. With an array, `n_samples` may be
+            omitted. None draws the classes from `class_prior_`.
 
         Returns
         -------
         X : array, sparse array or frame of shape (n_samples, n_features)
-            Drawn rows: what `fit` was given, with its columns, types and categories.
-            Draws in a frame's columns of integers and booleans are rounded.
+            Drawn rows, of the type that was passed to `fit`, with its columns, dtypes
+            and categories. Draws are rounded in columns of integers and booleans of a
+            frame.
 
         y : ndarray of shape (n_samples,)
-            Their classes.
+            Classes of the rows.
 
         Raises
         ------
         ValueError
-            If `n_samples` is not positive, or `y` is not among `classes_` or has
+            If `n_samples` is not positive, or `y` is not in `classes_` or has
             another length.
 
         Notes
@@ -231,17 +242,19 @@ class GenerativeMixin(DensityMixin):
             )
         else:
             n_rows = max(1, np.size(y)) if n_samples == 1 else n_samples
-            codes = self._codes(y, int(n_rows))
-        return self._draw(codes, seed), self.classes_[codes]
+            codes = self._encode_classes(y, int(n_rows))
+        return self._sample_rows(codes, seed), self.classes_[codes]
 
-    def _codes(self, y: npt.ArrayLike, n_rows: int) -> npt.NDArray[np.int64]:
-        """Codes of the classes that a user asks for, one a row."""
-        given = np.asarray(as_label_array(y, self.unlabeled))
-        labels = column_or_1d(np.repeat(given, n_rows) if given.ndim == 0 else given)
+    def _encode_classes(self, y: npt.ArrayLike, n_rows: int) -> IntArray:
+        """Return the class codes of `n_rows` rows from one label, or one per row."""
+        labels = np.asarray(as_label_array(y, self.unlabeled))
+        if labels.ndim == 0:
+            labels = np.repeat(labels, n_rows)
+        labels = column_or_1d(labels)
         if len(labels) != n_rows:
             raise ValueError(
-                f"y has {len(labels)} labels for {n_rows} rows. Give one label, or one "
-                "a row."
+                f"y has {len(labels)} labels for {n_rows} rows. Pass one label, or one "
+                "per row."
             )
         codes = encode_labels(labels, self.classes_, unlabeled=self.unlabeled)[1]
         if (codes < 0).any():

@@ -1,4 +1,4 @@
-"""Fitted estimators out of files."""
+"""Fitted estimators from files."""
 
 import os
 from typing import Any
@@ -11,9 +11,10 @@ from sk_ssvae.utils.threads import fork_safe_threads
 
 __all__ = ["load"]
 
-_NOT_OURS = (TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
+INVALID_STATE = (TypeError, ValueError, AttributeError, RuntimeError, OverflowError)
+"""What `from_state` raises for a header that it did not write."""
 
-KINDS: dict[str, type[Any]] = {
+ESTIMATORS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (SSVAEClassifier, VariationalAutoencoder)
 }
 
@@ -21,43 +22,43 @@ KINDS: dict[str, type[Any]] = {
 def load(
     path: str | os.PathLike[str], *, device: str | None = None, **parameters: Any
 ) -> Any:
-    """Read an estimator that its `save` has written.
+    """Read an estimator that its `save` method has written.
 
-    Files of strangers are safe to load: nothing in them is run or imported. Whether
-    what they say is true is another matter.
+    Loading runs and imports nothing from the file, so untrusted files are safe to load.
+    Whether the model in such a file is correct cannot be checked.
 
     Parameters
     ----------
     path : str or path-like
-        Where from.
+        The file.
 
     device : str, default=None
-        Where its networks shall be, "cpu" for instance, whatever they were trained on.
-        None takes the estimator's parameter `device`.
+        Device of the networks, such as "cpu", whatever they were trained on. None uses
+        the estimator's parameter `device`.
 
     **parameters : dict
-        Parameters that a file cannot hold: networks of your own, which are needed,
-        `teacher` and `callbacks`, which are not.
+        Parameters that a file cannot hold: user-supplied networks, which are required,
+        and `teacher` and `callbacks`, which are optional.
 
     Returns
     -------
     estimator : SSVAEClassifier or VariationalAutoencoder
-        Fitted; it answers as the saved one did, and goes on training where that
-        stopped.
+        A fitted estimator with the same predictions as the saved one. It continues
+        training where that one stopped.
 
     Raises
     ------
     ValueError
-        If the file is damaged, is none of sk_ssvae, has a newer format, or was saved
-        with a network that is not given.
+        If the file is damaged, was not written by sk_ssvae, has a newer format, or was
+        saved with a network that is not passed.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     ImportError
         If safetensors is not installed: ``pip install "sk_ssvae[files]"``.
 
     See Also
     --------
-    SSVAEClassifier.save : Write it.
+    SSVAEClassifier.save : Write the file.
 
     Examples
     --------
@@ -68,31 +69,25 @@ def load(
     >>> clf = sk_ssvae.SSVAEClassifier(teacher=None, max_epochs=2, random_state=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     clf.fit(X, y).save(Path(folder, "iris.ssvae"))
-    ...     twin = sk_ssvae.load(Path(folder, "iris.ssvae"))
-    >>> bool((twin.predict_proba(X) == clf.predict_proba(X)).all())
+    ...     loaded = sk_ssvae.load(Path(folder, "iris.ssvae"))
+    >>> bool((loaded.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
     header, arrays = read_file(path)
     name = os.fsdecode(path)
     try:
         with fork_safe_threads():
-            return from_state(KINDS, header, arrays, device, parameters)
+            return from_state(ESTIMATORS, header, arrays, device, parameters)
     except LookupError as error:
         if isinstance(error, KeyError | IndexError):
-            raise _damaged(name, error) from None
+            raise _invalid_file(name, error) from None
         raise ValueError(f"{name} {error}.") from None
-    except (
-        TypeError,
-        ValueError,
-        AttributeError,
-        RuntimeError,
-        OverflowError,
-    ) as error:
-        raise _damaged(name, error) from None
+    except INVALID_STATE as error:
+        raise _invalid_file(name, error) from None
 
 
-def _damaged(name: str, error: Exception) -> ValueError:
+def _invalid_file(name: str, error: Exception) -> ValueError:
     return ValueError(
-        f"{name} cannot be read: it was not written by sk_ssvae, or what was given to "
-        f"load does not fit it ({type(error).__name__}: {str(error)[:300]})."
+        f"{name} cannot be read: it was not written by sk_ssvae, or the parameters "
+        f"passed to load do not fit it ({type(error).__name__}: {str(error)[:300]})."
     )

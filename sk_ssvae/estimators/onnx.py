@@ -1,4 +1,4 @@
-"""Fitted estimators as ONNX graphs, which answer without PyTorch."""
+"""Export of fitted estimators as ONNX graphs."""
 
 import copy
 import json
@@ -24,26 +24,25 @@ from sk_ssvae.utils.files import write_bytes_atomically
 __all__ = ["to_onnx"]
 
 OPSET = 18
-"""Version of ONNX's operators."""
+"""Version of the ONNX operators."""
 
 
 def to_onnx(
     estimator: SSVAEClassifier | VariationalAutoencoder, path: str | os.PathLike[str]
 ) -> None:
-    """Write what a fitted estimator answers as an ONNX graph, for serving.
+    """Export the predictions of a fitted estimator as an ONNX graph.
 
-    The graph takes rows as `predict_proba` does, as one tensor, and scales them and
-    fills their gaps itself. ONNX Runtime and others answer by it without PyTorch and
-    without this package, to within rounding.
+    The graph takes rows as one tensor, and contains the scaling of columns and the
+    handling of missing cells. ONNX Runtime and other engines evaluate it without
+    PyTorch and without this package; results agree up to rounding.
 
     Parameters
     ----------
     estimator : SSVAEClassifier or VariationalAutoencoder
-        Fitted.
+        A fitted estimator.
 
     path : str or path-like
-        Of the file, which is there as a whole or not at all; an existing one is
-        replaced.
+        The file. It is written atomically; an existing file is replaced.
 
     Raises
     ------
@@ -52,7 +51,7 @@ def to_onnx(
     TypeError
         If it is another estimator.
     ValueError
-        If networks of your own are none that PyTorch can export.
+        If PyTorch cannot export user-supplied networks.
     OSError
         If the file cannot be written.
     ImportError
@@ -60,20 +59,21 @@ def to_onnx(
 
     See Also
     --------
-    SSVAEClassifier.save : Files from which the whole estimator comes back.
+    SSVAEClassifier.save : Save the whole estimator.
 
     Notes
     -----
-    Input ``X`` is of shape (n_rows, n_features), of float64, or of float32 if the
-    estimator was fitted on that; NaN marks cells that are missing. Outputs are
-    ``probabilities``, float32 of shape (n_rows, n_classes), of a classifier only, and
-    ``latent``, float32 of shape (n_rows, latent_size), which are `predict_proba` and
-    `transform`. Unlike there, infinite cells are not refused: they count as far away.
+    The input ``X`` has shape (n_rows, n_features), with dtype float64, or float32 if
+    the estimator was fitted on float32; NaN marks missing cells. The outputs are
+    ``probabilities``, float32 of shape (n_rows, n_classes), for a classifier only, and
+    ``latent``, float32 of shape (n_rows, latent_size): the results of `predict_proba`
+    and `transform`. Unlike these methods, the graph does not refuse infinite cells; it
+    clips them.
 
     The metadata of the graph hold JSON: ``classes``, in the order of the columns of
-    ``probabilities``, and ``columns``, of which each has a ``name``, and
-    ``categories`` if it has some. In the place of a category ``X`` has its position
-    among these, counted from 0, and NaN for any other.
+    ``probabilities``, and ``columns``, each with a ``name``, and ``categories`` for
+    columns of categories. In ``X`` a category is represented by its position in this
+    list, counted from 0, and any other value by NaN.
 
     Examples
     --------
@@ -92,53 +92,54 @@ def to_onnx(
             f"{estimator!r}."
         )
     check_is_fitted(estimator)
-    helper = _onnx_helper()
-    n_features = len(estimator._columns.kept)
-    rows = torch.zeros(3, n_features, dtype=_input_type(estimator), device="cpu")
+    helper = _import_onnx_helper()
+    n_features = len(estimator.preprocessor_.scaling.kept)
+    rows = torch.zeros(3, n_features, dtype=_input_dtype(estimator), device="cpu")
     try:
-        served = _Served(estimator)
-        with _quiet(), torch.no_grad():
+        network = _ExportedNetwork(estimator)
+        with _without_exporter_messages(), torch.no_grad():
             program: Any = torch.onnx.export(
-                served,
+                network,
                 (rows,),
                 dynamo=True,
                 verbose=False,
                 opset_version=OPSET,
                 input_names=["X"],
-                output_names=served.outputs,
+                output_names=network.outputs,
                 dynamic_shapes={"rows": {0: torch.export.Dim("n_rows")}},
             )
     except Exception as error:
-        if not any(isinstance(m, UserNetwork) for m in estimator.module_.modules()):
+        modules = estimator.module_.modules()
+        if not any(isinstance(m, UserNetwork) for m in modules):
             raise
         raise ValueError(
-            "Networks of your own cannot be exported: PyTorch has to follow them by "
-            f"torch.export, for any number of rows ({type(error).__name__}: "
+            "User-supplied networks cannot be exported: torch.export must be able to "
+            f"trace them for any number of rows ({type(error).__name__}: "
             f"{str(error)[:300]})."
         ) from error
     graph = program.model_proto
-    helper.set_model_props(graph, _properties(estimator))
+    helper.set_model_props(graph, _metadata(estimator))
     write_bytes_atomically(path, graph.SerializeToString())
 
 
-class _Served(nn.Module):
-    """A copy of the networks, on the CPU, with all that is done before and after."""
+class _ExportedNetwork(nn.Module):
+    """A copy of the networks on the CPU, with scaling before and softmax after."""
 
     def __init__(self, estimator: Any) -> None:
         super().__init__()
-        # Tracing changes what it traces for a while: others may be using the original.
+        # Tracing modifies the networks temporarily, and other threads may use them.
         self.model = copy.deepcopy(estimator.module_).cpu().eval()
-        _bare(self.model)
-        self.encode = RowEncoder(estimator._columns)
+        _unwrap_user_networks(self.model)
+        self.encode = RowEncoder(estimator.preprocessor_.scaling)
         self.outputs = ["latent"]
         if isinstance(estimator, SSVAEClassifier):
             self.outputs = ["probabilities", "latent"]
             self.temperature = float(estimator.temperature_)
-            shift = estimator._log_shift
+            shift = estimator.log_prior_shift_
             self.shift = None if shift is None else torch.from_numpy(np.array(shift))
 
     def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """Map rows of the user to `predict_proba` and `transform`."""
+        """Map the user's rows to the results of `predict_proba` and `transform`."""
         cells = self.encode(rows)
         latent = self.model.latent_means(cells)
         if "probabilities" not in self.outputs:
@@ -149,12 +150,12 @@ class _Served(nn.Module):
         return scores.softmax(-1), latent
 
 
-class _Bare(nn.Module):
-    """A network of the user without what `UserNetwork` watches over."""
+class _UnwrappedNetwork(nn.Module):
+    """A user-supplied network without the checks of `UserNetwork`."""
 
-    def __init__(self, own: UserNetwork) -> None:
+    def __init__(self, wrapper: UserNetwork) -> None:
         super().__init__()
-        self.network = own.network
+        self.network = wrapper.network
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
@@ -162,42 +163,42 @@ class _Bare(nn.Module):
         return out.view(*x.shape[:-1], out.shape[-1])
 
 
-def _bare(module: nn.Module) -> None:
+def _unwrap_user_networks(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, UserNetwork):
-            setattr(module, name, _Bare(child))
+            setattr(module, name, _UnwrappedNetwork(child))
         else:
-            _bare(child)
+            _unwrap_user_networks(child)
 
 
-def _input_type(estimator: Any) -> torch.dtype:
-    single = estimator._columns.dtype == np.float32
-    return torch.float32 if single else torch.float64
+def _input_dtype(estimator: Any) -> torch.dtype:
+    is_single = estimator.preprocessor_.scaling.dtype == np.float32
+    return torch.float32 if is_single else torch.float64
 
 
-def _properties(estimator: Any) -> dict[str, str]:
-    """Return what a server has to know besides the graph, as JSON."""
-    table = estimator._table
+def _metadata(estimator: Any) -> dict[str, str]:
+    """Return names, categories and classes as JSON."""
+    schema = estimator.preprocessor_.schema
     columns = [
-        {"name": _plain(name)} | ({} if values is None else {"categories": values})
-        for name, values in zip(table.names, table.categories, strict=True)
+        {"name": _to_json(name)} | ({} if values is None else {"categories": values})
+        for name, values in zip(schema.names, schema.categories, strict=True)
     ]
-    found = {"sk_ssvae": metadata.version("sk_ssvae"), "columns": columns}
+    entries = {"sk_ssvae": metadata.version("sk_ssvae"), "columns": columns}
     if isinstance(estimator, SSVAEClassifier):
-        found["classes"] = estimator.classes_.tolist()
-    return {name: json.dumps(value, default=_plain) for name, value in found.items()}
+        entries["classes"] = estimator.classes_.tolist()
+    return {key: json.dumps(value, default=_to_json) for key, value in entries.items()}
 
 
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold in the place of a value."""
+def _to_json(value: Any) -> Any:
+    """Return a value that JSON can hold; a string for other types."""
     if isinstance(value, np.generic):
         value = value.item()
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what the exporter has to say to PyTorch's developers."""
+def _without_exporter_messages() -> Iterator[None]:
+    """Silence messages of the exporter that are meant for PyTorch's developers."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -209,7 +210,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _onnx_helper() -> Any:
+def _import_onnx_helper() -> Any:
     try:
         import onnx.helper
         import onnxscript  # noqa: F401

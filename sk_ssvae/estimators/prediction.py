@@ -1,60 +1,58 @@
-"""The discriminative half of the face: classes and their probabilities."""
+"""Class probabilities, predicted classes and accuracy of a fitted classifier."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import as_label_array
 from sk_ssvae.data.validation import check_weights
-from sk_ssvae.estimators.base import FittedState
+from sk_ssvae.estimators.base import BaseVAE
 from sk_ssvae.estimators.calibration import adjust_log_proba
 from sk_ssvae.models import inference
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, FloatArray
 
-__all__ = ["PredictiveMixin"]
+__all__ = ["PredictionMixin"]
 
 
-class PredictiveMixin(FittedState):
-    """`predict`, its probabilities and `score` of a fitted estimator."""
+class PredictionMixin(ClassifierMixin, BaseVAE):
+    """`predict`, `predict_proba`, `predict_log_proba` and `score`."""
 
     unlabeled: Any
     temperature_: float
-    _log_shift: npt.NDArray[np.float32] | None
+    log_prior_shift_: FloatArray | None
 
-    def predict_log_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Logarithms of `predict_proba`.
+    def predict_log_proba(self, X: npt.ArrayLike) -> FloatArray:
+        """Return the logarithms of `predict_proba`.
 
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Rows, with the columns of `fit`; cells may be missing.
+            Rows with the columns of `fit`; cells may be missing.
 
         Returns
         -------
         log_proba : ndarray of float32 of shape (n_samples, n_classes)
             In nats, in the order of `classes_`.
         """
-        rows = self._validated(X)
-        with self._threads(rows.shape[0]):
-            log_q = inference.log_posterior_y(self.module_, rows, self._encoder())
-        return self._answers(log_q)
+        cells = self._read(X)
+        with self._threads(cells.shape[0]):
+            log_q = inference.log_posterior_y(self.module_, cells, self._row_encoder())
+        return adjust_log_proba(log_q, self.temperature_, self.log_prior_shift_)
 
-    def _answers(self, log_q: Array) -> Array:
-        """Log-probabilities of the classes, given log q(y | x)."""
-        return adjust_log_proba(log_q, self.temperature_, self._log_shift)
+    def predict_proba(self, X: npt.ArrayLike) -> FloatArray:
+        """Return class probabilities, q(y | x) at the temperature `temperature_`.
 
-    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Probabilities of the classes: q(y | x), at the temperature `temperature_`.
-
-        With ``class_prior="estimate"`` and no teacher also for the estimated prior.
+        With ``class_prior="estimate"`` and no teacher they are also corrected for the
+        estimated prior.
 
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Rows, with the columns of `fit`; cells may be missing.
+            Rows with the columns of `fit`; cells may be missing.
 
         Returns
         -------
@@ -65,12 +63,12 @@ class PredictiveMixin(FittedState):
         return np.exp(proba, out=proba)
 
     def predict(self, X: npt.ArrayLike) -> Array:
-        """Most probable classes.
+        """Return the most probable class of each row.
 
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Rows, with the columns of `fit`; cells may be missing.
+            Rows with the columns of `fit`; cells may be missing.
 
         Returns
         -------
@@ -87,15 +85,15 @@ class PredictiveMixin(FittedState):
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
     ) -> float:
-        """Accuracy over the labelled rows; rows with label -1 carry no truth.
+        """Return the accuracy over the labelled rows.
 
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Rows, with the columns of `fit`; cells may be missing.
+            Rows with the columns of `fit`; cells may be missing.
 
         y : array-like of shape (n_samples,)
-            True labels; rows with -1 are left out.
+            True labels. Rows with the label -1 are left out.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
@@ -108,7 +106,7 @@ class PredictiveMixin(FittedState):
         Raises
         ------
         ValueError
-            If no row is labelled, or none with a positive weight.
+            If no row is labelled, or no labelled row has a positive weight.
         """
         predicted = self.predict(X)
         truth = column_or_1d(as_label_array(y, self.unlabeled), warn=True)
@@ -134,7 +132,7 @@ class PredictiveMixin(FittedState):
                     f"is 0 for all {len(weight)} labelled rows."
                 )
         predicted = predicted[labelled]
-        if labels.dtype.kind != predicted.dtype.kind:  # texts and bytes, for instance
+        if labels.dtype.kind != predicted.dtype.kind:  # e.g. str and bytes
             labels = labels.astype(object)
-        # Not accuracy_score, which takes large whole floats for continuous.
+        # accuracy_score would take large floats without a fraction for continuous.
         return float(np.average(labels == predicted, weights=weight))

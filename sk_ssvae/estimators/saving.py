@@ -1,61 +1,81 @@
-"""Serialization of fitted estimators."""
+"""Serialization of fitted estimators to JSON and arrays, and back.
 
-import copyreg
+Nothing that is read is imported, called or looked up by a name in a file, except for
+the names listed here and in `sk_ssvae.data.serialization`.
+"""
+
 import json
 import os
 import platform
 import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn import __version__ as sklearn_version
-from sklearn.utils.validation import check_is_fitted
 from skorch import __version__ as skorch_version
 from skorch.history import History
 
-from sk_ssvae.data.serialization import JSONDecoder, JSONEncoder, NotSerializableError
-from sk_ssvae.estimators.base import FittingMixin
-from sk_ssvae.models import MODELS, VAEModule
-from sk_ssvae.models.m1 import M1Module
+from sk_ssvae.data.serialization import (
+    JSONDecoder,
+    JSONEncoder,
+    NotSerializableError,
+)
+from sk_ssvae.estimators.format_1 import convert_header
+from sk_ssvae.estimators.parameters import (
+    fixed_parameters,
+    flat_parameters,
+    model_spec,
+    network_factories,
+)
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS
+from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.training.net import SSVAENet, make_net
+from sk_ssvae.training.objective import Objective
 from sk_ssvae.utils.devices import resolve_device
 from sk_ssvae.utils.files import write_file
+from sk_ssvae.utils.typing import Array
 
-__all__ = ["PlainStateMixin", "SavingMixin", "from_state", "to_state"]
+__all__ = [
+    "FITTED_ATTRIBUTES",
+    "TRANSIENT_ATTRIBUTES",
+    "from_plain_state",
+    "from_state",
+    "is_plain_state",
+    "plain_state",
+    "save",
+    "to_state",
+]
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, Array]
 
-FITTED = frozenset(
+FITTED_ATTRIBUTES = frozenset(
     {
-        "_columns",
-        "_fixed",
-        "_kinds",
-        "_layout",
-        "_log_shift",
-        "_named_kinds",
-        "_seed",
-        "_table",
         "class_prior_",
         "classes_",
         "feature_names_in_",
+        "fixed_parameters_",
         "label_distributions_",
         "likelihood_",
+        "log_prior_shift_",
         "n_features_in_",
+        "preprocessor_",
         "temperature_",
         "transduction_",
         "validation_bound_",
     }
 )
-"""All that an estimator knows after fit beside its net. A file can set nothing else."""
+"""The fitted attributes beside the net. A file cannot set any other."""
 
-ASIDE = frozenset({"_skl_callbacks", "_callback_fit_ctx", "_skl_callbacks_to_teardown"})
-"""What scikit-learn's callbacks keep on an estimator: no part of the model."""
+TRANSIENT_ATTRIBUTES = frozenset(
+    {"_skl_callbacks", "_callback_fit_ctx", "_skl_callbacks_to_teardown"}
+)
+"""What scikit-learn's callbacks keep on an estimator. It is not part of the model."""
 
-NET = (
+MODULE_ARGUMENTS = (
     "n_features",
     "class_prior",
     "latent_size",
@@ -63,100 +83,54 @@ NET = (
     "classifier_hidden_sizes",
     "likelihood",
     "seed",
-    "inner_size",
 )
-TRAINED_WITH = (
-    "alpha",
-    "teacher_weight",
-    "entropy_weight",
-    "balance_weight",
-    "adversarial_weight",
-    "adversarial_radius",
-    "top_k",
-    "bound_rows",
-    "precision",
-    "batch_size",
-    "max_epochs",
-    "lr",
-)
-OWN = ("classifier_module", "encoder_module", "decoder_module")
+NET_ARGUMENTS = ("precision", "batch_size", "max_epochs", "lr")
+"""Settings of the last training that the net keeps."""
+
+_JSON, _ARRAYS, _OBJECTS = "fitted", "arrays", "objects"
+"""Keys of the plain state, which libraries such as skops ask for."""
 
 
-class SavingMixin(FittingMixin):
-    """`save` of a fitted estimator."""
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to a file that runs no code when it is loaded.
-
-        The file holds weights as safetensors and the rest as JSON, with a checksum of
-        both. It is there as a whole or not at all.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Where to; an existing file is replaced.
-
-        Raises
-        ------
-        NotFittedError
-            If there is nothing to save.
-        OSError
-            If the file cannot be written. One that was there is as it was.
-        ImportError
-            If safetensors is not installed: ``pip install "sk_ssvae[files]"``.
-
-        Warns
-        -----
-        UserWarning
-            If parameters cannot be written: estimators as `teacher`, callbacks,
-            functions. The loaded estimator has their defaults, and answers as this one
-            does; only new training would differ. Networks of your own are given to
-            `sk_ssvae.load`.
-
-        See Also
-        --------
-        sk_ssvae.load : Read it.
-        """
-        check_is_fitted(self)
-        header, arrays, lost = to_state(self)
-        if lost:
-            warnings.warn(
-                f"A file holds no objects such as those of the parameters {lost}: the "
-                "loaded estimator will have their defaults. What it answers is the "
-                "same.",
-                UserWarning,
-                stacklevel=2,
-            )
-        write_file(path, header, arrays)
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a file; see `SSVAEClassifier.save`."""
+    header, arrays, lost = to_state(estimator)
+    if lost:
+        warnings.warn(
+            f"A file cannot hold the objects passed as {lost}: the loaded estimator "
+            "will have the defaults of these parameters. Its predictions are the same.",
+            UserWarning,
+            stacklevel=3,
+        )
+    write_file(path, header, arrays)
 
 
 def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
-    """Take a fitted estimator apart.
+    """Return the state of a fitted estimator.
 
     Returns
     -------
     header : dict
-        What JSON can hold.
+        Values that JSON can hold.
     arrays : dict of str to ndarray
     lost : list of str
         Parameters that neither can hold.
     """
     encode = JSONEncoder()
     params, lost = {}, []
-    for name, value in estimator.get_params(deep=False).items():
+    for name, value in flat_parameters(estimator).items():
         try:
             params[name] = encode(value)
         except NotSerializableError:
-            if name not in OWN:
+            if name not in ROLES:
                 lost.append(name)
-    fixed = {k: v for k, v in estimator._fixed.items() if k in params}
-    state = {k: v for k, v in vars(estimator).items() if k in FITTED} | {
-        "_fixed": fixed
-    }
+    state = {k: v for k, v in vars(estimator).items() if k in FITTED_ATTRIBUTES}
+    fixed = estimator.fixed_parameters_
+    state["fixed_parameters_"] = {k: v for k, v in fixed.items() if k in params}
     net: SSVAENet = estimator.net_
-    arrays: Arrays = {}
-    for name, tensor in net.module_.state_dict().items():
-        arrays[f"module.{name}"] = tensor.detach().cpu().numpy()
+    arrays: Arrays = {
+        f"module.{name}": tensor.detach().cpu().numpy()
+        for name, tensor in net.module_.state_dict().items()
+    }
     arrays |= {f"optimizer.{k}": v for k, v in net.optimizer_state().items()}
     header = {
         "class": type(estimator).__name__,
@@ -170,36 +144,49 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         "params": params,
         "state": {name: encode(value) for name, value in state.items()},
         "net": {
-            "own": [n for n in OWN if getattr(estimator, n, None) is not None],
-            "made_with": {n: encode(getattr(net, f"module__{n}")) for n in NET},
-            "trained_with": {n: encode(getattr(net, n)) for n in TRAINED_WITH},
+            "user_networks": _user_networks(estimator),
+            "module": {
+                name: encode(getattr(net, f"module__{name}"))
+                for name in MODULE_ARGUMENTS
+            },
+            "module_options": encode(_module_options(estimator)),
+            "objective": {k: encode(v) for k, v in asdict(net.objective).items()},
+            "settings": {name: encode(getattr(net, name)) for name in NET_ARGUMENTS},
             "unsupervised": bool(net.module_.unsupervised),
             "history": encode(net.history_),
         },
     }
-    for name, array in encode.arrays.items():
-        arrays[name] = array
-    return header, arrays, lost
+    return header, arrays | encode.arrays, lost
+
+
+def _module_options(estimator: Any) -> dict[str, Any]:
+    """Return the keyword arguments of the networks beyond the common ones."""
+    names = model_spec(estimator).module_options()
+    return {name: getattr(estimator.net_, f"module__{name}") for name in names}
+
+
+def _user_networks(estimator: Any) -> list[str]:
+    return [role for role in ROLES if getattr(estimator, role, None) is not None]
 
 
 def from_state(
-    kinds: dict[str, type[Any]],
+    classes: Mapping[str, type[Any]],
     header: Any,
     arrays: Arrays,
     device: str | None,
-    parameters: dict[str, Any],
+    parameters: Mapping[str, Any],
 ) -> Any:
-    """Make an estimator of what `save` has written.
+    """Create an estimator from its state.
 
     Parameters
     ----------
-    kinds : dict of str to class
-        Estimators that there are, by name.
+    classes : mapping of str to class
+        The estimators by name.
     header, arrays
-        As `write_file` was given them.
+        As `to_state` returned them, in the current or an older format.
     device : str or None
-        Where its networks shall be; None leaves it to the parameter `device`.
-    parameters : dict
+        Device of its networks; None uses the parameter `device`.
+    parameters : mapping of str to object
         Parameters that a file cannot hold.
 
     Returns
@@ -209,72 +196,74 @@ def from_state(
 
     Raises
     ------
-    ValueError
-        If a network of the user's own is missing, or is another.
-    TypeError, KeyError, AttributeError, RuntimeError
-        If `save` has not written this.
+    LookupError
+        If a user-supplied network is missing, or the device is not available.
+    TypeError, KeyError, ValueError, AttributeError, RuntimeError
+        If `to_state` did not return this state.
     """
-    kind = kinds[header["class"]]
     decode = JSONDecoder(arrays)
+    header = convert_header(header)
     params = {name: decode(value) for name, value in header["params"].items()}
-    estimator = kind(**(params | parameters))
+    params |= parameters
+    nested = {k: v for k, v in params.items() if _is_nested(k)}
+    estimator = classes[header["class"]](
+        **{k: v for k, v in params.items() if k not in nested}
+    )
+    estimator.set_params(**nested)
     if device is not None:
         estimator.set_params(device=device)
     try:
         resolve_device(estimator.device)
     except ValueError:
         raise LookupError(
-            f"wants the device {str(estimator.device)!r}, which is not here. Pass "
-            "another: sk_ssvae.load(path, device='cpu')"
+            f"needs the device {str(estimator.device)!r}, which is not available here. "
+            "Pass another: sk_ssvae.load(path, device='cpu')"
         ) from None
     state = {name: decode(value) for name, value in header["state"].items()}
-    if not set(state) <= FITTED:
-        raise ValueError(f"state {sorted(set(state) - FITTED)}")
+    if not set(state) <= FITTED_ATTRIBUTES:
+        raise ValueError(f"state {sorted(set(state) - FITTED_ATTRIBUTES)}")
     for name, value in state.items():
         setattr(estimator, name, value)
-    for name, value in estimator._fixed_parameters().items():
-        estimator._fixed.setdefault(name, value)  # what the file could not hold
-    estimator.net_ = _net(estimator, header["net"], decode)
+    estimator.net_ = _make_net(estimator, header["net"], decode)
+    for name, value in fixed_parameters(estimator).items():
+        estimator.fixed_parameters_.setdefault(name, value)  # what a file cannot hold
     return estimator
 
 
-def _net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
-    """Make the net, with its weights and what its optimizer remembers."""
-    missing = [n for n in header["own"] if getattr(estimator, n, None) is None]
-    if missing:
-        raise LookupError(
-            f"was saved with a network of the user's own as {missing[0]}, and a file "
-            f"holds no code. Pass it: sk_ssvae.load(path, {missing[0]}=...)"
-        )
-    made_with = {name: decode(header["made_with"][name]) for name in NET}
-    _check_sizes(made_with, header["own"], decode.arrays)
-    prior = np.asarray(made_with.pop("class_prior"), dtype=np.float64)
-    model: type[VAEModule] = M1Module
-    if hasattr(estimator, "model"):
-        model = MODELS[estimator.model]
+def _is_nested(name: str) -> bool:
+    return name.startswith(("model__", "options__"))
+
+
+def _make_net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
+    """Create the net with its weights and the state of its optimizer."""
+    user_networks = header["user_networks"]
+    for role in user_networks:
+        if getattr(estimator, role, None) is None:
+            raise LookupError(
+                f"was saved with a user-supplied network as {role}, and a file holds "
+                f"no code. Pass it: sk_ssvae.load(path, {role}=...)"
+            )
+    module = {name: decode(header["module"][name]) for name in MODULE_ARGUMENTS}
+    options = decode(header["module_options"])
+    _check_sizes(module, options, user_networks, decode.arrays)
+    prior = np.asarray(module.pop("class_prior"), dtype=np.float64)
     net = make_net(
-        model=model,
+        module_class=model_spec(estimator).module_class,
         class_prior=prior,
         device=resolve_device(estimator.device),
-        networks=estimator._networks() if header["own"] else BUILT_IN_NETWORKS,
-        **made_with,
+        module_options=options,
+        networks=network_factories(estimator) if user_networks else BUILT_IN_NETWORKS,
+        **module,
     )
-    weights = {
-        name.removeprefix("module."): torch.from_numpy(array)
-        for name, array in decode.arrays.items()
-        if name.startswith("module.")
-    }
-    net.module_.load_state_dict(weights)
+    net.module_.load_state_dict(
+        {k: torch.from_numpy(v) for k, v in _with_prefix("module.", decode).items()}
+    )
     net.module_.unsupervised = bool(header["unsupervised"])
     net.module_.eval()
-    net.load_optimizer_state(
-        {
-            name.removeprefix("optimizer."): array
-            for name, array in decode.arrays.items()
-            if name.startswith("optimizer.")
-        }
-    )
-    net.set_params(**{n: decode(header["trained_with"][n]) for n in TRAINED_WITH})
+    net.load_optimizer_state(_with_prefix("optimizer.", decode))
+    objective = {k: decode(v) for k, v in header["objective"].items()}
+    settings = {name: decode(header["settings"][name]) for name in NET_ARGUMENTS}
+    net.set_params(objective=Objective(**objective), **settings)
     history = decode(header["history"])
     if not isinstance(history, History):
         raise TypeError("a history")
@@ -282,69 +271,67 @@ def _net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
     return net
 
 
-def _check_sizes(made_with: dict[str, Any], own: Any, arrays: Arrays) -> None:
-    """Refuse sizes that no weights in the file have, before networks are made."""
-    most = sum(array.size for array in arrays.values())
-    layers = [made_with["hidden_sizes"]]
-    if "classifier_module" not in own:  # which has no layers of these sizes
-        layers.append(made_with["classifier_hidden_sizes"])
+def _with_prefix(prefix: str, decode: JSONDecoder) -> Arrays:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in decode.arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def _check_sizes(
+    module: dict[str, Any], options: Any, user_networks: Any, arrays: Arrays
+) -> None:
+    """Refuse layers larger than all arrays of the file, before they are allocated."""
+    largest = sum(array.size for array in arrays.values())
+    layers = [module["hidden_sizes"]]
+    if "classifier_module" not in user_networks:
+        layers.append(module["classifier_hidden_sizes"])
     sizes = [
         *(size for hidden_sizes in layers for size in hidden_sizes),
-        *(made_with[n] or 1 for n in ("n_features", "latent_size", "inner_size")),
-        len(made_with["class_prior"]),
+        module["n_features"],
+        module["latent_size"],
+        *options.values(),
+        len(module["class_prior"]),
     ]
     for size in sizes:
-        if not isinstance(size, int) or not 0 < size <= most:
+        if not isinstance(size, int) or not 0 < size <= largest:
             raise ValueError(f"a layer of size {size!r}")
     for hidden_sizes in layers:
         for a, b in pairwise(hidden_sizes):
-            if a * b > most:
+            if a * b > largest:
                 raise ValueError(f"a layer of size {a} x {b}")
 
 
-_JSON, _ARRAYS, _OBJECTS = "fitted", "arrays", "objects"
+def plain_state(estimator: Any) -> dict[str, Any]:
+    """Return the state of a fitted estimator as arrays, text and parameters."""
+    header, arrays, lost = to_state(estimator)
+    params = flat_parameters(estimator)
+    return {
+        _JSON: json.dumps(header, allow_nan=False),
+        _ARRAYS: {name: np.array(array) for name, array in arrays.items()},
+        _OBJECTS: {name: params[name] for name in (*lost, *_user_networks(estimator))},
+    }
 
 
-class PlainStateMixin(SavingMixin):
-    """`__getstate__` that tells a fitted estimator in plain types.
+def is_plain_state(state: Mapping[str, Any]) -> bool:
+    """Return whether `plain_state` returned a state."""
+    return _JSON in state
 
-    Libraries that look for it, as skops does, are given arrays, a text and parameters;
-    pickle and copy, which ask `__reduce_ex__` first, are given the objects themselves.
-    """
 
-    def __getstate__(self) -> dict[str, Any]:
-        if not self.__sklearn_is_fitted__():
-            state: dict[str, Any] = super().__getstate__()
-            return state
-        header, arrays, lost = to_state(self)
-        params = self.get_params(deep=False)
-        objects = [*lost, *(name for name in OWN if params.get(name) is not None)]
-        return {
-            _JSON: json.dumps(header, allow_nan=False),
-            _ARRAYS: {name: np.array(array) for name, array in arrays.items()},
-            _OBJECTS: {name: params[name] for name in objects},
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if _JSON not in state:
-            super().__setstate__(state)
-            return
-        kinds = {type(self).__name__: type(self)}
-        header, device = json.loads(state[_JSON]), None
-        wanted = header["params"]["device"]
-        try:
-            resolve_device(wanted)
-        except ValueError:
-            warnings.warn(
-                f"The estimator was saved with device={wanted!r}, which is not here: "
-                "it is on the CPU now, with device='cpu'.",
-                UserWarning,
-                stacklevel=2,
-            )
-            device = "cpu"
-        twin = from_state(kinds, header, state[_ARRAYS], device, state[_OBJECTS])
-        self.__dict__.update(vars(twin))
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        # What `__getstate__` of the classes above gives.
-        return copyreg.__newobj__, (type(self),), super().__getstate__()  # type: ignore[attr-defined]
+def from_plain_state(kind: type[Any], state: Mapping[str, Any]) -> Any:
+    """Create a fitted estimator from `plain_state`, on the CPU if need be."""
+    header, device = json.loads(state[_JSON]), None
+    wanted = header["params"]["device"]
+    try:
+        resolve_device(wanted)
+    except ValueError:
+        warnings.warn(
+            f"The estimator was saved with device={wanted!r}, which is not available "
+            "here. It is on the CPU now, with device='cpu'.",
+            UserWarning,
+            stacklevel=3,
+        )
+        device = "cpu"
+    classes = {kind.__name__: kind}
+    return from_state(classes, header, state[_ARRAYS], device, state[_OBJECTS])

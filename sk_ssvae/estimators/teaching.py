@@ -1,4 +1,4 @@
-"""What a classifier is told before training, and how sure its answers may be."""
+"""Soft targets from the teacher, estimated class prior, and temperature."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.markers import UNLABELED
-from sk_ssvae.estimators.base import FittingMixin, TrainingData
+from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.estimators.calibration import (
     TEMPERATURE_WITH_TEACHER,
     cross_fitted_temperature,
@@ -21,110 +21,176 @@ from sk_ssvae.teachers.features import dense_rows, network_inputs
 from sk_ssvae.teachers.pool import OpinionPoolClassifier
 from sk_ssvae.teachers.soft_targets import fit_soft_targets
 from sk_ssvae.utils.chunks import is_sparse
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, IntArray, Mask
 
-__all__ = ["Guess", "TeachingMixin"]
+__all__ = [
+    "SoftTargets",
+    "TrainingData",
+    "choose_temperature",
+    "estimates_prior",
+    "make_soft_targets",
+]
 
 
-class Guess(NamedTuple):
-    """What is believed of the hidden labels before training.
+class TrainingData(NamedTuple):
+    """Validated rows and labels of one call to `fit` or `partial_fit`.
 
     Attributes
     ----------
-    labels : ndarray of float32 of shape (n_rows, n_classes) or None
-        The teacher's probabilities; zeros where it has no answer.
-    shares : ndarray of shape (n_classes,) or None
-        Estimate of p(y).
-    log_shift : ndarray of float32 of shape (n_classes,) or None
-        What the classifier's answers are to be moved by, because nothing in training
-        tells it of these shares.
+    cells : ndarray or sparse array of shape (n_rows, n_features)
+        Numeric cells, NaN where missing.
+    codes : ndarray of int64 of shape (n_rows,)
+        Classes 0 ... n_classes - 1, or -1.
+    used : ndarray of bool of shape (n_rows,) or None
+        Rows with a positive weight; None for all.
+    weight : ndarray of shape (n_rows,) or None
+        Weights with mean 1 over the rows that are used; None for equal weights.
     """
 
-    labels: Array | None = None
-    shares: Array | None = None
-    log_shift: Array | None = None
+    cells: Any
+    codes: IntArray
+    used: Mask | None = None
+    weight: Array | None = None
 
 
-class TeachingMixin(FittingMixin):
-    """A teacher's guesses, an estimate of the prior, and a temperature."""
+class SoftTargets(NamedTuple):
+    """Estimates made before training.
 
-    teacher: Any
-    class_prior: Any
-    temperature: str | float
+    Attributes
+    ----------
+    probabilities : ndarray of float32 of shape (n_rows, n_classes) or None
+        The teacher's class probabilities; zeros for rows without any.
+    class_prior : ndarray of shape (n_classes,) or None
+        Estimate of p(y).
+    log_prior_shift : ndarray of float32 of shape (n_classes,) or None
+        Correction of the classifier's log-probabilities where nothing in training
+        depends on the estimated prior.
+    """
 
-    def _guess(self, data: TrainingData, n_classes: int) -> Guess:
-        """Ask the teacher for guesses, and estimate the prior by them, if asked to."""
-        estimates = self._estimates_prior()
-        which = np.arange(data.X.shape[0])
-        if data.used is not None:
-            which = np.flatnonzero(data.used)
-        codes = data.codes[which]
-        asked = self.teacher is not None or estimates
-        if not asked or not (codes == UNLABELED).any():
-            return Guess()
-        rows = network_inputs(data.X[which], self._columns, self._layout)
-        teacher: Any = self.teacher
-        if teacher is None or teacher == "pool":
-            teacher = OpinionPoolClassifier(
-                views=["logistic"] if teacher is None else None,
-                shares="labelled" if estimates else "estimated",
-            )
-            rows = dense_rows(rows, self._seed)
-        found = fit_soft_targets(teacher, rows, codes, n_classes, self._seed)
-        shares = None
-        hidden = (found.sum(axis=1) > 0) & (codes == UNLABELED)
-        labelled = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
-        # Where the teacher has no answers, or training goes on with fewer classes,
-        # there is nothing to estimate by.
-        if estimates and hidden.any() and labelled.all():
-            # A teacher does not see weights, so that it answers for the shares that
-            # labels have without them.
-            before = resolve_class_prior("empirical", np.arange(n_classes), codes)
-            shares = estimate_prior_by_em(
-                found[hidden].astype(np.float64),
-                before,
-                None if data.weight is None else data.weight[which][hidden],
-            )
-            found[hidden] = reweight_posterior(found[hidden], before, shares)
-            if self.teacher is None:
-                # but the classifier sees them
-                weight = None if data.weight is None else data.weight[which]
-                learnt = resolve_class_prior(
-                    "empirical", np.arange(n_classes), codes, weight
-                )
-                return Guess(None, shares, np.log(shares / learnt).astype(np.float32))
-        if self.teacher is None:
-            return Guess()
-        guess = np.zeros((data.X.shape[0], n_classes), dtype=np.float32)
-        guess[which] = found
-        return Guess(guess, shares)
+    probabilities: Array | None = None
+    class_prior: Array | None = None
+    log_prior_shift: Array | None = None
 
-    def _estimates_prior(self) -> bool:
-        return isinstance(self.class_prior, str) and self.class_prior == "estimate"
 
-    def _temperature(self, X: Any, data: TrainingData) -> float:
-        """T of the answers, from models of their own where labels are to be hidden."""
-        if not isinstance(self.temperature, str):
-            return float(self.temperature)
-        if self.temperature == "auto":
-            return 1.0 if self.teacher is None else TEMPERATURE_WITH_TEACHER
-        cells = X.tocsr() if is_sparse(X) else X  # some forms have no rows to take
+def estimates_prior(class_prior: Any) -> bool:
+    """Return whether the class prior is to be estimated from unlabelled rows."""
+    return isinstance(class_prior, str) and class_prior == "estimate"
 
-        def answer(codes: Array, rows: Array) -> Array:
-            model = clone(self).set_params(
-                temperature=1.0,
-                unlabeled=UNLABELED,
-                warm_start=False,
-                callbacks=None,
-                checkpoint=None,
-                random_state=self._seed,
-                verbose=0,
-            )
-            model.set_callbacks()
-            model.fit(X, codes, sample_weight=data.weight)
-            # T comes before the shift, which is not for rows that have labels.
-            model._log_shift = None
-            log_proba: Array = model.predict_log_proba(_safe_indexing(cells, rows))
-            return log_proba
 
-        return cross_fitted_temperature(answer, data.codes, self._seed)
+def make_soft_targets(
+    teacher: Any,
+    class_prior: Any,
+    data: TrainingData,
+    preprocessor: Preprocessor,
+    n_classes: int,
+    seed: int,
+) -> SoftTargets:
+    """Fit the teacher, and estimate the class prior from its probabilities if asked to.
+
+    Parameters
+    ----------
+    teacher : "pool", estimator or None
+        As in `sk_ssvae.SSVAEClassifier`.
+    class_prior : str or array-like
+        As in `sk_ssvae.SSVAEClassifier`.
+    data : TrainingData
+        Rows and labels.
+    preprocessor : Preprocessor
+        Fitted on the same rows.
+    n_classes : int
+        Number of classes.
+    seed : int
+        Seeds every ``random_state=None`` of the teacher.
+
+    Returns
+    -------
+    targets : SoftTargets
+    """
+    estimate = estimates_prior(class_prior)
+    used = np.arange(data.cells.shape[0])
+    if data.used is not None:
+        used = np.flatnonzero(data.used)
+    codes = data.codes[used]
+    if (teacher is None and not estimate) or not (codes == UNLABELED).any():
+        return SoftTargets()
+    rows = network_inputs(data.cells[used], preprocessor.scaling, preprocessor.layout)
+    estimator: Any = teacher
+    if teacher is None or isinstance(teacher, str):
+        estimator = OpinionPoolClassifier(
+            views=["logistic"] if teacher is None else None,
+            shares="labelled" if estimate else "estimated",
+        )
+        rows = dense_rows(rows, seed)
+    soft = fit_soft_targets(estimator, rows, codes, n_classes, seed)
+    prior = None
+    hidden = (soft.sum(axis=1) > 0) & (codes == UNLABELED)
+    counts = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
+    # Nothing can be estimated if the teacher has no probabilities, or if a class has
+    # no labels, as may happen when training continues.
+    if estimate and hidden.any() and counts.all():
+        weight = None if data.weight is None else data.weight[used]
+        # The teacher does not use the weights: its probabilities fit the label shares
+        # without them.
+        classes = np.arange(n_classes)
+        label_shares = resolve_class_prior("empirical", classes, codes)
+        prior = estimate_prior_by_em(
+            soft[hidden].astype(np.float64),
+            label_shares,
+            None if weight is None else weight[hidden],
+        )
+        soft[hidden] = reweight_posterior(soft[hidden], label_shares, prior)
+        if teacher is None:
+            # The classifier learns the label shares with the weights.
+            weighted_shares = resolve_class_prior("empirical", classes, codes, weight)
+            shift = np.log(prior / weighted_shares).astype(np.float32)
+            return SoftTargets(None, prior, shift)
+    if teacher is None:
+        return SoftTargets()
+    probabilities = np.zeros((data.cells.shape[0], n_classes), dtype=np.float32)
+    probabilities[used] = soft
+    return SoftTargets(probabilities, prior)
+
+
+def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) -> float:
+    """Return the temperature of the class probabilities.
+
+    Parameters
+    ----------
+    estimator : SSVAEClassifier
+        Its parameters `temperature` and `teacher` decide. With
+        ``temperature="cross-fit"`` clones of it are fitted.
+    X : array-like, sparse array or frame of shape (n_samples, n_features)
+        Rows as the user passed them.
+    data : TrainingData
+        The same rows, validated, and their labels.
+    seed : int
+        Seed of the folds and the clones.
+
+    Returns
+    -------
+    temperature : float
+    """
+    if not isinstance(estimator.temperature, str):
+        return float(estimator.temperature)
+    if estimator.temperature == "auto":
+        return 1.0 if estimator.teacher is None else TEMPERATURE_WITH_TEACHER
+    indexable = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
+
+    def predict_held_out(codes: Array, rows: Array) -> Array:
+        model: Any = clone(estimator).set_params(
+            temperature=1.0,
+            unlabeled=UNLABELED,
+            warm_start=False,
+            callbacks=None,
+            checkpoint=None,
+            random_state=seed,
+            verbose=0,
+        )
+        model.set_callbacks()
+        model.fit(X, codes, sample_weight=data.weight)
+        # The temperature is fitted to labelled rows, which the shift is not meant for.
+        model.log_prior_shift_ = None
+        log_proba: Array = model.predict_log_proba(_safe_indexing(indexable, rows))
+        return log_proba
+
+    return cross_fitted_temperature(predict_held_out, data.codes, seed)

@@ -1,8 +1,9 @@
-"""Model selection where most rows have no label: splitters, scorers, hidden labels.
+"""Cross-validation and scoring with unlabelled rows.
 
-With -1 for unlabelled rows, scikit-learn's splitters take -1 for a class, its test
-folds fill with rows without truth, and its scorers count those as errors. These leave
-such rows to training. They serve every semi-supervised estimator, scikit-learn's too.
+scikit-learn's splitters and scorers treat -1 as a class: test folds contain unlabelled
+rows, and these are scored as errors. The splitters here keep unlabelled rows in the
+training sets, and the scorers ignore them. They work with every semi-supervised
+estimator, including those of scikit-learn.
 """
 
 from sk_ssvae.model_selection.folds import (

@@ -1,10 +1,9 @@
-"""k-fold cross-validation over the labelled rows, or over the others."""
+"""K-fold cross-validation over the labelled or the unlabelled rows."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -14,23 +13,24 @@ from sklearn.model_selection import (
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.model_selection.base import (
-    Array,
     BaseLabeledSplitter,
+    Indices,
     Split,
-    check_counts,
+    check_class_counts,
 )
 from sk_ssvae.utils.random import RandomState
+from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = ["LabeledKFold", "LabeledStratifiedKFold", "UnlabeledKFold"]
 
 
-class _KFolds(BaseLabeledSplitter):
-    """k folds."""
+class _BaseLabeledKFold(BaseLabeledSplitter):
+    """Base class of the k-fold splitters."""
 
     shuffle: bool
     random_state: RandomState
 
-    def _folds(self) -> dict[str, Any]:
+    def _fold_parameters(self) -> dict[str, Any]:
         return {
             "n_splits": self.n_splits,
             "shuffle": self.shuffle,
@@ -38,38 +38,42 @@ class _KFolds(BaseLabeledSplitter):
         }
 
 
-class LabeledKFold(_KFolds, KFold):
-    """k-fold cross-validation over the labelled rows; all others always train.
+class LabeledKFold(_BaseLabeledKFold, KFold):
+    """K-fold cross-validator for partially labelled data.
 
-    Each labelled row is in one test fold. Unlabelled rows are in every training set,
-    except, with `groups`, those of a group under test.
+    Splits the labelled rows into k folds, each of which is the test set once.
+    Unlabelled rows are in every training set, except, with `groups`, those of the
+    groups in the test set.
 
     Parameters
     ----------
     n_splits : int, default=5
-        Number of folds, at least 2. As many as there are labelled rows leaves one out
-        at a time.
+        Number of folds. Must be at least 2 and at most the number of labelled rows,
+        which gives leave-one-out cross-validation.
 
     shuffle : bool, default=False
-        Whether to shuffle the labelled rows first. Where they are sorted by class,
-        folds that are not shuffled can leave a class without labels in training: see
-        `LabeledStratifiedKFold`.
+        Whether to shuffle the labelled rows before splitting them. If the rows are
+        sorted by class and not shuffled, a training set can lack the labels of a class:
+        see `LabeledStratifiedKFold`.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the shuffling.
+        Controls the order of the labelled rows when `shuffle` is True. Pass an int for
+        reproducible splits.
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
-        What marks unlabelled rows in `y`.
+        Marker of unlabelled rows in `y`.
 
     See Also
     --------
-    LabeledStratifiedKFold : Folds with the classes' shares.
-    sklearn.model_selection.KFold : The same where all rows are labelled.
+    LabeledStratifiedKFold : Folds that preserve the proportions of the classes.
+    UnlabeledKFold : Folds of the unlabelled rows.
+    sklearn.model_selection.KFold : K-fold cross-validator for labelled data.
 
     Notes
     -----
-    With `groups`, labelled rows are dealt by
-    :class:`~sklearn.model_selection.GroupKFold`.
+    With `groups`, the labelled rows are split by
+    :class:`~sklearn.model_selection.GroupKFold`. If all rows are labelled, the folds
+    are those of the scikit-learn splitters.
 
     Examples
     --------
@@ -93,41 +97,47 @@ class LabeledKFold(_KFolds, KFold):
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
         self.unlabeled = unlabeled
 
-    def _deal(
+    def _iter_splits(
         self, codes: Array, groups: Array | None, rng: np.random.RandomState | None
     ) -> Iterator[Split]:
         if groups is None:
-            yield from KFold(**self._folds()).split(codes)
+            yield from KFold(**self._fold_parameters()).split(codes)
         else:
-            yield from GroupKFold(**self._folds()).split(codes, groups=groups)
+            yield from GroupKFold(**self._fold_parameters()).split(codes, groups=groups)
 
 
 class UnlabeledKFold(LabeledKFold):
-    """k-fold cross-validation over the unlabelled rows; labelled ones always train.
+    """K-fold cross-validator over the unlabelled rows.
 
-    For what needs no truth, such as `bound_scorer`: labels are too dear to be held out.
+    Splits the unlabelled rows into k folds, each of which is the test set once.
+    Labelled rows are in every training set, except, with `groups`, those of the groups
+    in the test set. For scores that do not need labels, such as `bound_scorer`, when
+    labels are too scarce to hold out.
 
     Parameters
     ----------
     n_splits : int, default=5
-        Number of folds, at least 2.
+        Number of folds. Must be at least 2 and at most the number of unlabelled rows.
 
     shuffle : bool, default=False
-        Whether to shuffle the unlabelled rows first.
+        Whether to shuffle the unlabelled rows before splitting them.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the shuffling.
+        Controls the order of the unlabelled rows when `shuffle` is True. Pass an int
+        for reproducible splits.
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
-        What marks unlabelled rows in `y`.
+        Marker of unlabelled rows in `y`.
 
     See Also
     --------
+    LabeledKFold : Folds of the labelled rows.
     bound_scorer : Mean lower bound of log p(x).
 
     Notes
     -----
-    With `groups`, labelled rows of a group under test do not train.
+    With `groups`, the unlabelled rows are split by
+    :class:`~sklearn.model_selection.GroupKFold`.
 
     Examples
     --------
@@ -140,43 +150,46 @@ class UnlabeledKFold(LabeledKFold):
     [0 1 2 3] [4 5]
     """
 
-    _deals_labelled = False
+    _splits_labelled_rows = False
 
-    def _dealt(self, labelled: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    def _select_rows(self, labelled: Mask) -> Indices:
         return np.flatnonzero(~labelled)
 
 
-class LabeledStratifiedKFold(_KFolds, StratifiedKFold):
-    """Folds of the labelled rows with the classes' shares; all others always train.
+class LabeledStratifiedKFold(_BaseLabeledKFold, StratifiedKFold):
+    """Stratified k-fold cross-validator for partially labelled data.
 
-    Each labelled row is in one test fold, and each test fold has about the shares of
-    the classes among the labels. Unlabelled rows are in every training set, except,
-    with `groups`, those of a group under test.
+    Splits the labelled rows into k folds, each of which is the test set once. The folds
+    preserve the proportions of the classes among the labelled rows. Unlabelled rows are
+    in every training set, except, with `groups`, those of the groups in the test set.
 
     Parameters
     ----------
     n_splits : int, default=5
-        Number of folds, at least 2, and not more than the labelled rows of any class.
+        Number of folds. Must be at least 2 and at most the number of labelled rows of
+        each class.
 
     shuffle : bool, default=False
-        Whether to shuffle the labelled rows of each class first.
+        Whether to shuffle the labelled rows of each class before splitting them.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the shuffling.
+        Controls the order of the labelled rows when `shuffle` is True. Pass an int for
+        reproducible splits.
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
-        What marks unlabelled rows in `y`.
+        Marker of unlabelled rows in `y`.
 
     See Also
     --------
-    LabeledKFold : Folds without regard to classes, and leave-one-out.
-    sklearn.model_selection.StratifiedKFold : The same where all rows are labelled; it
-        only warns where a class has fewer rows than there are folds.
+    LabeledKFold : Folds without stratification, and leave-one-out.
+    sklearn.model_selection.StratifiedKFold : Stratified k-fold cross-validator for
+        labelled data. It only warns if a class has fewer rows than there are folds.
 
     Notes
     -----
-    With `groups`, labelled rows are dealt by
-    :class:`~sklearn.model_selection.StratifiedGroupKFold`.
+    With `groups`, the labelled rows are split by
+    :class:`~sklearn.model_selection.StratifiedGroupKFold`. If all rows are labelled,
+    the folds are those of the scikit-learn splitters.
 
     Examples
     --------
@@ -200,21 +213,21 @@ class LabeledStratifiedKFold(_KFolds, StratifiedKFold):
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
         self.unlabeled = unlabeled
 
-    def _check(self, codes: Array, classes: Array, groups: Array | None) -> None:
-        check_counts(self, codes, classes, self.n_splits)
-        super()._check(codes, classes, groups)
+    def _check_splits(self, codes: Array, classes: Array, groups: Array | None) -> None:
+        check_class_counts(self, codes, classes, self.n_splits)
+        super()._check_splits(codes, classes, groups)
 
-    def _deal(
+    def _iter_splits(
         self, codes: Array, groups: Array | None, rng: np.random.RandomState | None
     ) -> Iterator[Split]:
         if groups is None:
-            yield from StratifiedKFold(**self._folds()).split(codes, codes)
+            yield from StratifiedKFold(**self._fold_parameters()).split(codes, codes)
             return
-        folds = StratifiedGroupKFold(**self._folds())
+        folds = StratifiedGroupKFold(**self._fold_parameters())
         for train, test in folds.split(codes, codes, groups):
             if len(np.unique(codes[train])) < codes.max() + 1:
                 raise ValueError(
-                    "With these groups there is a fold under test that holds all "
-                    "labelled rows of a class. Use a smaller n_splits, or LabeledKFold."
+                    "With these groups, a test fold contains all labelled rows of a "
+                    "class. Use a smaller n_splits, or LabeledKFold."
                 )
             yield train, test

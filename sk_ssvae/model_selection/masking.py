@@ -1,6 +1,6 @@
-"""Labels hidden on purpose, for experiments."""
+"""Hide labels of a labelled data set, for experiments with few labels."""
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from sklearn.utils.validation import column_or_1d
 
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
+from sk_ssvae.utils.estimator import check_count
 from sk_ssvae.utils.random import RandomState
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["mask_labels"]
 
@@ -21,8 +23,8 @@ def mask_labels(
     n_per_class: int | None = None,
     fraction: float | None = None,
     random_state: RandomState = None,
-) -> npt.NDArray[Any]:
-    """Hide all labels but a few, chosen at random within each class.
+) -> Array:
+    """Keep a random subset of the labels of each class and hide all others.
 
     Parameters
     ----------
@@ -30,29 +32,30 @@ def mask_labels(
         Labels: integers or strings. Rows with -1 stay unlabelled.
 
     n_per_class : int, default=None
-        Labels to keep of each class.
+        Number of labels to keep per class.
 
     fraction : float, default=None
-        Share of the labels to keep, in (0, 1]: of each class its share, rounded, but
-        one at least. Give either this or `n_per_class`.
+        Fraction of the labels of each class to keep, in (0, 1]. The number is rounded,
+        and is at least one. Exactly one of `n_per_class` and `fraction` must be given.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the choice.
+        Controls the choice of the labels. Pass an int for reproducible output.
 
     Returns
     -------
-    few : ndarray of shape (n_samples,)
-        A copy of `y` with -1 for what is hidden; of dtype object where labels are
-        strings, of a signed integer type where they are unsigned.
+    y_masked : ndarray of shape (n_samples,)
+        Copy of `y` with -1 for hidden labels. The dtype is object if labels are
+        strings, and a signed integer type if they are unsigned.
 
     Raises
     ------
+    TypeError
+        If `n_per_class` is not an integer or `fraction` is not a number.
+
     ValueError
         If not exactly one of `n_per_class` and `fraction` is given, if it is out of
-        range, or if a class has fewer labels than are to be kept.
-
-    TypeError
-        If they are not numbers.
+        range, if a class has fewer than `n_per_class` labels, or if there are no
+        labels.
 
     Examples
     --------
@@ -65,60 +68,57 @@ def mask_labels(
     """
     if (n_per_class is None) == (fraction is None):
         raise ValueError(
-            "mask_labels takes either n_per_class or fraction, got "
+            "Exactly one of n_per_class and fraction must be given, got "
             f"n_per_class={n_per_class!r} and fraction={fraction!r}."
         )
-    _check(n_per_class, fraction)
-    given = column_or_1d(as_label_array(y), warn=True)
-    labelled, labels = split_labels(given)
+    if n_per_class is not None:
+        check_count("n_per_class", n_per_class)
+    else:
+        _check_fraction(fraction)
+    all_labels: Array = column_or_1d(as_label_array(y), warn=True)
+    labelled, labels = split_labels(all_labels)
     rng = check_random_state(random_state)
-    rows = np.flatnonzero(labelled)
+    labelled_rows = np.flatnonzero(labelled)
     kept = []
     for label in np.unique(labels):
-        own = rows[labels == label]
+        rows = labelled_rows[labels == label]
         if n_per_class is not None:
             n_kept = int(n_per_class)
         else:
             assert fraction is not None
-            n_kept = max(1, round(float(fraction) * len(own)))
-        if n_kept > len(own):
+            n_kept = max(1, round(float(fraction) * len(rows)))
+        if n_kept > len(rows):
             raise ValueError(
-                f"n_per_class={n_per_class} is more than the {len(own)} labels of "
-                f"class {label!s}."
+                f"n_per_class={n_per_class} is greater than the number of labels of "
+                f"class {label!s}, {len(rows)}."
             )
-        kept.append(rng.permutation(own)[:n_kept])
+        kept.append(rng.permutation(rows)[:n_kept])
     if not kept:
-        raise ValueError(f"y is -1 (unlabelled) in all {len(given)} rows.")
-    chosen = np.concatenate(kept)
-    few = np.full(len(given), UNLABELED, dtype=_with_room(given.dtype))
-    few[chosen] = given[chosen]
-    return few
+        raise ValueError(
+            f"mask_labels needs labels, but y is -1 (unlabelled) in all "
+            f"{len(all_labels)} rows."
+        )
+    kept_rows = np.concatenate(kept)
+    y_masked = np.full(
+        len(all_labels), UNLABELED, dtype=_dtype_with_marker(all_labels.dtype)
+    )
+    y_masked[kept_rows] = all_labels[kept_rows]
+    return y_masked
 
 
-def _check(n_per_class: Any, fraction: Any) -> None:
-    """Refuse what is no number of labels or no share of them."""
-    if n_per_class is not None:
-        if not isinstance(n_per_class, Integral) or isinstance(n_per_class, bool):
-            raise TypeError(
-                f"n_per_class must be an integer, got {n_per_class!r} of type "
-                f"{type(n_per_class).__name__}."
-            )
-        if n_per_class < 1:
-            raise ValueError(f"n_per_class must be at least 1, got {n_per_class}.")
-    if fraction is not None:
-        if not isinstance(fraction, Real) or isinstance(fraction, bool):
-            raise TypeError(
-                f"fraction must be a number, got {fraction!r} of type "
-                f"{type(fraction).__name__}."
-            )
-        if not 0 < float(fraction) <= 1:
-            raise ValueError(
-                f"fraction must be above 0 and at most 1, got {fraction!r}."
-            )
+def _check_fraction(fraction: Any) -> None:
+    """Raise an error if `fraction` is not a number in (0, 1]."""
+    if not isinstance(fraction, Real) or isinstance(fraction, bool):
+        raise TypeError(
+            f"fraction must be a number, got {fraction!r} of type "
+            f"{type(fraction).__name__}."
+        )
+    if not 0 < float(fraction) <= 1:
+        raise ValueError(f"fraction must be in the range (0, 1], got {fraction!r}.")
 
 
-def _with_room(dtype: np.dtype[Any]) -> Any:
-    """Give a dtype that has room for -1 beside such labels."""
+def _dtype_with_marker(dtype: np.dtype[Any]) -> Any:
+    """Return a dtype that can hold labels of this dtype and -1."""
     if dtype.kind in "USO":
         return object
     return np.promote_types(dtype, np.int8) if dtype.kind == "u" else dtype

@@ -1,11 +1,10 @@
-"""Scorers for rows of which most have no label."""
+"""Scorers for partially labelled data."""
 
 from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
@@ -17,21 +16,23 @@ from sklearn.utils.validation import (
 
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array, is_default_marker
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["LabeledScorer", "bound_scorer", "labeled_scorer"]
 
 
 class LabeledScorer:
-    """What `labeled_scorer` returns: a scorer that is shown labelled rows only.
+    """Scorer that ignores unlabelled rows; create it by `labeled_scorer`.
 
     Parameters
     ----------
     scorer : callable or None
-        ``scorer(estimator, X, y, **params)``; None is the estimator's ``score``.
+        Scorer with the signature ``scorer(estimator, X, y, **params)``. None is the
+        estimator's ``score`` method.
     unlabeled : int, str, None, NaN or pandas.NA
-        What marks unlabelled rows.
+        Marker of unlabelled rows in `y`.
     name : str
-        What it was made of, for its repr.
+        Argument of `labeled_scorer`, for the representation.
     """
 
     def __init__(
@@ -51,15 +52,15 @@ class LabeledScorer:
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,)
-            Labels; rows marked as unlabelled are left out.
+            Labels, with `unlabeled` for unlabelled rows.
         **params : dict
-            What the scorer takes besides, such as `sample_weight`; of what holds a
-            value for each row, those of the labelled rows.
+            Further parameters of the scorer, such as `sample_weight`. Those with one
+            value per row are restricted to the labelled rows.
 
         Returns
         -------
         score : float or dict
-            What the scorer says.
+            Result of the scorer on the labelled rows.
 
         Raises
         ------
@@ -68,30 +69,30 @@ class LabeledScorer:
         """
         labels = column_or_1d(as_label_array(y, self._unlabeled), warn=True)
         check_consistent_length(X, labels)
-        labelled, known = split_labels(labels, self._unlabeled)
+        labelled, known_labels = split_labels(labels, self._unlabeled)
         if not labelled.any():
             raise ValueError(
                 f"{self!r} needs labelled rows, but y is {self._unlabeled!r} "
-                f"(unlabelled) in all {len(labels)} rows. Use a splitter that deals "
-                "labelled rows to the test folds, such as LabeledStratifiedKFold."
+                f"(unlabelled) in all {len(labels)} rows. Use a splitter with labelled "
+                "rows in every test set, such as LabeledStratifiedKFold."
             )
-        rows = np.flatnonzero(labelled)
+        rows, n_rows = np.flatnonzero(labelled), len(labels)
         params = {
-            name: _safe_indexing(value, rows) if _by_row(value, len(labels)) else value
+            name: _safe_indexing(value, rows) if _is_per_row(value, n_rows) else value
             for name, value in params.items()
         }
         X = _safe_indexing(X, rows)
         if self._scorer is None:
-            return estimator.score(X, known, **params)
-        return self._scorer(estimator, X, known, **params)
+            return estimator.score(X, known_labels, **params)
+        return self._scorer(estimator, X, known_labels, **params)
 
     def set_score_request(self, **requests: bool | str | None) -> Self:
-        """Say which metadata the scorer wants, as scikit-learn's scorers do.
+        """Set the metadata that the scorer requests with metadata routing.
 
         Parameters
         ----------
         **requests : bool, str or None
-            As for `set_score_request` of the scorer it was made of.
+            Arguments for `set_score_request` of the wrapped scorer.
 
         Returns
         -------
@@ -100,31 +101,29 @@ class LabeledScorer:
         Raises
         ------
         TypeError
-            If what it was made of has no such requests.
+            If the wrapped scorer does not support metadata requests.
         """
         scorer: Any = self._scorer
         if not hasattr(scorer, "set_score_request"):
             raise TypeError(
-                f"{self!r} has no metadata requests to set: make it of the name of a "
-                "scorer, or of what sklearn.metrics.make_scorer returns."
+                f"{self!r} does not support metadata requests. Create it from the name "
+                "of a scorer or from the result of sklearn.metrics.make_scorer."
             )
         self._scorer = scorer.set_score_request(**requests)
         return self
 
     def get_metadata_routing(self) -> Any:
-        """Return the requests of the scorer it was made of."""
+        """Return the metadata requests of the wrapped scorer."""
         return get_routing_for_object(self._scorer)
 
     def _accept_sample_weight(self) -> bool:
-        """Whether scikit-learn's searches may pass weights on to it."""
+        """Return whether scikit-learn's searches may pass `sample_weight`."""
         if self._scorer is None:
             return True
-        ask = getattr(self._scorer, "_accept_sample_weight", None)
-        return (
-            bool(ask())
-            if ask
-            else "sample_weight" in signature(self._scorer).parameters
-        )
+        accepts = getattr(self._scorer, "_accept_sample_weight", None)
+        if accepts is not None:
+            return bool(accepts())
+        return "sample_weight" in signature(self._scorer).parameters
 
     def __repr__(self) -> str:
         marker = ""
@@ -133,43 +132,45 @@ class LabeledScorer:
         return f"labeled_scorer({self._name}{marker})"
 
 
-def _by_row(value: Any, n_rows: int) -> bool:
-    """Whether it holds something for each row."""
+def _is_per_row(value: Any, n_rows: int) -> bool:
+    """Return whether a parameter of a scorer holds one value per row."""
     if isinstance(value, str | bytes | Mapping) or np.ndim(value) == 0:
         return False
     return bool(_num_samples(value) == n_rows)
 
 
 def labeled_scorer(scoring: Any = None, *, unlabeled: Any = UNLABELED) -> Any:
-    """Make a scorer see labelled rows only.
+    """Make a scorer that ignores unlabelled rows.
 
-    scikit-learn's scorers count rows labelled -1, whose classes nobody knows, as
-    errors. What this returns goes wherever a scorer does: `cross_validate`,
-    `GridSearchCV`, `learning_curve`.
+    scikit-learn's scorers treat -1 as a class, so that every unlabelled row counts as
+    an error. The result can be passed as `scoring` to
+    :func:`~sklearn.model_selection.cross_validate`,
+    :class:`~sklearn.model_selection.GridSearchCV`,
+    :func:`~sklearn.model_selection.learning_curve` and similar.
 
     Parameters
     ----------
     scoring : str, callable, list, tuple, set, dict or None, default=None
-        As in :func:`~sklearn.model_selection.cross_validate`: a name, a scorer
-        ``scorer(estimator, X, y)``, several names, or a dict of names and scorers.
-        None is the estimator's own `score`.
+        As in :func:`~sklearn.model_selection.cross_validate`: the name of a scorer, a
+        callable ``scorer(estimator, X, y)``, several names, or a dict of names and
+        scorers. None is the estimator's `score` method.
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
-        What marks unlabelled rows.
+        Marker of unlabelled rows in `y`.
 
     Returns
     -------
     scorer : LabeledScorer or dict of str to LabeledScorer
-        A scorer; a dict of them for several.
+        Scorer; a dict of scorers if `scoring` is a list, tuple, set or dict.
 
     Raises
     ------
     ValueError
-        If a name is unknown, or `scoring` is a metric rather than a scorer; when it is
-        called, if no row is labelled.
+        If a name is unknown or occurs twice, or if `scoring` is a metric instead of a
+        scorer. The scorer raises ValueError if no row is labelled.
 
     TypeError
-        If `scoring` is none of these.
+        If `scoring` has another type.
 
     Examples
     --------
@@ -180,7 +181,7 @@ def labeled_scorer(scoring: Any = None, *, unlabeled: Any = UNLABELED) -> Any:
     >>> X, y = load_iris(return_X_y=True)
     >>> few = mask_labels(y, n_per_class=5, random_state=0)
     >>> spread = LabelSpreading().fit(X, few)
-    >>> round(float(spread.score(X, few)), 2)  # rows without truth are errors
+    >>> round(float(spread.score(X, few)), 2)  # unlabelled rows count as errors
     0.1
     >>> float(labeled_scorer("accuracy")(spread, X, few))
     1.0
@@ -194,16 +195,16 @@ def labeled_scorer(scoring: Any = None, *, unlabeled: Any = UNLABELED) -> Any:
         names = list(scoring)
         if len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
             raise ValueError(
-                f"scoring must hold names of scorers that differ, got {scoring!r}. Use "
-                "a dict of names and scorers for others."
+                "A list, tuple or set of scorers must hold distinct names, got "
+                f"{scoring!r}. Use a dict of names and scorers instead."
             )
         return {name: labeled_scorer(name, unlabeled=unlabeled) for name in names}
     if scoring is None:
         return LabeledScorer(None, unlabeled, "")
     if not isinstance(scoring, str) and not callable(scoring):
         raise TypeError(
-            "scoring must be a name, a scorer, several of them or None, got "
-            f"{scoring!r}."
+            "scoring must be a string, a callable, a list, tuple or set of strings, a "
+            f"dict or None, got {scoring!r}."
         )
     if isinstance(scoring, LabeledScorer):
         return scoring
@@ -215,11 +216,11 @@ def labeled_scorer(scoring: Any = None, *, unlabeled: Any = UNLABELED) -> Any:
 
 
 def bound_scorer(estimator: Any, X: Any, y: Any = None) -> float:
-    """Mean lower bound of log p(x), for choosing a model without labels.
+    """Score an estimator by its mean lower bound of log p(x), which needs no labels.
 
-    To be used with `UnlabeledKFold`, which leaves all labels to training. Bounds of
-    different likelihoods, or of rows transformed differently before, are in different
-    units and cannot be compared.
+    For use with `UnlabeledKFold`, which keeps all labelled rows in the training sets.
+    Bounds are only comparable between estimators with the same likelihood, fitted to
+    rows with the same preprocessing.
 
     Parameters
     ----------
@@ -228,15 +229,15 @@ def bound_scorer(estimator: Any, X: Any, y: Any = None) -> float:
         pipeline that ends in one.
 
     X : array-like of shape (n_samples, n_features)
-        Rows that the estimator has not seen.
+        Rows, usually not those the estimator was fitted to.
 
-    y : array-like, default=None
-        Not used.
+    y : Ignored
+        Not used, present for API consistency by convention.
 
     Returns
     -------
     bound : float
-        In nats a row; larger is better.
+        Mean lower bound in nats per row. Higher is better.
 
     Raises
     ------
@@ -264,8 +265,9 @@ def bound_scorer(estimator: Any, X: Any, y: Any = None) -> float:
     """
     if not hasattr(estimator, "score_samples"):
         raise TypeError(
-            f"{type(estimator).__name__} has no score_samples, so that it gives no "
-            "bound of log p(x). Use labeled_scorer and a splitter of labelled rows."
+            "bound_scorer needs an estimator with score_samples, which "
+            f"{type(estimator).__name__} does not have. Use labeled_scorer and a "
+            "splitter of labelled rows, such as LabeledStratifiedKFold, instead."
         )
-    scores: npt.NDArray[Any] = np.asarray(estimator.score_samples(X), dtype=np.float64)
+    scores: Array = np.asarray(estimator.score_samples(X), dtype=np.float64)
     return float(scores.mean())

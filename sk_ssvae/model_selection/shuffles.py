@@ -1,4 +1,4 @@
-"""Random splits of the labelled rows."""
+"""Random splits of the labelled rows into training and test rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,31 +13,34 @@ from sklearn.utils import check_random_state
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.model_selection.base import (
-    Array,
     BaseLabeledSplitter,
     Split,
-    check_counts,
+    check_class_counts,
 )
 from sk_ssvae.utils.random import RandomState
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["LabeledShuffleSplit", "LabeledStratifiedShuffleSplit"]
 
 
-class _Shuffles(BaseLabeledSplitter):
-    """Random splits, rows in random order as scikit-learn's."""
+class _BaseLabeledShuffleSplit(BaseLabeledSplitter):
+    """Base class of the random splitters.
+
+    Training rows are in random order, as those of scikit-learn's random splitters.
+    """
 
     test_size: float | int | None
     train_size: float | int | None
     random_state: RandomState
 
-    def _generator(self) -> np.random.RandomState:
-        generator: np.random.RandomState = check_random_state(self.random_state)
-        return generator
+    def _make_rng(self) -> np.random.RandomState:
+        rng: np.random.RandomState = check_random_state(self.random_state)
+        return rng
 
-    def _check(self, codes: Array, classes: Array, groups: Array | None) -> None:
-        """Leave sizes to scikit-learn: `n_splits` is no number of folds here."""
+    def _check_splits(self, codes: Array, classes: Array, groups: Array | None) -> None:
+        """Do nothing: scikit-learn's splitters check `test_size` and `train_size`."""
 
-    def _sizes(self, rng: np.random.RandomState | None) -> dict[str, Any]:
+    def _split_parameters(self, rng: np.random.RandomState | None) -> dict[str, Any]:
         return {
             "n_splits": self.n_splits,
             "test_size": self.test_size,
@@ -46,11 +49,11 @@ class _Shuffles(BaseLabeledSplitter):
         }
 
 
-class LabeledShuffleSplit(_Shuffles, ShuffleSplit):
-    """Random splits of the labelled rows; all others always train.
+class LabeledShuffleSplit(_BaseLabeledShuffleSplit, ShuffleSplit):
+    """Random permutation cross-validator for partially labelled data.
 
-    Unlabelled rows are in every training set, except, with `groups`, those of a group
-    under test.
+    Draws random test sets from the labelled rows. Unlabelled rows are in every training
+    set, except, with `groups`, those of the groups in the test set.
 
     Parameters
     ----------
@@ -58,28 +61,31 @@ class LabeledShuffleSplit(_Shuffles, ShuffleSplit):
         Number of splits.
 
     test_size : float or int, default=None
-        Share, or number, of the labelled rows (with `groups`, of the groups that hold
-        some) in the test set. None is what `train_size` leaves, or 0.1; with `groups`
-        0.2.
+        If float, proportion of the labelled rows in the test set; if int, their number.
+        With `groups`, proportion or number of the groups that contain labelled rows.
+        None is the complement of `train_size`; if that is None too, 0.1, or 0.2 with
+        `groups`.
 
     train_size : float or int, default=None
-        Share, or number, of the labelled rows (or groups) that train. None is what
-        `test_size` leaves. Labelled rows in neither set are left out.
+        If float, proportion of the labelled rows (or groups) in the training set; if
+        int, their number. None is the complement of `test_size`. Labelled rows in
+        neither set are not used.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the splits.
+        Controls the random splits. Pass an int for reproducible splits.
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
-        What marks unlabelled rows in `y`.
+        Marker of unlabelled rows in `y`.
 
     See Also
     --------
-    LabeledStratifiedShuffleSplit : Splits with the classes' shares.
-    sklearn.model_selection.ShuffleSplit : The same where all rows are labelled.
+    LabeledStratifiedShuffleSplit : Splits that preserve the proportions of the classes.
+    sklearn.model_selection.ShuffleSplit : Random permutation cross-validator for
+        labelled data.
 
     Notes
     -----
-    With `groups`, labelled rows are dealt by
+    With `groups`, the labelled rows are split by
     :class:`~sklearn.model_selection.GroupShuffleSplit`.
 
     Examples
@@ -111,18 +117,21 @@ class LabeledShuffleSplit(_Shuffles, ShuffleSplit):
         )
         self.unlabeled = unlabeled
 
-    def _deal(
+    def _iter_splits(
         self, codes: Array, groups: Array | None, rng: np.random.RandomState | None
     ) -> Iterator[Split]:
         if groups is None:
-            yield from ShuffleSplit(**self._sizes(rng)).split(codes)
+            yield from ShuffleSplit(**self._split_parameters(rng)).split(codes)
         else:
-            splits = GroupShuffleSplit(**self._sizes(rng))
+            splits = GroupShuffleSplit(**self._split_parameters(rng))
             yield from splits.split(codes, groups=groups)
 
 
-class LabeledStratifiedShuffleSplit(_Shuffles, StratifiedShuffleSplit):
-    """Random splits of the labelled rows with the classes' shares; all others train.
+class LabeledStratifiedShuffleSplit(_BaseLabeledShuffleSplit, StratifiedShuffleSplit):
+    """Stratified random permutation cross-validator for partially labelled data.
+
+    Draws random test sets from the labelled rows that preserve the proportions of the
+    classes. Unlabelled rows are in every training set.
 
     Parameters
     ----------
@@ -130,24 +139,26 @@ class LabeledStratifiedShuffleSplit(_Shuffles, StratifiedShuffleSplit):
         Number of splits.
 
     test_size : float or int, default=None
-        Share, or number, of the labelled rows in the test set; at least one of each
-        class. None is what `train_size` leaves, or 0.1.
+        If float, proportion of the labelled rows in the test set; if int, their number.
+        Must give at least one row per class. None is the complement of `train_size`; if
+        that is None too, 0.1.
 
     train_size : float or int, default=None
-        Share, or number, of the labelled rows that train; at least one of each class.
-        None is what `test_size` leaves. Labelled rows in neither set are left out.
+        If float, proportion of the labelled rows in the training set; if int, their
+        number. Must give at least one row per class. None is the complement of
+        `test_size`. Labelled rows in neither set are not used.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the splits.
+        Controls the random splits. Pass an int for reproducible splits.
 
     unlabeled : int, str, None, NaN or pandas.NA, default=-1
-        What marks unlabelled rows in `y`.
+        Marker of unlabelled rows in `y`.
 
     See Also
     --------
-    LabeledShuffleSplit : Splits without regard to classes, and by groups.
-    sklearn.model_selection.StratifiedShuffleSplit : The same where all rows are
-        labelled.
+    LabeledShuffleSplit : Splits without stratification, and by groups.
+    sklearn.model_selection.StratifiedShuffleSplit : Stratified random permutation
+        cross-validator for labelled data.
 
     Examples
     --------
@@ -177,15 +188,17 @@ class LabeledStratifiedShuffleSplit(_Shuffles, StratifiedShuffleSplit):
         )
         self.unlabeled = unlabeled
 
-    def _check(self, codes: Array, classes: Array, groups: Array | None) -> None:
+    def _check_splits(self, codes: Array, classes: Array, groups: Array | None) -> None:
         if groups is not None:
             raise ValueError(
-                "LabeledStratifiedShuffleSplit takes no groups. Use "
+                "LabeledStratifiedShuffleSplit does not support groups. Use "
                 "LabeledShuffleSplit, or LabeledStratifiedKFold with shuffle=True."
             )
-        check_counts(self, codes, classes, 2)
+        check_class_counts(self, codes, classes, 2)
 
-    def _deal(
+    def _iter_splits(
         self, codes: Array, groups: Array | None, rng: np.random.RandomState | None
     ) -> Iterator[Split]:
-        yield from StratifiedShuffleSplit(**self._sizes(rng)).split(codes, codes)
+        yield from StratifiedShuffleSplit(**self._split_parameters(rng)).split(
+            codes, codes
+        )

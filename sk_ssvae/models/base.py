@@ -1,117 +1,59 @@
-"""What a model is: a joint density of rows and classes, with inference networks."""
+"""The interface of all models: a joint density with its inference networks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sk_ssvae.data.layout import Layout, as_layout
 from sk_ssvae.models.input_encoding import InputEncoder
-from sk_ssvae.models.likelihoods import (
-    DiagonalNormal,
-    Likelihood,
-    RowDistribution,
-    likelihood_of,
-)
-from sk_ssvae.utils.random import Stream, stream_generator
+from sk_ssvae.models.likelihoods import Likelihood, RowDistribution, make_likelihood
 
-__all__ = ["MODELS", "N_DRAWS", "Draw", "VAEModule", "fixed_draws", "normal"]
-
-MODELS: dict[str, type["VAEModule"]] = {}
-"""The models by name, for ``SSVAEClassifier(model=...)``; a model enters itself."""
-
-MAX_LOG_SCALE = 5.0
-"""Bounds the logarithm of a posterior's scale smoothly: between 0.0067 and 148."""
-
-N_DRAWS = 16
-"""Draws of an inner variable that answers are averaged over, always the same ones."""
-
-
-def normal(outputs: Tensor) -> DiagonalNormal:
-    """Make of a network's outputs (..., 2 * size) a normal over (..., size)."""
-    mean, raw = outputs.chunk(2, -1)
-    return DiagonalNormal(mean, MAX_LOG_SCALE * torch.tanh(raw / MAX_LOG_SCALE))
-
-
-def fixed_draws(size: int, seed: int) -> Tensor:
-    """Return standard normal draws (N_DRAWS, size), each beside its negative.
-
-    The mean of what is linear in them is exact.
-    """
-    generator = stream_generator(seed, Stream.INNER)
-    half = torch.randn(N_DRAWS // 2, size, generator=generator, dtype=torch.float32)
-    return torch.cat([half, -half])
-
-
-class Draw:
-    """Rows with a draw of a variable that lies between them and the class.
-
-    Indexed as a tensor is along its leading axes.
-
-    Attributes
-    ----------
-    x : Tensor of shape (..., n_features)
-        Rows.
-    q : DiagonalNormal over (..., inner_size)
-        Where the variable was drawn from.
-    inner : Tensor of shape (..., inner_size)
-        The draws.
-    """
-
-    def __init__(self, x: Tensor, q: DiagonalNormal, inner: Tensor) -> None:
-        self.x = x
-        self.q = q
-        self.inner = inner
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: Any) -> Self:
-        return type(self)(self.x[index], self.q[index], self.inner[index])
+__all__ = ["VAEModule"]
 
 
 class VAEModule(nn.Module, ABC):
-    r"""A joint density p(x, y), latent variables, and the networks that infer them.
+    r"""A joint density p(x, y) with latent variables, and its inference networks.
 
-    The loss, the training and the estimators know no other model than this one. A
-    subclass with a name, ``class Mine(Model, name="mine")``, is chosen by
-    ``SSVAEClassifier(model="mine")`` in every process that has imported it. It is made
-    with the keywords of `sk_ssvae.models.m2.M2Module`.
+    The loss, the training loop and the estimators use this interface only. A
+    `sk_ssvae.models.ModelSpec` makes a subclass available as
+    ``SSVAEClassifier(model=...)``; its constructor takes the keyword arguments that are
+    listed there.
 
-    What teaches a model is a bound :math:`L(x, y) \le \log p(x, y)` for known classes,
-    and :math:`\sum_y q(y|x) [L(x, y) - \log q(y|x)] \le \log p(x)` for hidden ones. A
-    model may first draw a variable that q(y | x) and all L(x, y) share (`sample_auxiliary`).
+    Training maximises a bound :math:`L(x, y) \le \log p(x, y)` for labelled rows, and
+    :math:`\sum_y q(y|x) [L(x, y) - \log q(y|x)] \le \log p(x)` for unlabelled ones. A
+    model may first draw an auxiliary variable that q(y | x) and L(x, y) of all classes
+    share (`sample_auxiliary`).
 
     Parameters
     ----------
     class_prior : sequence of float of length n_classes
         p(y); positive, with sum 1.
     latent_size : int
-        Number of dimensions of z, the latent variable that `transform` shows.
+        Number of dimensions of z, the latent variable that `transform` returns.
 
     Attributes
     ----------
     n_noise : int
-        Standard normal numbers that a row takes in training.
+        Number of standard normal draws per row and training step.
     likelihood : Likelihood
-        Makes p(x | ...) of a decoder's outputs.
-    inputs : Inputs
-        Makes of x, which may have gaps, what other networks take.
+        Maps decoder outputs to p(x | ...).
+    inputs : InputEncoder
+        Maps cells, which may be missing, to inputs of the networks.
     classes : Tensor of shape (n_classes, n_classes)
-        Unit vectors.
+        One-hot classes.
     log_prior : Tensor of shape (n_classes,)
         log p(y).
     unsupervised : bool
-        Whether only `row_bound` teaches at present.
+        Whether the current training stage maximises `row_bound` alone.
     warms_up : bool
-        Whether the weight of the KL divergence then rises from zero first.
+        Whether the weight of the KL divergence rises from zero at the start of an
+        unsupervised stage.
     mixed : bool
-        Whether the networks run under autocast to bfloat16, as they may in training.
+        Whether the networks run under autocast to bfloat16, an option of training.
     """
-
-    NAME: ClassVar[str | None] = None
 
     mixed = False
     unsupervised = False
@@ -122,23 +64,6 @@ class VAEModule(nn.Module, ABC):
     classes: Tensor
     log_prior: Tensor
 
-    def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.NAME = name
-        if name is None:
-            return
-        taken, new = (
-            None if one is None else f"{one.__module__}.{one.__qualname__}"
-            for one in (MODELS.get(name), cls)
-        )
-        # A module or a notebook's cell that is run again makes its class anew.
-        if taken not in (None, new):
-            raise ValueError(
-                f"The model {new} cannot be named {name!r}: {taken} has that name. "
-                "Give it another."
-            )
-        MODELS[name] = cls
-
     def __init__(self, class_prior: Sequence[float], latent_size: int) -> None:
         super().__init__()
         self.latent_size = latent_size
@@ -148,19 +73,19 @@ class VAEModule(nn.Module, ABC):
             "classes", torch.eye(len(class_prior), dtype=torch.float32)
         )
 
-    def _take(self, likelihood: str | Layout, n_features: int) -> int:
-        """Get ready for rows of some kind; return the number of network inputs."""
+    def _set_layout(self, likelihood: str | Layout, n_features: int) -> int:
+        """Make `likelihood` and `inputs`; return the number of network inputs."""
         layout = as_layout(likelihood, n_features)
-        self.likelihood = likelihood_of(layout)
+        self.likelihood = make_likelihood(layout)
         self.inputs = InputEncoder(layout)
         return self.inputs.n_outputs
 
-    def _run(self, network: nn.Module, *inputs: Any) -> Tensor:
-        """Apply a network; what comes of it is in full precision again."""
+    def _run_network(self, network: nn.Module, *inputs: Any) -> Tensor:
+        """Apply a network, under autocast if `mixed`; return float32 outputs then."""
         out: Tensor
         if self.mixed:
-            # No cache of weights in bfloat16: it would outlive a step where the call
-            # is inside another autocast.
+            # Without the cache of bfloat16 weights, which would outlive a step where
+            # the caller uses autocast as well.
             with torch.autocast(
                 self.classes.device.type, dtype=torch.bfloat16, cache_enabled=False
             ):
@@ -169,34 +94,30 @@ class VAEModule(nn.Module, ABC):
             out = network(*inputs)
         return out
 
-    # How it is trained.
-
-    def stages(
-        self, max_epochs: int, pretrain_epochs: int, finetune_epochs: int
-    ) -> Iterator[tuple[str, int]]:
-        """Names and epochs of the stages of `fit`, in their order."""
-        yield "all", max_epochs
-
     def start_stage(self, stage: str, rows: Any = None) -> None:
-        """Get ready for a stage; "all" trains everything, and is for chunks too.
+        """Prepare a training stage.
 
         Parameters
         ----------
         stage : str
-            One of `stages`, or "all".
+            A name in `sk_ssvae.models.ModelSpec.stages`. "all", which `partial_fit`
+            uses too, trains all networks.
         rows : sk_ssvae.training.batches.Rows, default=None
-            What it will be trained on.
+            The training rows.
         """
 
-    # What the loss needs. x is (n_rows, n_features), noise (n_rows, n_noise).
+    # Training. x is (n_rows, n_features), noise (n_rows, n_noise).
 
     def sample_auxiliary(self, x: Tensor, noise: Tensor) -> Any:
-        """Rows with what is drawn for them before the class, indexed as rows are."""
+        """Return rows with a draw of the auxiliary variable, indexed as rows are.
+
+        The default, for models without one, returns the rows.
+        """
         return x
 
     @abstractmethod
     def log_q_y(self, sampled: Any) -> Tensor:
-        """Log q(y | what is sampled), normalised, of shape (n_rows, n_classes)."""
+        """Return log q(y | x), or given x and the draw: (n_rows, n_classes)."""
 
     @abstractmethod
     def labelled_bound(
@@ -207,21 +128,21 @@ class VAEModule(nn.Module, ABC):
         noise: Tensor,
         density: Any = None,
     ) -> Tensor:
-        """Estimate L(x, y) without bias, from one draw for each pair of x and y.
+        """Return an unbiased estimate of L(x, y), from one draw per pair of x and y.
 
         Parameters
         ----------
         sampled
-            What `sample_auxiliary` gave, or parts of it; leading axes broadcast.
+            Result of `sample_auxiliary`, or part of it; leading axes broadcast.
         y : Tensor of float of shape (..., n_classes) or int64 of shape (...)
             Classes, one-hot or as codes; leading axes broadcast against those of the
-            rows. None is every class, along the last of them.
+            rows. None stands for all classes, along the last of these axes.
         log_prior : Tensor of shape (...)
             log p(y) of those classes.
         noise : Tensor of shape (..., n_noise)
-            Standard normal draws, those that `sample_auxiliary` has had included.
+            Standard normal draws, including those passed to `sample_auxiliary`.
         density : default=None
-            What `density` gave, if it is needed more than once.
+            Result of `density`, to share it between calls.
 
         Returns
         -------
@@ -230,7 +151,7 @@ class VAEModule(nn.Module, ABC):
         """
 
     def density(self) -> Any:
-        """Work out what several calls of `labelled_bound` in a step have in common."""
+        """Precompute what calls of `labelled_bound` in one training step share."""
         return None
 
     def class_bounds(
@@ -240,23 +161,24 @@ class VAEModule(nn.Module, ABC):
         codes: Tensor | None = None,
         density: Any = None,
     ) -> Tensor:
-        """L(x, y) for every class y, or for some, in one pass.
+        """Return L(x, y) for every class y, or for some, in one pass.
 
         Parameters
         ----------
         sampled
-            What `sample_auxiliary` gave for n_rows rows.
+            Result of `sample_auxiliary` for n_rows rows.
         noise : Tensor of shape (n_rows, n_noise)
-            One draw a row, shared by its classes: each term stays unbiased, and what
-            the classes have in common cancels from their differences.
+            One draw per row, shared by its classes: each bound stays unbiased, and
+            differences between classes have less variance.
         codes : Tensor of int64 of shape (n_rows, n_chosen), default=None
-            The classes to take for each row; all by default.
+            Classes of each row; all by default.
         density : default=None
             As for `labelled_bound`.
 
         Returns
         -------
         bounds : Tensor of shape (n_rows, n_classes) or (n_rows, n_chosen)
+            In nats.
         """
         log_prior = self.log_prior if codes is None else self.log_prior.take(codes)
         return self.labelled_bound(
@@ -264,33 +186,40 @@ class VAEModule(nn.Module, ABC):
         )
 
     def row_terms(self, sampled: Any, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is minus what makes a bound of log p(x) while `unsupervised`.
+        """Return the terms of the bound of log p(x) in an unsupervised stage.
 
         Returns
         -------
         log_likelihood, kl : Tensor of shape (n_rows,)
             The bound is their difference.
+
+        Raises
+        ------
+        NotImplementedError
+            If the model has no unsupervised stage.
         """
-        raise NotImplementedError(f"{type(self).__name__} learns no rows alone.")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no unsupervised training stage."
+        )
 
     def row_bound(self, sampled: Any, noise: Tensor) -> Tensor:
-        """Bound of log p(x) while `unsupervised`, of shape (n_rows,)."""
+        """Return the bound of log p(x) in an unsupervised stage: (n_rows,)."""
         log_likelihood, kl = self.row_terms(sampled, noise)
         return log_likelihood - kl
 
-    # What a trained model answers.
+    # Prediction and generation.
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Log q(y | x), normalised, of shape (n_rows, n_classes)."""
+        """Return log q(y | x), normalised, of shape (n_rows, n_classes)."""
 
     @abstractmethod
     def latent_means(self, x: Tensor) -> Tensor:
-        """Mean of z under q(y, z | x), of shape (n_rows, latent_size)."""
+        """Return the mean of z under q(y, z | x), of shape (n_rows, latent_size)."""
 
     @abstractmethod
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
-        """Mean of x given z, classes having weights; of shape (n_rows, n_means).
+        """Return the mean of x given z, averaged over classes: (n_rows, n_means).
 
         Parameters
         ----------
@@ -316,19 +245,20 @@ class VAEModule(nn.Module, ABC):
 
     @abstractmethod
     def importance(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
-        """Log of p(x, latents | y) / q(latents | x, y) at draws from q.
+        """Return log importance weights of draws from q, and p(x | latents, y) there.
 
         Parameters
         ----------
         x : Tensor of shape (n_rows, n_features)
-            Rows. Cells that are NaN do not count.
+            Rows. Cells that are NaN are left out.
         noise : Tensor of shape (n_draws, n_noise)
             Standard normal draws, the same for all rows.
 
         Returns
         -------
         log_weights : Tensor of float64 of shape (n_rows, n_classes, n_draws)
-            In nats; float32 on devices without float64.
+            Log of p(x, latents | y) / q(latents | x, y), in nats; float32 on devices
+            without float64.
         p_x : RowDistribution
             p(x | latents, y) at the draws; its leading axes broadcast against those.
         """

@@ -1,8 +1,8 @@
-r"""What the bounds of all models have in common, one function an equation.
+r"""Terms that the bounds of all models share, one function per equation.
 
 [M2] Kingma, Rezende, Mohamed & Welling 2014, arXiv 1406.5298; [VAE] Kingma & Welling
-2014, arXiv 1312.6114. Sums run over features and latent dimensions. The bounds are what
-the papers write as -L and -U: lower bounds, to be maximised.
+2014, arXiv 1312.6114. Sums run over features and latent dimensions. The papers write
+the bounds as -L and -U; here they are lower bounds, to be maximised.
 """
 
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from sk_ssvae.models.likelihoods import DiagonalNormal
 
-__all__ = ["gaussian_kl", "log_prior_ratio", "precise", "unlabelled_bound"]
+__all__ = ["gaussian_kl", "log_prior_ratio", "to_double", "unlabelled_bound"]
 
 
 def gaussian_kl(q_z: DiagonalNormal) -> Tensor:
-    r"""KL divergence of a diagonal normal from N(0, I). [VAE] appendix B.
+    r"""Return the KL divergence of a diagonal normal from N(0, I). [VAE] appendix B.
 
     .. math:: KL = \tfrac12 \sum_k (\mu_k^2 + \sigma_k^2 - 1 - \log \sigma_k^2)
 
@@ -34,7 +34,7 @@ def gaussian_kl(q_z: DiagonalNormal) -> Tensor:
 
 
 def unlabelled_bound(log_q_y: Tensor, bounds: Tensor) -> Tensor:
-    r"""Bound of log p(x), the sum over classes taken exactly. [M2] eq. 7.
+    r"""Return the bound of log p(x), summed exactly over classes. [M2] eq. 7.
 
     .. math:: U(x) = \sum_y q(y|x) [L(x, y) - \log q(y|x)] \le \log p(x)
 
@@ -54,12 +54,12 @@ def unlabelled_bound(log_q_y: Tensor, bounds: Tensor) -> Tensor:
 
 
 def log_prior_ratio(q_z: DiagonalNormal, noise: Tensor) -> Tensor:
-    r"""Log N(z; 0, I) - log q(z) at the draw z = mu + sigma * noise.
+    r"""Return log N(z; 0, I) - log q(z) at the draw z = mu + sigma * noise.
 
     Parameters
     ----------
     q_z : DiagonalNormal over (..., latent_size)
-        Where z is drawn from.
+        The distribution that z is drawn from.
     noise : Tensor of shape (..., latent_size)
         Standard normal draws.
 
@@ -68,15 +68,15 @@ def log_prior_ratio(q_z: DiagonalNormal, noise: Tensor) -> Tensor:
     log_ratio : Tensor of shape (...)
         In nats.
     """
-    z = precise(q_z.rsample(noise))
-    squares = precise(noise).square().sum(-1) - z.square().sum(-1)
-    return 0.5 * squares + precise(q_z.log_scale).sum(-1)
+    z = to_double(q_z.rsample(noise))
+    squares = to_double(noise).square().sum(-1) - z.square().sum(-1)
+    return 0.5 * squares + to_double(q_z.log_scale).sum(-1)
 
 
-def precise(t: Tensor) -> Tensor:
-    """In double precision (which MPS has not), for sums over classes and columns.
+def to_double(t: Tensor) -> Tensor:
+    """Convert to float64 for sums over classes and columns; a no-op on MPS.
 
-    In single precision the last bit of such a sum depends on the row's place in the
-    array, since torch takes rows in groups.
+    torch sums rows in groups, so the last bit of a float32 sum would depend on the
+    position of the row in the array. MPS does not support float64.
     """
     return t if t.device.type == "mps" else t.to(torch.float64)

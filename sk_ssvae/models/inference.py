@@ -1,4 +1,4 @@
-"""What a trained model answers: rows in, arrays out, in bounded memory."""
+"""Predictions of a trained model for arrays of rows, in bounded memory."""
 
 import math
 from collections.abc import Callable
@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sk_ssvae.models import VAEModule
-from sk_ssvae.models.base import N_DRAWS
-from sk_ssvae.models.bounds import precise
+from sk_ssvae.models.auxiliary import N_FIXED_DRAWS
+from sk_ssvae.models.base import VAEModule
+from sk_ssvae.models.bounds import to_double
 from sk_ssvae.models.user_networks import UserNetwork
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
 from sk_ssvae.utils.devices import default_torch_state, retain_freed_memory
@@ -28,29 +28,29 @@ __all__ = [
 ]
 
 Rows = Any
-"""An array of rows, or a sparse one."""
+"""An array or a sparse array of rows."""
 Encode = Callable[[Tensor], Tensor]
-"""From rows as they are to what the network takes."""
+"""Maps rows on the CPU to the cells that the model takes."""
 
-DRAWS_AT_ONCE = 8
+DRAWS_PER_CHUNK = 8
 
 
 def _device(model: VAEModule) -> torch.device:
     return model.classes.device
 
 
-def _normal(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """Draw standard normal numbers on the CPU: the same for every device."""
+def _standard_normal(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Draw on the CPU, so that the draws are the same for every device."""
     return torch.randn(n, size, generator=generator, dtype=torch.float32, device="cpu")
 
 
-def _by_chunks(
+def _map_chunks(
     f: Callable[..., Tensor],
     model: VAEModule,
     cells_per_row: int,
     *arrays: Any,
 ) -> FloatArray:
-    """Apply `f` to chunks of rows of the arrays, as tensors."""
+    """Apply `f` to chunks of rows of the arrays, converted to tensors."""
     n_rows = arrays[0].shape[0]
     out: FloatArray | None = None
     retain_freed_memory()
@@ -58,53 +58,53 @@ def _by_chunks(
         for chunk in row_chunks(n_rows, cells_per_row):
             part = f(*(tensor_sharing_memory(a[chunk]) for a in arrays))
             if out is None:
-                # Filled in place: many small parts would leave holes in the heap.
+                # Filled in place: many small parts would fragment the heap.
                 out = np.empty((n_rows, *part.shape[1:]), dtype=np.float32)
             out[chunk] = part.cpu().numpy()
     assert out is not None  # validated input has rows
     return out
 
 
-def _widest(model: VAEModule) -> int:
-    """Numbers that one row takes in the model's widest layer, for every draw of it."""
-    own = [m.widest for m in model.modules() if isinstance(m, UserNetwork)]
-    n_draws = N_DRAWS if model.n_noise > model.latent_size else 1
-    return n_draws * max(*own, *(max(p.shape, default=1) for p in model.parameters()))
+def _max_width(model: VAEModule) -> int:
+    """Return the largest number of values per row in a layer, for all fixed draws."""
+    user = [m.max_width for m in model.modules() if isinstance(m, UserNetwork)]
+    n_draws = N_FIXED_DRAWS if model.n_noise > model.latent_size else 1
+    return n_draws * max(*user, *(max(p.shape, default=1) for p in model.parameters()))
 
 
-def _as_it_is(rows: Tensor) -> Tensor:
+def _identity(rows: Tensor) -> Tensor:
     return rows
 
 
 def log_posterior_y(
-    model: VAEModule, x: Rows, encode: Encode = _as_it_is
+    model: VAEModule, x: Rows, encode: Encode = _identity
 ) -> FloatArray:
-    """Log q(y | x), of shape (n_rows, n_classes)."""
+    """Return log q(y | x), of shape (n_rows, n_classes)."""
     device = _device(model)
 
     def log_q(rows: Tensor) -> Tensor:
         log_q_y: Tensor = model(encode(rows).to(device))
         return log_q_y
 
-    return _by_chunks(log_q, model, _widest(model), x)
+    return _map_chunks(log_q, model, _max_width(model), x)
 
 
-def latent_means(model: VAEModule, x: Rows, encode: Encode = _as_it_is) -> FloatArray:
-    """Means of z under q(y, z | x), of shape (n_rows, latent_size)."""
+def latent_means(model: VAEModule, x: Rows, encode: Encode = _identity) -> FloatArray:
+    """Return the means of z under q(y, z | x), of shape (n_rows, latent_size)."""
     device = _device(model)
 
     def means(rows: Tensor) -> Tensor:
         return model.latent_means(encode(rows).to(device))
 
-    return _by_chunks(means, model, len(model.classes) * _widest(model), x)
+    return _map_chunks(means, model, len(model.classes) * _max_width(model), x)
 
 
 def decoded_means(model: VAEModule, z: FloatArray, weights: FloatArray) -> FloatArray:
-    """Means of p(x | y, z), averaged over classes.
+    """Return the means of p(x | y, z), averaged over classes.
 
     Parameters
     ----------
-    model : Model
+    model : VAEModule
         The model.
     z : ndarray of float32 of shape (n_rows, latent_size)
         Latent points.
@@ -114,7 +114,7 @@ def decoded_means(model: VAEModule, z: FloatArray, weights: FloatArray) -> Float
     Returns
     -------
     means : ndarray of float32 of shape (n_rows, n_features)
-        In the network's units; of categories the most probable one's code.
+        In the model's units; for categories the code of the most probable one.
     """
     device = _device(model)
 
@@ -122,35 +122,37 @@ def decoded_means(model: VAEModule, z: FloatArray, weights: FloatArray) -> Float
         expected = model.decoded_means(points.to(device), w.to(device))
         return model.likelihood.cells(expected)
 
-    return _by_chunks(means, model, len(model.classes) * _widest(model), z, weights)
+    cells_per_row = len(model.classes) * _max_width(model)
+    return _map_chunks(means, model, cells_per_row, z, weights)
 
 
 def draw_rows(model: VAEModule, codes: npt.NDArray[np.int64], seed: int) -> FloatArray:
-    """Draw x from p(z) p(x | y, z), one row for each class code given.
+    """Draw x from p(z) p(x | y, z), one row for each class code.
 
     Parameters
     ----------
-    model : Model
+    model : VAEModule
         The model.
     codes : ndarray of int64 of shape (n_rows,)
         Classes.
     seed : int
-        Seed of the draws. Those of z are taken on the CPU and do not depend on the
-        device; those of x given z are taken on the device.
+        Seed of the draws. z is drawn on the CPU and does not depend on the device; x
+        given z is drawn on the device.
 
     Returns
     -------
     x : ndarray of float32 of shape (n_rows, n_features)
-        In the network's units.
+        In the model's units.
     """
-    z = _normal(len(codes), model.latent_size, stream_generator(seed, Stream.SAMPLE_Z))
+    z_generator = stream_generator(seed, Stream.SAMPLE_Z)
+    z = _standard_normal(len(codes), model.latent_size, z_generator)
     device = _device(model)
     generator = stream_generator(seed, Stream.SAMPLE_X, device=device)
 
     def draw(points: Tensor, chunk: Tensor) -> Tensor:
         return model.draw_rows(points.to(device), chunk.to(device), generator)
 
-    return _by_chunks(draw, model, _widest(model), z.numpy(), codes)
+    return _map_chunks(draw, model, _max_width(model), z.numpy(), codes)
 
 
 def expected_cells(
@@ -158,18 +160,19 @@ def expected_cells(
     x: Rows,
     n_draws: int,
     generator: torch.Generator,
-    encode: Encode = _as_it_is,
+    encode: Encode = _identity,
 ) -> FloatArray:
-    r"""Cells as they are expected given those that are there.
+    r"""Return the expectation of all cells given the observed ones.
 
     .. math::
         \sum_y q(y | x) \sum_s w_{ys}\, E[x | y, z_{ys}], \qquad
         w_{ys} \propto \frac{p(x | y, z_{ys}) p(z_{ys})}{q(z_{ys} | x, y)}, \qquad
         z_{ys} \sim q(z | x, y)
 
-    with x what was observed, and weights that sum to 1 over s: importance sampling of
-    the posterior given y, normalised by itself (Rezende, Mohamed & Wierstra 2014, arXiv
-    1401.4082, appendix F, and Mattei & Frellsen 2019, arXiv 1812.02633, fill gaps so).
+    where x are the observed cells and the weights sum to 1 over s: self-normalised
+    importance sampling of the posterior given y. Rezende, Mohamed & Wierstra 2014,
+    arXiv 1401.4082, appendix F, and Mattei & Frellsen 2019, arXiv 1812.02633, impute
+    missing values in this way.
 
     Parameters
     ----------
@@ -179,20 +182,20 @@ def expected_cells(
     Returns
     -------
     cells : ndarray of float32 of shape (n_rows, n_features)
-        In the network's units; of categories the most probable one's code.
+        In the model's units; for categories the code of the most probable one.
     """
     device = _device(model)
-    noise = _normal(n_draws, model.n_noise, generator).to(device)
+    noise = _standard_normal(n_draws, model.n_noise, generator).to(device)
 
     def expected(rows: Tensor) -> Tensor:
         rows = encode(rows).to(device)
         log_weights, p_x = model.importance(rows, noise)
-        weights = precise(model(rows)).exp()[..., None] * log_weights.softmax(-1)
+        weights = to_double(model(rows)).exp()[..., None] * log_weights.softmax(-1)
         means = (weights[..., None] * p_x.mean).sum((1, 2))
         return model.likelihood.cells(means)
 
-    per_row = n_draws * len(model.classes) * _widest(model)
-    return _by_chunks(expected, model, per_row, x)
+    cells_per_row = n_draws * len(model.classes) * _max_width(model)
+    return _map_chunks(expected, model, cells_per_row, x)
 
 
 def importance_weighted_bound(
@@ -200,49 +203,49 @@ def importance_weighted_bound(
     x: Rows,
     n_draws: int,
     generator: torch.Generator,
-    encode: Encode = _as_it_is,
+    encode: Encode = _identity,
 ) -> FloatArray:
-    r"""Importance-weighted lower bound of log p(x), the class summed exactly.
+    r"""Return the importance-weighted bound of log p(x), summed exactly over classes.
 
     .. math::
         \log \sum_y p(y) \frac1S \sum_s
         \frac{p(x | y, z_{ys}) p(z_{ys})}{q(z_{ys} | x, y)},
         \qquad z_{ys} \sim q(z | x, y)
 
-    Its expectation over the draws is a lower bound of log p(x) and grows towards it
-    with S: Burda, Grosse & Salakhutdinov 2016, arXiv 1509.00519, theorem 1. A single
-    value may lie above log p(x). z stands for all latent variables of the model.
+    Its expectation over the draws is a lower bound of log p(x) that increases with S
+    and converges to it: Burda, Grosse & Salakhutdinov 2016, arXiv 1509.00519, theorem
+    1. A single value may exceed log p(x). z stands for all latent variables.
 
     Parameters
     ----------
-    model : Model
+    model : VAEModule
         The model.
     x : ndarray or sparse array of shape (n_rows, n_features)
-        Rows; cells that are NaN do not count.
+        Rows; cells that are NaN are left out.
     n_draws : int
-        S. All rows and classes share the same S standard normal draws, so a row's
-        value depends neither on its neighbours nor on its place.
+        S. All rows and classes share the same S standard normal draws, so the value of
+        a row depends neither on other rows nor on its position.
     generator : torch.Generator
         Source of the draws, on the CPU.
     encode : callable
-        Makes of rows on the CPU what the network takes.
+        Maps rows on the CPU to the cells that the model takes.
 
     Returns
     -------
     bound : ndarray of float32 of shape (n_rows,)
-        In nats, for x in the network's units.
+        In nats, for x in the model's units.
     """
     device = _device(model)
-    noise = _normal(n_draws, model.n_noise, generator).to(device)
+    noise = _standard_normal(n_draws, model.n_noise, generator).to(device)
 
     def log_evidence(rows: Tensor) -> Tensor:
         rows = encode(rows).to(device)
         parts = [
             model.importance(rows, draws)[0].logsumexp(-1)
-            for draws in torch.split(noise, DRAWS_AT_ONCE)
+            for draws in torch.split(noise, DRAWS_PER_CHUNK)
         ]
         log_p_x_given_y = torch.stack(parts, -1).logsumexp(-1) - math.log(n_draws)
-        return (log_p_x_given_y + precise(model.log_prior)).logsumexp(-1)
+        return (log_p_x_given_y + to_double(model.log_prior)).logsumexp(-1)
 
-    per_row = DRAWS_AT_ONCE * len(model.classes) * _widest(model)
-    return _by_chunks(log_evidence, model, per_row, x)
+    cells_per_row = DRAWS_PER_CHUNK * len(model.classes) * _max_width(model)
+    return _map_chunks(log_evidence, model, cells_per_row, x)

@@ -1,6 +1,9 @@
-"""From cells to what the networks are shown: codes as unit vectors, gaps as such."""
+"""Encode cells as network inputs: one-hot categories, filled and flagged gaps."""
+
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -10,11 +13,12 @@ __all__ = ["InputEncoder"]
 
 
 class InputEncoder(nn.Module):
-    """Make network inputs of cells.
+    """Map cells to network inputs.
 
-    In their order: numbers, the missing ones filled and counts as their logarithms;
-    a unit vector for each category, zeros where it is missing; ones where cells are
-    missing, for columns that have such cells in training.
+    The inputs are, in this order: the numeric columns, with missing cells filled and
+    counts as standardised logarithms; a one-hot vector for each categorical column, all
+    zeros where the cell is missing; an indicator of missing cells for each column that
+    has some in the training data.
 
     Parameters
     ----------
@@ -24,7 +28,12 @@ class InputEncoder(nn.Module):
     Attributes
     ----------
     n_outputs : int
-        Number of inputs of a network.
+        Number of network inputs.
+    has_gaps : bool
+        Whether the training data have missing cells.
+    movable : Tensor of shape (n_cells,)
+        1 for the columns that adversarial perturbations change, 0 for categories and
+        counts.
     """
 
     fill: Tensor
@@ -41,6 +50,7 @@ class InputEncoder(nn.Module):
         super().__init__()
         self.is_plain = layout.is_plain
         kinds = np.empty(layout.n_cells, dtype=object)
+        # Column and code of each entry of the one-hot vectors.
         owner, code = [], []
         for group in layout.groups:
             kinds[group.columns] = group.kind
@@ -52,49 +62,49 @@ class InputEncoder(nn.Module):
         shift, scale = np.zeros(layout.n_cells), np.ones(layout.n_cells)
         if layout.count_scale is not None:
             shift, scale = layout.count_shift, layout.count_scale
-        self._put("fill", layout.fill.astype(np.float32))
-        self._put("numbers", numbers)
-        self._put("is_count", is_count)
-        self._put("count_shift", shift[numbers].astype(np.float32))
-        self._put("count_scale", scale[numbers].astype(np.float32))
-        self._put("owner", np.concatenate([np.empty(0, np.int64), *owner]))
-        self._put("code", np.concatenate([np.empty(0), *code]).astype(np.float32))
-        self._put("gaps", layout.gaps)
-        # What an adversary may move a little: not codes, nor counts.
         movable = ~np.isin(kinds.astype(str), ("categorical", *COUNTS))
-        self._put("movable", movable.astype(np.float32))
-        self.some_counts, self.all_counts = bool(is_count.any()), bool(is_count.all())
-        self.all_numbers = len(numbers) == layout.n_cells
+        self._register("fill", layout.fill.astype(np.float32))
+        self._register("numbers", numbers)
+        self._register("is_count", is_count)
+        self._register("count_shift", shift[numbers].astype(np.float32))
+        self._register("count_scale", scale[numbers].astype(np.float32))
+        self._register("owner", np.concatenate([np.empty(0, np.int64), *owner]))
+        self._register("code", np.concatenate([np.empty(0), *code]).astype(np.float32))
+        self._register("gaps", layout.gaps)
+        self._register("movable", movable.astype(np.float32))
+        self.has_counts = bool(is_count.any())
+        self.only_counts = bool(is_count.all())
+        self.only_numbers = len(numbers) == layout.n_cells
         self.has_gaps = layout.has_gaps
         self.n_outputs = len(numbers) + len(self.owner) + len(self.gaps)
 
-    def _put(self, name: str, values: np.ndarray) -> None:
+    def _register(self, name: str, values: npt.NDArray[Any]) -> None:
         self.register_buffer(name, torch.from_numpy(values))
 
     def forward(self, cells: Tensor) -> Tensor:
         """Map cells (..., n_cells) to inputs (..., n_outputs).
 
-        Where no cell was missing in training, none is looked for while training.
+        In training mode missing cells are handled only if the training data have some.
         """
         filled = cells
         if self.has_gaps or not self.training:
             filled = torch.where(cells.isnan(), self.fill, cells)
         if self.is_plain:
             return filled
-        numbers = filled if self.all_numbers else filled[..., self.numbers]
-        if self.some_counts:
+        numbers = filled if self.only_numbers else filled[..., self.numbers]
+        if self.has_counts:
             logs = numbers.clamp_min(0).log1p() - self.count_shift
             logs = logs * self.count_scale
-            numbers = logs if self.all_counts else self._chosen(logs, numbers)
+            if self.only_counts:
+                numbers = logs
+            else:
+                numbers = torch.where(self.is_count, logs, numbers)
         parts = [numbers]
         if len(self.owner):
-            # Of the cells as they are: NaN equals no code.
+            # From the cells before filling: NaN is equal to no code.
             one_hot = cells.index_select(-1, self.owner) == self.code
             parts.append(one_hot.to(numbers.dtype))
         if self.has_gaps:
             missing = cells.index_select(-1, self.gaps).isnan()
             parts.append(missing.to(numbers.dtype))
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-
-    def _chosen(self, logs: Tensor, numbers: Tensor) -> Tensor:
-        return torch.where(self.is_count, logs, numbers)

@@ -1,7 +1,7 @@
 """M2, the semi-supervised VAE.
 
 Kingma, Rezende, Mohamed & Welling, "Semi-supervised Learning with Deep Generative
-Models", NIPS 2014, arXiv 1406.5298; the model that the paper calls M2.
+Models", NIPS 2014, arXiv 1406.5298, which calls it M2. [M2] refers to this paper.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.distributions import Categorical
 
 from sk_ssvae.data.layout import Layout
-from sk_ssvae.models.base import VAEModule, normal
-from sk_ssvae.models.bounds import gaussian_kl, log_prior_ratio, precise
+from sk_ssvae.models.base import VAEModule
+from sk_ssvae.models.bounds import gaussian_kl, log_prior_ratio, to_double
 from sk_ssvae.models.likelihoods import (
     Density,
     DiagonalNormal,
@@ -21,31 +21,32 @@ from sk_ssvae.models.likelihoods import (
 )
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
 from sk_ssvae.models.networks import MLP, PairMLP
+from sk_ssvae.models.spec import ModelSpec
 from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["M2Module"]
+__all__ = ["M2", "M2Module"]
 
 
-class M2Module(VAEModule, name="m2"):
+class M2Module(VAEModule):
     r"""The semi-supervised VAE, M2.
 
-    Generative process, :math:`\pi` being the class prior:
+    The generative process, with class prior :math:`\pi`:
 
     .. math::
         p(y) = \mathrm{Cat}(y; \pi), \qquad
         p(z) = N(z; 0, I), \qquad
         p_\theta(x | y, z) = \prod_j f(x_j; h_j(y, z)).
 
-    Inference networks:
+    The inference networks:
 
     .. math::
         q_\phi(y | x) = \mathrm{Cat}(y; \pi_\phi(x)), \qquad
         q_\phi(z | x, y) = N(z; \mu_\phi(x, y), \mathrm{diag}\, \sigma_\phi^2(x, y)).
 
-    Arguments broadcast over their leading axes: rows ``x[:, None]`` of shape
-    (n_rows, 1, n_features) against the unit vectors ``model.classes`` of shape
-    (n_classes, n_classes) give everything for all pairs of row and class at once,
-    with the row's share of the first layer computed once per row.
+    Arguments of the methods broadcast over their leading axes: rows ``x[:, None]`` of
+    shape (n_rows, 1, n_features) and the one-hot ``model.classes`` of shape (n_classes,
+    n_classes) give results for all pairs of row and class. The first layer's product
+    with a row is computed once per row.
 
     Parameters
     ----------
@@ -56,18 +57,16 @@ class M2Module(VAEModule, name="m2"):
     latent_size : int
         Number of latent dimensions of z.
     hidden_sizes : sequence of int
-        Hidden layers of the encoder; the decoder has them in reverse.
+        Sizes of the encoder's hidden layers; the decoder has them in reverse order.
     likelihood : str or Layout
-        The factor f of p(x | y, z): a name in `sk_ssvae.models.likelihoods.LIKELIHOODS`, or
-        which columns are of which kind.
+        The factors f of p(x | y, z): the likelihood of all columns, a name in
+        `sk_ssvae.models.likelihoods.LIKELIHOODS`, or a layout of column groups.
     seed : int
         Seed of the initial weights.
     classifier_hidden_sizes : sequence of int, default=None
-        Hidden layers of the classifier; None for those of the encoder.
-    inner_size : int, default=None
-        Number of dimensions of a variable between row and class; M2 has none.
-    networks : Networks
-        Networks of the user's own.
+        Sizes of the classifier's hidden layers; None for `hidden_sizes`.
+    networks : NetworkFactories
+        User-supplied networks.
     """
 
     def __init__(
@@ -79,14 +78,13 @@ class M2Module(VAEModule, name="m2"):
         likelihood: str | Layout,
         seed: int,
         classifier_hidden_sizes: Sequence[int] | None = None,
-        inner_size: int | None = None,
         networks: NetworkFactories = BUILT_IN_NETWORKS,
     ) -> None:
         super().__init__(class_prior, latent_size)
         g = stream_generator(seed, Stream.WEIGHTS)
         n_classes = len(class_prior)
         self.n_noise = latent_size
-        n_inputs = self._take(likelihood, n_features)
+        n_inputs = self._set_layout(likelihood, n_features)
         sizes = hidden_sizes
         if classifier_hidden_sizes is not None:
             sizes = classifier_hidden_sizes
@@ -107,37 +105,39 @@ class M2Module(VAEModule, name="m2"):
         ) or PairMLP(latent_size, n_classes, n_outputs, hidden_sizes[::-1], generator=g)
 
     def density(self) -> Density:
-        """Work out what p(x | y, z) has in common for all rows."""
+        """Return a function from decoder outputs to p(x | y, z)."""
         return self.likelihood.density()
 
     def log_q_y(self, sampled: Tensor) -> Tensor:
-        """Log q(y | x), normalised, of shape (..., n_classes)."""
-        return self._run(self.classifier, self.inputs(sampled)).log_softmax(-1)
+        """Return log q(y | x), normalised, of shape (..., n_classes)."""
+        return self._run_network(self.classifier, self.inputs(sampled)).log_softmax(-1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Log q(y | x), normalised, of shape (..., n_classes)."""
+        """Return log q(y | x), normalised, of shape (..., n_classes)."""
         return self.log_q_y(x)
 
     def posterior_y(self, x: Tensor) -> Categorical:
-        """q(y | x) for rows of shape (..., n_features)."""
+        """Return q(y | x) for rows of shape (..., n_features)."""
         return Categorical(logits=self(x), validate_args=False)
 
     def posterior_z(self, x: Tensor, y: Tensor | None = None) -> DiagonalNormal:
-        """q(z | x, y) for x (..., n_features) and one-hot y (..., n_classes).
+        """Return q(z | x, y) for x (..., n_features) and one-hot y (..., n_classes).
 
-        Or y as codes of shape (...). None is every class, as `classes` would be.
+        y may also be codes of shape (...). None stands for all classes.
         """
-        return normal(self._run(self.encoder, self.inputs(x), y))
+        return DiagonalNormal.from_outputs(
+            self._run_network(self.encoder, self.inputs(x), y)
+        )
 
     def likelihood_x(
         self, z: Tensor, y: Tensor | None = None, density: Density | None = None
     ) -> RowDistribution:
-        """p(x | y, z) for z (..., latent_size) and y as in `posterior_z`.
+        """Return p(x | y, z) for z (..., latent_size) and y as in `posterior_z`.
 
-        `density` may hold what ``density()`` gave, for several calls.
+        `density` is the result of ``density()``, to share it between calls.
         """
         density = density or self.density()
-        return density(self._run(self.decoder, z, y))
+        return density(self._run_network(self.decoder, z, y))
 
     def labelled_bound(
         self,
@@ -147,13 +147,13 @@ class M2Module(VAEModule, name="m2"):
         noise: Tensor,
         density: Density | None = None,
     ) -> Tensor:
-        r"""Bound of log p(x, y), one draw of z for each pair of x and y. [M2] eq. 6.
+        r"""Return the bound of log p(x, y), one draw of z per pair. [M2] eq. 6.
 
         .. math::
             L(x, y) = E_{q(z|x,y)}[\log p(x|y,z)] + \log p(y)
                       - KL(q(z|x,y) \| p(z)) \le \log p(x, y)
 
-        See `sk_ssvae.models.base.Model.labelled_bound`.
+        Parameters and return value are those of `VAEModule.labelled_bound`.
         """
         q_z = self.posterior_z(sampled, y)
         z = q_z.rsample(noise)
@@ -162,11 +162,11 @@ class M2Module(VAEModule, name="m2"):
 
     def latent_means(self, x: Tensor) -> Tensor:
         """Return sum_y q(y | x) mu(x, y), of shape (n_rows, latent_size)."""
-        outputs: Tensor = self.encoder.averaged(self.inputs(x), self(x).exp_())
+        outputs: Tensor = self.encoder.expected_output(self.inputs(x), self(x).exp_())
         return outputs.chunk(2, -1)[0]
 
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
-        """Mean of x given z, classes having weights."""
+        """Return the mean of x given z, averaged over classes."""
         means = self.likelihood_x(z[:, None], self.classes).mean
         return (weights[:, :, None] * means).sum(1)
 
@@ -175,13 +175,26 @@ class M2Module(VAEModule, name="m2"):
         return self.likelihood_x(z, codes).sample(generator)
 
     def importance(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
-        """Log of p(x | y, z) p(z) / q(z | x, y) at draws of z from q; p(x | y, z)."""
-        return self.importance_of(x[:, None, None], noise)
+        """Return log p(x | y, z) p(z) / q(z | x, y) at draws of z, and p(x | y, z)."""
+        return self.broadcast_importance(x[:, None, None], noise)
 
-    def importance_of(self, x: Tensor, noise: Tensor) -> tuple[Tensor, RowDistribution]:
-        """As `importance`, for rows (n_rows, 1, 1 or n_draws, n_features)."""
+    def broadcast_importance(
+        self, x: Tensor, noise: Tensor
+    ) -> tuple[Tensor, RowDistribution]:
+        """Return the same for rows of shape (n_rows, 1, 1 or n_draws, n_features)."""
         classes = self.classes[:, None]
         q_z = self.posterior_z(x, classes)
-        outputs = precise(self._run(self.decoder, q_z.rsample(noise), classes))
+        outputs = to_double(
+            self._run_network(self.decoder, q_z.rsample(noise), classes)
+        )
         p_x = self.density()(outputs)
         return p_x.log_prob(x, has_gaps(x)) + log_prior_ratio(q_z, noise), p_x
+
+
+class M2(ModelSpec, name="m2"):
+    """M2, the semi-supervised VAE of Kingma et al. 2014, arXiv 1406.5298.
+
+    It has no parameters of its own. The networks are those of `M2Module`.
+    """
+
+    module_class = M2Module

@@ -1,4 +1,4 @@
-"""Which networks are the user's own, and how they take the place of ours."""
+"""Factories of user-supplied networks, and a decoder that wraps such a network."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -14,14 +14,14 @@ __all__ = ["BUILT_IN_NETWORKS", "NetworkFactories", "UserDecoder", "check_module
 
 
 class UserDecoder(nn.Module):
-    """A user's decoder, which takes latent points and unit vectors side by side.
+    """A user-supplied decoder on concatenated latent points and one-hot classes.
 
     Parameters
     ----------
-    network : OwnNetwork
-        From the points' size plus the number of classes.
+    network : UserNetwork
+        Its number of inputs is the size of the points plus the number of classes.
     n_classes : int
-        Number of classes; 0 if the network takes points alone.
+        Number of classes; 0 if the network takes the points alone.
     """
 
     def __init__(self, network: UserNetwork, n_classes: int) -> None:
@@ -30,7 +30,7 @@ class UserDecoder(nn.Module):
         self.n_classes = n_classes
 
     def forward(self, points: Any, y: Tensor | None = None) -> Tensor:
-        """Map points, or several tensors of points, and classes as `PairMLP` does."""
+        """Map points, or a tuple of them, and classes as `PairMLP` does."""
         parts = list(points) if isinstance(points, tuple) else [points]
         if y is None:
             y = torch.eye(self.n_classes, dtype=parts[0].dtype, device=parts[0].device)
@@ -39,15 +39,23 @@ class UserDecoder(nn.Module):
         if self.n_classes:
             parts.append(y)
         shape = np.broadcast_shapes(*(part.shape[:-1] for part in parts))
-        wide = [part.expand(*shape, part.shape[-1]) for part in parts]
-        out: Tensor = self.network(torch.cat(wide, -1))
+        expanded = [part.expand(*shape, part.shape[-1]) for part in parts]
+        out: Tensor = self.network(torch.cat(expanded, -1))
         return out
 
 
 class NetworkFactories(NamedTuple):
-    """Which networks are the user's own: for each, what makes it, and its keywords.
+    """Factories of the user-supplied networks and their keyword arguments.
 
-    Each method returns None where there is none.
+    The methods construct a network, or return None if the built-in one is to be used.
+
+    Attributes
+    ----------
+    classifier_module, encoder_module, decoder_module : callable or None
+        ``f(in_features, out_features, **kwargs)``, which returns a ``torch.nn.Module``;
+        None for the built-in network.
+    keywords : tuple of (str, dict)
+        Keyword arguments by name of the factory.
     """
 
     classifier_module: Callable[..., Any] | None = None
@@ -55,19 +63,18 @@ class NetworkFactories(NamedTuple):
     decoder_module: Callable[..., Any] | None = None
     keywords: tuple[tuple[str, dict[str, Any]], ...] = ()
 
-    def _network(
-        self, role: str, n_in: int, n_out: int, seed: int, nth: int = 0
+    def _construct(
+        self, role: str, n_in: int, n_out: int, seed: int, index: int = 0
     ) -> UserNetwork | None:
-        make = getattr(self, role)
-        if make is None:
+        factory = getattr(self, role)
+        if factory is None:
             return None
-        return UserNetwork(
-            make, n_in, n_out, dict(self.keywords).get(role, {}), role, seed, nth
-        )
+        kwargs = dict(self.keywords).get(role, {})
+        return UserNetwork(factory, n_in, n_out, kwargs, role, seed, index)
 
     def classifier(self, n_in: int, n_classes: int, seed: int) -> UserNetwork | None:
-        """From a row to scores of the classes."""
-        return self._network("classifier_module", n_in, n_classes, seed)
+        """Make a classifier, from rows to scores of the classes."""
+        return self._construct("classifier_module", n_in, n_classes, seed)
 
     def encoder(
         self,
@@ -75,66 +82,69 @@ class NetworkFactories(NamedTuple):
         hidden_sizes: Sequence[int],
         n_outputs: int,
         seed: int,
-        nth: int = 0,
+        index: int = 0,
     ) -> UserNetwork | None:
-        """From a row to its share of the encoder's first hidden layer.
+        """Make the encoder's map from rows to the units of its first hidden layer.
 
-        Or of its outputs where there is none; `nth` for models with several encoders.
+        Without hidden layers it maps to the outputs of the encoder. `index` numbers the
+        encoders of models that have several.
         """
-        first = [*hidden_sizes, n_outputs][0]
-        return self._network("encoder_module", n_features, first, seed, nth)
+        first_size = [*hidden_sizes, n_outputs][0]
+        return self._construct("encoder_module", n_features, first_size, seed, index)
 
     def decoder(
         self, n_points: int, n_classes: int, n_outputs: int, seed: int
     ) -> UserDecoder | None:
-        """From points and unit vectors of classes to the decoder's outputs."""
-        network = self._network("decoder_module", n_points + n_classes, n_outputs, seed)
+        """Make a decoder, from points and one-hot classes to parameters of p(x)."""
+        network = self._construct(
+            "decoder_module", n_points + n_classes, n_outputs, seed
+        )
         return None if network is None else UserDecoder(network, n_classes)
 
 
 BUILT_IN_NETWORKS = NetworkFactories()
-"""No network is the user's own."""
+"""No user-supplied networks."""
 
 
 def check_modules(
     modules: dict[str, Any], keywords: dict[str, Any]
 ) -> NetworkFactories:
-    """Return networks as a user asks for them.
+    """Validate an estimator's network parameters and return factories.
 
     Parameters
     ----------
     modules : dict
-        For names in `ROLES` a class, a factory, or None.
+        A class, a factory, or None for names in `ROLES`.
     keywords : dict
-        Keywords of theirs by name, ``classifier_module__channels`` and so on. Those of
-        a network that is not the user's own are not used, so that searches may leave
-        it out: there is no other way to unset them.
+        Keyword arguments by parameter name, ``classifier_module__channels`` and so on.
+        Those of a module that is None are ignored, so that a parameter search may
+        include None.
 
     Returns
     -------
-    networks : Networks
+    networks : NetworkFactories
 
     Raises
     ------
     TypeError
-        If one is neither None nor callable, or a module that exists already.
+        If a module is neither None nor callable, or is an ``nn.Module`` instance.
     """
-    sorted_out: dict[str, dict[str, Any]] = {role: {} for role in modules}
+    kwargs_by_role: dict[str, dict[str, Any]] = {role: {} for role in modules}
     for name, value in keywords.items():
         role, _, keyword = name.partition("__")
-        sorted_out[role][keyword] = value
-    for role, make in modules.items():
-        if isinstance(make, nn.Module):
+        kwargs_by_role[role][keyword] = value
+    for role, factory in modules.items():
+        if isinstance(factory, nn.Module):
             raise TypeError(
                 f"{role} must be a torch.nn.Module class or a factory "
                 "f(in_features, out_features, **kwargs), got an instance of "
-                f"{type(make).__name__}: it would be trained in place, and shared by "
-                "clones. Give its class."
+                f"{type(factory).__name__}: it would be trained in place and shared by "
+                "clones. Pass its class."
             )
-        if make is not None and not callable(make):
+        if factory is not None and not callable(factory):
             raise TypeError(
                 f"{role} must be a torch.nn.Module class, a factory f(in_features, "
-                f"out_features, **kwargs) or None, got {make!r} of type "
-                f"{type(make).__name__}."
+                f"out_features, **kwargs) or None, got {factory!r} of type "
+                f"{type(factory).__name__}."
             )
-    return NetworkFactories(**modules, keywords=tuple(sorted_out.items()))
+    return NetworkFactories(**modules, keywords=tuple(kwargs_by_role.items()))

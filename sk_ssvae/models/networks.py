@@ -1,7 +1,7 @@
-"""Multi-layer perceptrons, on one input, on a pair of inputs, or on several.
+"""Multi-layer perceptrons with one, two or several inputs.
 
-All weights are drawn from a generator that is handed in: constructing an
-``nn.Linear`` in the ordinary way would read and move torch's global generator.
+All weights are drawn from an explicit generator: constructing an ``nn.Linear`` in the
+usual way would advance torch's global generator.
 """
 
 import math
@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 __all__ = ["MLP", "MultiInputLinear", "PairMLP", "check_hidden_sizes", "linear"]
 
-FEW = 8
-"""Number of second inputs up to which averages are sums, not products of matrices."""
+MIN_MATMUL_SIZE = 8
+"""Number of one-hot inputs from which `PairMLP.expected_output` uses a batched matrix
+product; below that an elementwise sum is faster."""
 
 
 def linear(
@@ -42,7 +43,8 @@ def linear(
     bias : bool
         Whether the layer has a bias.
     fan_in : int, default=None
-        Number of inputs that arrive at a unit, if others arrive elsewhere too.
+        Total number of inputs of a unit, if the layer is part of a sum of layers;
+        `in_features` by default.
 
     Returns
     -------
@@ -58,23 +60,28 @@ def linear(
 
 
 class _Linear(nn.Linear):
-    """A layer that is made without drawing weights."""
+    """A linear layer whose constructor draws no weights.
+
+    ``nn.utils.skip_init`` would do the same, but imports sympy.
+    """
 
     def reset_parameters(self) -> None:
-        """Leave the global generator alone (``nn.utils.skip_init`` imports sympy)."""
+        """Do nothing, so that the global generator is not used."""
 
 
-def _after_relu(layers: Iterable[nn.Module], out: Tensor, *, own: bool) -> Tensor:
-    """Apply layers, each after rectified units; our `own` input may be overwritten."""
+def _relu_layers(
+    layers: Iterable[nn.Module], out: Tensor, *, overwrite_input: bool
+) -> Tensor:
+    """Apply layers, each after a ReLU; the first ReLU may overwrite its input."""
     for layer in layers:
-        # Not the outputs of layers, which users may have hooks on.
-        out = layer(F.relu_(out) if own else F.relu(out))
-        own = False
+        # Outputs of layers are not overwritten: forward hooks may keep them.
+        out = layer(F.relu_(out) if overwrite_input else F.relu(out))
+        overwrite_input = False
     return out
 
 
 class MLP(nn.Module):
-    """ReLU layers of the given sizes, then a linear layer.
+    """A multi-layer perceptron with ReLU activations and a linear output layer.
 
     Parameters
     ----------
@@ -85,7 +92,7 @@ class MLP(nn.Module):
     generator : torch.Generator
         Source of the weights.
     first : nn.Module, default=None
-        Takes the place of the first layer.
+        Replaces the first layer.
     """
 
     def __init__(
@@ -109,14 +116,14 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
         first, *rest = self.layers
-        return _after_relu(rest, first(x), own=False)
+        return _relu_layers(rest, first(x), overwrite_input=False)
 
 
 class MultiInputLinear(nn.Module):
-    """A linear layer on several inputs that need not be concatenated.
+    """A linear layer on the concatenation of several inputs, without concatenating.
 
-    The shares of the inputs are added, so that they broadcast, and each is computed as
-    often as its input has rows.
+    The output is a sum of one linear map per input. The terms broadcast, and each is
+    computed once per row of its input.
 
     Parameters
     ----------
@@ -127,9 +134,9 @@ class MultiInputLinear(nn.Module):
     generator : torch.Generator
         Source of the weights.
     fan_in : int
-        Number of inputs that arrive at a unit, with those that arrive elsewhere.
+        As for `linear`.
     first : nn.Module, default=None
-        Gives the share of the first input.
+        Replaces the linear map of the first input.
     """
 
     def __init__(
@@ -152,22 +159,22 @@ class MultiInputLinear(nn.Module):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Map tensors (..., n) for n in in_features to (..., out_features)."""
         first, *others = (
-            share(x) for share, x in zip(self.shares, inputs, strict=True)
+            layer(x) for layer, x in zip(self.shares, inputs, strict=True)
         )
         total: Tensor = first
-        for share in others:
-            total = total + share
+        for term in others:
+            total = total + term
         return total
 
 
 class PairMLP(nn.Module):
-    """An MLP on the concatenation of two inputs that need not be concatenated.
+    """An MLP on the concatenation of two inputs, without concatenating.
 
     The first layer is a sum, ``W_a a + W_b b``, in which both inputs broadcast:
     rows of shape (n_rows, 1, n_a) and classes of shape (n_classes, n_b) give
     (n_rows, n_classes, out_features), with the product ``W_a a`` computed once per
-    row and ``W_b b`` once per class. Integers in the place of b stand for unit vectors:
-    they pick columns of ``W_b``.
+    row and ``W_b b`` once per class. Integers b stand for one-hot vectors and select
+    columns of ``W_b``.
 
     Parameters
     ----------
@@ -178,7 +185,7 @@ class PairMLP(nn.Module):
     generator : torch.Generator
         Source of the weights.
     from_a : nn.Module, default=None
-        Takes the place of W_a: from whatever a is to the first layer's units.
+        Replaces W_a; maps a to the units of the first layer.
     """
 
     def __init__(
@@ -200,7 +207,7 @@ class PairMLP(nn.Module):
         from_b = linear(
             b_features, first, generator=generator, fan_in=fan_in, bias=False
         )
-        # A row for each feature of b, as lookups and sums take it.
+        # Transposed, one row per feature of b, as F.embedding needs it.
         self.from_b = nn.Parameter(from_b.weight.detach().T.contiguous())
         sizes = [first, *rest]
         self.rest = nn.ModuleList(
@@ -210,8 +217,8 @@ class PairMLP(nn.Module):
     def forward(self, a: Any, b: Tensor | None = None) -> Tensor:
         """Map (..., a_features) and (..., b_features) to (..., out_features).
 
-        Or integers b of shape (...), in [0, b_features). None is all unit vectors, as
-        the unit matrix would be.
+        b may also be integers of shape (...), in [0, b_features). None stands for all
+        one-hot vectors: the identity matrix.
         """
         if b is None:
             from_b: Tensor = self.from_b
@@ -219,19 +226,19 @@ class PairMLP(nn.Module):
             from_b = b @ self.from_b
         else:
             from_b = F.embedding(b, self.from_b)
-        return _after_relu(self.rest, self.from_a(a) + from_b, own=True)
+        return _relu_layers(self.rest, self.from_a(a) + from_b, overwrite_input=True)
 
-    def averaged(self, a: Any, weights: Tensor) -> Tensor:
-        """Average outputs over all unit vectors b.
+    def expected_output(self, a: Any, weights: Tensor) -> Tensor:
+        """Return the expected output over a categorical, one-hot b.
 
-        The last layer is linear, so it is applied once, to the average of its inputs.
+        The last layer is linear, so it is applied once, to the mean of its inputs.
 
         Parameters
         ----------
-        a : Tensor of shape (n_rows, a_features), or whatever `from_a` takes
+        a : Tensor of shape (n_rows, a_features), or any input of `from_a`
             First inputs.
         weights : Tensor of shape (n_rows, b_features)
-            Weights of the unit vectors, with sum 1.
+            Probabilities of the one-hot vectors, with sum 1.
 
         Returns
         -------
@@ -242,10 +249,11 @@ class PairMLP(nn.Module):
             out: Tensor = from_a + weights @ self.from_b
         else:
             *inner, last = self.rest
-            hidden = _after_relu(inner, from_a[:, None] + self.from_b, own=True)
+            hidden = _relu_layers(
+                inner, from_a[:, None] + self.from_b, overwrite_input=True
+            )
             hidden = F.relu(hidden)
-            # A product of small matrices for each row is slow where they are tiny.
-            if weights.shape[1] < FEW:
+            if weights.shape[1] < MIN_MATMUL_SIZE:
                 mean = (hidden * weights[:, :, None]).sum(1)
             else:
                 mean = (weights[:, None] @ hidden).squeeze(1)
@@ -256,14 +264,14 @@ class PairMLP(nn.Module):
 def check_hidden_sizes(
     hidden_sizes: Any, name: str = "hidden_sizes"
 ) -> tuple[int, ...]:
-    """Return sizes of hidden layers as a tuple of positive integers.
+    """Validate sizes of hidden layers and return them as a tuple.
 
     Parameters
     ----------
     hidden_sizes : iterable of int
-        Sizes as a user gives them.
+        The parameter.
     name : str
-        What the parameter is called, for the error message.
+        Name of the parameter, for the error message.
 
     Returns
     -------
@@ -272,7 +280,7 @@ def check_hidden_sizes(
     Raises
     ------
     ValueError
-        If one of them is not a positive integer.
+        If a size is not a positive integer.
     """
     sizes = tuple(hidden_sizes) if np.ndim(hidden_sizes) == 1 else (None,)
     for size in sizes:

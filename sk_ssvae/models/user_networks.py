@@ -1,4 +1,4 @@
-"""Networks of the user's own, made and called so that they fit in the place of ours."""
+"""User-supplied networks: construction, checked calls, and mode and state."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
@@ -24,112 +24,123 @@ ROLES = ("classifier_module", "encoder_module", "decoder_module")
 
 
 class UserNetwork(nn.Module):
-    """A user's network, shown batches of shape (n, in_features) and nothing else.
+    """Wrap a user-supplied network.
 
-    The batches are its own to write into. Leading axes are flattened. In training, a
-    single row is mapped as it would be in evaluation: it has no batch statistics.
+    The network is called with a contiguous copy of shape (n_rows, in_features), which
+    it may modify in place; leading axes are flattened. A single row is mapped in
+    evaluation mode even in training, since it has no batch statistics.
 
     Parameters
     ----------
-    make : callable
-        A class or factory: ``make(in_features, out_features, **kwargs)``.
+    factory : callable
+        A class or function: ``factory(in_features, out_features, **kwargs)``.
     in_features, out_features : int
         Sizes.
     kwargs : dict
-        Passed on.
+        Keyword arguments of the factory.
     role : str
-        The estimator's parameter, for messages.
+        The estimator's parameter, one of `ROLES`. Error messages name it.
     seed : int
-        Seed of torch's global generator while the network is made.
-    nth : int
-        Of several networks of a role, which one this is; each has weights of its own.
+        Seed for torch's global generator while the network is constructed.
+    index : int
+        Number of the network among those of the same role; their weights differ.
+
+    Attributes
+    ----------
+    network : nn.Module
+        The user's network.
+    max_width : int
+        Largest number of values per row in an intermediate output.
+    frozen : bool
+        Whether the network stays in evaluation mode (see `freeze_networks`).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the network cannot be constructed or called, or its output has a wrong type,
+        shape or dtype or is not finite.
     """
 
-    held = False
+    frozen = False
 
     def __init__(
         self,
-        make: Callable[..., Any],
+        factory: Callable[..., Any],
         in_features: int,
         out_features: int,
         kwargs: dict[str, Any],
         role: str,
         seed: int,
-        nth: int = 0,
+        index: int = 0,
     ) -> None:
         super().__init__()
         self.out_features = out_features
         self.role = role
-        self.widest = 1
-        step = ROLES.index(role) + nth * len(ROLES)
+        self.max_width = 1
+        step = ROLES.index(role) + index * len(ROLES)
         with (
             seeded_global_generator(stream_seed(seed, Stream.OWN_WEIGHTS, step)),
             torch.device("cpu"),
         ):
             try:
-                network = make(in_features, out_features, **kwargs)
+                network = factory(in_features, out_features, **kwargs)
             except Exception as error:
                 given = "".join(f", {k}={v!r}" for k, v in kwargs.items())
-                raise type(self).failure(error)(
-                    f"{role} could not make a network: {make!r}({in_features}, "
+                raise _error_type(error)(
+                    f"{role} could not make a network: {factory!r}({in_features}, "
                     f"{out_features}{given}) raised {type(error).__name__}: {error}"
                 ) from error
             if not isinstance(network, nn.Module):
                 raise TypeError(
-                    f"{role} must make a torch.nn.Module, but {make!r} made "
+                    f"{role} must return a torch.nn.Module, but {factory!r} returned "
                     f"{network!r} of type {type(network).__name__}."
                 )
-            if not isinstance(make, type):  # it may give the same one every time
-                network = _copied(network) or network
+            if not isinstance(factory, type):  # it may return the same object again
+                network = _copy_network(network) or network
             self.network = network.float()
-            self._try(in_features)
+            self._check_network(in_features)
 
     @torch.no_grad()
-    def _try(self, in_features: int) -> None:
-        """Call the network once, and see how much it takes for a row."""
+    def _check_network(self, in_features: int) -> None:
+        """Call the network on two rows and on one, and record `max_width`."""
 
-        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        def record_width(module: nn.Module, inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor):
-                self.widest = max(self.widest, output.numel() // 2)
+                self.max_width = max(self.max_width, output.numel() // 2)
 
         hooks = [
-            module.register_forward_hook(note)
+            module.register_forward_hook(record_width)
             for module in self.network.modules()
-            if not isinstance(module, torch.jit.ScriptModule)  # which takes none
+            if not isinstance(module, torch.jit.ScriptModule)  # has no such hooks
         ]
         was_training = self.network.training
         self.network.eval()
         try:
-            # Neither of one sign nor all the same: a network may take a row's logarithm
-            # or divide by its length. One row alone is not to lose its axis.
+            # Positive and not constant: the network may take logarithms or normalise
+            # rows. A single row shows whether it drops the axis of rows.
             generator = torch.Generator().manual_seed(0)
             x = torch.rand(2, in_features, generator=generator, dtype=torch.float32)
             for rows in (x, x[:1]):
-                self._refuse_infinite(self._called(rows.clone()))
+                self._check_finite(self._call_network(rows.clone()))
         finally:
             self.network.train(was_training)
             for hook in hooks:
                 hook.remove()
 
-    @staticmethod
-    def failure(error: Exception) -> type[Exception]:
-        """Kind of error to raise for one of the user's network."""
-        return TypeError if isinstance(error, TypeError) else ValueError
-
-    def _called(self, x: Tensor) -> Tensor:
-        """Apply the network to rows; errors in it are said to be its own."""
+    def _call_network(self, x: Tensor) -> Tensor:
+        """Apply the network to rows; errors name the estimator's parameter."""
         try:
             out = self.network(x)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            raise self.failure(error)(
+            raise _error_type(error)(
                 f"The network of {self.role} cannot map floats of shape "
                 f"{tuple(x.shape)}: {type(error).__name__}: {error}"
             ) from error
-        return self._checked(out, len(x))
+        return self._check_output(out, len(x))
 
-    def _refuse_infinite(self, out: Tensor) -> None:
+    def _check_finite(self, out: Tensor) -> None:
         wrong = out[~out.isfinite()]
         if len(wrong):
             raise ValueError(
@@ -137,7 +148,7 @@ class UserNetwork(nn.Module):
                 f"{wrong[0].item()} for a row of numbers between 0 and 1."
             )
 
-    def _checked(self, out: Any, n_rows: int) -> Tensor:
+    def _check_output(self, out: Any, n_rows: int) -> Tensor:
         if not isinstance(out, Tensor):
             raise TypeError(
                 f"The network of {self.role} must return a tensor, got an object of "
@@ -152,50 +163,59 @@ class UserNetwork(nn.Module):
         return out
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode; a network that is held stays in evaluation mode."""
-        return super().train(mode and not self.held)
+        """Set the mode; a frozen network stays in evaluation mode."""
+        return super().train(mode and not self.frozen)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
-        # A copy, for the network may write into it (``nn.ReLU(inplace=True)``), and the
-        # likelihood and other networks see x too.
+        # The network may modify its input (``nn.ReLU(inplace=True)``), and x is also
+        # the input of the likelihood and of other networks.
         flat = x.clone(memory_format=torch.contiguous_format).view(-1, x.shape[-1])
         if len(flat) == 0:
             out = flat.new_zeros(0, self.out_features)
         elif len(flat) == 1 and self.network.training:
             self.network.eval()
             try:
-                out = self._called(flat).to(flat.dtype)
+                out = self._call_network(flat).to(flat.dtype)
             finally:
                 self.network.train()
         else:
-            out = self._called(flat).to(flat.dtype)
+            out = self._call_network(flat).to(flat.dtype)
         return out.view(*x.shape[:-1], self.out_features)
 
 
-def freeze_networks(model: nn.Module, held: bool) -> None:
-    """Hold the user's networks in a model fixed in training, or let them go again.
+def _error_type(error: Exception) -> type[Exception]:
+    """Return the type of exception to raise for an error in a user's network."""
+    return TypeError if isinstance(error, TypeError) else ValueError
 
-    Without gradients their weights stay as they are, but statistics of batches would
-    move, and dropout would stay.
+
+def _user_networks(model: nn.Module) -> list[UserNetwork]:
+    return [module for module in model.modules() if isinstance(module, UserNetwork)]
+
+
+def freeze_networks(model: nn.Module, frozen: bool) -> None:
+    """Freeze or unfreeze the mode of all user-supplied networks in a model.
+
+    Frozen networks stay in evaluation mode whatever the mode of the model. Disabling
+    gradients alone would not fix a network: batch statistics would still be updated,
+    and dropout would stay active.
 
     Parameters
     ----------
     model : nn.Module
         The model.
-    held : bool
-        Whether they are in evaluation mode whatever the mode of the model.
+    frozen : bool
+        Whether to freeze the networks.
     """
-    for module in model.modules():
-        if isinstance(module, UserNetwork):
-            module.held = held
-            module.train(model.training)
+    for network in _user_networks(model):
+        network.frozen = frozen
+        network.train(model.training)
 
 
 def snapshot_networks(model: nn.Module) -> Callable[[], None]:
-    """Remember the user's networks in a model with all that they hold but weights.
+    """Copy the state of the user-supplied networks that `state_dict` leaves out.
 
-    That is what `state_dict` leaves out: buffers that are not persistent, attributes.
+    That is, buffers that are not persistent and other attributes.
 
     Parameters
     ----------
@@ -204,24 +224,27 @@ def snapshot_networks(model: nn.Module) -> Callable[[], None]:
 
     Returns
     -------
-    give_back : callable
-        Puts them into the model as they were. The weights are the same objects, which
-        an optimizer goes on training, with the values that they have by then.
+    restore : callable
+        Puts the copies into the model. Their parameters are not copied: they are the
+        objects that the optimizer trains, with their current values.
     """
-    found = [module for module in model.modules() if isinstance(module, UserNetwork)]
-    kept = [_copied(own.network, own.network.parameters()) for own in found]
+    networks = _user_networks(model)
+    copies = [
+        _copy_network(wrapper.network, wrapper.network.parameters())
+        for wrapper in networks
+    ]
 
-    def give_back() -> None:
-        for own, network in zip(found, kept, strict=True):
+    def restore() -> None:
+        for wrapper, network in zip(networks, copies, strict=True):
             if network is not None:
-                own.network = network
+                wrapper.network = network
 
-    return give_back
+    return restore
 
 
 @contextmanager
 def non_finite_networks(model: nn.Module) -> Iterator[list[str]]:
-    """Note which of the user's networks give NaN or infinity within.
+    """Record which user-supplied networks return NaN or infinity in the block.
 
     Parameters
     ----------
@@ -231,16 +254,15 @@ def non_finite_networks(model: nn.Module) -> Iterator[list[str]]:
     Yields
     ------
     roles : list of str
-        Their parameters, in the order of calls.
+        Parameter names of those networks, in the order of calls.
     """
     roles: list[str] = []
 
-    def note(network: UserNetwork, inputs: Any, out: Tensor) -> None:
+    def record(network: UserNetwork, inputs: Any, out: Tensor) -> None:
         if not out.isfinite().all():
             roles.append(network.role)
 
-    own = [module for module in model.modules() if isinstance(module, UserNetwork)]
-    hooks = [network.register_forward_hook(note) for network in own]
+    hooks = [network.register_forward_hook(record) for network in _user_networks(model)]
     try:
         yield roles
     finally:
@@ -248,31 +270,29 @@ def non_finite_networks(model: nn.Module) -> Iterator[list[str]]:
             hook.remove()
 
 
-def _copied(network: nn.Module, shared: Iterable[Any] = ()) -> nn.Module | None:
-    """Return a deep copy with some objects shared, or None if torch cannot make one."""
+def _copy_network(network: nn.Module, shared: Iterable[Any] = ()) -> nn.Module | None:
+    """Return a deep copy that shares some objects, or None if it cannot be copied."""
     if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
-        return None  # the weights of copies are no leaves, and do not learn
+        return None  # parameters of a copy are not leaves and are not trained
     try:
         return copy.deepcopy(network, {id(one): one for one in shared})
-    except Exception:  # as of nn.utils.weight_norm, whose weights are no leaves
+    except Exception:  # e.g. with nn.utils.weight_norm, whose weights are not leaves
         return None
 
 
 @contextmanager
 def networks_in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Have the user's networks in a model in evaluation mode for a while.
+    """Set the user-supplied networks to evaluation mode in the block.
 
-    They then neither draw nor gather or use statistics of a batch.
+    They then draw no random numbers and neither use nor update batch statistics.
     """
-    training = [
-        m.network
-        for m in model.modules()
-        if isinstance(m, UserNetwork) and m.network.training
+    in_training = [
+        wrapper.network for wrapper in _user_networks(model) if wrapper.network.training
     ]
-    for network in training:
+    for network in in_training:
         network.eval()
     try:
         yield
     finally:
-        for network in training:
+        for network in in_training:
             network.train()

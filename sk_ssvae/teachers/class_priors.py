@@ -1,17 +1,19 @@
-r"""How frequent the classes are among unlabelled rows, when labels do not say.
+r"""Estimate class shares among unlabelled rows, and adjust posteriors to them.
 
-Five labels of each class say nothing about frequencies. Probabilities that are right
-where classes are as frequent as among the labels can be reweighted: [S] Saerens,
-Latinne & Decaestecker 2002, "Adjusting the outputs of a classifier to new a priori
-probabilities: a simple procedure". Their EM is stopped early here, since probabilities
-from few labels are overconfident, and its answer is shrunk towards the labels' shares
-as far as labels left out change it (the jackknife by groups: Efron & Tibshirani 1993,
-chapter 11; the factor is a milder one than that of James and Stein).
+The same number of labels for each class carries no information on how frequent the
+classes are. Posteriors that are correct for the class shares of the labels can be
+adjusted to other shares: [S] Saerens, Latinne & Decaestecker 2002, "Adjusting the
+outputs of a classifier to new a priori probabilities: a simple procedure". Posteriors
+learned from few labels are overconfident, so `estimate_class_prior` stops their EM
+early and shrinks its estimate towards the class shares of the labels, by how much the
+estimate varies when groups of labels are left out (the grouped jackknife: Efron &
+Tibshirani 1993, chapter 11; the shrinkage factor is milder than that of James and
+Stein).
 
-Labels drawn at random do say how frequent classes are, as far as so few can. Nobody
-tells which of the two it is, but labels that were drawn at random are hardly ever as
-many in each class: Pearson's chi-squared for equal shares is about its degrees of
-freedom or more. So far as it is, both estimates are averaged by their variances.
+Labels drawn at random do carry information on class frequencies. The sampling scheme is
+not known, but random labels rarely come in equal numbers for each class: Pearson's
+chi-squared statistic for equal shares is then about its degrees of freedom or larger.
+The closer it comes to them, the more the two estimates are averaged by their variances.
 """
 
 from typing import Any
@@ -20,94 +22,105 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_ssvae.data.markers import UNLABELED
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
     "estimate_class_prior",
     "estimate_prior_by_em",
-    "random_label_share",
+    "label_count_dispersion",
     "resolve_class_prior",
     "reweight_posterior",
 ]
 
 
 EM_STEPS = 4
-MOST_EM_STEPS = 10_000
-SMALLEST = 1e-4
-OVERCONFIDENCE = 3.0
+"""Steps of the EM that is stopped early."""
+
+MAX_EM_STEPS = 10_000
+"""Steps of the EM that runs until it converges."""
+
+MIN_SHARE = 1e-4
+"""Class shares are clipped from below to this value, then normalised."""
+
+VARIANCE_INFLATION = 3.0
+"""Factor for the jackknife variance, which misses the overconfidence that the
+posteriors of all groups share."""
 
 
-def _em(posterior: Array, before: Array, n_steps: int) -> Array:
-    """[S] section 2.2, from the shares that the posteriors were made for."""
-    shares = before
-    for _ in range(n_steps):
-        shares = reweight_posterior(posterior, before, shares).mean(axis=0)
-    return shares
-
-
-def estimate_prior_by_em(
-    posterior: Array, before: Array, weight: Array | None = None, tol: float = 1e-8
-) -> Array:
-    r"""Shares under which rows are most likely. [S] section 2.2, to its end.
-
-    If the posteriors are right for the shares `before`, p(x | y) is proportional to
-    p(y | x) / pi_y, and what is maximised is
-
-    .. math:: \sum_i w_i \log \sum_y \pi'_y\, p(y | x_i) / \pi_y
-
-    which is concave in the new shares, so that EM finds the one maximum.
-
-    Parameters
-    ----------
-    posterior : ndarray of shape (n_rows, n_classes)
-        Probabilities of the classes.
-    before : ndarray of shape (n_classes,)
-        Shares of the classes that they are made for; positive.
-    weight : ndarray of shape (n_rows,), default=None
-        Weights of the rows.
-    tol : float
-        EM ends when no share changes by more.
-
-    Returns
-    -------
-    shares : ndarray of shape (n_classes,)
-        Positive, with sum 1; none is smaller than 1e-4 before they are normalised.
-    """
-    shares = before
-    for _ in range(MOST_EM_STEPS):
-        rows = reweight_posterior(posterior, before, shares)
-        new = np.maximum(np.average(rows, axis=0, weights=weight), SMALLEST)
-        new /= new.sum()
-        moved, shares = np.abs(new - shares).max(), new
-        if moved < tol:
-            break
-    answer: Array = shares
-    return answer
-
-
-def reweight_posterior(posterior: Array, before: Array, after: Array) -> Array:
-    r"""Posteriors for other shares of the classes. [S] eq. 2.4.
+def reweight_posterior(posterior: Array, prior: Array, new_prior: Array) -> Array:
+    r"""Adjust posteriors to other class shares. [S] eq. 2.4.
 
     .. math:: p'(y | x) \propto p(y | x)\, \pi'_y / \pi_y
 
     Parameters
     ----------
     posterior : ndarray of shape (..., n_classes)
-        Probabilities of the classes.
-    before, after : ndarray of shape (n_classes,)
-        Shares of the classes that they are made for, and the new ones.
+        Class probabilities.
+    prior : ndarray of shape (n_classes,)
+        Class shares for which `posterior` is correct; positive.
+    new_prior : ndarray of shape (n_classes,)
+        Class shares to adjust to.
 
     Returns
     -------
     posterior : ndarray of shape (..., n_classes)
+        Adjusted class probabilities.
     """
-    scaled = posterior * (after / before)
-    answer: Array = scaled / scaled.sum(axis=-1, keepdims=True)
-    return answer
+    scaled = posterior * (new_prior / prior)
+    adjusted: Array = scaled / scaled.sum(axis=-1, keepdims=True)
+    return adjusted
 
 
-def random_label_share(counts: Array) -> float:
-    r"""How far labels look as if drawn at random, and not so many of each class.
+def _em(posterior: Array, prior: Array, n_steps: int) -> Array:
+    """Run some steps of EM for the class shares, starting at `prior`. [S] 2.2."""
+    shares = prior
+    for _ in range(n_steps):
+        shares = reweight_posterior(posterior, prior, shares).mean(axis=0)
+    return shares
+
+
+def estimate_prior_by_em(
+    posterior: Array, prior: Array, weight: Array | None = None, tol: float = 1e-8
+) -> Array:
+    r"""Estimate class shares by maximum likelihood: EM until it converges. [S] 2.2.
+
+    If the posteriors are correct for the shares `prior`, p(x | y) is proportional to
+    p(y | x) / pi_y. EM maximises
+
+    .. math:: \sum_i w_i \log \sum_y \pi'_y\, p(y | x_i) / \pi_y
+
+    which is concave in the new shares, so its maximum is global.
+
+    Parameters
+    ----------
+    posterior : ndarray of shape (n_rows, n_classes)
+        Class probabilities.
+    prior : ndarray of shape (n_classes,)
+        Class shares for which `posterior` is correct; positive.
+    weight : ndarray of shape (n_rows,), default=None
+        Sample weights. None weights all rows equally.
+    tol : float, default=1e-8
+        EM stops when no share changes by more than this.
+
+    Returns
+    -------
+    shares : ndarray of shape (n_classes,)
+        Class shares, positive, with sum 1. None is below 1e-4 before normalisation.
+    """
+    shares = prior
+    for _ in range(MAX_EM_STEPS):
+        adjusted = reweight_posterior(posterior, prior, shares)
+        new = np.maximum(np.average(adjusted, axis=0, weights=weight), MIN_SHARE)
+        new /= new.sum()
+        change, shares = np.abs(new - shares).max(), new
+        if change < tol:
+            break
+    converged: Array = shares
+    return converged
+
+
+def label_count_dispersion(counts: Array) -> float:
+    r"""Compute the dispersion of label counts around equal counts, at most 1.
 
     .. math::
         r = \min\Big(1, \frac{1}{K - 1} \sum_y \frac{(n_y - n / K)^2}{n / K}\Big)
@@ -120,88 +133,91 @@ def random_label_share(counts: Array) -> float:
     Returns
     -------
     r : float
-        0 for as many of each class, 1 for what is as uneven as random labels of
-        equally frequent classes are on average, or more so.
+        0 for equal counts. 1 for counts that are as uneven as, or more uneven than,
+        random labels of equally frequent classes are on average.
     """
-    equal = counts.sum() / len(counts)
-    chi_squared = ((counts - equal) ** 2).sum() / equal
+    expected = counts.sum() / len(counts)
+    chi_squared = ((counts - expected) ** 2).sum() / expected
     return float(min(1.0, chi_squared / max(len(counts) - 1, 1)))
 
 
 def estimate_class_prior(
     posterior: Array, left_out: Array, counts: Array, n_steps: int = EM_STEPS
 ) -> Array:
-    r"""Estimate the shares of the classes among unlabelled rows.
+    r"""Estimate the class shares among unlabelled rows.
 
     .. math::
         \hat\pi = \pi_l + \frac{\|d\|^2}{\|d\|^2 + v} \frac{v_l}{v_l + 3 r v} d, \qquad
         d = \pi_{EM} - \pi_l, \qquad v_l = \frac{1 - \|\pi_l\|^2}{n}
 
-    where v is the jackknife's variance of the EM estimate over groups of labels, v_l
-    that of the shares of n random labels, and r is `random_label_share`. The jackknife
-    does not see that all groups are overconfident alike, hence the 3.
+    where :math:`\pi_l` are the class shares of the n labels, v is the jackknife
+    variance of the EM estimate over groups of labels, v_l the variance of the class
+    shares of n random labels, and r is `label_count_dispersion`. The factor 3
+    compensates for overconfidence that all groups share, which the jackknife misses.
 
     Parameters
     ----------
     posterior : ndarray of shape (n_rows, n_classes)
-        Probabilities of the unlabelled rows, from all labels.
+        Class probabilities of the unlabelled rows, from all labels.
     left_out : ndarray of shape (n_groups, n_rows, n_classes)
-        The same with each group of labels left out. With fewer than two groups nothing
-        tells how sure the estimate is, and the labels' shares are returned.
+        The same with each group of labels left out in turn.
     counts : ndarray of shape (n_classes,)
         Number of labels of each class; positive.
-    n_steps : int
+    n_steps : int, default=4
         Steps of EM.
 
     Returns
     -------
     shares : ndarray of shape (n_classes,)
-        Positive, with sum 1.
+        Class shares, positive, with sum 1. Those of the labels if there are no
+        unlabelled rows, or fewer than two groups and hence no variance.
     """
     labelled: Array = counts / counts.sum()
     n_groups = len(left_out)
     if n_groups < 2 or len(posterior) == 0:
         return labelled
     shift = _em(posterior, labelled, n_steps) - labelled
-    others = np.array([_em(p, labelled, n_steps) for p in left_out])
-    variance = (n_groups - 1) * others.var(axis=0).sum()
+    replicates = np.array([_em(p, labelled, n_steps) for p in left_out])
+    variance = (n_groups - 1) * replicates.var(axis=0).sum()
     distance = (shift**2).sum()
     if distance == 0:
         return labelled
     factor = distance / (distance + variance)
-    of_labels = (1 - (labelled**2).sum()) / counts.sum()
-    in_doubt = OVERCONFIDENCE * random_label_share(counts) * variance
-    shares = labelled + factor * of_labels / (of_labels + in_doubt) * shift
-    shares = np.maximum(shares, SMALLEST)
-    answer: Array = shares / shares.sum()
-    return answer
+    label_variance = (1 - (labelled**2).sum()) / counts.sum()
+    em_variance = VARIANCE_INFLATION * label_count_dispersion(counts) * variance
+    shares = labelled + factor * label_variance / (label_variance + em_variance) * shift
+    shares = np.maximum(shares, MIN_SHARE)
+    normalised: Array = shares / shares.sum()
+    return normalised
 
 
 def resolve_class_prior(
     class_prior: str | npt.ArrayLike,
-    classes: npt.NDArray[Any],
-    codes: npt.NDArray[np.int64],
-    weight: npt.NDArray[Any] | None = None,
-    guess: npt.NDArray[Any] | None = None,
+    classes: Array,
+    codes: IntArray,
+    weight: Array | None = None,
+    soft_targets: Array | None = None,
 ) -> npt.NDArray[np.float64]:
-    """Work out p(y).
+    """Return p(y) for the parameter `class_prior`.
 
     Parameters
     ----------
     class_prior : {"auto", "uniform", "empirical", "estimate"} or array-like
-        The shares of the labels and guesses if there are guesses, else the same for all
-        classes; the same for all classes; the shares of the labelled rows, which
-        "estimate" is, too, where there is nothing to estimate by; or given, of shape
-        (n_classes,).
+        - "auto": the class shares of labels and soft targets together; uniform if
+          there are no soft targets.
+        - "uniform": the same for all classes.
+        - "empirical": the class shares of the labelled rows.
+        - "estimate": the same as "empirical" here, for callers without an estimate.
+        - array-like of shape (n_classes,): the prior itself.
     classes : ndarray of shape (n_classes,)
-        The labels.
+        Class labels.
     codes : ndarray of int64 of shape (n_rows,)
-        Classes 0 ... n_classes - 1, or -1.
+        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
     weight : ndarray of shape (n_rows,), default=None
-        Weights of the rows, for "empirical" and "auto".
-    guess : ndarray of shape (n_rows, n_classes), default=None
-        Probabilities of the classes of unlabelled rows, for "auto"; zeros where
-        unknown.
+        Sample weights, for "auto", "empirical" and "estimate".
+    soft_targets : ndarray of shape (n_rows, n_classes), default=None
+        Class probabilities of the unlabelled rows, for "auto". Zeros where they are
+        not available.
 
     Returns
     -------
@@ -211,35 +227,23 @@ def resolve_class_prior(
     Raises
     ------
     ValueError
-        If a class has no labelled row to count, or the array is not a distribution
-        over the classes that is positive everywhere.
+        If a class has no labelled row for "empirical" or "estimate", or the array is
+        not a distribution over the classes that is positive everywhere.
     """
     n_classes = len(classes)
     uniform = np.full(n_classes, 1 / n_classes)
-    if isinstance(class_prior, str) and class_prior == "auto" and guess is not None:
-        belief = np.eye(n_classes + 1)[codes][:, :n_classes]  # no class for -1
-        belief += np.where((codes == UNLABELED)[:, None], guess, 0)
-        mass = belief.sum(axis=0) if weight is None else weight @ belief
-        # A class that nobody guesses is rare, not impossible.
-        mass = np.maximum(mass / mass.sum(), SMALLEST)
+    named = isinstance(class_prior, str)
+    if named and class_prior == "auto" and soft_targets is not None:
+        targets = np.eye(n_classes + 1)[codes][:, :n_classes]  # zeros for -1
+        targets += np.where((codes == UNLABELED)[:, None], soft_targets, 0)
+        mass = targets.sum(axis=0) if weight is None else weight @ targets
+        # A class without any mass is rare, not impossible.
+        mass = np.maximum(mass / mass.sum(), MIN_SHARE)
         return np.asarray(mass / mass.sum())
-    if isinstance(class_prior, str) and class_prior in ("auto", "uniform"):
+    if named and class_prior in ("auto", "uniform"):
         return uniform
-    if isinstance(class_prior, str):
-        labelled = codes != UNLABELED
-        counts = np.bincount(
-            codes[labelled],
-            weights=None if weight is None else weight[labelled],
-            minlength=n_classes,
-        )
-        if not counts.all():
-            raise ValueError(
-                f"class_prior={class_prior!r} needs a labelled row of every class, but "
-                f"there is none of {classes[counts == 0].tolist()}. Give the prior as "
-                "an array."
-            )
-        shares: npt.NDArray[np.float64] = counts / counts.sum()
-        return shares
+    if named:
+        return _empirical_prior(class_prior, classes, codes, weight)
     try:
         prior = np.asarray(class_prior, dtype=np.float64)
     except (TypeError, ValueError):
@@ -255,3 +259,22 @@ def resolve_class_prior(
         )
     normalised: npt.NDArray[np.float64] = prior / prior.sum()
     return normalised
+
+
+def _empirical_prior(
+    name: Any, classes: Array, codes: IntArray, weight: Array | None
+) -> npt.NDArray[np.float64]:
+    """Return the class shares of the labelled rows; `name` is for the message."""
+    labelled = codes != UNLABELED
+    counts = np.bincount(
+        codes[labelled],
+        weights=None if weight is None else weight[labelled],
+        minlength=len(classes),
+    )
+    if not counts.all():
+        raise ValueError(
+            f"class_prior={name!r} needs a labelled row of every class, but there is "
+            f"none of {classes[counts == 0].tolist()}. Give the prior as an array."
+        )
+    shares: npt.NDArray[np.float64] = counts / counts.sum()
+    return shares

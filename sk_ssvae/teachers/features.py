@@ -1,9 +1,8 @@
-"""What a teacher is shown of rows that are not plain floats."""
+"""Rows for teachers: without missing cells, categories or sparse arrays."""
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
@@ -11,32 +10,37 @@ from sk_ssvae.data.layout import Layout
 from sk_ssvae.data.scaling import ColumnScaling, RowEncoder
 from sk_ssvae.models.input_encoding import InputEncoder
 from sk_ssvae.utils.chunks import is_sparse, iter_row_chunks, tensor_sharing_memory
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["dense_rows", "network_inputs"]
 
-DIMENSIONS = 100
-"""Of what a wide sparse array is reduced to."""
+N_COMPONENTS = 100
+"""Number of components to which wide sparse arrays are reduced."""
 
-MOST_COLUMNS = 2500
-MOST_CELLS = 2**24
-"""Of a sparse array that the teacher may see as a dense one."""
+MAX_DENSE_COLUMNS = 2500
+"""Sparse arrays with more columns are reduced."""
+
+MAX_DENSE_CELLS = 2**24
+"""Sparse arrays with more cells are reduced."""
 
 
 def network_inputs(X: Any, columns: ColumnScaling, layout: Layout) -> Any:
-    """Rows as the networks are shown them, if they are not plain.
+    """Return the inputs of the networks, if X has categories or missing cells.
 
     Parameters
     ----------
     X : ndarray or sparse array of shape (n_rows, n_features)
         Cells.
-    columns, layout : Columns, Layout
-        Where the networks' inputs come from.
+    columns : ColumnScaling
+        Scaling of the columns.
+    layout : Layout
+        Layout of the network inputs.
 
     Returns
     -------
-    rows : ndarray of shape (n_rows, n_inputs), or X
-        Gaps filled, unit vectors for categories and so on. Plain rows and sparse arrays
-        as they are.
+    rows : ndarray of float32 of shape (n_rows, n_inputs), or X
+        Missing cells are imputed and categories one-hot encoded. X itself if it is
+        sparse, or all columns are numbers without missing cells.
     """
     if is_sparse(X) or layout.is_plain:
         return X
@@ -47,40 +51,46 @@ def network_inputs(X: Any, columns: ColumnScaling, layout: Layout) -> Any:
     return rows
 
 
-def dense_rows(X: Any, seed: int) -> npt.NDArray[Any]:
-    """Rows for who needs an array: of a wide sparse one its main directions.
+def dense_rows(X: Any, seed: int) -> Array:
+    """Return a dense array for rows that may be sparse, of fewer dimensions if wide.
 
     Parameters
     ----------
     X : ndarray or sparse array of shape (n_rows, n_features)
-        Rows. Counts in a sparse array are taken as log(1 + count).
+        Rows. Counts in a sparse array are transformed to log(1 + count).
     seed : int
-        Of the singular value decomposition.
+        Seed of the singular value decomposition.
 
     Returns
     -------
-    rows : ndarray of shape (n_rows, n_features) or (n_rows, DIMENSIONS)
-        Half of the dimensions are of the counts' logarithms, half of tf-idf: which of
-        them tells classes apart differs between collections of texts. Both halves have
-        the same mean square.
+    rows : ndarray of shape (n_rows, n_features) or (n_rows, 100)
+        Wide sparse arrays are reduced by a truncated singular value decomposition. For
+        counts, half of the components are those of log(1 + count) and half those of
+        tf-idf, because which of them separates the classes differs between text
+        collections. Both halves have the same mean squared norm.
     """
     if not is_sparse(X):
         return np.asarray(X)
-    whole = X.copy()
+    X = X.copy()
+    X.eliminate_zeros()  # tf-idf takes logarithms of the stored counts
+    rows = X.copy()
     are_counts = (X.data >= 0).all() and (X.data == np.floor(X.data)).all()
     if are_counts:
-        whole.data = np.log1p(X.data)
+        rows.data = np.log1p(X.data)
     n_rows, n_features = X.shape
-    small = n_features <= MOST_COLUMNS and n_rows * n_features <= MOST_CELLS
-    if small or min(n_rows, n_features) <= DIMENSIONS:
-        return np.asarray(whole.toarray())
+    is_small = (
+        n_features <= MAX_DENSE_COLUMNS and n_rows * n_features <= MAX_DENSE_CELLS
+    )
+    if is_small or min(n_rows, n_features) <= N_COMPONENTS:
+        return np.asarray(rows.toarray())
     if not are_counts:
-        return _directions(whole, DIMENSIONS, seed)
-    rarity = TfidfTransformer(sublinear_tf=True).fit_transform(X)
-    halves = [_directions(Y, DIMENSIONS // 2, seed) for Y in (whole, rarity)]
+        return _truncated_svd(rows, N_COMPONENTS, seed)
+    tf_idf = TfidfTransformer(sublinear_tf=True).fit_transform(X)
+    halves = [_truncated_svd(Y, N_COMPONENTS // 2, seed) for Y in (rows, tf_idf)]
     return np.hstack([half / np.sqrt((half**2).sum(axis=1).mean()) for half in halves])
 
 
-def _directions(X: Any, n: int, seed: int) -> npt.NDArray[Any]:
-    reduction = TruncatedSVD(n, random_state=seed % 2**32)
+def _truncated_svd(X: Any, n_components: int, seed: int) -> Array:
+    """Return the first components of rows without centring."""
+    reduction = TruncatedSVD(n_components, random_state=seed % 2**32)
     return np.asarray(reduction.fit_transform(X))

@@ -1,190 +1,212 @@
-r"""Label spreading on a graph of nearest neighbours, for several labellings at once.
+r"""Label spreading on a nearest-neighbour graph, for several label vectors at once.
 
-An ingredient that is older than this package: [LS] Zhou, Bousquet, Lal, Weston &
-Scholkopf 2004, "Learning with local and global consistency"; [ST] Zelnik-Manor & Perona
-2004, "Self-tuning spectral clustering"; [CMN] Zhu, Ghahramani & Lafferty 2003,
-"Semi-supervised learning using Gaussian fields", section 4. scikit-learn's
-`LabelSpreading` has one bandwidth for all rows, no class mass normalisation, and builds
-its graph anew for every labelling.
+Sources: [LS] Zhou, Bousquet, Lal, Weston & Scholkopf 2004, "Learning with local and
+global consistency"; [ST] Zelnik-Manor & Perona 2004, "Self-tuning spectral clustering";
+[CMN] Zhu, Ghahramani & Lafferty 2003, "Semi-supervised learning using Gaussian fields",
+section 4.
+
+scikit-learn's `LabelSpreading` uses one bandwidth for all rows, has no class mass
+normalisation, and builds its graph again for each label vector.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["NeighbourGraph", "choose_members"]
-
-
-SMALLEST_RADIUS = 0.1
+__all__ = ["NeighbourGraph", "choose_graph_rows"]
 
 
-def _smallest_radius(distance: Array) -> float:
-    """Below a tenth of the usual, a row that has many copies would be alone with them.
+MIN_RELATIVE_RADIUS = 0.1
+"""Smallest radius of a row, relative to the median radius."""
 
-    Where all rows are copies there is no usual one.
+RELATIVE_FLOOR = 1e-3
+"""Score added for each row, relative to the median score of the graph's rows."""
+
+TINY: float = np.finfo(np.float32).tiny.item()
+"""Smallest positive normal number in single precision."""
+
+
+def _min_radius(distance: Array) -> float:
+    """Return the smallest radius of a row.
+
+    A row with many copies has a radius near zero, and would be connected to its copies
+    only. The median is over rows with a positive radius; there may be none.
     """
     positive = distance[distance[:, -1] > 0, -1]
-    usual = float(np.median(positive)) if len(positive) else 0.0
-    least: float = np.finfo(np.float32).tiny.item() ** 0.5
-    return max(SMALLEST_RADIUS * usual, least)
+    median = float(np.median(positive)) if len(positive) else 0.0
+    return max(MIN_RELATIVE_RADIUS * median, float(TINY**0.5))
 
 
-def _edges(weight: Array, neighbour: Array, n_members: int) -> sparse.csr_array:
-    """Sparse matrix with as many weights in each row."""
+def _neighbour_matrix(
+    weight: Array, neighbour: Array, n_nodes: int
+) -> sparse.csr_array:
+    """Return weights as a sparse matrix with the same number of entries in each row."""
     n, k = weight.shape
     start = np.arange(0, n * k + 1, k)
-    return sparse.csr_array((weight.ravel(), neighbour.ravel(), start), (n, n_members))
+    return sparse.csr_array((weight.ravel(), neighbour.ravel(), start), (n, n_nodes))
 
 
 class NeighbourGraph:
-    r"""Rows and their nearest neighbours, with self-tuned weights.
+    r"""Graph of rows and their nearest neighbours, with self-tuning weights.
 
     .. math::
         w_{ij} = \exp\!\Big(-\frac{d_{ij}^2}{\sigma_i \sigma_j}\Big), \qquad
         S = D^{-1/2} W D^{-1/2}
 
-    where sigma_i is the distance from row i to its k-th neighbour ([ST] section 2), and
-    an edge of either row is one of both. Less than a tenth of the usual distance, the
-    median over rows that are not among copies, counts as a tenth.
+    where :math:`\sigma_i` is the distance from row i to its k-th neighbour ([ST]
+    section 2). Two rows are connected if either is among the neighbours of the other.
+    The radius :math:`\sigma_i` is at least a tenth of the median radius.
 
     Parameters
     ----------
     Z : ndarray of shape (n_rows, n_dimensions)
-        Where distances are taken.
-    n_neighbors : int
-        k; fewer if there are fewer rows.
-    members : ndarray of int of shape (n_members,), default=None
-        The rows that the graph is made of, at least two; all by default. The others
-        are answered by their neighbours among these, as new rows are.
+        Rows in the space where distances are measured.
+    n_neighbors : int, default=10
+        k; at most the number of other rows in the graph.
+    graph_rows : ndarray of int of shape (n_nodes,), default=None
+        Sorted indices of the rows that are nodes of the graph, at least two. None uses
+        all rows. Other rows get the weighted mean of their nearest nodes, as new rows
+        do.
+
+    Attributes
+    ----------
+    S : sparse array of float32 of shape (n_nodes, n_nodes)
+        The normalised weights.
     """
 
     def __init__(
-        self, Z: Array, n_neighbors: int = 10, members: Array | None = None
+        self, Z: Array, n_neighbors: int = 10, graph_rows: Array | None = None
     ) -> None:
         Z = np.ascontiguousarray(Z, dtype=np.float32)
-        self.members = np.arange(len(Z)) if members is None else members
-        self.others = np.setdiff1d(np.arange(len(Z)), self.members)
-        inside = Z[self.members]
-        n = len(inside)
+        self.graph_rows = np.arange(len(Z)) if graph_rows is None else graph_rows
+        self.other_rows = np.setdiff1d(np.arange(len(Z)), self.graph_rows)
+        nodes = Z[self.graph_rows]
+        n = len(nodes)
         k = min(n_neighbors, n - 1)
-        self.index = NearestNeighbors(n_neighbors=k).fit(inside)
+        self.index = NearestNeighbors(n_neighbors=k).fit(nodes)
         with WARNING_FILTERS_LOCK.taken():
             distance, neighbour = self.index.kneighbors()
-        self.smallest_radius = _smallest_radius(distance)
+        self.min_radius = _min_radius(distance)
         self.radius = self._radius(distance)
         weight = self._weights(distance, self.radius, neighbour)
-        W = _edges(weight, neighbour, n)
+        W = _neighbour_matrix(weight, neighbour, n)
         W = W.maximum(W.T)
-        root = np.sqrt(np.maximum(W.sum(axis=1), np.finfo(np.float32).tiny))
+        root = np.sqrt(np.maximum(W.sum(axis=1), TINY))
         scale: Any = sparse.diags_array(1 / root)
         self.S: Any = (scale @ W @ scale).tocsr().astype(np.float32)
-        self.outside = self._averages(Z[self.others]) if len(self.others) else None
+        self.averaging = None
+        if len(self.other_rows):
+            self.averaging = self._averaging_matrix(Z[self.other_rows])
 
     def _radius(self, distance: Array) -> Array:
-        """Distance to the farthest neighbour."""
-        radius: Array = np.maximum(distance[:, -1], self.smallest_radius)
+        """Return the distance to the farthest neighbour, but at least the minimum."""
+        radius: Array = np.maximum(distance[:, -1], self.min_radius)
         return radius
 
     def _weights(self, distance: Array, radius: Array, neighbour: Array) -> Array:
+        """Return w_ij between rows of the given radii and their neighbours."""
         weight: Array = np.exp(
             -(distance**2) / (radius[:, None] * self.radius[neighbour])
         )
         return weight
 
-    def _averages(self, Z: Array) -> sparse.csr_array:
-        """Weights with which new rows average the answers of members."""
-        n_members = len(self.members)
+    def _averaging_matrix(self, Z: Array) -> sparse.csr_array:
+        """Return the matrix that averages scores of nodes for rows off the graph."""
+        n_nodes = len(self.graph_rows)
         blocks = []
         for rows in row_chunks(len(Z), Z.shape[1]):
             with WARNING_FILTERS_LOCK.taken():
                 distance, neighbour = self.index.kneighbors(Z[rows])
             weight = self._weights(distance, self._radius(distance), neighbour)
-            # The nearest one counts where all are too far to have a weight.
-            weight[:, 0] += np.finfo(np.float32).tiny
+            # If all weights underflow, the nearest node alone counts.
+            weight[:, 0] += TINY
             weight /= weight.sum(axis=1, keepdims=True)
-            blocks.append(_edges(weight, neighbour, n_members))
+            blocks.append(_neighbour_matrix(weight, neighbour, n_nodes))
         stacked: sparse.csr_array = sparse.vstack(blocks, format="csr")
         return stacked.astype(np.float32)
 
     def spread(
         self,
-        labellings: Sequence[npt.NDArray[np.int64]],
+        label_vectors: Sequence[IntArray],
         n_classes: int,
         alpha: float = 0.95,
         n_iterations: int = 60,
     ) -> Array:
-        r"""Spread each labelling over the graph, with class mass normalisation.
+        r"""Spread each label vector over the graph, with class mass normalisation.
 
         .. math:: F \leftarrow \alpha S F + (1 - \alpha) Y
 
-        as in [LS], then each class is scaled so that its share of the mass on the graph
-        is its share of the labels ([CMN] eq. 9, there with the mass of unlabelled rows
-        only).
+        as in [LS]; then each class is scaled so that its share of the mass on the graph
+        equals its share of the labels ([CMN] eq. 9, there with the mass of unlabelled
+        rows only).
 
         Parameters
         ----------
-        labellings : sequence of ndarray of int64 of shape (n_rows,)
-            Classes 0 ... n_classes - 1, or -1. Each has a label of every class, among
-            the members.
+        label_vectors : sequence of ndarray of int64 of shape (n_rows,)
+            Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows. Each vector
+            has a label of every class among the rows of the graph. `predict_proba`
+            uses the first.
         n_classes : int
             Number of classes.
-        alpha : float in (0, 1)
-            How much of an answer comes from the neighbours.
-        n_iterations : int
-            Number of steps: labels reach rows at most so many edges away.
+        alpha : float in (0, 1), default=0.95
+            Weight of the neighbours' scores, relative to a row's own label.
+        n_iterations : int, default=60
+            Number of steps: a label reaches rows that are at most as many edges away.
 
         Returns
         -------
-        answers : ndarray of float32 of shape (n_labellings, n_rows, n_classes)
-            Probabilities. A row that no label reaches gets what a little of every
-            class's mass, scaled as above, amounts to.
+        probabilities : ndarray of float32 of shape (n_vectors, n_rows, n_classes)
+            Class probabilities. Rows that no label reaches get probabilities from a
+            small constant score, which class mass normalisation scales too.
         """
-        n, m = len(self.members), len(labellings)
+        n, m = len(self.graph_rows), len(label_vectors)
         Y = np.zeros((n, m, n_classes), dtype=np.float32)
-        for j, codes in enumerate(labellings):
-            inside = codes[self.members]
-            rows = np.flatnonzero(inside != UNLABELED)
-            Y[rows, j, inside[rows]] = 1
-        columns: Array = Y.reshape(n, m * n_classes)
-        clamp = np.float32(1 - alpha) * columns
+        for j, codes in enumerate(label_vectors):
+            node_codes = codes[self.graph_rows]
+            labelled = np.flatnonzero(node_codes != UNLABELED)
+            Y[labelled, j, node_codes[labelled]] = 1
+        scores: Array = Y.reshape(n, m * n_classes)
+        clamp = np.float32(1 - alpha) * scores
         for _ in range(n_iterations):
-            columns = self.S @ columns
-            columns *= np.float32(alpha)
-            columns += clamp
-        F = columns.reshape(n, m, n_classes)
+            scores = self.S @ scores
+            scores *= np.float32(alpha)
+            scores += clamp
+        F = scores.reshape(n, m, n_classes)
         counts = Y.sum(axis=0)
-        labels = counts.sum(axis=1, keepdims=True)
-        # A labelling may have no label among few members.
-        share = np.where(labels > 0, counts / np.maximum(labels, 1), 1 / n_classes)
+        n_labels = counts.sum(axis=1, keepdims=True)
+        # A small graph may contain no labelled row of some label vector.
+        share = np.where(n_labels > 0, counts / np.maximum(n_labels, 1), 1 / n_classes)
         mass = F.mean(axis=0)
-        # Less than any label gives, but enough for rows that none reaches.
-        floor = 1e-3 * np.median(F.sum(axis=2), axis=0)[:, None] / n_classes
-        self.multiplier = share / np.maximum(mass, np.finfo(np.float32).tiny)
+        # Less than any label contributes, but enough for rows that no label reaches.
+        floor = RELATIVE_FLOOR * np.median(F.sum(axis=2), axis=0)[:, None] / n_classes
+        self.class_scale = share / np.maximum(mass, TINY)
         self.floor = np.maximum(floor, 1e-9).astype(np.float32)
-        self.first = F[:, 0]
-        answers = np.empty((m, n + len(self.others), n_classes), dtype=np.float32)
+        self.first_scores = F[:, 0]
+        n_rows = n + len(self.other_rows)
+        probabilities = np.empty((m, n_rows, n_classes), dtype=np.float32)
         for j in range(m):
-            answers[j, self.members] = self._normalised(F[:, j], j)
-            if self.outside is not None:
-                answers[j, self.others] = self._normalised(self.outside @ F[:, j], j)
-        return answers
+            probabilities[j, self.graph_rows] = self._normalise(F[:, j], j)
+            if self.averaging is not None:
+                averaged = self.averaging @ F[:, j]
+                probabilities[j, self.other_rows] = self._normalise(averaged, j)
+        return probabilities
 
-    def _normalised(self, F: Array, labelling: int) -> Array:
-        F = (F + self.floor[labelling]) * self.multiplier[labelling]
-        answers: Array = F / F.sum(axis=1, keepdims=True)
-        return answers
+    def _normalise(self, scores: Array, j: int) -> Array:
+        """Return the probabilities for scores of the j-th label vector."""
+        scaled = (scores + self.floor[j]) * self.class_scale[j]
+        probabilities: Array = scaled / scaled.sum(axis=1, keepdims=True)
+        return probabilities
 
-    def answer(self, Z: Array) -> Array:
-        """Answers of the first labelling at new rows, from their nearest members.
+    def predict_proba(self, Z: Array) -> Array:
+        """Return class probabilities of new rows, from the first label vector.
 
         Parameters
         ----------
@@ -193,44 +215,43 @@ class NeighbourGraph:
 
         Returns
         -------
-        answers : ndarray of float32 of shape (n_new, n_classes)
+        probabilities : ndarray of float32 of shape (n_new, n_classes)
+            From the weighted mean score of the nearest nodes.
         """
         Z = np.ascontiguousarray(Z, dtype=np.float32)
-        return self._normalised(self._averages(Z) @ self.first, 0)
+        return self._normalise(self._averaging_matrix(Z) @ self.first_scores, 0)
 
 
-def choose_members(
-    codes: npt.NDArray[np.int64], max_rows: int, seed: int
-) -> Array | None:
-    """Choose the rows that graphs are made of, if there are too many.
+def choose_graph_rows(codes: IntArray, max_rows: int, seed: int) -> IntArray | None:
+    """Choose the rows of a graph, if there are more than `max_rows`.
 
     Parameters
     ----------
     codes : ndarray of int64 of shape (n_rows,)
-        Classes, or -1.
+        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
     max_rows : int
-        Number of rows at most.
+        Maximum number of rows. It is exceeded only to keep two labels of each class.
     seed : int
-        Of the choice.
+        Seed for the random choice.
 
     Returns
     -------
-    members : ndarray of int64 or None
-        Sorted rows: labelled ones as far as half of `max_rows` goes, of all classes in
-        turn and two of each in any case, and a random choice of the others. None for
-        all rows.
+    graph_rows : ndarray of int64 or None
+        Sorted indices: up to half of `max_rows` labelled rows, balanced over classes
+        and at least two of each, and a random choice of unlabelled rows. None stands
+        for all rows.
     """
     if len(codes) <= max_rows:
         return None
     order = np.random.RandomState(seed).permutation(len(codes))
     labelled = order[codes[order] != UNLABELED]
-    # The first label of each class, then the second of each, and so on.
-    turn = np.empty(len(labelled), dtype=np.int64)
+    # Rank within the class: sorting by it takes one label of each class in turn.
+    rank = np.empty(len(labelled), dtype=np.int64)
     for c in np.unique(codes[labelled]):
-        of_class = codes[labelled] == c
-        turn[of_class] = np.arange(of_class.sum())
-    n_kept = max(max_rows // 2, int((turn < 2).sum()))
-    kept = labelled[np.argsort(turn, kind="stable")][:n_kept]
-    n_others = max(max_rows - len(kept), 0)
-    unlabelled = order[codes[order] == UNLABELED][:n_others]
+        in_class = codes[labelled] == c
+        rank[in_class] = np.arange(in_class.sum())
+    n_kept = max(max_rows // 2, int((rank < 2).sum()))
+    kept = labelled[np.argsort(rank, kind="stable")][:n_kept]
+    n_unlabelled = max(max_rows - len(kept), 0)
+    unlabelled = order[codes[order] == UNLABELED][:n_unlabelled]
     return np.sort(np.concatenate([kept, unlabelled]))

@@ -1,45 +1,48 @@
-"""Latent means of an unsupervised VAE, which is M2 with a single class.
+"""Latent means of an unsupervised VAE as features.
 
-[VAE] Kingma & Welling 2014; as features for a classifier: model M1 of Kingma, Rezende,
-Mohamed & Welling 2014, section 2.1.
+[VAE] Kingma & Welling 2014, arXiv 1312.6114; as features for a classifier: model M1 of
+Kingma, Rezende, Mohamed & Welling 2014, arXiv 1406.5298, section 2.1.
 """
+
+import contextlib
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from sk_ssvae.models.m2 import M2Module
+from sk_ssvae.data.markers import UNLABELED
+from sk_ssvae.models.m1 import M1Module
+from sk_ssvae.training.divergence import DivergenceError
+from sk_ssvae.training.net import make_net
+from sk_ssvae.training.rows import Rows
 from sk_ssvae.utils.chunks import row_chunks
-from sk_ssvae.utils.optimizers import Adam
-from sk_ssvae.utils.random import Stream, stream_generator
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, FloatArray
 
 __all__ = ["LatentMeans"]
 
 
-# The share of the steps at the end in which the learning rate falls to zero.
-DECAY = 0.4
-
-
 class LatentMeans(TransformerMixin, BaseEstimator):
     """Train a VAE, and map rows to their latent means.
+
+    It is trained for a number of steps, not of epochs, by the loop of
+    `sk_ssvae.training.net.SSVAENet`, on the CPU.
 
     Parameters
     ----------
     latent_size : int
         Number of latent dimensions.
     hidden_sizes : tuple of int
-        Hidden layers of the encoder.
+        Sizes of the hidden layers of the encoder; the decoder has them in reverse.
     likelihood : {"bernoulli", "gaussian"}
-        For columns in [0, 1], or standardised ones.
+        Likelihood of the columns, in [0, 1] or standardised.
     n_steps : int
-        Minibatches to train on.
+        Number of minibatches to train on.
     seed : int
-        Of weights, minibatches and noise.
-    batch_size : int
+        Seed of the weights, minibatches and noise.
+    batch_size : int, default=128
         Rows in a minibatch.
-    learning_rate : float
-        Of Adam.
+    learning_rate : float, default=3e-3
+        Step size of Adam.
     """
 
     def __init__(
@@ -61,42 +64,63 @@ class LatentMeans(TransformerMixin, BaseEstimator):
         self.learning_rate = learning_rate
 
     def fit(self, X: Array, y: None = None) -> "LatentMeans":
-        """Train on rows of shape (n_rows, n_features)."""
-        x = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
-        self.model_ = M2Module(
-            X.shape[1],
-            (1.0,),
-            self.latent_size,
-            self.hidden_sizes,
-            self.likelihood,
-            self.seed,
+        """Train the VAE.
+
+        If training diverges, even with smaller steps, the weights are the initial ones:
+        latent means are then poor features, but finite.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            Rows; converted to float32.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : LatentMeans
+        """
+        x = np.ascontiguousarray(X, dtype=np.float32)
+        net = make_net(
+            module_class=M1Module,
+            n_features=x.shape[1],
+            class_prior=np.ones(1),
+            latent_size=self.latent_size,
+            hidden_sizes=self.hidden_sizes,
+            classifier_hidden_sizes=(),
+            likelihood=self.likelihood,
+            seed=self.seed,
+            device=torch.device("cpu"),
         )
-        optimizer = Adam(self.model_.parameters(), lr=self.learning_rate)
-        batches = stream_generator(self.seed, Stream.BATCHES)
-        noise = stream_generator(self.seed, Stream.NOISE)
-        size = min(self.batch_size, len(x))
-        deck = torch.empty(0, dtype=torch.int64)
-        for step in range(self.n_steps):
-            if len(deck) < size:
-                deck = torch.randperm(len(x), generator=batches)
-            which, deck = deck[:size], deck[size:]
-            left = 1 - step / self.n_steps
-            optimizer.param_groups[0]["lr"] = self.learning_rate * min(1, left / DECAY)
-            draw = torch.randn(
-                size, self.latent_size, generator=noise, dtype=torch.float32
-            )
-            loss = -self.model_.class_bounds(x[which], draw).mean()
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
+        net.set_params(
+            max_epochs=1,
+            batches_per_epoch=self.n_steps,
+            batch_size=self.batch_size,
+            lr=self.learning_rate,
+        )
+        # The pool gives poor features little weight. `train` would warn about settings
+        # that its users cannot change, and would handle KeyboardInterrupt.
+        with contextlib.suppress(DivergenceError):
+            net.fit_loop(Rows(x, np.full(len(x), UNLABELED)))
+        self.model_: M1Module = net.module_.eval()
         return self
 
     @torch.no_grad()
-    def transform(self, X: Array) -> Array:
-        """Latent means of shape (n_rows, latent_size), float32."""
+    def transform(self, X: Array) -> FloatArray:
+        """Compute latent means.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+            Rows; converted to float32.
+
+        Returns
+        -------
+        Z : ndarray of float32 of shape (n_rows, latent_size)
+            Means of q(z | x).
+        """
         means = np.empty((len(X), self.latent_size), dtype=np.float32)
         for rows in row_chunks(len(X), X.shape[1]):
             x = torch.from_numpy(np.ascontiguousarray(X[rows], dtype=np.float32))
-            y = self.model_.classes.expand(len(x), 1)
-            means[rows] = self.model_.posterior_z(x, y).mean.numpy()
+            means[rows] = self.model_.latent_means(x).numpy()
         return means

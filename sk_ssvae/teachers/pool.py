@@ -1,4 +1,4 @@
-"""A semi-supervised classifier that pools many simple ones."""
+"""A semi-supervised classifier that pools many simple classifiers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,21 @@ from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.scaling import fit_column_scaling
 from sk_ssvae.data.validation import quiet_sums
-from sk_ssvae.teachers.label_spreading import choose_members
+from sk_ssvae.teachers.label_spreading import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
-from sk_ssvae.teachers.registry import GUIDED, OWN, make_view
-from sk_ssvae.teachers.views import Settings, View
+from sk_ssvae.teachers.registry import (
+    FIRST_STAGE_VIEWS,
+    SECOND_STAGE_VIEWS,
+    make_view,
+    resolve_view_names,
+)
+from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.utils.devices import default_torch_state
-from sk_ssvae.utils.estimator import DocLinkMixin, all_or_nothing
+from sk_ssvae.utils.estimator import (
+    DOC_LINK_MODULE,
+    DOC_LINK_TEMPLATE,
+    all_or_nothing,
+)
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.threads import intra_op_threads
 from sk_ssvae.utils.typing import Array
@@ -31,10 +40,10 @@ __all__ = ["OpinionPoolClassifier"]
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Compute as ever, whatever devices, threads and frames the caller asks for.
+def _fixed_global_state() -> Iterator[None]:
+    """Make results independent of settings of torch and scikit-learn.
 
-    One thread: the last digits of sums would depend on how many there are.
+    One thread, because the rounding of sums depends on the number of threads.
     """
     with (
         default_torch_state(torch.device("cpu")),
@@ -44,111 +53,126 @@ def _undisturbed() -> Iterator[None]:
         yield
 
 
-class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
-    r"""Semi-supervised classifier: many simple views of the rows, weighted and pooled.
+class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
+    r"""Semi-supervised classifier that pools simple classifiers of different kinds.
 
-    Nobody knows beforehand whether the classes of a data set follow its clusters, its
-    principal components, a linear boundary or single columns. So this asks simple
-    methods of each kind, hides a fifth of the labels in turn, and multiplies the
-    methods' probabilities with weights that predict the hidden labels best, a
-    logarithmic opinion pool. Views:
+    The classes of a data set may follow its clusters, its principal components, a
+    linear boundary or single columns; which of these is not known in advance. The
+    classifier fits simple methods of each kind, called views, and holds out the labels
+    in up to five folds. It pools the views by a weighted product of their class
+    probabilities, with the weights that best predict the held-out labels: a logarithmic
+    opinion pool [1]_. The views are:
 
-    - "columns", "min-max", "ranks", "pca-4", "pca-8", "pca-16": label spreading to
-      neighbours among standardised, min-max scaled or normal-score columns, or among so
-      many principal components;
+    - "columns", "min-max", "ranks", "pca-4", "pca-8", "pca-16": label spreading [2]_ on
+      a nearest-neighbour graph [3]_ of standardised columns, min-max scaled columns,
+      normal scores, or that number of principal components.
     - "logistic", "svm", "forest": scikit-learn's `LogisticRegression`, `SVC(C=10)` and
-      `RandomForestClassifier` on the labelled rows alone;
-    - "linear-generative": EM for normal classes of one covariance, on all rows;
-    - "latent-gaussian", "latent-bernoulli": label spreading among the latent means of a
-      VAE of standardised or min-max scaled columns, trained on all rows without labels;
-    - "whitened", "discriminant": label spreading among the rows after what the views so
-      far guess has been used to whiten the spread within classes, or to find the
-      directions in which the classes differ.
+      `RandomForestClassifier`, fitted to the labelled rows only.
+    - "linear-generative": Gaussian classes with a shared covariance, fitted by EM to
+      all rows [4]_.
+    - "latent-gaussian", "latent-bernoulli": label spreading on the latent means of a
+      VAE of standardised or min-max scaled columns, trained on all rows without labels.
+    - "whitened", "discriminant": label spreading after a linear projection computed
+      from the pooled probabilities of the views above, which whitens the within-class
+      covariance or keeps the discriminant directions.
 
-    Labels of which there are equally many in each class say nothing about how frequent
-    classes are, so that is estimated from the unlabelled rows; where there are not,
-    their shares count too. Columns are standardised first, constant ones left out.
+    The same number of labels in each class carries no information on class frequencies,
+    so these are estimated from the unlabelled rows [5]_, and shrunk towards the class
+    shares of the labels if label counts are uneven. Columns are standardised and
+    constant columns removed.
 
-    It is the default teacher of `SSVAEClassifier`, which learns a network from what it
-    guesses, and can be used alone.
+    This is the default teacher of `SSVAEClassifier`, to which it provides soft targets
+    for the unlabelled rows. It can also be used on its own.
 
     Parameters
     ----------
     views : sequence of str, default=None
-        Names of views from the list above. None takes all of them.
+        Names of views from the list above. None uses all of them, "pca-4", "pca-8" and
+        "pca-16" only if X has more columns.
 
     n_neighbors : int, default=10
-        Number of neighbours in graphs.
+        Number of neighbours of each row in graphs.
 
     alpha : float, default=0.95
-        In label spreading, how much of an answer comes from the neighbours.
+        Clamping factor of label spreading, in (0, 1): the weight of the neighbours'
+        scores relative to a row's own label.
 
     shares : {"estimated", "labelled"}, default="estimated"
-        Whether the classes are as frequent as an estimate from the unlabelled rows
-        says, or as among the labels.
+        Class shares assumed for the unlabelled rows: estimated from these rows, or the
+        same as among the labels.
 
     max_graph_rows : int, default=20000
-        Graphs are made of so many rows at most: all labelled ones, up to half of
-        them, and a random choice of the others. The rest is answered by its
-        neighbours among these.
+        Maximum number of rows in a graph: labelled rows up to half of this number, and
+        a random choice of unlabelled rows. The scores of other rows are averages over
+        their nearest neighbours in the graph.
 
     random_state : int, RandomState instance or None, default=None
-        Fixes the folds, the forest and the random choices. The global generator of
-        numpy is never used.
+        Seed for the folds, the random forest, the VAEs and all random choices. numpy's
+        global generator is never used.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted, without -1.
+        Sorted class labels, without -1.
 
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of str of shape (n_features,)
-        Names of the columns, if X had them and all are strings.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Names of the columns of X. Defined only if X has names that are all strings.
 
     label_distributions_ : ndarray of float64 of shape (n_samples, n_classes)
-        Probabilities of the classes for the rows of fit; known labels are certain.
+        Class probabilities of the rows passed to `fit`; one-hot for labelled rows.
 
     transduction_ : ndarray of shape (n_samples,)
-        Labels of the rows of fit, known or most probable.
+        Class labels of the rows passed to `fit`: the given label, or the most probable
+        class of an unlabelled row.
 
     weights_ : dict of str to float
         Weight of each view in the pool.
 
     held_out_log_loss_ : dict of str to float
-        Log-loss of each view on the labels that were hidden from it. Its calibration,
-        one number, was fitted to the same labels. Empty if each class has a single
-        label.
+        Log-loss of each view on held-out labels, after calibration by a temperature
+        that was fitted to the same labels. Empty if each class has a single label.
 
     class_shares_ : ndarray of shape (n_classes,)
-        How frequent the classes are taken to be.
+        Class shares assumed for the unlabelled rows.
 
     See Also
     --------
-    SSVAEClassifier : A network that learns from this one's guesses.
-    sklearn.semi_supervised.LabelSpreading : One view, with one bandwidth for all rows.
+    SSVAEClassifier : Semi-supervised VAE that learns from these soft targets.
+    sklearn.semi_supervised.LabelSpreading : One graph, with a single bandwidth.
 
-    Notes
-    -----
-    Sources: label spreading and class mass normalisation in `sk_ssvae.teachers.label_spreading`, the
-    linear generative model in `sk_ssvae.teachers.discriminant_analysis`, the frequencies in
-    `sk_ssvae.teachers.class_priors`; temperatures from Guo et al. 2017; logarithmic opinion
-    pools from Genest & Zidek 1986.
+    References
+    ----------
+    .. [1] C. Genest and J. V. Zidek. Combining probability distributions: a critique
+       and an annotated bibliography. Statistical Science, 1986. Views are calibrated
+       first: C. Guo et al. On calibration of modern neural networks. ICML 2017.
+    .. [2] D. Zhou et al. Learning with local and global consistency. NeurIPS 2004. With
+       class mass normalisation: X. Zhu, Z. Ghahramani and J. Lafferty.
+       Semi-supervised learning using Gaussian fields and harmonic functions. ICML 2003.
+    .. [3] L. Zelnik-Manor and P. Perona. Self-tuning spectral clustering. NeurIPS 2004.
+    .. [4] K. Nigam et al. Text classification from labeled and unlabeled documents
+       using EM. Machine Learning, 2000.
+    .. [5] M. Saerens et al. Adjusting the outputs of a classifier to new a priori
+       probabilities: a simple procedure. Neural Computation, 2002.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn.datasets import load_iris
     >>> from sk_ssvae import OpinionPoolClassifier
-    >>> X, truth = load_iris(return_X_y=True)
+    >>> X, y_true = load_iris(return_X_y=True)
     >>> y = np.full(150, -1)
     >>> for c in range(3):
-    ...     y[50 * c : 50 * c + 5] = c  # five labels a class
+    ...     y[50 * c : 50 * c + 5] = c  # five labels per class
     >>> pool = OpinionPoolClassifier(random_state=0).fit(X, y)
-    >>> bool((pool.predict(X) == truth).mean() > 0.9)
+    >>> bool((pool.predict(X) == y_true).mean() > 0.9)
     True
     """
+
+    _doc_link_module: ClassVar[str] = DOC_LINK_MODULE
+    _doc_link_template: ClassVar[str] = DOC_LINK_TEMPLATE
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "views": ["array-like", None],
@@ -178,7 +202,7 @@ class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """Fit the views and weigh them.
+        """Fit the views and their weights. A failed fit keeps the previous state.
 
         Parameters
         ----------
@@ -192,13 +216,14 @@ class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         self : OpinionPoolClassifier
+            Fitted estimator.
 
         Raises
         ------
         ValueError
-            If X, y or a parameter cannot be used.
+            If X, y or a parameter is invalid.
         """
-        with all_or_nothing(self), _undisturbed():
+        with all_or_nothing(self), _fixed_global_state():
             self._fit(X, y)
         return self
 
@@ -208,96 +233,66 @@ class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
                 self, X, as_label_array(y), dtype=np.float64, ensure_min_samples=2
             )
         classes, codes = encode_labels(labels, owner=type(self).__name__)
-        columns = fit_column_scaling(checked, standardize=True)
-        rows = columns.encode(checked).astype(np.float64)
-        names = self._names(rows.shape[1])
+        scaling = fit_column_scaling(checked, standardize=True)
+        rows = scaling.encode(checked).astype(np.float64)
+        names = resolve_view_names(self.views, rows.shape[1])
         seed = draw_seed(self.random_state)
         pool = OpinionPool(
-            codes, make_folds(codes, seed), estimate=self.shares == "estimated"
+            codes,
+            make_folds(codes, seed),
+            estimate_shares=self.shares == "estimated",
         )
-        settings = Settings(
-            n_neighbors=int(self.n_neighbors),  # numpy's small ones overflow
+        settings = ViewSettings(
+            n_neighbors=int(self.n_neighbors),  # small numpy integers would overflow
             alpha=self.alpha,
-            members=choose_members(codes, int(self.max_graph_rows), seed),
+            graph_rows=choose_graph_rows(codes, int(self.max_graph_rows), seed),
             seed=seed,
         )
-        labellings = pool.labellings
+        label_vectors = pool.label_vectors
         views: dict[str, View] = {}
-        answers: dict[str, Array] = {}
-        guesses: Any = None
-        for stage in (OWN, GUIDED):
-            if not set(stage) & set(names):
-                continue
-            for name in (name for name in stage if name in names):
+        probabilities: dict[str, Array] = {}
+        pooled: Any = None
+        for stage in (FIRST_STAGE_VIEWS, SECOND_STAGE_VIEWS):
+            stage_names = [name for name in stage if name in names]
+            for name in stage_names:
                 views[name] = make_view(name, rows.shape, settings)
-                answers[name] = views[name].fit(rows, labellings, len(classes), guesses)
-            guesses = pool.fit(answers)
-        distributions = guesses[0].astype(np.float64)
-        known = np.flatnonzero(codes != UNLABELED)
-        distributions[known] = np.eye(len(classes))[codes[known]]
+                probabilities[name] = views[name].fit_predict_proba(
+                    rows, label_vectors, len(classes), pooled
+                )
+            if stage_names:
+                pooled = pool.fit_pool(probabilities)
+        distributions = pooled[0].astype(np.float64)
+        labelled = np.flatnonzero(codes != UNLABELED)
+        distributions[labelled] = np.eye(len(classes))[codes[labelled]]
         self.classes_ = classes
-        self._columns, self._views, self._pool = columns, views, pool
+        self._scaling, self._views, self._pool = scaling, views, pool
         self.label_distributions_ = distributions
         self.transduction_ = classes[distributions.argmax(axis=1)]
 
-    def _names(self, n_features: int) -> list[str]:
-        """Choose views; principal components only where they are fewer than columns.
-
-        Raises
-        ------
-        ValueError
-            If a name is not that of a view, or none is left that needs no guess.
-        """
-        if self.views is None:
-            return [
-                name
-                for name in (*OWN, *GUIDED)
-                if not name.startswith("pca-")
-                or int(name.removeprefix("pca-")) < n_features
-            ]
-        if np.ndim(self.views) != 1:
-            raise ValueError(
-                f"views must be a sequence of names, got {self.views!r} with "
-                f"{np.ndim(self.views)} dimensions."
-            )
-        names = list(self.views)
-        for name in names:
-            if name not in (*OWN, *GUIDED):
-                raise ValueError(
-                    f"views must hold names out of {[*OWN, *GUIDED]}, got {name!r}."
-                )
-        if not set(names) & set(OWN):
-            raise ValueError(
-                f"views must hold at least one of {list(OWN)}: the others, "
-                f"{list(GUIDED)}, start from what these guess. Got {names}."
-            )
-        return names
-
     @property
     def weights_(self) -> dict[str, float]:
-        """Weight of each view."""
+        """Weight of each view in the pool."""
         check_is_fitted(self)
         return self._pool.weights
 
     @property
     def held_out_log_loss_(self) -> dict[str, float]:
-        """Log-loss of each calibrated view on hidden labels."""
+        """Log-loss of each calibrated view on held-out labels."""
         check_is_fitted(self)
-        return self._pool.losses
+        return self._pool.held_out_log_loss
 
     @property
     def class_shares_(self) -> Array:
-        """How frequent the classes are taken to be."""
+        """Class shares assumed for the unlabelled rows."""
         check_is_fitted(self)
-        shares: Array = self._pool.shares
+        shares: Array = self._pool.class_shares
         return shares
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
-        """Probabilities of the classes.
+        """Return class probabilities.
 
-        New rows are answered by their neighbours where rows of fit were answered by the
-        graph, so that the answer for a row of fit may differ from
-        `label_distributions_`.
+        Rows are treated as new rows, so the result for a row passed to `fit` may differ
+        from `label_distributions_`.
 
         Parameters
         ----------
@@ -307,19 +302,20 @@ class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         p : ndarray of float64 of shape (n_samples, n_classes)
-            In the order of `classes_`; rows sum to 1.
+            Class probabilities in the order of `classes_`; rows sum to 1.
         """
         check_is_fitted(self)
         with quiet_sums():
             checked: Array = validate_data(self, X, dtype=np.float64, reset=False)
-        with _undisturbed():
-            rows = self._columns.encode(checked).astype(np.float64)
-            answers = {name: view.answer(rows) for name, view in self._views.items()}
-        probabilities: Array = self._pool.pool(answers).astype(np.float64)
-        return probabilities
+        with _fixed_global_state():
+            rows = self._scaling.encode(checked).astype(np.float64)
+            probabilities = {
+                name: view.predict_proba(rows) for name, view in self._views.items()
+            }
+        return self._pool.pool(probabilities).astype(np.float64)
 
     def predict(self, X: npt.ArrayLike) -> Array:
-        """Most probable class of each row.
+        """Return the most probable class of each row.
 
         Parameters
         ----------
@@ -329,7 +325,8 @@ class OpinionPoolClassifier(DocLinkMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         labels : ndarray of shape (n_samples,)
+            Class labels.
         """
-        best: Array = self.predict_proba(X).argmax(axis=1)
-        labels: Array = self.classes_[best]
+        codes: Array = self.predict_proba(X).argmax(axis=1)
+        labels: Array = self.classes_[codes]
         return labels

@@ -1,5 +1,6 @@
-"""The views of the pool by name, with the constants that were chosen for them."""
+"""Views of the opinion pool by name, with their chosen constants."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,59 +14,23 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC
 
-from sk_ssvae.teachers.discriminant_analysis import discriminant, whitening
+from sk_ssvae.teachers.discriminant_analysis import discriminant_directions, whitening
 from sk_ssvae.teachers.latent_means import LatentMeans
 from sk_ssvae.teachers.views import (
-    GuidedView,
+    LabelledRowsView,
     LinearGenerativeView,
-    ModelView,
-    Settings,
     SpreadingView,
+    SupervisedProjectionView,
     View,
+    ViewSettings,
     logistic_regression,
 )
 from sk_ssvae.utils.typing import Array
 
-__all__ = ["GUIDED", "OWN", "make_view"]
+__all__ = ["FIRST_STAGE_VIEWS", "SECOND_STAGE_VIEWS", "make_view", "resolve_view_names"]
 
 
-LATENT_SIZE = 16
-LATENT_HIDDEN = 256
-LATENT_BATCH = 256
-LATENT_EPOCHS = 25
-LATENT_COLUMNS = 500
-LATENT_STEPS = (200, 5000)
-WHITENED_DIMENSIONS = 32
-DISCRIMINANT_DIMENSIONS = 256
-
-
-def _clip(Z: Array) -> Array:
-    """Three standard deviations: an extreme value is no farther than that."""
-    clipped: Array = np.clip(Z, -3.0, 3.0)
-    return clipped
-
-
-def _ranks(n_rows: int, seed: int) -> Any:
-    normal = QuantileTransformer(
-        n_quantiles=min(200, n_rows), output_distribution="normal", random_state=seed
-    )
-    return make_pipeline(normal, FunctionTransformer(_clip))
-
-
-def _latent_means(name: str, n_rows: int, n_features: int, seed: int) -> Any:
-    """Latent means of a VAE that sees each row 25 times, less where rows are wide."""
-    likelihood = name.removeprefix("latent-")
-    n_epochs = LATENT_EPOCHS * min(1.0, LATENT_COLUMNS / n_features)
-    n_steps = int(np.clip(n_epochs * n_rows / LATENT_BATCH, *LATENT_STEPS))
-    means = LatentMeans(
-        LATENT_SIZE, (LATENT_HIDDEN,), likelihood, n_steps, seed, LATENT_BATCH
-    )
-    if likelihood == "gaussian":
-        return means
-    return make_pipeline(MinMaxScaler(clip=True), means)
-
-
-OWN = (
+FIRST_STAGE_VIEWS = (
     "columns",
     "min-max",
     "ranks",
@@ -79,52 +44,159 @@ OWN = (
     "latent-gaussian",
     "latent-bernoulli",
 )
-"""Views that need no guess."""
+"""Views that are fitted to rows and labels only."""
 
-GUIDED = ("whitened", "discriminant")
-"""Views in spaces that are made from what the others guess."""
+SECOND_STAGE_VIEWS = ("whitened", "discriminant")
+"""Views that also need soft labels: the pooled probabilities of the first stage."""
+
+LATENT_SIZE = 16
+LATENT_HIDDEN_SIZES = (256,)
+LATENT_BATCH_SIZE = 256
+LATENT_EPOCHS = 25
+
+LATENT_MAX_COLUMNS = 500
+"""VAEs of wider rows are trained for proportionally fewer epochs."""
+
+LATENT_STEPS = (200, 5000)
+"""Minimum and maximum number of training steps of a VAE."""
+
+MAX_QUANTILES = 200
+
+MAX_NORMAL_SCORE = 3.0
+"""Normal scores are clipped to this magnitude, so that extreme values are not outliers
+in distances."""
+
+WHITENED_COMPONENTS = 32
+DISCRIMINANT_COMPONENTS = 256
 
 
-def make_view(name: str, shape: tuple[int, int], settings: Settings) -> View:
-    """Return a view by its name.
+def resolve_view_names(views: Sequence[str] | None, n_features: int) -> list[str]:
+    """Return the names of the views to fit, for the parameter `views` of the pool.
+
+    Parameters
+    ----------
+    views : sequence of str or None
+        Names of views. None stands for all views, those of principal components only
+        if there are fewer components than columns.
+    n_features : int
+        Number of columns that are not constant.
+
+    Returns
+    -------
+    names : list of str
+
+    Raises
+    ------
+    ValueError
+        If `views` is not one-dimensional, there is no view of a name, or no view of the
+        first stage is among them.
+    """
+    available = [*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS]
+    if views is None:
+        return [
+            name
+            for name in available
+            if not name.startswith("pca-")
+            or int(name.removeprefix("pca-")) < n_features
+        ]
+    if np.ndim(views) != 1:
+        raise ValueError(
+            f"views must be a sequence of names, got {views!r} with {np.ndim(views)} "
+            "dimensions."
+        )
+    names = list(views)
+    for name in names:
+        if name not in available:
+            raise ValueError(
+                f"views must contain only names from {available}, got {name!r}."
+            )
+    if not set(names) & set(FIRST_STAGE_VIEWS):
+        raise ValueError(
+            f"views must contain at least one of {list(FIRST_STAGE_VIEWS)}, because "
+            f"{list(SECOND_STAGE_VIEWS)} are computed from their probabilities. Got "
+            f"{names}."
+        )
+    return names
+
+
+def _clip_scores(Z: Array) -> Array:
+    """Clip normal scores."""
+    clipped: Array = np.clip(Z, -MAX_NORMAL_SCORE, MAX_NORMAL_SCORE)
+    return clipped
+
+
+def _normal_scores(n_rows: int, seed: int) -> Any:
+    """Return a transformer of columns to clipped normal scores."""
+    quantiles = QuantileTransformer(
+        n_quantiles=min(MAX_QUANTILES, n_rows),
+        output_distribution="normal",
+        random_state=seed,
+    )
+    return make_pipeline(quantiles, FunctionTransformer(_clip_scores))
+
+
+def _latent_means(likelihood: str, n_rows: int, n_features: int, seed: int) -> Any:
+    """Return a transformer to the latent means of an unsupervised VAE."""
+    n_epochs = LATENT_EPOCHS * min(1.0, LATENT_MAX_COLUMNS / n_features)
+    n_steps = int(np.clip(n_epochs * n_rows / LATENT_BATCH_SIZE, *LATENT_STEPS))
+    means = LatentMeans(
+        LATENT_SIZE, LATENT_HIDDEN_SIZES, likelihood, n_steps, seed, LATENT_BATCH_SIZE
+    )
+    if likelihood == "gaussian":
+        return means
+    return make_pipeline(MinMaxScaler(clip=True), means)
+
+
+def make_view(name: str, shape: tuple[int, int], settings: ViewSettings) -> View:
+    """Return an unfitted view by its name.
 
     Parameters
     ----------
     name : str
-        One of `OWN` or `GUIDED`.
+        One of `FIRST_STAGE_VIEWS` or `SECOND_STAGE_VIEWS`.
     shape : tuple of int
         Numbers of rows and columns.
-    settings : Settings
-        What all views have in common.
+    settings : ViewSettings
+        Settings that all views share.
 
     Returns
     -------
     view : View
+
+    Raises
+    ------
+    ValueError
+        If there is no view of that name.
     """
     n_rows, n_features = shape
     seed = settings.seed
-    view: View
-    if name.startswith("pca-"):
-        size = min(int(name.removeprefix("pca-")), n_features, n_rows)
-        view = SpreadingView(PCA(size, random_state=seed), settings)
-    elif name == "columns":
-        view = SpreadingView(None, settings)
-    elif name == "min-max":
-        view = SpreadingView(MinMaxScaler(), settings)
-    elif name == "ranks":
-        view = SpreadingView(_ranks(n_rows, seed), settings)
-    elif name.startswith("latent-"):
-        view = SpreadingView(_latent_means(name, n_rows, n_features, seed), settings)
-    elif name == "logistic":
-        view = ModelView(logistic_regression(), settings)
-    elif name == "svm":
-        view = ModelView(SVC(C=10.0, random_state=seed), settings)
-    elif name == "forest":
-        view = ModelView(RandomForestClassifier(100, random_state=seed), settings)
-    elif name == "linear-generative":
-        view = LinearGenerativeView(settings)
-    elif name == "whitened":
-        view = GuidedView(whitening, WHITENED_DIMENSIONS, settings)
-    else:
-        view = GuidedView(discriminant, DISCRIMINANT_DIMENSIONS, settings)
-    return view
+    match name:
+        case "columns":
+            return SpreadingView(None, settings)
+        case "min-max":
+            return SpreadingView(MinMaxScaler(), settings)
+        case "ranks":
+            return SpreadingView(_normal_scores(n_rows, seed), settings)
+        case "pca-4" | "pca-8" | "pca-16":
+            size = min(int(name.removeprefix("pca-")), n_features, n_rows)
+            return SpreadingView(PCA(size, random_state=seed), settings)
+        case "latent-gaussian" | "latent-bernoulli":
+            likelihood = name.removeprefix("latent-")
+            means = _latent_means(likelihood, n_rows, n_features, seed)
+            return SpreadingView(means, settings)
+        case "logistic":
+            return LabelledRowsView(logistic_regression(), settings)
+        case "svm":
+            return LabelledRowsView(SVC(C=10.0, random_state=seed), settings)
+        case "forest":
+            forest = RandomForestClassifier(100, random_state=seed)
+            return LabelledRowsView(forest, settings)
+        case "linear-generative":
+            return LinearGenerativeView(settings)
+        case "whitened":
+            return SupervisedProjectionView(whitening, WHITENED_COMPONENTS, settings)
+        case "discriminant":
+            return SupervisedProjectionView(
+                discriminant_directions, DISCRIMINANT_COMPONENTS, settings
+            )
+    raise ValueError(f"There is no view named {name!r}.")

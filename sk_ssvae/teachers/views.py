@@ -1,280 +1,328 @@
-"""The views of the pool: who has an opinion on the classes of the rows, and how.
+"""Views of the opinion pool: classifiers that each use one representation of the rows.
 
-A view answers several labellings of the same rows at once: all labels, and all but one
-fold of them for each fold. What does not depend on the labels (a graph, a scatter
-matrix) is worked out once.
+A view is fitted to several label vectors for the same rows: all labels, and all labels
+without each fold. Computations that do not depend on labels (a graph, a scatter matrix)
+are shared between them.
 """
 
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from sk_ssvae.data.markers import UNLABELED
-from sk_ssvae.teachers.discriminant_analysis import LinearGenerative
+from sk_ssvae.teachers.discriminant_analysis import SemiSupervisedLDA
 from sk_ssvae.teachers.label_spreading import NeighbourGraph
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
-    "GuidedView",
-    "Labelling",
+    "LabelledRowsView",
     "LinearGenerativeView",
-    "ModelView",
-    "Settings",
     "SpreadingView",
+    "SupervisedProjectionView",
     "View",
+    "ViewSettings",
     "logistic_regression",
 ]
 
-Labelling: TypeAlias = npt.NDArray[np.int64]
+MAX_LABELLED_ROWS = 2000
+"""Number of labelled rows to which classifiers of `LabelledRowsView` are fitted."""
 
-MOST_LABELS = 2000
-LINEAR_DIMENSIONS = 64
+MAX_LINEAR_DIMENSIONS = 64
+"""Wider rows are reduced to as many principal components for `LinearGenerativeView`."""
 
 
-class Settings(NamedTuple):
-    """What all views have in common.
+class ViewSettings(NamedTuple):
+    """Settings that all views share.
 
     Attributes
     ----------
-    n_neighbors : int
-    alpha : float
+    n_neighbors, alpha : int, float
         As in `sk_ssvae.OpinionPoolClassifier`.
-    members : ndarray of int or None
-        Rows that graphs are made of.
+    graph_rows : ndarray of int64 or None
+        Sorted indices of the rows in graphs. None uses all rows.
     seed : int
-        Of everything random.
+        Seed for all random choices.
     """
 
     n_neighbors: int
     alpha: float
-    members: Array | None
+    graph_rows: IntArray | None
     seed: int
 
 
 class View(ABC):
-    """An opinion.
+    """Base class of views.
 
     Parameters
     ----------
-    settings : Settings
-        What all views have in common.
+    settings : ViewSettings
+        Settings that all views share.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ViewSettings) -> None:
         self.settings = settings
 
     @abstractmethod
-    def fit(
+    def fit_predict_proba(
         self,
         X: Array,
-        labellings: Sequence[Labelling],
+        label_vectors: Sequence[IntArray],
         n_classes: int,
-        guesses: Array | None = None,
+        soft_labels: Array | None = None,
     ) -> Array:
-        """Answer every labelling.
+        """Fit to each label vector, and return class probabilities of all rows.
 
         Parameters
         ----------
         X : ndarray of float64 of shape (n_rows, n_features)
             Standardised rows.
-        labellings : sequence of ndarray of int64 of shape (n_rows,)
-            Classes 0 ... n_classes - 1, or -1; all labels first.
+        label_vectors : sequence of ndarray of int64 of shape (n_rows,)
+            Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows. The first
+            vector holds all labels; `predict_proba` uses the fit to it.
         n_classes : int
             Number of classes.
-        guesses : ndarray of shape (n_labellings, n_rows, n_classes), default=None
-            What other views made of each labelling, for views that need a guess.
+        soft_labels : ndarray of shape (n_vectors, n_rows, n_classes), default=None
+            Class probabilities from other views, for each label vector. Only
+            `SupervisedProjectionView` uses and requires them.
 
         Returns
         -------
-        answers : ndarray of shape (n_labellings, n_rows, n_classes)
-            Probabilities.
+        probabilities : ndarray of shape (n_vectors, n_rows, n_classes)
+            Class probabilities.
         """
 
     @abstractmethod
-    def answer(self, X: Array) -> Array:
-        """Probabilities of new rows, from the first labelling."""
+    def predict_proba(self, X: Array) -> Array:
+        """Return class probabilities of new rows, from the first label vector.
+
+        Parameters
+        ----------
+        X : ndarray of float64 of shape (n_new, n_features)
+            Standardised rows.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_new, n_classes)
+            Class probabilities.
+        """
 
     def _graph(self, Z: Array) -> NeighbourGraph:
-        return NeighbourGraph(Z, self.settings.n_neighbors, self.settings.members)
+        return NeighbourGraph(Z, self.settings.n_neighbors, self.settings.graph_rows)
 
 
 class SpreadingView(View):
-    """Label spreading in a space that does not depend on labels."""
-
-    def __init__(self, space: Any, settings: Settings) -> None:
-        super().__init__(settings)
-        self.space = space
-
-    def fit(
-        self,
-        X: Array,
-        labellings: Sequence[Labelling],
-        n_classes: int,
-        guesses: Array | None = None,
-    ) -> Array:
-        """See `View.fit`."""
-        Z = X if self.space is None else self.space.fit_transform(X)
-        self.graph = self._graph(Z)
-        return self.graph.spread(labellings, n_classes, self.settings.alpha)
-
-    def answer(self, X: Array) -> Array:
-        """See `View.answer`."""
-        return self.graph.answer(X if self.space is None else self.space.transform(X))
-
-
-class GuidedView(View):
-    """Label spreading in a space that is made from a guess at the labels.
+    """Label spreading in a representation that does not depend on labels.
 
     Parameters
     ----------
-    directions : callable
-        From rows and a guess to a matrix whose columns span the space.
-    n_dimensions : int
-        Rows with more columns are reduced to so many principal components.
+    transformer : transformer or None
+        Computes the representation. None uses the rows themselves.
+    settings : ViewSettings
+        Settings that all views share.
+    """
+
+    def __init__(self, transformer: Any, settings: ViewSettings) -> None:
+        super().__init__(settings)
+        self.transformer = transformer
+
+    def fit_predict_proba(
+        self,
+        X: Array,
+        label_vectors: Sequence[IntArray],
+        n_classes: int,
+        soft_labels: Array | None = None,
+    ) -> Array:
+        """See `View.fit_predict_proba`."""
+        Z = X if self.transformer is None else self.transformer.fit_transform(X)
+        self.graph = self._graph(Z)
+        return self.graph.spread(label_vectors, n_classes, self.settings.alpha)
+
+    def predict_proba(self, X: Array) -> Array:
+        """See `View.predict_proba`."""
+        Z = X if self.transformer is None else self.transformer.transform(X)
+        return self.graph.predict_proba(Z)
+
+
+class SupervisedProjectionView(View):
+    """Label spreading in a linear projection that is computed from soft labels.
+
+    Parameters
+    ----------
+    projection : callable
+        Function of rows, of shape (n_rows, n_components), and soft labels that returns
+        a matrix of shape (n_components, n_projected).
+    max_components : int
+        Wider rows are reduced to as many principal components first.
+    settings : ViewSettings
+        Settings that all views share.
     """
 
     def __init__(
-        self, directions: Callable[..., Array], n_dimensions: int, settings: Settings
+        self,
+        projection: Callable[[Array, Array], Array],
+        max_components: int,
+        settings: ViewSettings,
     ) -> None:
         super().__init__(settings)
-        self.directions = directions
-        self.n_dimensions = n_dimensions
+        self.projection = projection
+        self.max_components = max_components
 
-    def fit(
+    def fit_predict_proba(
         self,
         X: Array,
-        labellings: Sequence[Labelling],
+        label_vectors: Sequence[IntArray],
         n_classes: int,
-        guesses: Array | None = None,
+        soft_labels: Array | None = None,
     ) -> Array:
-        """See `View.fit`. A space for each labelling: none has seen its fold."""
-        if guesses is None:
-            raise TypeError("A guided view needs a guess for each labelling.")
-        self.reduction = _principal(X, self.n_dimensions, self.settings.seed)
-        Z = self.reduction.transform(X)
-        answers = []
-        for codes, guess in zip(labellings, guesses, strict=True):
-            matrix = self.directions(Z, guess)
+        """See `View.fit_predict_proba`.
+
+        Each label vector has its own projection, so that none depends on the labels of
+        the fold that is hidden.
+        """
+        if soft_labels is None:
+            raise TypeError("SupervisedProjectionView requires soft_labels, got None.")
+        self.pca = _fit_pca(X, self.max_components, self.settings.seed)
+        Z = self.pca.transform(X)
+        probabilities = []
+        for codes, posterior in zip(label_vectors, soft_labels, strict=True):
+            matrix = self.projection(Z, posterior)
             graph = self._graph(Z @ matrix)
-            answers.append(graph.spread([codes], n_classes, self.settings.alpha)[0])
-            if len(answers) == 1:
+            probabilities.append(
+                graph.spread([codes], n_classes, self.settings.alpha)[0]
+            )
+            if len(probabilities) == 1:
                 self.matrix, self.graph = matrix, graph
-        return np.stack(answers)
+        return np.stack(probabilities)
 
-    def answer(self, X: Array) -> Array:
-        """See `View.answer`."""
-        return self.graph.answer(self.reduction.transform(X) @ self.matrix)
-
-
-def _principal(X: Array, n_dimensions: int, seed: int) -> PCA:
-    n = min(n_dimensions, *X.shape)
-    reduction: PCA = PCA(n, random_state=seed).fit(X)
-    return reduction
+    def predict_proba(self, X: Array) -> Array:
+        """See `View.predict_proba`."""
+        return self.graph.predict_proba(self.pca.transform(X) @ self.matrix)
 
 
-class ModelView(View):
-    """A classifier of labelled rows alone."""
+class LabelledRowsView(View):
+    """A scikit-learn classifier of the labelled rows alone.
 
-    def __init__(self, model: BaseEstimator, settings: Settings) -> None:
+    Parameters
+    ----------
+    classifier : estimator
+        Cloned for each label vector. It has `predict_proba` or `decision_function`.
+    settings : ViewSettings
+        Settings that all views share.
+    """
+
+    def __init__(self, classifier: BaseEstimator, settings: ViewSettings) -> None:
         super().__init__(settings)
-        self.model = model
+        self.classifier = classifier
 
-    def fit(
+    def fit_predict_proba(
         self,
         X: Array,
-        labellings: Sequence[Labelling],
+        label_vectors: Sequence[IntArray],
         n_classes: int,
-        guesses: Array | None = None,
+        soft_labels: Array | None = None,
     ) -> Array:
-        """See `View.fit`."""
-        answers = []
-        for codes in labellings:
-            labelled = np.flatnonzero(codes != UNLABELED)
-            if len(labelled) > MOST_LABELS:
-                random = np.random.RandomState(self.settings.seed)
-                labelled = random.permutation(labelled)[:MOST_LABELS]
-            with _not_asked(codes[labelled]):
-                model = clone(self.model).fit(X[labelled], codes[labelled])
-            answers.append(_probabilities(model, X, n_classes))
-            if len(answers) == 1:
-                self.fitted, self.n_classes = model, n_classes
-        return np.stack(answers)
+        """See `View.fit_predict_proba`."""
+        fitted = [self._fit_classifier(X, codes) for codes in label_vectors]
+        self.fitted, self.n_classes = fitted[0], n_classes
+        return np.stack([_class_probabilities(c, X, n_classes) for c in fitted])
 
-    def answer(self, X: Array) -> Array:
-        """See `View.answer`."""
-        return _probabilities(self.fitted, X, self.n_classes)
+    def _fit_classifier(self, X: Array, codes: IntArray) -> Any:
+        """Fit a copy of the classifier to the labelled rows, or to some of them."""
+        labelled = np.flatnonzero(codes != UNLABELED)
+        if len(labelled) > MAX_LABELLED_ROWS:
+            random = np.random.RandomState(self.settings.seed)
+            labelled = random.permutation(labelled)[:MAX_LABELLED_ROWS]
+        with _no_warning_of_many_classes(codes[labelled]):
+            return clone(self.classifier).fit(X[labelled], codes[labelled])
+
+    def predict_proba(self, X: Array) -> Array:
+        """See `View.predict_proba`."""
+        return _class_probabilities(self.fitted, X, self.n_classes)
+
+
+class LinearGenerativeView(View):
+    """`SemiSupervisedLDA`, initialised by logistic regression on the labelled rows."""
+
+    def fit_predict_proba(
+        self,
+        X: Array,
+        label_vectors: Sequence[IntArray],
+        n_classes: int,
+        soft_labels: Array | None = None,
+    ) -> Array:
+        """See `View.fit_predict_proba`."""
+        logistic = LabelledRowsView(logistic_regression(), self.settings)
+        initial = logistic.fit_predict_proba(X, label_vectors, n_classes)
+        self.pca = None
+        if X.shape[1] > MAX_LINEAR_DIMENSIONS:
+            self.pca = _fit_pca(X, MAX_LINEAR_DIMENSIONS, self.settings.seed)
+            X = self.pca.transform(X)
+        lda = SemiSupervisedLDA(X, seed=self.settings.seed)
+        posteriors = [
+            lda.fit(codes, start)
+            for codes, start in zip(label_vectors, initial, strict=True)
+        ]
+        self.posterior = posteriors[0]
+        return np.stack([posterior.predict_proba(X) for posterior in posteriors])
+
+    def predict_proba(self, X: Array) -> Array:
+        """See `View.predict_proba`."""
+        return self.posterior.predict_proba(
+            X if self.pca is None else self.pca.transform(X)
+        )
+
+
+def logistic_regression() -> LogisticRegression:
+    """Return logistic regression with enough iterations for standardised rows."""
+    return LogisticRegression(max_iter=1000)
+
+
+def _fit_pca(X: Array, n_components: int, seed: int) -> PCA:
+    """Fit PCA with at most as many components as rows and columns."""
+    pca: PCA = PCA(min(n_components, *X.shape), random_state=seed).fit(X)
+    return pca
 
 
 @contextmanager
-def _not_asked(codes: Labelling) -> Iterator[None]:
-    """Have scikit-learn not ask if so many classes with a label or two are numbers."""
+def _no_warning_of_many_classes(codes: IntArray) -> Iterator[None]:
+    """Suppress scikit-learn's warning that labels look like a regression target.
+
+    It is raised if more than half of the labels are distinct, which is normal for one
+    or two labels per class.
+    """
     with WARNING_FILTERS_LOCK.taken():
         if 2 * len(np.unique(codes)) < len(codes):
-            yield  # it would not ask
+            yield
             return
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The number of unique classes")
             yield
 
 
-def _probabilities(model: Any, X: Array, n_classes: int) -> Array:
-    """Ask a classifier; margins, too, are scores whose scale the pool will find."""
-    if hasattr(model, "predict_proba"):
+def _class_probabilities(classifier: Any, X: Array, n_classes: int) -> Array:
+    """Return float32 probabilities of all classes, from a fitted classifier.
+
+    Without `predict_proba`, they are a softmax of the margins. The scale of margins is
+    arbitrary, but the opinion pool calibrates it.
+    """
+    if hasattr(classifier, "predict_proba"):
         with WARNING_FILTERS_LOCK.taken():
-            answer = model.predict_proba(X)
+            p = classifier.predict_proba(X)
     else:
-        margin = model.decision_function(X)
+        margin = classifier.decision_function(X)
         if margin.ndim == 1:
             margin = np.stack([-margin, margin], axis=1)
-        answer = softmax(2 * margin, axis=1)
-    # A class may be missing where labels are capped.
+        p = softmax(2 * margin, axis=1)
+    # A class may be missing if the number of labelled rows is limited.
     probabilities = np.zeros((len(X), n_classes), dtype=np.float32)
-    probabilities[:, model.classes_] = answer
+    probabilities[:, classifier.classes_] = p
     return probabilities
-
-
-class LinearGenerativeView(View):
-    """EM for a linear generative model, from logistic regression's answer on."""
-
-    def fit(
-        self,
-        X: Array,
-        labellings: Sequence[Labelling],
-        n_classes: int,
-        guesses: Array | None = None,
-    ) -> Array:
-        """See `View.fit`."""
-        start = ModelView(logistic_regression(), self.settings)
-        starts = start.fit(X, labellings, n_classes)
-        self.reduction = None
-        if X.shape[1] > LINEAR_DIMENSIONS:
-            self.reduction = _principal(X, LINEAR_DIMENSIONS, self.settings.seed)
-            X = self.reduction.transform(X)
-        model = LinearGenerative(X, seed=self.settings.seed)
-        answers = []
-        for codes, guess in zip(labellings, starts, strict=True):
-            posterior = model.fit(codes, guess)
-            answers.append(posterior.predict_proba(X))
-            if len(answers) == 1:
-                self.fitted = posterior
-        return np.stack(answers)
-
-    def answer(self, X: Array) -> Array:
-        """See `View.answer`."""
-        Z = X if self.reduction is None else self.reduction.transform(X)
-        return self.fitted.predict_proba(Z)
-
-
-def logistic_regression() -> LogisticRegression:
-    """Logistic regression with enough iterations for standardised rows."""
-    return LogisticRegression(max_iter=1000)

@@ -1,3 +1,5 @@
 """Training of a model: objective, minibatches, network, checkpoints."""
 
-__all__: list[str] = []
+from sk_ssvae.training.options import ClassifierOptions, TrainingOptions
+
+__all__ = ["ClassifierOptions", "TrainingOptions"]

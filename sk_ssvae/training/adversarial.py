@@ -10,7 +10,7 @@ from sk_ssvae.models.user_networks import UserNetwork, networks_in_eval_mode
 __all__ = ["adversarial_kl"]
 
 PROBE = 1e-2
-"""Length of the step, xi, at which the direction of most change is found."""
+"""xi, the length of the step in the finite-difference power iteration."""
 
 
 def adversarial_kl(
@@ -21,7 +21,7 @@ def adversarial_kl(
     direction: Tensor,
     radius: float,
 ) -> Tensor:
-    r"""How far answers move where rows do, in the direction that moves them most.
+    r"""Compute the change of q(y | x) under an adversarial perturbation of the rows.
 
     Virtual adversarial training, Miyato, Maeda, Koyama & Ishii 2018, arXiv 1704.03976,
     eqs. 5 and 6, with one step of power iteration (section 3.3) from a random d:
@@ -30,23 +30,23 @@ def adversarial_kl(
         KL(q(y|x) \| q(y|x + r)), \qquad r = \rho g / |g|, \qquad
         g = \nabla_\delta KL(q(y|x) \| q(y|x + \delta)) \; \text{at} \; \delta = \xi d
 
-    with q(y | x) held fixed. Networks of the user's own are in evaluation mode: batches
-    of moved rows would spoil the statistics of those that have any.
+    with no gradient through q(y | x). User-supplied networks run in evaluation mode, as
+    perturbed rows would distort batch statistics.
 
     Parameters
     ----------
-    model : Model
+    model : VAEModule
         The model.
     x : Tensor of shape (n_rows, n_features)
         Rows.
     log_q_y : Tensor of shape (n_rows, n_classes)
         log q(y | x).
     noise : Tensor of shape (n_rows, n_noise)
-        The draws that `log_q_y` was made with.
+        The draws that `log_q_y` was computed with.
     direction : Tensor of shape (n_rows, n_features)
-        Standard normal draws.
+        Standard normal draws, the initial directions d.
     radius : float
-        Length of r, in the units of the network.
+        rho, the length of r, in the units of the networks' inputs.
 
     Returns
     -------
@@ -58,43 +58,42 @@ def adversarial_kl(
     ValueError
         If q(y | x) is not differentiable in x.
     """
-    own = any(isinstance(m, UserNetwork) for m in model.modules())
+    has_user_networks = any(isinstance(m, UserNetwork) for m in model.modules())
     movable = model.inputs.movable
     mixed = model.mixed
     with networks_in_eval_mode(model):
-        # A step as short as the probe would be lost in bfloat16.
+        # bfloat16 cannot resolve steps as short as the probe.
         model.mixed = False
         try:
-            if own or mixed:
+            if has_user_networks or mixed:
                 with torch.no_grad():
                     log_q_y = model.log_q_y(model.sample_auxiliary(x, noise))
             log_q = log_q_y.detach()
             q = log_q.exp()
 
-            def kl(moved_by: Tensor) -> Tensor:
-                moved = model.log_q_y(
-                    model.sample_auxiliary(x + moved_by * movable, noise)
+            def kl(perturbation: Tensor) -> Tensor:
+                perturbed = model.log_q_y(
+                    model.sample_auxiliary(x + perturbation * movable, noise)
                 )
-                return (q * (log_q - moved)).sum(-1)
+                return (q * (log_q - perturbed)).sum(-1)
 
-            # Where only some columns move, lengths are in those.
+            # Lengths are measured over the columns that can be perturbed.
             direction = F.normalize(direction * movable, dim=-1)
             probe = (PROBE * direction).requires_grad_()
-            slope = _slope(kl(probe).sum(), probe)
+            gradient = _gradient(kl(probe).sum(), probe)
         finally:
             model.mixed = mixed
-        return kl(radius * F.normalize(slope, dim=-1))
+        return kl(radius * F.normalize(gradient, dim=-1))
 
 
-def _slope(value: Tensor, at: Tensor) -> Tensor:
-    slope = None
+def _gradient(value: Tensor, x: Tensor) -> Tensor:
+    gradient = None
     if value.requires_grad:
-        (slope,) = torch.autograd.grad(value, at, allow_unused=True)
-    if slope is None:
+        (gradient,) = torch.autograd.grad(value, x, allow_unused=True)
+    if gradient is None:
         raise ValueError(
-            "adversarial_weight > 0 needs answers that are differentiable in the rows, "
-            "but no gradient of q(y | x) reaches them through the networks. Take "
-            "detach() and the like out of networks of your own, or set "
-            "adversarial_weight=0."
+            "adversarial_weight > 0 needs a q(y | x) that is differentiable in x, but "
+            "no gradient reaches x through the networks. Remove detach() and the like "
+            "from your networks, or set adversarial_weight=0."
         )
-    return slope
+    return gradient

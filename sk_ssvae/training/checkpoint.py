@@ -1,151 +1,130 @@
-"""Training that survives its process: its whole state in a file, epoch by epoch."""
+"""Checkpoints: the state of a training run in a file, from which it can be resumed."""
 
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import sparse
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback
 from skorch.history import History
 
 from sk_ssvae.data.serialization import JSONDecoder, JSONEncoder
+from sk_ssvae.training.early_stopping import ResumableEarlyStopping
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.utils.files import read_file, write_file
 
-__all__ = ["Checkpoint", "ResumableEarlyStopping", "digest"]
+__all__ = ["Checkpoint", "CheckpointWriter", "Position", "digest"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 SHARE = 0.1
-"""Of the time that writing may take, at the most; the first epoch is always written."""
+"""Largest fraction of the training time that is spent on writing after epochs."""
 
 
 def digest(*values: Any) -> str:
-    """SHA-256 of arrays, sparse arrays and None: what a training run is made from."""
-    found = hashlib.sha256()
+    """Compute the SHA-256 of arrays, sparse arrays and None."""
+    sha = hashlib.sha256()
     for value in values:
         if value is None:
-            found.update(b"none")
+            sha.update(b"none")
             continue
         parts = [value]
         if sparse.issparse(value):
             parts = [value.data, value.indices, value.indptr]
         for part in parts:
             array = np.ascontiguousarray(part)
-            found.update(f"{array.dtype.str}{array.shape}".encode())
-            found.update(array.reshape(-1).view(np.uint8).data)
-    return found.hexdigest()
+            sha.update(f"{array.dtype.str}{array.shape}".encode())
+            sha.update(array.reshape(-1).view(np.uint8).data)
+    return sha.hexdigest()
 
 
-class ResumableEarlyStopping(EarlyStopping):  # type: ignore[misc]
-    """skorch's EarlyStopping, after any warm-up, which can go on in another process."""
+class Position(NamedTuple):
+    """How far a training run is.
 
-    _SAVED = ("misses_", "dynamic_threshold_", "best_epoch_")
-    _resumed: dict[str, Any] | None = None
+    Attributes
+    ----------
+    stage : int
+        Index of the current stage.
+    epochs_done : int
+        Epochs done in this stage.
+    epochs_before : int
+        Epochs in the history that were done before the run.
+    """
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Start to count, or go on."""
-        super().on_train_begin(net, **kwargs)
-        for name, value in (self._resumed or {}).items():
-            setattr(self, name, value)
-        self._resumed = None
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Count an epoch, unless the KL divergence has less than its weight in it.
-
-        Until then the loss is not minus the bound that is monitored.
-        """
-        if net.warming_up:
-            self.misses_ = -1  # to which one may be added
-        super().on_epoch_end(net, **kwargs)
-
-    def to_state(self) -> tuple[dict[str, Any], Arrays]:
-        """Return what it has counted, and the best weights so far."""
-        state = {name: getattr(self, name) for name in self._SAVED}
-        weights = self.best_model_weights_ or {}
-        return state, {name: _array(tensor) for name, tensor in weights.items()}
-
-    def resume(
-        self, state: dict[str, Any], weights: Arrays, *, amid_stage: bool
-    ) -> None:
-        """Have counted that, and go on from there if a stage is under way."""
-        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
-        if amid_stage:
-            self._resumed = state | {"best_model_weights_": tensors or None}
-        for name, value in state.items():  # if training is over, it does not begin
-            setattr(self, name, value)
+    stage: int
+    epochs_done: int
+    epochs_before: int
 
 
-class Checkpoint(Callback):  # type: ignore[misc]
-    """The state of a training run, in a file.
+class Checkpoint:
+    """A file with the state of a training run.
 
     Parameters
     ----------
     path : str or path-like
-        Of the file.
-    made_from : dict of str to object
-        What the run depends on, by name: a run goes on only if all are the same.
+        Path of the file.
+    run : mapping of str to object
+        Everything that the run depends on, by name, as JSON values: parameters, and
+        digests of the data. A run is resumed only if all of it is equal.
     """
 
-    def __init__(self, path: str | os.PathLike[str], made_from: dict[str, Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str], run: Mapping[str, Any]) -> None:
         self.path = path
-        self.made_from = made_from
-        self.found: tuple[Any, Arrays] | None = None
-        self.stopper: ResumableEarlyStopping | None = None
-        # Of the next state: its stage, and the epochs before this and before the run.
-        self.place = (0, 0, 0)
-        self._due = 0.0
+        self.run = dict(run)
+        self._contents: tuple[Any, Arrays] | None = None
 
     def read(self) -> int | None:
-        """Read the file, if there is one.
+        """Read the file, if it exists.
 
         Returns
         -------
         seed : int or None
-            The seed of the run that it is of; None without a file.
+            Seed of the run in the file, to be used for the resumed run; None if there
+            is no file.
 
         Raises
         ------
         ValueError
-            If it is damaged, of another version of sk_ssvae, or of another run: with
-            other rows, labels or parameters; or if no file can have that name.
+            If the file is damaged, or was written by another version of sk_ssvae or by
+            another run, with other rows, labels or parameters; or if the path is not a
+            valid file name.
         OSError
-            If it is a folder, or in none.
+            If the path is a directory, or its directory does not exist.
         """
         name = os.fsdecode(self.path)
-        _check_place(name)
+        _check_path(name)
         if not os.path.exists(name):
             return None
         header, arrays = read_file(self.path)
         if not isinstance(header, dict) or header.get("class") != "checkpoint":
             raise ValueError(
-                f"checkpoint={name!r} is a file of sk_ssvae, but of a saved estimator. "
-                "Choose another path."
+                f"checkpoint={name!r} is a saved estimator of sk_ssvae, not a "
+                "checkpoint. Choose another path."
             )
-        with self._understood():
-            seed, made_from = int(header["seed"]), header["made_from"]
-            other = [
+        with self._readable_errors():
+            seed, run = int(header["seed"]), header["run"]
+            different = [
                 key
-                for key in self.made_from.keys() | made_from.keys()
-                if made_from.get(key) != self.made_from.get(key)
+                for key in self.run.keys() | run.keys()
+                if run.get(key) != self.run.get(key)
             ]
-        if other:
+        if different:
             raise ValueError(
-                f"checkpoint={name!r} is of another training run: {sorted(other)} "
-                "differ. Delete it to train anew, or choose another path."
+                f"checkpoint={name!r} belongs to a training run with different "
+                f"{sorted(different)}. Delete it to train anew, or choose another path."
             )
-        self.found = header, arrays
+        self._contents = header, arrays
         return seed
 
     @contextmanager
-    def _understood(self) -> Iterator[None]:
-        """Say of what is in the file, and is not as it should be, that it is not."""
+    def _readable_errors(self) -> Iterator[None]:
+        """Turn errors from unexpected contents into one that names the file."""
         try:
             yield
         except (
@@ -163,107 +142,158 @@ class Checkpoint(Callback):  # type: ignore[misc]
                 "anew, or choose another path."
             ) from None
 
-    def resume(
+    def restore(
         self, net: SSVAENet, stopper: ResumableEarlyStopping | None
-    ) -> tuple[int, int, int]:
-        """Give a new net the state in the file.
+    ) -> Position:
+        """Restore the state that `read` found; do nothing if there was no file.
+
+        Parameters
+        ----------
+        net : SSVAENet
+            An initialised net; changed in place.
+        stopper : ResumableEarlyStopping or None
+            The early stopping of the run, if any; changed in place.
 
         Returns
         -------
-        stage, done, before : int
-            Number of the stage, epochs done in it, and epochs before the run.
+        position : Position
+            Where to resume the run.
 
         Raises
         ------
         ValueError
-            If there is a file, and it does not fit the net.
+            If the contents of the file do not fit the net.
         """
-        self.stopper = stopper
-        if self.found is None:
-            return 0, 0, len(net.history_)
-        with self._understood():
-            return self._given(net, stopper, *self.found)
+        if self._contents is None:
+            return Position(0, 0, len(net.history_))
+        header, arrays = self._contents
+        with self._readable_errors():
+            return _restore(net, stopper, header, arrays)
 
-    def _given(
+    def write(
         self,
         net: SSVAENet,
+        position: Position,
         stopper: ResumableEarlyStopping | None,
-        header: Any,
-        arrays: Arrays,
-    ) -> tuple[int, int, int]:
-        """Give a net what is in the file."""
-        decode = JSONDecoder(arrays)
-        groups: dict[str, Arrays] = {"module": {}, "optimizer": {}, "best": {}}
-        for name, array in arrays.items():
-            kind, _, rest = name.partition(".")
-            if kind in groups:
-                groups[kind][rest] = array
-        net.module_.load_state_dict(
-            {name: torch.from_numpy(a) for name, a in groups["module"].items()}
-        )
-        net.module_.unsupervised = header["unsupervised"]
-        net.rollbacks_ = [tuple(place) for place in header["rollbacks"]]
-        net.load_optimizer_state(groups["optimizer"])
-        history = decode(header["history"])
-        if not isinstance(history, History):
-            raise TypeError("a history")
-        net.history_ = history
-        stage, done, before = header["place"]
-        for number in (stage, done, before):
-            if not isinstance(number, int) or number < 0:
-                raise ValueError(f"place {number!r}")
-        if stopper is not None:
-            counted = decode(header["stopper"])
-            stopper.resume(counted, groups["best"], amid_stage=done > 0)
-        return stage, done, before
-
-    def on_epoch_end(self, net: SSVAENet, **kwargs: Any) -> None:
-        """Write the state, if the last time is long enough ago."""
-        start = time.monotonic()
-        if start >= self._due:
-            self.write(net)
-            now = time.monotonic()
-            self._due = now + (now - start) / SHARE
-
-    def write(self, net: SSVAENet) -> None:
-        """Write the state, as a whole."""
-        stage, at_start, before = self.place
+    ) -> None:
+        """Write the state of a run atomically; the arguments are those of `restore`."""
         encode = JSONEncoder()
-        counted: dict[str, Any] | None = None
-        best: Arrays = {}
-        if self.stopper is not None:
-            counted, best = self.stopper.to_state()
+        stopper_state: dict[str, Any] | None = None
+        best_weights: Arrays = {}
+        if stopper is not None:
+            stopper_state, best_weights = stopper.to_state()
         header = {
             "class": "checkpoint",
-            "made_from": self.made_from,
+            "run": self.run,
             "seed": int(net.seed),
-            "place": [stage, len(net.history_) - at_start, before],
+            "position": [*position],
             "unsupervised": bool(net.module_.unsupervised),
-            "rollbacks": [[*place] for place in net.rollbacks_],
+            "rollbacks": [[*rollback] for rollback in net.rollbacks_],
             "history": encode(net.history_),
-            "stopper": encode(counted),
+            "stopper": encode(stopper_state),
         }
-        arrays = {f"module.{k}": _array(v) for k, v in net.module_.state_dict().items()}
+        weights = net.module_.state_dict()
+        arrays = {f"module.{k}": w.detach().cpu().numpy() for k, w in weights.items()}
         arrays |= {f"optimizer.{k}": v for k, v in net.optimizer_state().items()}
-        arrays |= {f"best.{k}": v for k, v in best.items()}
+        arrays |= {f"best.{k}": v for k, v in best_weights.items()}
         write_file(self.path, header, arrays | encode.arrays)
 
 
-def _check_place(name: str) -> None:
-    """Refuse, before training, what can be no file."""
+def _restore(
+    net: SSVAENet, stopper: ResumableEarlyStopping | None, header: Any, arrays: Arrays
+) -> Position:
+    """Set the state of a net and its early stopping from the contents of a file."""
+    decode = JSONDecoder(arrays)
+    groups: dict[str, Arrays] = {"module": {}, "optimizer": {}, "best": {}}
+    for name, array in arrays.items():
+        group, _, rest = name.partition(".")
+        if group in groups:
+            groups[group][rest] = array
+    net.module_.load_state_dict(
+        {name: torch.from_numpy(a) for name, a in groups["module"].items()}
+    )
+    net.module_.unsupervised = header["unsupervised"]
+    net.rollbacks_ = [tuple(rollback) for rollback in header["rollbacks"]]
+    net.load_optimizer_state(groups["optimizer"])
+    history = decode(header["history"])
+    if not isinstance(history, History):
+        raise TypeError(f"history is of type {type(history).__name__}")
+    net.history_ = history
+    position = Position(*header["position"])
+    for number in position:
+        if not isinstance(number, int) or number < 0:
+            raise ValueError(f"invalid position {position}")
+    if stopper is not None:
+        stopper.from_state(
+            decode(header["stopper"]),
+            groups["best"],
+            amid_stage=position.epochs_done > 0,
+        )
+    return position
+
+
+class CheckpointWriter(Callback):
+    """Write a checkpoint after epochs, within `SHARE` of the time, and after stages.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The file.
+    stopper : ResumableEarlyStopping or None
+        The early stopping of the run, if any.
+    epochs_before : int
+        Epochs in the history that were done before the run.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        stopper: ResumableEarlyStopping | None,
+        epochs_before: int,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.stopper = stopper
+        self.epochs_before = epochs_before
+        self._stage = 0
+        self._epochs_at_start = epochs_before
+        self._next_time = 0.0
+
+    def start_stage(self, stage: int, epochs_at_start: int) -> None:
+        """Record the index of the current stage, and the epochs in the history then."""
+        self._stage = stage
+        self._epochs_at_start = epochs_at_start
+
+    def finish_stage(self, net: SSVAENet) -> None:
+        """Write the state at the end of the current stage."""
+        self.start_stage(self._stage + 1, len(net.history_))
+        self.write(net)
+
+    def on_epoch_end(self, net: SSVAENet, **kwargs: Any) -> None:
+        """Write the state, unless that would take too much of the time."""
+        start = time.monotonic()
+        if start >= self._next_time:
+            self.write(net)
+            end = time.monotonic()
+            self._next_time = end + (end - start) / SHARE
+
+    def write(self, net: SSVAENet) -> None:
+        """Write the state."""
+        epochs_done = len(net.history_) - self._epochs_at_start
+        position = Position(self._stage, epochs_done, self.epochs_before)
+        self.checkpoint.write(net, position, self.stopper)
+
+
+def _check_path(name: str) -> None:
+    """Raise an error, before training, if no file can be written to a path."""
     if not name or "\0" in name:
-        raise ValueError(f"checkpoint={name!r} is no name of a file.")
+        raise ValueError(f"checkpoint={name!r} is not a valid file name.")
     if os.path.isdir(name):
         raise IsADirectoryError(
-            f"checkpoint={name!r} is a folder. Give the name of a file in it."
+            f"checkpoint={name!r} is a directory. Pass the path of a file in it."
         )
-    folder = os.path.dirname(name)
-    if folder and not os.path.isdir(folder):
+    directory = os.path.dirname(name)
+    if directory and not os.path.isdir(directory):
         raise FileNotFoundError(
-            f"checkpoint={name!r} is in a folder that does not exist. Make it first."
+            f"checkpoint={name!r} is in a directory that does not exist. Create it "
+            "first."
         )
-
-
-def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = tensor.detach().cpu().numpy()
-    return found

@@ -1,8 +1,8 @@
-r"""What the bound is made of, looked at on a few rows after every epoch.
+r"""Reconstruction and KL divergence, computed for a few rows after every epoch.
 
-The loss needs the bound alone. How well rows are reconstructed, and what their latent
-variables cost, tells a user whether a latent space is used: Kingma & Welling 2014,
-arXiv 1312.6114, eq. 3.
+They are the two terms of the bound, Kingma & Welling 2014, arXiv 1312.6114, eq. 3. The
+loss needs only their difference; a KL divergence near zero shows that the latent space
+is not used.
 """
 
 import torch
@@ -10,45 +10,46 @@ from torch import Tensor
 
 from sk_ssvae.models import VAEModule
 from sk_ssvae.models.likelihoods import has_gaps
-from sk_ssvae.training.batches import Rows
+from sk_ssvae.training.rows import Rows
 
-__all__ = ["bound_terms", "diagnostic_rows", "gauss_hermite_points"]
+__all__ = ["bound_terms", "diagnostic_rows", "gauss_hermite_points", "history_terms"]
 
-MOST_ROWS = 50
-MOST_TERMS = 1000
-"""Rows, and pairs of row and class, that are looked at: a part of a step's work."""
+MAX_ROWS = 50
+MAX_TERMS = 1000
+"""Limits of the number of rows, and of pairs of row and class."""
 
 
 def diagnostic_rows(rows: Rows, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Choose rows in even steps: always the same, labelled ones in proportion.
+    """Choose evenly spaced rows; labelled rows are represented in proportion.
 
     Parameters
     ----------
     rows : Rows
-        What is trained on.
+        The training rows.
     n_classes : int
-        More classes make it fewer rows.
+        Number of classes; with more classes, fewer rows are chosen.
 
     Returns
     -------
     x : Tensor of shape (n_chosen, n_features)
-        As the networks take them.
+        Inputs of the networks.
     weight : Tensor of shape (n_chosen,)
-        Their shares, with sum 1.
+        Weights of the rows, with sum 1.
     """
-    n = min(len(rows), max(1, min(MOST_ROWS, MOST_TERMS // n_classes)))
+    n = min(len(rows), max(1, min(MAX_ROWS, MAX_TERMS // n_classes)))
     chosen = torch.arange(n, device=rows.order.device) * len(rows) // n
     weight = rows.bound_weight[chosen]
     return rows.encoded(rows.order[chosen]), weight / weight.sum()
 
 
 def gauss_hermite_points(size: int, generator: torch.Generator) -> Tensor:
-    r"""Return the two points at which expectations over N(0, I) are estimated.
+    r"""Return two points at which expectations over N(0, I) are estimated.
 
-    :math:`\pm s`, with random signs for :math:`s_k`: in each dimension the points of
-    the Gauss-Hermite rule of two points (Abramowitz & Stegun 1964, 25.4.46). Sums over
-    dimensions of quadratic functions, such as the KL divergence of normal
-    distributions, are exact; two normal draws would miss that by nats.
+    They are :math:`\pm s` with random signs :math:`s_k`: in each dimension the points
+    of the two-point Gauss-Hermite rule (Abramowitz & Stegun 1964, 25.4.46).
+    Expectations of sums over dimensions of quadratic functions, such as the KL
+    divergence of normal distributions, are exact; with two normal draws their error
+    would be several nats.
 
     Parameters
     ----------
@@ -70,18 +71,18 @@ def gauss_hermite_points(size: int, generator: torch.Generator) -> Tensor:
 def bound_terms(
     model: VAEModule, x: Tensor, weight: Tensor, noise: Tensor
 ) -> tuple[Tensor, Tensor]:
-    r"""Reconstruction and KL divergence, whose difference is a bound of log p(x).
+    r"""Compute reconstruction and KL divergence; their difference bounds log p(x).
 
     .. math::
         E_{q(y, z|x)}[\log p(x | y, z)] \quad\text{and}\quad
         KL(q(y, z | x) \| p(y, z)),
 
-    other latent variables of the model counted with z, and while only the rows teach,
-    without y. Classes are summed exactly.
+    where z stands for all latent variables of the model. In an unsupervised stage there
+    is no y. Classes are summed exactly.
 
     Parameters
     ----------
-    model : Model
+    model : VAEModule
         The model, in evaluation mode.
     x : Tensor of shape (n_rows, n_features)
         Rows.
@@ -93,14 +94,15 @@ def bound_terms(
     Returns
     -------
     reconstruction, kl : scalar Tensor
-        Weighted means over rows, in nats. At `gauss_hermite_points` the divergence is exact for
-        models without an inner variable; with one it is an estimate.
+        Weighted means over rows, in nats. With `gauss_hermite_points` the divergence is
+        exact for models without an inner variable, else an estimate.
     """
     if model.unsupervised:
         likelihoods, kls = [], []
         for draw in noise:
-            each = draw.expand(len(x), -1)
-            log_likelihood, kl = model.row_terms(model.sample_auxiliary(x, each), each)
+            row_noise = draw.expand(len(x), -1)
+            sampled = model.sample_auxiliary(x, row_noise)
+            log_likelihood, kl = model.row_terms(sampled, row_noise)
             likelihoods.append(weight @ log_likelihood)
             kls.append(weight @ kl)
         return torch.stack(likelihoods).mean(), torch.stack(kls).mean()
@@ -113,3 +115,29 @@ def bound_terms(
     bound = (q_y * bounds).sum(-1)
     weight = weight.to(bound.dtype)
     return weight @ reconstruction, weight @ (reconstruction - bound)
+
+
+def history_terms(
+    model: VAEModule, rows: Rows, generator: torch.Generator
+) -> tuple[float, float]:
+    """Compute `bound_terms` of `diagnostic_rows`, for the history.
+
+    Parameters
+    ----------
+    model : VAEModule
+        The model, in evaluation mode.
+    rows : Rows
+        The training rows.
+    generator : torch.Generator
+        Source of the signs of `gauss_hermite_points`.
+
+    Returns
+    -------
+    reconstruction, kl : float
+        In nats per row.
+    """
+    x, weight = diagnostic_rows(rows, len(model.classes))
+    noise = gauss_hermite_points(model.n_noise, generator).to(x)
+    terms = bound_terms(model, x, weight, noise)
+    reconstruction, kl = torch.stack(terms).tolist()
+    return reconstruction, kl

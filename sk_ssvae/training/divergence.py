@@ -1,4 +1,4 @@
-"""Steps that diverge: detected on the device, undone, taken again with a smaller one."""
+"""Detection of diverging steps on the device, and snapshots to restore."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,47 +11,52 @@ from torch.nn.utils import get_total_norm
 __all__ = [
     "MAX_ROLLBACKS",
     "STEP_FACTOR",
+    "DivergenceError",
     "DivergenceMonitor",
     "TrainingSnapshot",
     "flag_non_finite",
     "scaled_learning_rate",
 ]
 
-EXPLODED = 1e4
-"""A bound so many times its row's sum of squares (and number of columns) is no bound.
+BOUND_LIMIT = 1e4
+"""Largest ratio of a bound to the sum of squares (plus the number of columns) of a row.
 
-The worst constant decoder, which puts all at zero and is as sure of it as the floor of
-a column's scale allows (0.05 deviations), has 200 times that.
+The worst constant decoder, which predicts zero with the smallest scale that a column's
+likelihood allows (0.05 standard deviations), has a ratio of 200.
 """
 
 STEP_FACTOR = 0.1
-"""Factor of the step after each divergence."""
+"""Factor of the step size after each divergence."""
 
 MAX_ROLLBACKS = 3
-"""Divergences of a training run after which it goes on; the next one is an error."""
+"""Divergences of a training run after which it continues; the next one is an error."""
+
+
+class DivergenceError(ValueError):
+    """Training diverged again after all attempts with smaller steps."""
 
 
 class DivergenceMonitor:
-    """Whether the steps of an epoch went well, known without waiting for the device.
+    """Record whether steps diverge, without reading values from the device.
 
     Parameters
     ----------
-    device : torch.device
-        Where training is.
+    device : torch.device or str
+        The device of the training run.
 
     Attributes
     ----------
-    found : scalar Tensor of float32
-        1 from the first step on whose loss or gradient was not finite, else 0: what
-        PyTorch's fused optimizers take as ``found_inf``, and then change nothing.
+    found_inf : scalar Tensor of float32
+        1 from the first step on whose loss or gradient is not finite, else 0. PyTorch's
+        fused optimizers take it as ``found_inf`` and skip the step where it is 1.
     """
 
     def __init__(self, device: torch.device | str) -> None:
-        self.found = torch.zeros((), dtype=torch.float32, device=device)
-        self._one = torch.ones_like(self.found)
+        self.found_inf = torch.zeros((), dtype=torch.float32, device=device)
+        self._one = torch.ones_like(self.found_inf)
         self._steps: list[Tensor] = []
 
-    def look(
+    def update(
         self,
         loss: Tensor,
         bound: Tensor,
@@ -59,7 +64,7 @@ class DivergenceMonitor:
         x: Tensor,
         weight: Tensor,
     ) -> None:
-        """See one more step.
+        """Record a step.
 
         Parameters
         ----------
@@ -68,43 +73,43 @@ class DivergenceMonitor:
         gradients : list of Tensor
             Gradients of the loss.
         x : Tensor of shape (n_rows, n_features)
-            The rows as the model sees them; NaN where a cell is missing.
+            Inputs of the model; NaN where a cell is missing.
         weight : Tensor of shape (n_rows,)
             Weights of the rows in the bound.
         """
-        flag_non_finite([loss, *gradients], self.found, self._one)
+        flag_non_finite([loss, *gradients], self.found_inf, self._one)
         squares = weight @ x.square().nansum(1).add_(x.shape[1])
-        self._steps.append(torch.stack([bound, squares, self.found]))
+        self._steps.append(torch.stack([bound, squares, self.found_inf]))
 
-    def good_steps(self) -> int:
-        """Count the steps before the first that went wrong; waits for the device."""
-        bound, squares, found = torch.stack(self._steps, 1).cpu().numpy()
-        good = (found == 0) & (np.abs(bound) <= EXPLODED * squares)
+    def count_good_steps(self) -> int:
+        """Count the steps before the first that diverged; synchronises the device."""
+        bound, squares, found_inf = torch.stack(self._steps, 1).cpu().numpy()
+        good = (found_inf == 0) & (np.abs(bound) <= BOUND_LIMIT * squares)
         return len(good) if good.all() else int(good.argmin())
 
 
-def flag_non_finite(tensors: list[Tensor], found: Tensor, one: Tensor) -> None:
-    """Set `found` to 1 if a value is NaN or infinite.
+def flag_non_finite(tensors: list[Tensor], found_inf: Tensor, one: Tensor) -> None:
+    """Set `found_inf` to 1 if any value is NaN or infinite.
 
     Parameters
     ----------
     tensors : list of Tensor
-        Where to look.
-    found : scalar Tensor of float32
+        Values to check.
+    found_inf : scalar Tensor of float32
         The flag; changed in place.
     one : scalar Tensor of float32
         1, on the same device.
     """
-    if found.device.type in ("cpu", "cuda"):
-        # What GradScaler uses: one pass, where a norm is several times as dear.
-        torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)
+    if found_inf.device.type in ("cpu", "cuda"):
+        # The kernel of GradScaler makes one pass; a norm is several times slower.
+        torch._amp_foreach_non_finite_check_and_unscale_(tensors, found_inf, one)
     else:
         norm = get_total_norm(tensors)
-        found.copy_(torch.maximum(found, (~norm.isfinite()).float()))
+        found_inf.copy_(torch.maximum(found_inf, (~norm.isfinite()).float()))
 
 
 class TrainingSnapshot:
-    """Weights, buffers and an optimizer's moments, to go back to.
+    """Copy of weights, buffers and optimizer state that can be restored.
 
     Parameters
     ----------
@@ -117,24 +122,24 @@ class TrainingSnapshot:
     def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
         moments = (
-            slot
+            value
             for slots in optimizer.state.values()
-            for slot in slots.values()
-            if isinstance(slot, Tensor)
+            for value in slots.values()
+            if isinstance(value, Tensor)
         )
-        self._known = {*optimizer.state}
+        self._parameters_with_state = {*optimizer.state}
         self._live = [
             tensor.detach()
             for group in (module.parameters(), module.buffers(), moments)
             for tensor in group
         ]
-        self._kept = [tensor.clone() for tensor in self._live]
+        self._copies = [tensor.clone() for tensor in self._live]
 
     def restore(self) -> None:
-        """Put all values back where they were."""
-        for live, kept in zip(self._live, self._kept, strict=True):
-            live.copy_(kept)
-        for parameter in self._optimizer.state.keys() - self._known:
+        """Restore all values in place."""
+        for live, copy in zip(self._live, self._copies, strict=True):
+            live.copy_(copy)
+        for parameter in self._optimizer.state.keys() - self._parameters_with_state:
             del self._optimizer.state[parameter]
 
 
@@ -142,14 +147,16 @@ class TrainingSnapshot:
 def scaled_learning_rate(
     optimizer: torch.optim.Optimizer, factor: float
 ) -> Iterator[None]:
-    """Scale the optimizer's steps within, whoever sets its learning rates.
+    """Scale the learning rates of an optimizer within the context.
+
+    Schedulers, which set the learning rates between steps, are not affected.
 
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
         The optimizer.
     factor : float
-        Of the learning rates.
+        Factor of all learning rates.
     """
     rates = [group["lr"] for group in optimizer.param_groups]
     for group in optimizer.param_groups:

@@ -1,67 +1,75 @@
-r"""The sum over classes of the unlabelled bound, from a few classes and one draw.
+r"""Estimate of the sum over classes in the unlabelled bound from a few classes.
 
 Source: Liu, Regier, Tripuraneni, Jordan & McAuliffe, "Rao-Blackwellized stochastic
-gradients for discrete distributions", ICML 2019, arXiv 1810.04777. Of
+gradients for discrete distributions", ICML 2019, arXiv 1810.04777. In
 :math:`E_{q(y|x)}[f(y)]`, here with :math:`f(y) = L(x, y) - \log q(y|x)`, the k most
-probable classes are summed exactly, and one class drawn from the rest stands for it.
+probable classes are summed exactly, and one class sampled from the others represents
+them.
 """
 
 import torch
 from torch import Tensor
 
 __all__ = [
-    "AUTO_FROM",
+    "AUTO_MIN_CLASSES",
+    "AUTO_TOP_K",
     "choose_classes",
     "resolve_bound_rows",
     "resolve_top_k",
     "topk_unlabelled_bound",
 ]
 
-FEWEST_BOUND_ROWS, MOST_BOUND_ROWS = 16, 64
-BOUND_CELLS = 2**19
-"""Rows times classes times columns of a step's bounds from which on "auto" takes fewer
-rows: what a step costs stays the same for wider data."""
+MIN_BOUND_ROWS, MAX_BOUND_ROWS = 16, 64
+"""Limits of ``bound_rows="auto"``."""
+
+MAX_BOUND_CELLS = 2**19
+"""Limit of rows times classes times columns in the bounds of a step: ``"auto"`` uses
+fewer rows for wider data, so that the cost of a step does not grow."""
+
+AUTO_MIN_CLASSES = 20
+"""Number of classes from which ``marginalization="auto"`` estimates the sum; see
+benchmarks/README.md."""
+
+AUTO_TOP_K = 8
+"""Number of classes that ``marginalization="auto"`` then sums exactly."""
 
 
-AUTO_FROM = 20
-"""Number of classes from which "auto" takes the estimate: see benchmarks/README.md."""
-
-
-def resolve_top_k(marginalization: str, top_k: int, n_classes: int) -> int | None:
-    """Say how many classes to sum exactly, None for all of them.
+def resolve_top_k(marginalization: str | int, n_classes: int) -> int | None:
+    """Return the number of classes to sum exactly, None for all of them.
 
     Parameters
     ----------
-    marginalization : {"auto", "exact", "topk"}
-        "auto" is "topk" from `AUTO_FROM` classes on.
-    top_k : int
-        Classes to sum where it is "topk".
+    marginalization : {"auto", "exact"} or int
+        A number of classes; "auto" is `AUTO_TOP_K` from `AUTO_MIN_CLASSES` classes on,
+        else "exact".
     n_classes : int
         Number of classes.
 
     Returns
     -------
     top_k : int or None
-        None also where summing `top_k` classes and a draw is no less work.
+        None also if the estimate would need as many classes as the exact sum.
     """
-    if marginalization == "exact" or top_k + 1 >= n_classes:
-        return None
-    if marginalization == "auto" and n_classes < AUTO_FROM:
-        return None
-    return top_k
+    if isinstance(marginalization, str):
+        if marginalization == "exact" or n_classes < AUTO_MIN_CLASSES:
+            return None
+        top_k = AUTO_TOP_K
+    else:
+        top_k = int(marginalization)
+    return None if top_k + 1 >= n_classes else top_k
 
 
 def resolve_bound_rows(
     bound_rows: str | int | None, n_classes: int, n_features: int
 ) -> int | None:
-    """Work out of how many unlabelled rows of a minibatch the bound is taken.
+    """Return the number of unlabelled rows of a minibatch whose bound is computed.
 
     Parameters
     ----------
     bound_rows : "auto", int or None
-        As in `sk_ssvae.SSVAEClassifier`.
+        See `sk_ssvae.training.ClassifierOptions`.
     n_classes : int
-        Classes that are summed for a row.
+        Number of classes that are summed for a row.
     n_features : int
         Number of columns.
 
@@ -71,13 +79,13 @@ def resolve_bound_rows(
         None for all.
     """
     if bound_rows == "auto":
-        affordable = BOUND_CELLS // (n_classes * n_features)
-        return min(max(FEWEST_BOUND_ROWS, affordable), MOST_BOUND_ROWS)
+        affordable = MAX_BOUND_CELLS // (n_classes * n_features)
+        return min(max(MIN_BOUND_ROWS, affordable), MAX_BOUND_ROWS)
     return None if bound_rows is None else int(bound_rows)
 
 
 def choose_classes(log_q_y: Tensor, top_k: int, exponential_noise: Tensor) -> Tensor:
-    """Choose the most probable classes of each row, and draw one of the others.
+    """Choose the most probable classes of each row, and sample one of the others.
 
     Parameters
     ----------
@@ -85,14 +93,14 @@ def choose_classes(log_q_y: Tensor, top_k: int, exponential_noise: Tensor) -> Te
         log q(y | x).
     top_k : int
         Number of most probable classes; less than n_classes.
-    race : Tensor of shape (n_rows, n_classes)
-        Standard exponential draws. The smallest race / q of the others is a draw from
-        q among them.
+    exponential_noise : Tensor of shape (n_rows, n_classes)
+        Standard exponential draws. The class with the smallest noise / q among the
+        others is a sample from q restricted to them.
 
     Returns
     -------
     codes : Tensor of int64 of shape (n_rows, top_k + 1)
-        Distinct classes, the drawn one last.
+        Distinct classes, the sampled one last.
     """
     log_q_y = log_q_y.detach()
     top = log_q_y.topk(top_k, dim=-1).indices
@@ -101,18 +109,18 @@ def choose_classes(log_q_y: Tensor, top_k: int, exponential_noise: Tensor) -> Te
 
 
 def topk_unlabelled_bound(log_q_y: Tensor, codes: Tensor, bounds: Tensor) -> Tensor:
-    r"""Estimate of U(x), unbiased in value and gradient over the draw. Liu et al. 2019.
+    r"""Estimate U(x), unbiased in value and gradient over the sample. Liu et al. 2019.
 
-    With C the chosen classes, v the drawn one, :math:`q_v` short for q(v | x) and
-    :math:`\bar q` for what is held fixed in the gradient,
+    With C the most probable classes, v the sampled one, :math:`q_v` short for q(v | x)
+    and :math:`\bar q` for q without gradient,
 
     .. math::
         \hat U(x) = \sum_{y \in C} q(y|x) f(y)
         + \Big(1 - \sum_{y \in C} \bar q(y|x)\Big) \frac{q_v}{\bar q_v} (f(v) - b)
         + \Big(1 - \sum_{y \in C} q(y|x)\Big) b,
 
-    where b, the mean of f over C weighted by q and held fixed, adds nothing in
-    expectation and lowers the variance of the gradient.
+    where b, the mean of f over C weighted by q and without gradient, is a baseline: it
+    cancels in expectation and reduces the variance of the gradient.
 
     Parameters
     ----------
@@ -134,7 +142,7 @@ def topk_unlabelled_bound(log_q_y: Tensor, codes: Tensor, bounds: Tensor) -> Ten
     mass = q_top.sum(-1)
     exact = (q_top * f[:, :-1]).sum(-1)
     baseline = (exact / mass).detach()
-    # q over its own value: 1, with the gradient of log q.
+    # Equal to 1, with the gradient of log q.
     ratio = (log_q[:, -1] - log_q[:, -1].detach()).exp()
-    drawn = (1 - mass.detach()) * ratio * (f[:, -1] - baseline)
-    return exact + drawn + (1 - mass) * baseline
+    sampled = (1 - mass.detach()) * ratio * (f[:, -1] - baseline)
+    return exact + sampled + (1 - mass) * baseline

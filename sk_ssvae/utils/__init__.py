@@ -1,3 +1,3 @@
-"""Helpers that know nothing of models: random numbers, threads, devices, files."""
+"""Utilities independent of any model: random numbers, threads, devices and files."""
 
 __all__: list[str] = []

@@ -1,13 +1,14 @@
-"""Arrays by chunks of rows: what memory a computation takes does not grow with them."""
+"""Process arrays in chunks of rows, so that memory use is independent of their size."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
+
+from sk_ssvae.utils.typing import Array, IntArray, Mask
 
 __all__ = [
     "CELLS",
@@ -20,27 +21,27 @@ __all__ = [
 ]
 
 CELLS = 2**20
-"""Numbers in the largest array of a chunk: 4 MiB in single precision, near what the
-cache of a core holds. Larger chunks are no faster, and several times slower where the
-system hands out fresh pages for each."""
+"""Number of elements in the largest array of a chunk: 4 MiB in single precision, about
+the cache size of one core. Larger chunks are not faster, and are several times slower
+where the operating system maps fresh pages for each of them."""
 
 
 def row_chunks(n_rows: int, cells_per_row: int, cells: int = CELLS) -> Iterator[slice]:
-    """Slices of rows that keep a computation on them near `cells` numbers.
+    """Yield slices of rows, each of about `cells` elements.
 
     Parameters
     ----------
     n_rows : int
-        Number of rows in all.
+        Total number of rows.
     cells_per_row : int
-        Numbers that one row takes in the largest intermediate result.
+        Number of elements per row in the largest intermediate array.
     cells : int
-        Budget of a chunk.
+        Maximum number of elements per chunk. A chunk has at least one row.
 
     Yields
     ------
     chunk : slice
-        Consecutive, together all rows.
+        Consecutive rows. The chunks together cover all rows.
     """
     size = max(1, cells // max(1, cells_per_row))
     for start in range(0, n_rows, size):
@@ -48,23 +49,23 @@ def row_chunks(n_rows: int, cells_per_row: int, cells: int = CELLS) -> Iterator[
 
 
 def iter_row_chunks(
-    X: npt.NDArray[Any], where: npt.NDArray[np.bool_] | None = None
-) -> Iterator[tuple[slice | npt.NDArray[np.int64], npt.NDArray[Any]]]:
-    """Chunks of the rows that count, views where all of them do.
+    X: Array, where: Mask | None = None
+) -> Iterator[tuple[slice | IntArray, Array]]:
+    """Yield the rows of an array as dense chunks.
 
     Parameters
     ----------
     X : ndarray or sparse array of shape (n_rows, n_features)
         Rows.
     where : ndarray of bool of shape (n_rows,), default=None
-        The rows that count; all by default.
+        Rows to include. None includes all rows; chunks of a dense array are then views.
 
     Yields
     ------
     rows : slice or ndarray of int64
-        Which rows.
-    part : ndarray of shape (<= chunk, n_features)
-        Those rows, dense; never empty.
+        Indices of the rows of the chunk.
+    part : ndarray of shape (n_chunk, n_features)
+        These rows, dense and not empty.
     """
     for chunk in row_chunks(X.shape[0], X.shape[1]):
         if where is None:
@@ -74,42 +75,62 @@ def iter_row_chunks(
             yield rows, dense(X[rows])
 
 
-def dense(X: Any) -> npt.NDArray[Any]:
-    """Return an array of what may be a sparse one."""
-    array: npt.NDArray[Any] = X.toarray() if is_sparse(X) else X
+def dense(X: Any) -> Array:
+    """Return a dense array; an array that is already dense is not copied."""
+    array: Array = X.toarray() if is_sparse(X) else X
     return array
 
 
 def is_sparse(X: Any) -> bool:
-    """Whether rows are a sparse array or matrix of scipy's."""
+    """Return whether X is a scipy sparse array or matrix."""
     return bool(sparse.issparse(X))
 
 
 def tensor_sharing_memory(X: Any) -> Tensor:
-    """Tensor on the memory of an array that nobody is going to write to.
+    """Return a tensor that shares memory with an array.
 
-    Like ``torch.from_numpy``, which warns of arrays that are read-only, such as memory
-    maps, and refuses some views; the latter are copied. Of a sparse array a dense one.
+    The tensor must not be written to. Unlike ``torch.from_numpy``, this does not warn
+    about read-only arrays such as memory maps. Views that torch does not support
+    (negative strides) are copied, and a sparse array is converted to a dense one.
+
+    Parameters
+    ----------
+    X : ndarray or sparse array
+        Array of a dtype that torch supports.
+
+    Returns
+    -------
+    tensor : Tensor of the same shape and dtype
     """
     X = dense(X)
     if any(stride < 0 or stride % X.itemsize for stride in X.strides):
         X = X.copy()
     if X.flags.writeable:
         return torch.from_numpy(X)
-    return torch.from_numpy(np.asarray(_Writeable(X)))
+    return torch.from_numpy(np.asarray(_WriteableArrayInterface(X)))
+
+
+class _WriteableArrayInterface:
+    """Array interface of a read-only array that claims that it is writeable."""
+
+    def __init__(self, X: Array) -> None:
+        self.X = X  # keeps the memory alive
+        interface = X.__array_interface__
+        self.__array_interface__ = interface | {"data": (interface["data"][0], False)}
 
 
 class SparseRows:
-    """Rows of a sparse array that become dense a batch at a time.
+    """Rows of a sparse array, converted to dense tensors one batch at a time.
 
-    As much of a tensor as `sk_ssvae.training.batches.Rows` needs.
+    Implements the part of the tensor interface that `sk_ssvae.training.batches.Rows`
+    uses.
 
     Parameters
     ----------
     X : sparse array of shape (n_rows, n_features)
-        In rows (CSR).
+        Rows in CSR format.
     device : torch.device
-        Where the batches go.
+        Device of the batches.
     """
 
     dtype = torch.float32
@@ -122,14 +143,5 @@ class SparseRows:
         return int(self.X.shape[0])
 
     def index_select(self, dim: int, which: Tensor) -> Tensor:
-        """Rows by number, dense."""
+        """Return the rows with these indices as a dense tensor."""
         return torch.from_numpy(self.X[which.cpu().numpy()].toarray()).to(self.device)
-
-
-class _Writeable:
-    """An array's memory under numpy's array interface, not marked as read-only."""
-
-    def __init__(self, X: npt.NDArray[Any]) -> None:
-        self.X = X  # keeps the memory alive
-        interface = X.__array_interface__
-        self.__array_interface__ = interface | {"data": (interface["data"][0], False)}

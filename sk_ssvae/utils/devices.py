@@ -1,4 +1,4 @@
-"""Devices, default torch settings and memory."""
+"""The device of a computation, and torch's default settings while it runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,12 +11,12 @@ __all__ = ["default_torch_state", "resolve_device", "retain_freed_memory"]
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Return the device asked for, if this machine has it.
+    """Return the torch device for an estimator's `device` parameter.
 
     Parameters
     ----------
     device : {"auto", "cpu", "cuda", "mps"}, "cuda:N" or torch.device
-        "auto" takes CUDA, then MPS, then the CPU, whichever is there first.
+        "auto" selects the first available of CUDA, MPS and the CPU.
 
     Returns
     -------
@@ -25,7 +25,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     Raises
     ------
     ValueError
-        If the name is unknown or there is no such device.
+        If the device is unknown or not available on this machine.
     """
     available = ["cpu"]
     if torch.backends.mps.is_available():
@@ -39,11 +39,12 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
     except RuntimeError:
         resolved = None
-    found = resolved is not None and (
+    # The CPU and MPS are single devices: their index is not checked.
+    is_available = resolved is not None and (
         str(resolved) in available
         or (resolved.type in available and resolved.type != "cuda")
     )
-    if resolved is None or not found:
+    if resolved is None or not is_available:
         raise ValueError(
             f"device={str(device)!r} is not available on this machine. "
             f"Use 'auto' or one of {available}."
@@ -53,33 +54,39 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def default_torch_state(device: torch.device) -> Iterator[None]:
-    """Compute with gradients and full precision, on `device`.
+    """Enable gradients, disable autocast and make `device` the default device.
 
-    Whatever the caller is inside of: inference mode, no_grad, autocast, another default
-    device, a process that was forked.
+    The result of a computation then does not depend on the caller's context: inference
+    mode, ``no_grad``, autocast, another default device, or a forked process.
+
+    Parameters
+    ----------
+    device : torch.device
+        Device of the computation.
     """
-    elsewhere = torch.get_default_device().type != device.type
+    is_default = torch.get_default_device().type == device.type
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
-        device if elsewhere else nullcontext(),
+        nullcontext() if is_default else device,
         fork_safe_threads(),
     ):
         yield
 
 
-BLOCK = 31 * 2**20
-"""Bytes; glibc takes no notice of blocks of 32 MiB and more."""
+BLOCK_BYTES = 31 * 2**20
+"""Size of the block that is allocated and freed. glibc ignores blocks of 32 MiB and
+more when it adapts its threshold."""
 
 
 def retain_freed_memory() -> None:
-    """Let the C library keep what a step frees, instead of asking for it anew.
+    """Make glibc keep freed memory instead of returning it to the operating system.
 
-    glibc returns memory at the top of its heap to the system as soon as there is a
-    little of it, and then every step of training pays for fresh pages. How much is
-    little depends on the largest block that was freed before (``M_TRIM_THRESHOLD`` in
-    mallopt(3), which is dynamic), so one large block, of which no page is ever touched,
-    is taken and freed. Other C libraries lose a few microseconds.
+    glibc returns free memory at the top of the heap once it exceeds a threshold, and
+    every training step then pays for fresh pages. The threshold adapts to the largest
+    block that was freed so far (``M_TRIM_THRESHOLD`` in mallopt(3)), so one large block
+    is allocated and freed here; none of its pages is touched. With other C libraries
+    this has no effect and costs a few microseconds.
     """
-    torch.empty(BLOCK, dtype=torch.uint8, device="cpu")
+    torch.empty(BLOCK_BYTES, dtype=torch.uint8, device="cpu")

@@ -1,4 +1,10 @@
-"""One file: arrays as safetensors has them, a JSON header, and a checksum of both."""
+"""Files of arrays (safetensors) with a JSON header and a checksum, written atomically.
+
+A file is written under a temporary name and renamed, so that a reader finds either the
+old file or the complete new one. Temporary files are locked while they are written: a
+temporary file that is not locked was left behind by a process that was killed, and is
+removed by the next writer.
+"""
 
 import contextlib
 import hashlib
@@ -11,7 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
+
+from sk_ssvae.utils.typing import Array
 
 __all__ = ["FORMAT", "read_file", "write_bytes_atomically", "write_file"]
 
@@ -19,51 +26,38 @@ if sys.platform != "win32":
     import fcntl
 
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, Array]
 
-FORMAT = (1, 0)
-"""Version of the format. Files of a larger first number cannot be read."""
+FORMAT = (2, 0)
+"""Major and minor version of the file format. A file of a larger major version cannot
+be read."""
 
-_LOCKS = sys.platform != "win32"
-
-_REMEDY = 'pip install "sk_ssvae[files]"'
-
-
-def _checksum(version: str, header: str, arrays: Arrays) -> str:
-    """SHA-256 of version and header, and each array's name, type, shape and bytes."""
-    digest = hashlib.sha256(f"{version}\n{header}".encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+_HAS_LOCKS = sys.platform != "win32"
 
 
 def write_file(path: str | os.PathLike[str], header: Any, arrays: Arrays) -> None:
-    """Write a file as a whole, or not at all.
+    """Write a header and arrays to a file, atomically.
 
-    It is written beside its place under another name, flushed to the disk, and renamed:
-    whoever reads, and whatever fails, there is the old file or the new one. What
-    processes that were killed meanwhile have left beside it goes, except on Windows.
+    See `write_bytes_atomically`.
 
     Parameters
     ----------
     path : str or path-like
-        Where to. An existing file is replaced.
+        Path of the file. An existing file is replaced.
     header : object
-        What JSON can hold.
+        JSON-serialisable header.
     arrays : dict of str to ndarray
-        Numbers and booleans.
+        Arrays of numbers or booleans.
 
     Raises
     ------
     OSError
-        If it cannot be written, because the disk is full for instance.
+        If the file cannot be written, for instance because the disk is full.
     ImportError
-        If safetensors is not there.
+        If safetensors is not installed.
     """
-    save = _safetensors().numpy.save
-    # Files have one order of bytes, which they would be read in.
+    save = _import_safetensors().numpy.save
+    # safetensors stores one byte order only.
     arrays = {k: a.astype(a.dtype.newbyteorder("=")) for k, a in arrays.items()}
     text = json.dumps(header, allow_nan=False, separators=(",", ":"))
     version = ".".join(map(str, FORMAT))
@@ -76,105 +70,13 @@ def write_file(path: str | os.PathLike[str], header: Any, arrays: Arrays) -> Non
     write_bytes_atomically(path, save(arrays, metadata))
 
 
-def write_bytes_atomically(path: str | os.PathLike[str], whole: bytes) -> None:
-    """Write bytes as `write_file` does: all of them, or none.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Where to. An existing file is replaced.
-    whole : bytes
-        What the file shall hold.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
-    """
-    target = Path(os.fsdecode(path))
-    file = _new_partial(target)
-    try:
-        file.write(whole)
-        file.flush()
-        os.fsync(file.fileno())
-        if not _LOCKS:  # where files that are open cannot be renamed
-            file.close()
-        os.replace(file.name, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(file.name)
-        raise
-    finally:
-        with contextlib.suppress(OSError):  # it is on the disk, or given up
-            file.close()
-    _remove_left_over(target)
-    _sync_folder(target.parent)
-
-
-def _new_partial(target: Path) -> BinaryIO:
-    """Open a new file beside another one, locked for as long as it is open."""
-    while True:
-        name = f".{target.name}.{secrets.token_hex(4)}.partial"
-        try:
-            file = open(target.parent / name, "xb")  # noqa: SIM115
-        except FileExistsError:
-            continue
-        if _locked(file) is not False:
-            return file
-        file.close()  # before it was locked, another writer took it for left over
-
-
-def _locked(file: Any) -> bool | None:
-    """Lock a file until it is closed or the process ends, and tell if that went well.
-
-    Not if another writer has it, or has removed it; None where there are no locks.
-    """
-    if sys.platform == "win32":
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.fstat(file.fileno()).st_nlink > 0
-    except BlockingIOError:
-        return False
-    except OSError:  # of file systems that have none
-        return None
-
-
-def _remove_left_over(target: Path) -> None:
-    """Remove what writers of a file that are no more have left beside it."""
-    ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.partial")
-    with contextlib.suppress(OSError):
-        for name in os.listdir(target.parent):
-            if ours.fullmatch(name):
-                _remove_if_left(target.parent / name)
-
-
-def _remove_if_left(path: Path) -> None:
-    """Remove a file that no living process has locked."""
-    with contextlib.suppress(OSError), open(path, "r+b", buffering=0) as file:
-        if _locked(file):
-            os.unlink(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name on the disk, too, where folders can be synchronised."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    with contextlib.suppress(OSError):  # the file is there
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
-    """Read a file that `write_file` has written.
+    """Read a file that was written by `write_file`.
 
     Parameters
     ----------
     path : str or path-like
-        Where from.
+        Path of the file.
 
     Returns
     -------
@@ -184,33 +86,35 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
     Raises
     ------
     ValueError
-        If it is no such file, of a newer format, or damaged.
+        If the file is damaged, is not an sk_ssvae file, or has a newer format.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     ImportError
-        If safetensors is not there.
+        If safetensors is not installed.
     """
-    library = _safetensors()
+    safetensors = _import_safetensors()
     name = os.fsdecode(path)
-    with open(name, "rb"):  # whose errors name the file
+    with open(name, "rb"):  # raises OSError that names the file
         pass
     try:
-        with library.safe_open(name, framework="np") as file:
+        with safetensors.safe_open(name, framework="np") as file:
             metadata = dict(file.metadata() or {})
             names = file.keys()
             arrays = {key: file.get_tensor(key) for key in names}
-    except (library.SafetensorError, ValueError, TypeError, OverflowError) as error:
+    except (safetensors.SafetensorError, ValueError, TypeError, OverflowError) as error:
         raise ValueError(
-            f"{name} is damaged, or no file of sk_ssvae: {error}"
+            f"{name} is damaged or is not an sk_ssvae file: {error}"
         ) from None
     if metadata.get("format") != "sk_ssvae":
         raise ValueError(
-            f"{name} holds tensors, but not those of an estimator of sk_ssvae."
+            f"{name} is a safetensors file, but not of an sk_ssvae estimator."
         )
     version = metadata.get("format_version", "")
     major = version.partition(".")[0]
     if not major.isdecimal() or len(major) > 9:
-        raise ValueError(f"{name} is damaged: its format is {version[:20]!r}.")
+        raise ValueError(
+            f"{name} is damaged: {version[:20]!r} is not a format version."
+        )
     if int(major) > FORMAT[0]:
         raise ValueError(
             f"{name} has format {version[:20]}; this version of sk_ssvae reads formats "
@@ -220,20 +124,131 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
     if _checksum(version, text, arrays) != metadata.get("sha256"):
         raise ValueError(
             f"{name} is damaged: its contents do not match its checksum. Copy it again "
-            "from where it is whole."
+            "from an intact source."
         )
     try:
         return json.loads(text), arrays
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name} is damaged: its header is {error}.") from None
+        raise ValueError(
+            f"{name} is damaged: its header is not valid JSON: {error}."
+        ) from None
 
 
-def _safetensors() -> Any:
+def _checksum(version: str, header: str, arrays: Arrays) -> str:
+    """Return the SHA-256 of version, header, and names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256(f"{version}\n{header}".encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _import_safetensors() -> Any:
+    """Import safetensors, or say how to install it."""
     try:
         import safetensors
         import safetensors.numpy
     except ImportError:
         raise ImportError(
-            f"Saving and loading estimators needs safetensors: {_REMEDY}."
+            "Saving and loading estimators needs safetensors: "
+            'pip install "sk_ssvae[files]".'
         ) from None
     return safetensors
+
+
+def write_bytes_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file completely or not at all.
+
+    The content is written to a temporary file in the same folder, flushed to the disk,
+    and renamed. Temporary files of processes that were killed are removed, except on
+    Windows.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Path of the file. An existing file is replaced.
+    content : bytes
+        Content of the file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    target = Path(os.fsdecode(path))
+    file = _open_temporary_file(target)
+    try:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        if not _HAS_LOCKS:  # Windows cannot rename open files
+            file.close()
+        os.replace(file.name, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(file.name)
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # already flushed, or already failed
+            file.close()
+    _remove_abandoned_files(target)
+    _sync_folder(target.parent)
+
+
+def _open_temporary_file(target: Path) -> BinaryIO:
+    """Open a new file in the folder of the target, locked until it is closed."""
+    while True:
+        name = f".{target.name}.{secrets.token_hex(4)}.partial"
+        try:
+            file = open(target.parent / name, "xb")  # noqa: SIM115
+        except FileExistsError:
+            continue
+        if _lock(file) is not False:
+            return file
+        file.close()  # another writer removed it as abandoned before it was locked
+
+
+def _lock(file: Any) -> bool | None:
+    """Lock a file until it is closed, and return whether that succeeded.
+
+    It does not if another writer has locked or removed it. Return None where the
+    platform or the file system does not support locks.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(file.fileno()).st_nlink > 0
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+
+
+def _remove_abandoned_files(target: Path) -> None:
+    """Remove temporary files of a target whose writers were killed."""
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.partial")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(target.parent):
+            if pattern.fullmatch(name):
+                _remove_unless_locked(target.parent / name)
+
+
+def _remove_unless_locked(path: Path) -> None:
+    """Remove a file that no running process has locked."""
+    with contextlib.suppress(OSError), open(path, "r+b", buffering=0) as file:
+        if _lock(file):
+            os.unlink(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a renamed file's directory entry to the disk, where that is supported."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    with contextlib.suppress(OSError):  # the file itself is written
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Adam as PyTorch has it, without the second that its compiler takes to import."""
+"""Adam without the import of PyTorch's compiler, and a check of its saved state."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,12 +11,11 @@ __all__ = ["Adam", "check_optimizer_state"]
 
 
 class Adam(torch.optim.Adam):
-    """`torch.optim.Adam`, fused, whose first use does not import ``torch._dynamo``.
+    """`torch.optim.Adam`, fused by default, that does not import ``torch._dynamo``.
 
-    PyTorch wraps the methods of its optimizers so that its compiler leaves them alone,
-    and the wrappers import the compiler when they are first called: a second or more in
-    every process, for nothing where nothing is compiled. Here are the methods below
-    those wrappers.
+    PyTorch wraps the methods of its optimizers to exclude them from compilation. The
+    wrappers import the compiler on the first call, which takes a second or more in
+    every process even if nothing is compiled. This class uses the unwrapped methods.
 
     Parameters
     ----------
@@ -31,7 +30,7 @@ class Adam(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step; see `torch.optim.Adam.step`."""
+        """Perform one optimization step; see `torch.optim.Adam.step`."""
         return _step(self, closure)
 
     add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
@@ -46,28 +45,36 @@ _step: Callable[..., Any] = inspect.unwrap(torch.optim.Adam.step)
 def check_optimizer_state(
     optimizer: torch.optim.Optimizer, state: Mapping[int, Mapping[str, Tensor]]
 ) -> None:
-    """Refuse what an optimizer cannot have known of its parameters.
+    """Raise an error if a state does not fit the parameters of an optimizer.
 
-    Its fused kernel does not look, and writes beyond the end of arrays that are short.
+    The fused kernel does not check shapes: it writes beyond the end of arrays that are
+    too short.
 
     Parameters
     ----------
     optimizer : torch.optim.Adam
-        Who shall know it.
+        Optimizer that the state is to be loaded into.
     state : mapping of int to mapping of str to Tensor
-        For numbers of parameters what was known of them, by name.
+        For the index of each parameter, its entries ("step", "exp_avg", "exp_avg_sq").
 
     Raises
     ------
     ValueError
-        If there is no such parameter, or something has another shape or name.
+        If there is no parameter with an index, or if its entries have other names or
+        shapes.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for i, known in state.items():
+    for i, entries in state.items():
         if not 0 <= i < len(parameters):
-            raise ValueError(f"the optimizer knows of parameter {i}")
-        like = parameters[i].shape
-        shapes = {"step": torch.Size(), "exp_avg": like, "exp_avg_sq": like}
-        found = {name: tensor.shape for name, tensor in known.items()}
-        if found != shapes:
-            raise ValueError(f"the optimizer knows {found} of a parameter of {like}")
+            raise ValueError(
+                f"the optimizer state has an entry for parameter {i}, but there are "
+                f"{len(parameters)} parameters"
+            )
+        shape = parameters[i].shape
+        expected = {"step": torch.Size(), "exp_avg": shape, "exp_avg_sq": shape}
+        actual = {name: tensor.shape for name, tensor in entries.items()}
+        if actual != expected:
+            raise ValueError(
+                f"the optimizer state of parameter {i} has the shapes {actual}, "
+                f"expected {expected}"
+            )

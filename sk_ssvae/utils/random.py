@@ -1,4 +1,10 @@
-"""Random numbers from one seed, without changing any global generator."""
+"""Random numbers from one seed, without side effects on the global generators.
+
+An estimator turns its `random_state` into one integer seed. Each use of random numbers
+has a stream of its own (`Stream`), seeded from that integer, so that drawing more
+numbers for one purpose does not change the others. Only user-supplied modules draw
+from torch's global generator; it is seeded for them and restored afterwards.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +27,11 @@ __all__ = [
 ]
 
 RandomState: TypeAlias = int | np.random.RandomState | None
+"""Type of scikit-learn's `random_state` parameter."""
 
 
 class Stream(IntEnum):
-    """What a stream of random numbers is for."""
+    """Purpose of a stream of random numbers."""
 
     WEIGHTS = 0
     BATCHES = 1
@@ -36,7 +43,7 @@ class Stream(IntEnum):
     SAMPLE_Y = 7
     SAMPLE_Z = 8
     SAMPLE_X = 9
-    OWN_WEIGHTS = 10
+    OWN_WEIGHTS = 10  # of user-supplied modules
     OWN_NOISE = 11
     INNER = 12
 
@@ -47,14 +54,14 @@ def draw_seed(random_state: RandomState) -> int:
     Parameters
     ----------
     random_state : int, RandomState instance or None
-        An integer gives the same seed at every call and an instance is
-        advanced. None takes fresh entropy from the operating system, where
-        scikit-learn would advance numpy's global generator.
+        An integer gives the same seed on every call; a RandomState instance is
+        advanced. None uses fresh entropy from the operating system, whereas
+        scikit-learn would use numpy's global generator.
 
     Returns
     -------
     seed : int
-        A seed in [0, 2**31 - 1).
+        Seed in [0, 2**31 - 1).
     """
     if random_state is None:
         random_state = np.random.RandomState()
@@ -62,44 +69,62 @@ def draw_seed(random_state: RandomState) -> int:
 
 
 def stream_seed(seed: int, stream: Stream, step: int = 0) -> int:
-    """Seed of one stream, in [0, 2**32)."""
-    path = np.random.SeedSequence([seed, int(stream), step])
-    return int(path.generate_state(1)[0])
+    """Return the seed of one stream, in [0, 2**32).
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the estimator.
+    stream : Stream
+        Purpose of the random numbers.
+    step : int, default=0
+        Number of the epoch or call; each has a seed of its own.
+
+    Returns
+    -------
+    seed : int
+    """
+    sequence = np.random.SeedSequence([seed, int(stream), step])
+    return int(sequence.generate_state(1)[0])
 
 
 def stream_generator(
     seed: int, stream: Stream, step: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """Return a generator of its own for one stream, on `device`."""
+    """Return a new generator on `device`, seeded by `stream_seed`."""
     generator = torch.Generator(device=device)
     return generator.manual_seed(stream_seed(seed, stream, step))
 
 
-# Of two threads that borrow at once, the one that gives back last would leave the
-# other's seed. Who has it may borrow again: a user's factory may fit an estimator.
-_BORROWED = ForkSafeLock()
+# If two threads seeded the generator at once, the last one to restore it would restore
+# the seed of the other. The lock is reentrant: a user's factory may fit an estimator.
+_GLOBAL_GENERATOR_LOCK = ForkSafeLock()
 
 
 @contextmanager
 def seeded_global_generator(
     seed: int, device: str | torch.device = "cpu"
 ) -> Iterator[None]:
-    """Seed torch's global generator for a while, and give it back as it was.
+    """Seed torch's global generator temporarily and restore its state afterwards.
 
-    For modules of users, which draw weights and dropout masks from it. One thread at a
-    time has it; others wait.
+    For user-supplied modules, which draw initial weights and dropout masks from it.
+    Only one thread at a time can hold the generator; others wait.
 
     Parameters
     ----------
     seed : int
-        The seed.
-    device : str or torch.device
-        The device whose generator is seeded too.
+        Seed.
+    device : str or torch.device, default="cpu"
+        Device whose generator is seeded in addition to the CPU's.
     """
-    kind = torch.device(device)
-    cuda = [kind] if kind.type == "cuda" else []
-    with _BORROWED.taken(), torch.random.fork_rng(devices=cuda):
+    device = torch.device(device)
+    cuda_devices = [device] if device.type == "cuda" else []
+    with (
+        _GLOBAL_GENERATOR_LOCK.taken(),
+        torch.random.fork_rng(devices=cuda_devices),
+    ):
         torch.default_generator.manual_seed(seed)
-        for one in cuda:
-            torch.cuda.default_generators[one.index or 0].manual_seed(seed)
+        for cuda_device in cuda_devices:
+            index = cuda_device.index or 0
+            torch.cuda.default_generators[index].manual_seed(seed)
         yield

@@ -1,16 +1,20 @@
-"""Intra-operation threads, and locks for process-global state."""
+"""Thread safety: locks for process-global state, and torch's number of threads.
+
+torch's number of intra-op threads is process-global too: a new thread starts with the
+value that was set last, by whatever thread. The functions below set it for the
+duration of a computation and restore the user's setting afterwards.
+"""
 
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from numbers import Integral
 from threading import RLock
 
 import torch
 
 __all__ = [
-    "MOST",
+    "MAX_THREADS",
     "WARNING_FILTERS_LOCK",
     "ForkSafeLock",
     "fork_safe_threads",
@@ -20,9 +24,10 @@ __all__ = [
 
 
 class ForkSafeLock:
-    """A lock that the thread that has it may take again.
+    """Reentrant lock that is free in a child process after ``os.fork``.
 
-    A child of ``os.fork`` finds it free: whoever else had it, is not in the child.
+    A thread of the parent that held the lock does not exist in the child, where the
+    lock would never be released.
     """
 
     def __init__(self) -> None:
@@ -35,38 +40,42 @@ class ForkSafeLock:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait until no other thread has it, and have it."""
-        with self._lock:  # gives back this very one, renewed or not
+        """Hold the lock; wait until no other thread holds it."""
+        with self._lock:  # releases this very lock, even if it was replaced meanwhile
             yield
 
 
 WARNING_FILTERS_LOCK = ForkSafeLock()
-"""Of those who set filters of warnings for a while. Before Python 3.14 these are the
-process's, and of two threads at once the last one leaves the other's; scikit-learn's
-`Parallel`, in forests and searches for neighbours, even empties them for moments."""
+"""Held while warning filters are changed temporarily. Before Python 3.14 the filters
+are process-global: of two threads that change them at once, the last one to finish
+restores the filters of the other. scikit-learn's `Parallel`, in forests and neighbour
+searches, even clears them for a moment."""
 
 
 WORK_PER_THREAD = 2**26
-"""Multiply-adds of a step that are worth a thread: see benchmarks/README.md."""
+"""Multiply-adds per step from which another thread pays off: see
+benchmarks/README.md."""
 
-MOST = 1024
-"""More threads than any machine has use for; far more take all of its memory."""
+MAX_THREADS = 1024
+"""Largest value of the parameter `n_threads`. Far larger ones exhaust the memory."""
 
-_turns = ForkSafeLock()
-_forced: list[tuple[int, int]] = []
-"""Who has forced which number."""
-_outside = 1
-_mine = threading.local()
+_LOCK = ForkSafeLock()
+_active: list[tuple[int, int]] = []
+"""Thread identifier and number of threads of each active `intra_op_threads`."""
+_user_setting = 1
+"""torch's number of threads when no `intra_op_threads` was active."""
+_local = threading.local()
+"""For each thread: `user_setting` inside `intra_op_threads`, and `forked`."""
 
 
 def _after_fork() -> None:
-    """In a child, forget the parent's other threads.
+    """Drop the state of the parent's other threads in a child process.
 
-    OpenMP, too, keeps threads for each thread that computes. Those of the one that
-    forked are not in the child, where it would wait for them for ever.
+    OpenMP keeps a thread pool per computing thread. The pool of the thread that forked
+    does not exist in the child, which would wait for it forever.
     """
-    _forced[:] = [one for one in _forced if one[0] == threading.get_ident()]
-    _mine.lost_its_threads = True
+    _active[:] = [entry for entry in _active if entry[0] == threading.get_ident()]
+    _local.forked = True
 
 
 if hasattr(os, "register_at_fork"):
@@ -74,13 +83,16 @@ if hasattr(os, "register_at_fork"):
 
 
 def fork_safe_threads() -> AbstractContextManager[None]:
-    """Compute on one thread where a fork has taken the others from this one.
+    """Use one thread in the main thread of a forked process.
 
-    That is in the thread in which a child of ``os.fork`` begins. Those that it starts
-    itself are free to use any number.
+    Threads that the child process starts itself can use any number.
+
+    Returns
+    -------
+    context : context manager
     """
-    lost = getattr(_mine, "lost_its_threads", False)
-    return intra_op_threads(1) if lost else nullcontext()
+    forked = getattr(_local, "forked", False)
+    return intra_op_threads(1) if forked else nullcontext()
 
 
 def threads_for(n_threads: int | None, work: int) -> int:
@@ -89,68 +101,60 @@ def threads_for(n_threads: int | None, work: int) -> int:
     Parameters
     ----------
     n_threads : int or None
-        What the user asks for. None takes as many as the work is worth, but no more
-        than torch is set to: workers of joblib, who share the cores, are set to few.
+        Option of the estimator. None uses one thread per `WORK_PER_THREAD`
+        multiply-adds, at most torch's current setting: joblib sets a low number in
+        workers that share the cores.
     work : int
-        Multiply-adds of a step.
+        Multiply-adds per step.
 
     Returns
     -------
     n_threads : int
-
-    Raises
-    ------
-    ValueError
-        If `n_threads` is no number of threads.
     """
     if n_threads is None:
-        with _turns.taken():
-            allowed = getattr(_mine, "limit", None) or _setting()
-        return max(1, min(allowed, work // WORK_PER_THREAD))
-    if not isinstance(n_threads, Integral) or not 1 <= n_threads <= MOST:
-        raise ValueError(
-            f"n_threads must be None or an integer from 1 to {MOST}, got {n_threads!r}."
-        )
+        with _LOCK.taken():
+            limit = getattr(_local, "user_setting", None) or _current_user_setting()
+        return max(1, min(limit, work // WORK_PER_THREAD))
     return int(n_threads)
 
 
-def _setting() -> int:
-    """Return what this thread is set to by the user.
+def _current_user_setting() -> int:
+    """Return the number of threads that the user has set for this thread.
 
-    torch takes over the process's latest number for a thread when that first computes:
-    if it is one that is forced here at the time, it is not what the user has set.
+    A thread adopts the process's latest number when it first computes. If that is a
+    number that `intra_op_threads` has set in another thread, it is not the user's.
     """
     setting = torch.get_num_threads()
-    return _outside if setting in (n for _, n in _forced) else setting
+    return _user_setting if setting in (n for _, n in _active) else setting
 
 
 @contextmanager
 def intra_op_threads(n_threads: int) -> Iterator[None]:
-    """Have torch spread operations of this thread over `n_threads`, and then as before.
+    """Set torch's number of intra-op threads and restore the setting afterwards.
 
     Parameters
     ----------
     n_threads : int
-        Number of threads; one is taken where a fork has left no others.
+        Number of threads. In the main thread of a forked process one is used.
     """
-    global _outside
-    if getattr(_mine, "lost_its_threads", False):
+    global _user_setting
+    if getattr(_local, "forked", False):
         n_threads = 1
-    forced = threading.get_ident(), n_threads
-    outermost = getattr(_mine, "limit", None) is None
-    with _turns.taken():
-        before = _setting() if outermost else torch.get_num_threads()
+    entry = threading.get_ident(), n_threads
+    is_outermost = getattr(_local, "user_setting", None) is None
+    with _LOCK.taken():
+        before = _current_user_setting() if is_outermost else torch.get_num_threads()
         torch.set_num_threads(n_threads)
-        if not _forced:
-            _outside = before
-        _forced.append(forced)
-    if outermost:
-        _mine.limit = before
+        if not _active:
+            _user_setting = before
+        _active.append(entry)
+    if is_outermost:
+        _local.user_setting = before
     try:
         yield
     finally:
-        if outermost:
-            _mine.limit = None
-        with _turns.taken():
-            _forced.remove(forced)
+        if is_outermost:
+            _local.user_setting = None
+        with _LOCK.taken():
+            _active.remove(entry)
             torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""Type aliases."""
+"""Type aliases for arrays."""
 
 from typing import Any, TypeAlias
 
@@ -8,13 +8,13 @@ import numpy.typing as npt
 __all__ = ["Array", "FloatArray", "IntArray", "Mask"]
 
 Array: TypeAlias = npt.NDArray[Any]
-"""An array of any dtype."""
+"""Array of any dtype."""
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
-"""An array of float32."""
+"""Array of float32."""
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
-"""An array of int64."""
+"""Array of int64."""
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
-"""An array of booleans."""
+"""Array of booleans."""

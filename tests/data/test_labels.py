@@ -1,4 +1,4 @@
-"""Labels: what -1 means, what is refused, and the class prior."""
+"""Labels: codes, unlabelled rows, invalid labels, and the class prior."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def objects(*values):
         (pd.Series(["b", -1, "a"], dtype=object).to_numpy(), ["a", "b"], [1, -1, 0]),
     ],
 )
-def test_encoding_and_back(y, classes, codes):
+def test_codes_index_the_classes(y, classes, codes):
     found, encoded = encode_labels(y)
     assert found.tolist() == classes
     assert encoded.tolist() == codes
@@ -37,7 +37,7 @@ def test_encoding_and_back(y, classes, codes):
     assert (found[encoded[labelled]] == y[labelled]).all()
 
 
-def test_order_of_rows_does_not_matter():
+def test_codes_do_not_depend_on_the_order_of_rows():
     y = np.array([4, -1, 9, 9, 2, -1])
     order = np.array([3, 1, 0, 5, 4, 2])
     classes, codes = encode_labels(y)
@@ -57,7 +57,7 @@ OBJECT_HINT = (
     [
         (
             np.array([True, False]),
-            "y is boolean, which has no room for -1: assigning -1 to a boolean array "
+            "y is boolean, which cannot hold -1: assigning -1 to a boolean array "
             "stores True. Use integers: y.astype(int), with -1 for unlabelled rows.",
         ),
         (
@@ -74,8 +74,8 @@ OBJECT_HINT = (
         ),
         (
             objects("a", True),
-            "y contains the boolean True (row 1), which cannot be told from the "
-            "integers 0 and 1. Use integers or strings as labels.",
+            "y contains the boolean True (row 1), which cannot be distinguished from "
+            "the integers 0 and 1. Use integers or strings as labels.",
         ),
         (
             objects("a", None),
@@ -104,13 +104,13 @@ OBJECT_HINT = (
         ),
     ],
 )
-def test_refused(y, message):
+def test_invalid_labels_are_refused(y, message):
     with pytest.raises(ValueError) as error:
         encode_labels(y, owner="Me")
     assert str(error.value) == message
 
 
-def test_labels_that_numpy_would_merge():
+def test_labels_that_numpy_would_merge_stay_distinct():
     mixed = as_label_array(["a", "b", -1, -1.0])
     assert encode_labels(mixed)[1].tolist() == [0, 1, -1, -1]
     big = pd.Series([2**53, 2**53 + 1, -1], dtype="Int64")
@@ -152,7 +152,7 @@ def test_labels_that_numpy_would_merge():
         ),
     ],
 )
-def test_missing_labels(y, message):
+def test_missing_labels_are_refused(y, message):
     with pytest.raises(ValueError) as error:
         as_label_array(y)
     assert str(error.value) == message
@@ -163,7 +163,7 @@ def test_continuous_labels_are_refused():
         encode_labels(np.array([0.5, -1.0, 1.5]))
 
 
-def test_given_classes():
+def test_labels_are_encoded_by_given_classes():
     classes = encode_classes([3, 1, 2, 1])
     assert classes.tolist() == [1, 2, 3]
     assert encode_labels(np.array([-1, -1]), classes)[1].tolist() == [-1, -1]
@@ -192,13 +192,13 @@ def test_given_classes():
         ([[1, 2]], "classes must be one-dimensional, got shape (1, 2)."),
     ],
 )
-def test_refused_classes(classes, message):
+def test_invalid_classes_are_refused(classes, message):
     with pytest.raises(ValueError) as error:
         encode_classes(classes)
     assert str(error.value) == message
 
 
-def test_split_labels():
+def test_split_labels_returns_mask_and_labels():
     labelled, labels = split_labels(objects("x", -1, "y"))
     assert labelled.tolist() == [True, False, True]
     assert labels.tolist() == ["x", "y"]
@@ -243,7 +243,7 @@ def test_empirical_prior_needs_every_class():
     [
         (
             [[0], [1, 2], -1],
-            "y must hold one label a row, but has [0] in row 0 and [1, 2] in row 1.",
+            "y must hold one label per row, but has [0] in row 0 and [1, 2] in row 1.",
         ),
         (
             objects(0, np.array([1, 2]), -1),
@@ -252,14 +252,14 @@ def test_empirical_prior_needs_every_class():
         ),
     ],
 )
-def test_what_is_not_one_label_a_row(y, message):
+def test_several_labels_per_row_are_refused(y, message):
     with pytest.raises(ValueError) as error:
         as_label_array(y)
     assert str(error.value) == message
 
 
-def test_strings_of_any_length(quick, blobs):
-    """Numpy's StringDType, which scikit-learn does not know."""
+def test_labels_of_variable_length_strings(quick, blobs):
+    """scikit-learn does not support the StringDType of numpy."""
     X, _, truth = blobs
     y = np.array(["ant", "bee", "cat"])[truth]
     clf = quick(max_epochs=1).fit(X, y.astype(np.dtypes.StringDType()))
@@ -272,8 +272,8 @@ def test_strings_of_any_length(quick, blobs):
     "classes",
     [[-1e300, 5.0, 1e300], objects(3, 5, 10**30), objects(b"a", b"b", b"c")],
 )
-def test_score_knows_all_labels_that_fit_knows(quick, blobs, classes):
-    """scikit-learn takes them for continuous, unknown or not supported."""
+def test_score_takes_all_labels_that_fit_takes(quick, blobs, classes):
+    """scikit-learn calls these labels continuous, unknown or not supported."""
     X, _, truth = blobs
     y = np.array(classes, dtype=getattr(classes, "dtype", float))[truth]
     clf = quick(max_epochs=1).fit(X, y)

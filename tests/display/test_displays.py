@@ -1,4 +1,4 @@
-"""Displays: what is drawn is what the estimator says."""
+"""Displays plot what the estimators return, and raise clear errors."""
 
 import sys
 from pathlib import Path
@@ -28,36 +28,55 @@ from sk_ssvae.display import (
 )
 from sk_ssvae.display.axes import PALETTE
 from sk_ssvae.display.images import mosaic
+from sk_ssvae.models import M1M2, M2, SDGM
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 NAMED = np.where(FEW < 0, -1, NAMES.astype(object)[TRUTH])
 BASELINES = Path(__file__).parents[1] / "files" / "images"
-ALL = [LatentSpaceDisplay, SamplesDisplay, TrainingDisplay, TraversalDisplay]
+DISPLAYS = [LatentSpaceDisplay, SamplesDisplay, TrainingDisplay, TraversalDisplay]
 
 
 @pytest.fixture(autouse=True)
-def no_figures_are_left():
+def close_figures():
     with mpl.style.context("default"):
         yield
     plt.close("all")
 
 
-def small(kind=SSVAEClassifier, **parameters):
-    given = {"latent_size": 3, "hidden_sizes": (6,), "max_epochs": 3, "random_state": 0}
-    if kind is SSVAEClassifier:
-        given |= {"teacher": None, "inner_size": 3, "pretrain_epochs": 2}
-    return kind(**(given | parameters))
+def make_estimator(cls=SSVAEClassifier, **parameters):
+    """Return an unfitted estimator that trains in a fraction of a second."""
+    defaults = {
+        "latent_size": 3,
+        "hidden_sizes": (6,),
+        "max_epochs": 2,
+        "random_state": 0,
+    }
+    if cls is SSVAEClassifier:
+        defaults |= {"teacher": None, "classifier_hidden_sizes": (6,)}
+    return cls(**(defaults | parameters))
 
 
 @pytest.fixture(scope="module")
 def clf():
-    return small().fit(X, NAMED)
+    return make_estimator().fit(X, NAMED)
 
 
-@pytest.mark.parametrize("display", ALL)
-def test_without_matplotlib(display, clf, monkeypatch):
+@pytest.fixture(scope="module")
+def vae():
+    return make_estimator(VariationalAutoencoder).fit(X)
+
+
+@pytest.fixture(
+    scope="module", params=[M2(), M1M2(pretrain_epochs=1), SDGM()], ids=repr
+)
+def clf_of_each_model(request):
+    return make_estimator(model=request.param).fit(X, NAMED)
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_missing_matplotlib_is_reported(display, clf, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     arguments = (X,) if display is LatentSpaceDisplay else ()
     with pytest.raises(ImportError) as error:
@@ -67,59 +86,70 @@ def test_without_matplotlib(display, clf, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("display", ALL)
-def test_estimators_have_to_be_fitted(display):
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_estimators_must_be_fitted(display):
     arguments = (X,) if display is LatentSpaceDisplay else ()
     with pytest.raises(NotFittedError):
-        display.from_estimator(small(), *arguments)
+        display.from_estimator(make_estimator(), *arguments)
 
 
-# The latent space.
+# LatentSpaceDisplay.
 
 
-def test_points_are_latent_means(clf):
+def test_latent_means_are_plotted_in_the_colours_of_their_classes(clf):
     display = LatentSpaceDisplay.from_estimator(clf, X, NAMED, projection="first")
     Z = clf.transform(X)[:, :2]
-    known = FEW >= 0
-    np.testing.assert_array_equal(display.labelled_.get_offsets(), Z[known])
-    np.testing.assert_array_equal(display.unlabelled_.get_offsets(), Z[~known])
-    colour_of = {name: to_rgba(c) for name, c in zip(NAMES, PALETTE, strict=False)}
-    marked = [colour_of[name] for name in NAMED[known]]
-    np.testing.assert_allclose(display.labelled_.get_facecolors(), marked)
-    faint = np.array([colour_of[name] for name in clf.predict(X)[~known]])
-    faint[:, 3] = 0.35
-    np.testing.assert_allclose(display.unlabelled_.get_facecolors(), faint)
+    labelled = FEW >= 0
+    np.testing.assert_array_equal(display.labelled_.get_offsets(), Z[labelled])
+    np.testing.assert_array_equal(display.unlabelled_.get_offsets(), Z[~labelled])
+    colours = {name: to_rgba(c) for name, c in zip(NAMES, PALETTE, strict=False)}
+    of_labels = [colours[name] for name in NAMED[labelled]]
+    np.testing.assert_allclose(display.labelled_.get_facecolors(), of_labels)
+    of_predictions = np.array([colours[name] for name in clf.predict(X)[~labelled]])
+    of_predictions[:, 3] = 0.35
+    np.testing.assert_allclose(display.unlabelled_.get_facecolors(), of_predictions)
     legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert legend == NAMES.tolist()
     assert display.ax_.get_xlabel() == "latent dimension 0"
 
 
-def test_principal_axes_keep_distances_and_say_how_much_they_show():
+def test_principal_axes_preserve_distances_and_state_the_explained_variance():
     rng = np.random.RandomState(0)
     Z = rng.randn(40, 2) @ rng.randn(2, 5)  # a plane in five dimensions
     display = LatentSpaceDisplay.from_predictions(Z)
-    between = np.linalg.norm(Z[:, None] - Z, axis=2)
-    shown = np.linalg.norm(display.points[:, None] - display.points, axis=2)
-    np.testing.assert_allclose(shown, between, atol=1e-9)
-    shares = [int(name.split("(")[1].split("%")[0]) for name in display.axis_names]
-    assert sum(shares) == 100
-    assert shares[0] >= shares[1]
+    original = np.linalg.norm(Z[:, None] - Z, axis=2)
+    projected = np.linalg.norm(display.points[:, None] - display.points, axis=2)
+    np.testing.assert_allclose(projected, original, atol=1e-9)
+    percentages = [int(name.split("(")[1].split("%")[0]) for name in display.axis_names]
+    assert sum(percentages) == 100
+    assert percentages[0] >= percentages[1]
 
 
-def test_one_dimension_one_row_one_class_and_many():
-    one = LatentSpaceDisplay.from_predictions(
-        np.arange(5.0)[:, None], [-1, 0, 0, 0, -1]
-    )
-    np.testing.assert_array_equal(one.points[:, 0], np.arange(5))
-    row = LatentSpaceDisplay.from_predictions(np.ones((1, 4)))
-    assert row.points.tolist() == [[1, 1]]
-    assert row.ax_.get_legend() is None
-    many = LatentSpaceDisplay.from_predictions(np.random.randn(60, 2), np.arange(60))
-    assert many.ax_.get_legend() is None
-    assert len(np.unique(many.labelled_.get_facecolors(), axis=0)) == 60
+def test_equal_points_have_no_variance():
+    display = LatentSpaceDisplay.from_predictions(np.ones((5, 3)))
+    assert display.axis_names[0] == "first principal axis (0% of the variance)"
 
 
-def test_axes_of_ones_own_and_styles(clf):
+def test_one_latent_dimension():
+    Z = np.arange(5.0)[:, None]
+    display = LatentSpaceDisplay.from_predictions(Z, [-1, 0, 0, 0, -1])
+    np.testing.assert_array_equal(display.points[:, 0], np.arange(5))
+
+
+def test_one_row_without_a_class():
+    display = LatentSpaceDisplay.from_predictions(np.ones((1, 4)))
+    assert display.points.tolist() == [[1, 1]]
+    assert display.ax_.get_legend() is None
+
+
+def test_many_classes_have_different_colours_and_no_legend():
+    Z = np.random.RandomState(0).randn(60, 2)
+    display = LatentSpaceDisplay.from_predictions(Z, np.arange(60))
+    assert display.ax_.get_legend() is None
+    assert len(np.unique(display.labelled_.get_facecolors(), axis=0)) == 60
+
+
+def test_given_axes_and_styles_are_used(clf):
     _, ax = plt.subplots()
     display = LatentSpaceDisplay.from_estimator(
         clf, X, ax=ax, unlabelled_kwargs={"s": 3}, labelled_kwargs={"marker": "^"}
@@ -130,77 +160,94 @@ def test_axes_of_ones_own_and_styles(clf):
     assert len(plt.get_fignums()) == 1
 
 
-def test_an_autoencoder_has_no_classes():
-    vae = small(VariationalAutoencoder).fit(X)
+def test_autoencoders_colour_the_labelled_rows_only(vae):
     display = LatentSpaceDisplay.from_estimator(vae, X)
     assert (display.codes == -1).all()
-    marked = LatentSpaceDisplay.from_estimator(vae, X, FEW)
-    assert (marked.codes == FEW).all()
+    display = LatentSpaceDisplay.from_estimator(vae, X, FEW)
+    assert (display.codes == FEW).all()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"y": [0, 1]}, "y has 2 labels for 3 rows of Z."),
-        ({"y_pred": [0]}, "y_pred has 1 labels for 3 rows of Z."),
+        ({"y": [0, 1]}, "y has 2 labels, but Z has 3 rows."),
+        ({"y_pred": [0]}, "y_pred has 1 labels, but Z has 3 rows."),
         ({"projection": "tsne"}, "projection must be 'pca' or 'first', got 'tsne'."),
     ],
 )
-def test_refusals_of_the_latent_space(arguments, message):
+def test_invalid_arguments_of_the_latent_space_display(arguments, message):
     with pytest.raises(ValueError) as error:
         LatentSpaceDisplay.from_predictions(np.ones((3, 4)), **arguments)
     assert str(error.value) == message
     assert plt.get_fignums() == []
 
 
-# Samples.
+# SamplesDisplay.
 
 
-def test_images_are_what_sample_gives(clf):
+def test_samples_are_plotted_as_images(clf):
     display = SamplesDisplay.from_estimator(clf, n_samples=4, image_shape=(2, 2))
-    drawn, _ = clf.sample(y=np.repeat(NAMES, 4))
-    picture = display.ax_.get_images()[0].get_array()
+    samples, _ = clf.sample(y=np.repeat(NAMES, 4))
+    plotted = display.ax_.get_images()[0].get_array()
     for i in range(3):
         for j in range(4):
-            image = picture[3 * i + 1 : 3 * i + 3, 3 * j + 1 : 3 * j + 3]
-            np.testing.assert_array_equal(image, drawn[4 * i + j].reshape(2, 2))
+            image = plotted[3 * i + 1 : 3 * i + 3, 3 * j + 1 : 3 * j + 3]
+            np.testing.assert_array_equal(image, samples[4 * i + j].reshape(2, 2))
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == NAMES.tolist()
 
 
-def test_a_mosaic_takes_apart_again():
+def test_mosaic_holds_all_pixels_once():
     images = np.random.RandomState(0).rand(2, 3, 24)
     for shape in ((4, 6), (2, 4, 3)):
-        picture = mosaic(images, shape)
+        combined = mosaic(images, shape)
         height, width = shape[:2]
-        assert picture.shape[:2] == (2 * (height + 1) + 1, 3 * (width + 1) + 1)
-        inner = picture[~np.isnan(picture)]
-        assert sorted(inner) == sorted(images.ravel())
+        assert combined.shape[:2] == (2 * (height + 1) + 1, 3 * (width + 1) + 1)
+        pixels = combined[~np.isnan(combined)]
+        assert sorted(pixels) == sorted(images.ravel())
 
 
-def test_columns_are_shares_of_real_and_drawn_rows():
+def test_classes_of_images_keep_their_order():
+    classes = np.repeat(np.arange(12), 2)
+    display = SamplesDisplay(
+        np.repeat(classes[:, None], 4, axis=1), classes, image_shape=(2, 2)
+    ).plot()
+    labels = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert labels == [str(k) for k in range(12)]
+    plotted = display.ax_.images[0].get_array()
+    assert [plotted[3 * k + 1, 1] for k in range(12)] == list(range(12))
+
+
+def test_images_of_an_autoencoder(vae):
+    display = SamplesDisplay.from_estimator(vae, image_shape=(2, 2))
+    assert display.ax_.get_title() == "Draws from p(x)"
+    assert display.samples.shape == (10, 4)
+
+
+def test_columns_are_relative_frequencies_in_real_and_sampled_rows():
     frame = pd.DataFrame(X, columns=list("abcd")).assign(town=NAMES[TRUTH])
     frame.loc[::7, "b"] = np.nan
-    clf = small().fit(frame, FEW)
+    clf = make_estimator().fit(frame, FEW)
     display = SamplesDisplay.from_estimator(clf, frame, features=["town", "b"])
-    towns, numbers = display.axes_.ravel()
-    drawn, _ = clf.sample(150)
-    for container, rows in zip(towns.containers, (frame, drawn), strict=True):
+    category_axes, number_axes = display.axes_.ravel()
+    samples, _ = clf.sample(150)
+    for container, rows in zip(category_axes.containers, (frame, samples), strict=True):
         shares = [bar.get_height() for bar in container]
         np.testing.assert_allclose(shares, [(rows["town"] == n).mean() for n in NAMES])
-    for container in numbers.containers:
+    for container in number_axes.containers:
         assert sum(bar.get_height() for bar in container) == pytest.approx(1)
-    assert towns.get_title() == "town"
-    assert SamplesDisplay.from_estimator(clf).axes_.shape == (2, 4)
+    assert category_axes.get_title() == "town"
+    display = SamplesDisplay.from_estimator(clf, n_samples=5)
+    assert display.axes_.shape == (2, 4)
 
 
-def test_one_pair_of_axes_is_divided(clf):
+def test_single_axes_are_subdivided_and_an_array_of_axes_is_used(clf):
     figure, ax = plt.subplots()
     display = SamplesDisplay.from_estimator(clf, X, features=[0, 3], ax=ax)
     assert display.figure_ is figure
     assert display.axes_.shape == (1, 2)
-    figure, several = plt.subplots(2, 2)
-    display = SamplesDisplay.from_estimator(clf, X, ax=several)
-    assert [*display.axes_.flat] == [*several.flat]
+    figure, axes = plt.subplots(1, 2)
+    display = SamplesDisplay.from_estimator(clf, X, features=[0, 3], ax=axes)
+    assert [*display.axes_.flat] == [*axes.flat]
 
 
 @pytest.mark.parametrize(
@@ -208,38 +255,56 @@ def test_one_pair_of_axes_is_divided(clf):
     [
         (
             {"image_shape": (2, 3)},
-            "image_shape=(2, 3) has 6 cells, but rows have 4.",
+            "image_shape=(2, 3) has 6 values per image, but rows have 4 columns.",
         ),
         (
             {"image_shape": (4,)},
             "image_shape must be (height, width), or (height, width, 3 or 4) for "
             "colours, got (4,).",
         ),
-        ({"features": [7]}, "features holds 7, which is none of [0, 1, 2, 3]."),
-        ({"features": []}, "features is empty. Name a column, or leave it out."),
+        (
+            {"features": [7]},
+            "features holds 7, which is not one of the columns [0, 1, 2, 3].",
+        ),
+        (
+            {"features": []},
+            "features is empty. Pass at least one column, or None.",
+        ),
     ],
 )
-def test_refusals_of_samples(clf, arguments, message):
+def test_invalid_arguments_of_the_samples_display(clf, arguments, message):
     with pytest.raises(ValueError) as error:
         SamplesDisplay.from_estimator(clf, **arguments)
     assert str(error.value) == message
 
 
-def test_too_few_axes(clf):
-    _, two = plt.subplots(1, 2)
+@pytest.mark.parametrize("shape", ["ab", 4, (-2, -2), (2.0, 2.0), (4,), (1, 2, 2)])
+def test_invalid_image_shapes(clf, shape):
     with pytest.raises(ValueError) as error:
-        SamplesDisplay.from_estimator(clf, ax=two)
+        SamplesDisplay.from_estimator(clf, image_shape=shape)
     assert str(error.value) == (
-        "ax holds 2 axes, but SamplesDisplay draws on 4. Give that many, one to be "
-        "divided, or None."
+        "image_shape must be (height, width), or (height, width, 3 or 4) for colours, "
+        f"got {shape!r}."
     )
 
 
-# Training.
+def test_too_few_axes(clf):
+    _, axes = plt.subplots(1, 2)
+    with pytest.raises(ValueError) as error:
+        SamplesDisplay.from_estimator(clf, ax=axes)
+    assert str(error.value) == (
+        "ax holds 2 axes, but SamplesDisplay needs 4. Pass that many, single axes to "
+        "subdivide, or None."
+    )
+
+
+# TrainingDisplay.
 
 
 def test_curves_are_the_history():
-    clf = small(validation_fraction=0.2, early_stopping=True, max_epochs=6).fit(X, FEW)
+    clf = make_estimator(
+        validation_fraction=0.2, early_stopping=True, max_epochs=4
+    ).fit(X, FEW)
     display = TrainingDisplay.from_estimator(clf)
     assert display.terms_[:5] == [
         "train_loss",
@@ -256,27 +321,38 @@ def test_curves_are_the_history():
     assert max(held_out) == clf.validation_bound_
     kept = display.axes_.flat[0].get_lines()[-1].get_xdata()[0]
     assert held_out[int(kept) - 1] == clf.validation_bound_
-    assert display.ax_.get_ylabel() == "nats a row"
+    assert display.ax_.get_ylabel() == "nats per row"
 
 
-@pytest.mark.parametrize("model", ["m1+m2", "sdgm"])
-def test_training_of_other_models(model):
-    display = TrainingDisplay.from_estimator(small(model=model).fit(X, FEW))
+def test_training_curves_of_each_model(clf_of_each_model):
+    display = TrainingDisplay.from_estimator(clf_of_each_model)
     assert "bound" in display.terms_
 
 
-def test_no_history():
+def test_empty_histories_are_refused():
     with pytest.raises(ValueError) as error:
         TrainingDisplay([]).plot()
-    assert str(error.value) == "history is empty: no epoch was done."
+    assert str(error.value) == (
+        "history is empty: no epoch has been completed. Fit the estimator for at least "
+        "one epoch."
+    )
 
 
-# Traversals.
+@pytest.mark.parametrize("history", ["abc", [{"bound": 1.0}], [3]])
+def test_invalid_histories(history):
+    with pytest.raises(TypeError) as error:
+        TrainingDisplay(history).plot()
+    assert str(error.value) == (
+        "history must hold a dict for each epoch, as history_ does, with its number as "
+        f"'epoch', got {history[0]!r}."
+    )
 
 
-@pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
-def test_traversals_are_decoded_means(model):
-    clf = small(model=model).fit(X, NAMED)
+# TraversalDisplay.
+
+
+def test_traversals_are_decoded_means(clf_of_each_model):
+    clf = clf_of_each_model
     display = TraversalDisplay.from_estimator(clf, dimension=1, n_points=3)
     Z = np.zeros((3, 3), dtype=np.float32)
     Z[:, 1] = [-0.967421566101701, 0, 0.967421566101701]  # quantiles 1/6, 1/2, 5/6
@@ -289,15 +365,15 @@ def test_traversals_are_decoded_means(model):
         assert axes.get_title() == f"class {name}"
 
 
-def test_analogies_are_decoded_latent_means(clf):
+def test_analogies_are_decoded_latent_means_of_rows(clf):
     display = TraversalDisplay.from_estimator(
         clf, X[:5], classes=["virginica"], image_shape=(2, 2)
     )
     expected = clf.inverse_transform(clf.transform(X[:5]), y="virginica")
     np.testing.assert_array_equal(display.decoded[0], expected)
-    picture = display.ax_.get_images()[0].get_array()
-    np.testing.assert_array_equal(picture[1:3, 1:3], X[0].reshape(2, 2))
-    np.testing.assert_array_equal(picture[4:6, 4:6], expected[1].reshape(2, 2))
+    plotted = display.ax_.get_images()[0].get_array()
+    np.testing.assert_array_equal(plotted[1:3, 1:3], X[0].reshape(2, 2))
+    np.testing.assert_array_equal(plotted[4:6, 4:6], expected[1].reshape(2, 2))
     labels = [text.get_text() for text in display.ax_.get_yticklabels()]
     assert labels == ["row", "virginica"]
 
@@ -307,100 +383,89 @@ def test_analogies_are_decoded_latent_means(clf):
     [
         (
             {"dimension": 3},
-            "dimension=3 is none of the 3 latent dimensions, which are counted from 0.",
+            "dimension must be from 0 to 2 for latent_size=3, got 3.",
         ),
-        ({"n_points": 0}, "n_points must be positive, got 0."),
-        ({"image_shape": (3, 3)}, "image_shape=(3, 3) has 9 cells, but rows have 4."),
+        ({"n_points": 0}, "n_points must be at least 1, got 0."),
+        (
+            {"image_shape": (3, 3)},
+            "image_shape=(3, 3) has 9 values per image, but rows have 4 columns.",
+        ),
     ],
 )
-def test_refusals_of_traversals(clf, arguments, message):
+def test_invalid_arguments_of_the_traversal_display(clf, arguments, message):
     with pytest.raises(ValueError) as error:
         TraversalDisplay.from_estimator(clf, **arguments)
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("display", ALL[1:])
-def test_pipelines_have_no_such_thing(clf, display):
+@pytest.mark.parametrize("display", DISPLAYS[1:])
+def test_pipelines_are_refused(clf, display):
     pipeline = make_pipeline(StandardScaler(), clf)
     with pytest.raises(TypeError) as error:
         display.from_estimator(pipeline)
-    name = display.__name__
-    what = {
+    attribute = {
         SamplesDisplay: "sample",
         TrainingDisplay: "history_",
         TraversalDisplay: "latent_size",
     }[display]
     assert str(error.value) == (
-        f"{name} needs an SSVAEClassifier or a VariationalAutoencoder, whose {what} it "
-        "draws; Pipeline has none. Of a pipeline give the last step, pipeline[-1], and "
-        "rows as that step sees them."
+        f"{display.__name__} needs an SSVAEClassifier or a VariationalAutoencoder with "
+        f"{attribute!r}, got Pipeline. For a pipeline, pass its last step, "
+        "pipeline[-1], and rows transformed by the other steps, "
+        "pipeline[:-1].transform(X)."
     )
 
 
-@pytest.mark.parametrize("display", ALL)
-def test_what_is_no_axes(clf, display):
-    rows = (X,) if display is LatentSpaceDisplay else ()
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_ax_must_be_axes(clf, display):
+    arguments = (X,) if display is LatentSpaceDisplay else ()
     several = "" if display is LatentSpaceDisplay else ", an array of them"
-    message = f"ax must be matplotlib Axes{several} or None, got 3 of type int."
     with pytest.raises(TypeError) as error:
-        display.from_estimator(clf, *rows, ax=3)
-    assert str(error.value) == message
+        display.from_estimator(clf, *arguments, ax=3)
+    assert str(error.value) == (
+        f"ax must be matplotlib Axes{several} or None, got 3 of type int."
+    )
 
 
 @pytest.mark.parametrize("display", [SamplesDisplay, TrainingDisplay, TraversalDisplay])
-def test_axes_without_a_grid_are_divided_too(clf, display):
+def test_axes_outside_a_grid_are_subdivided(clf, display):
     outer = plt.figure().add_axes((0.1, 0.1, 0.8, 0.8))
-    drawn = display.from_estimator(clf, ax=outer)
-    assert drawn.figure_ is outer.figure
-    boxes = [axes.get_position() for axes in drawn.axes_.flat]
+    plotted = display.from_estimator(clf, ax=outer)
+    assert plotted.figure_ is outer.figure
+    boxes = [axes.get_position() for axes in plotted.axes_.flat]
     for box in boxes:
         assert outer.get_position().x0 <= box.x0 < box.x1 <= outer.get_position().x1
-    lefts = [axes.get_position().x0 for axes in drawn.axes_[0]]
+    lefts = [axes.get_position().x0 for axes in plotted.axes_[0]]
     assert lefts == sorted(set(lefts))
 
 
-def test_of_a_model_without_classes():
-    vae = VariationalAutoencoder(latent_size=2, max_epochs=2, random_state=0).fit(X)
-    drawn = SamplesDisplay.from_estimator(vae, image_shape=(2, 2))
-    assert drawn.ax_.get_title() == "Draws from p(x)"
-    assert drawn.samples.shape == (10, 4)
-    along = TraversalDisplay.from_estimator(vae, n_points=3)
-    np.testing.assert_allclose(
-        along.decoded[0, 1], vae.inverse_transform(np.zeros((1, 2)))[0], rtol=1e-6
-    )
+def test_traversals_of_an_autoencoder(vae):
+    display = TraversalDisplay.from_estimator(vae, n_points=3)
+    at_origin = vae.inverse_transform(np.zeros((1, 3)))[0]
+    np.testing.assert_allclose(display.decoded[0, 1], at_origin, rtol=1e-6)
     with pytest.raises(ValueError) as error:
         TraversalDisplay.from_estimator(vae, classes=[1])
     assert str(error.value) == (
-        "classes=[1], but VariationalAutoencoder has no classes. Leave them out."
+        "classes must be None for a VariationalAutoencoder, which has no classes, got "
+        "[1]."
     )
 
 
-def test_classes_of_images_are_in_their_own_order():
-    classes = np.repeat(np.arange(12), 2)
-    drawn = SamplesDisplay(
-        np.repeat(classes[:, None], 4, axis=1), classes, image_shape=(2, 2)
-    ).plot()
-    labels = [label.get_text() for label in drawn.ax_.get_yticklabels()]
-    assert labels == [str(k) for k in range(12)]
-    picture = drawn.ax_.images[0].get_array()
-    assert [picture[3 * k + 1, 1] for k in range(12)] == list(range(12))
-
-
-def test_columns_that_are_no_numbers(clf):
+def test_categorical_columns_cannot_be_plotted_as_curves():
     frame = pd.DataFrame({"a": X[:, 0], "b": pd.Categorical(NAMES[TRUTH])})
-    mixed = SSVAEClassifier(teacher=None, max_epochs=2, random_state=0).fit(frame, FEW)
+    clf = make_estimator().fit(frame, FEW)
     with pytest.raises(ValueError) as error:
-        TraversalDisplay.from_estimator(mixed)
+        TraversalDisplay.from_estimator(clf)
     assert str(error.value) == (
-        "TraversalDisplay draws numbers, but the columns ['b'] hold others."
+        "TraversalDisplay needs numeric columns, but the columns ['b'] are not numeric."
     )
 
 
-def test_sparse_rows_are_drawn(clf):
+def test_sparse_rows_are_plotted():
     counts = csr_array(np.random.RandomState(0).poisson(1, (150, 4)))
-    sparse = SSVAEClassifier(teacher=None, max_epochs=2, random_state=0)
-    drawn = TraversalDisplay.from_estimator(sparse.fit(counts, FEW), counts[:3])
-    np.testing.assert_array_equal(drawn.rows, counts[:3].toarray())
+    clf = make_estimator().fit(counts, FEW)
+    display = TraversalDisplay.from_estimator(clf, counts[:3])
+    np.testing.assert_array_equal(display.rows, counts[:3].toarray())
 
 
 @pytest.mark.parametrize(
@@ -411,40 +476,15 @@ def test_sparse_rows_are_drawn(clf):
         ({"n_points": True}, "n_points must be an integer, got True of type bool."),
     ],
 )
-def test_what_is_no_count(clf, arguments, message):
+def test_numbers_of_a_traversal_must_be_integers(clf, arguments, message):
     with pytest.raises(TypeError) as error:
         TraversalDisplay.from_estimator(clf, **arguments)
     assert str(error.value) == message
 
 
-@pytest.mark.parametrize("shape", ["ab", 4, (-2, -2), (2.0, 2.0), (4,), (1, 2, 2)])
-def test_shapes_of_no_image(clf, shape):
-    with pytest.raises(ValueError) as error:
-        SamplesDisplay.from_estimator(clf, image_shape=shape)
-    assert str(error.value) == (
-        "image_shape must be (height, width), or (height, width, 3 or 4) for colours, "
-        f"got {shape!r}."
-    )
+# Comparison with stored images, of data that do not depend on training.
 
-
-@pytest.mark.parametrize("history", ["abc", [{"bound": 1.0}], [3]])
-def test_histories_that_are_none(history):
-    with pytest.raises(TypeError) as error:
-        TrainingDisplay(history).plot()
-    assert str(error.value) == (
-        "history must hold a dict for each epoch, as history_ does, with its number as "
-        f"'epoch', got {history[0]!r}."
-    )
-
-
-def test_points_that_are_all_the_same():
-    drawn = LatentSpaceDisplay.from_predictions(np.ones((5, 3)))
-    assert drawn.axis_names[0] == "first principal axis (0% of the variance)"
-
-
-# Pictures, of numbers that do not depend on training.
-
-DRAWN = {
+PLOTS = {
     "latent_space": lambda: LatentSpaceDisplay.from_predictions(
         np.random.RandomState(0).randn(60, 2) + np.repeat(np.eye(2) * 4, 30, 0),
         np.where(np.arange(60) % 6, -1, np.arange(60) // 30),
@@ -478,11 +518,11 @@ DRAWN = {
 
 @pytest.mark.skipif(
     not mpl.__version__.startswith("3.11."),
-    reason="layout and letters of the committed pictures are those of matplotlib 3.11",
+    reason="layout and fonts of the stored images are those of matplotlib 3.11",
 )
-@pytest.mark.parametrize("name", DRAWN)
-def test_pictures(name, tmp_path):
-    """Made anew by ``figure_.savefig(..., dpi=50)`` below, and looked at."""
+@pytest.mark.parametrize("name", PLOTS)
+def test_plots_equal_the_stored_images(name, tmp_path):
+    """To update an image, save the figure with ``dpi=50`` and inspect it."""
     actual = tmp_path / f"{name}.png"
-    DRAWN[name]().figure_.savefig(actual, dpi=50)
+    PLOTS[name]().figure_.savefig(actual, dpi=50)
     assert compare_images(BASELINES / f"{name}.png", actual, tol=8) is None

@@ -1,5 +1,6 @@
-"""Code in the README and on the pages of the guide runs, page by page, as it stands."""
+"""The code of the README and the guide runs, and what they refer to exists."""
 
+import importlib
 import os
 import re
 import tomllib
@@ -9,16 +10,24 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from sk_ssvae.models import MODELS
+import sk_ssvae
+from sk_ssvae.models import MODELS, VAEModule
+from sk_ssvae.utils.files import FORMAT
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PAGES = ["README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TOP_LEVEL = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+PAGES = TOP_LEVEL + [
+    path.relative_to(ROOT).as_posix()
+    for path in sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/api/*.md")])
+]
+BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+GENERATED = {"gallery/index"}
+"""Targets of links that exist only on the built site."""
 
 
-def blocks(page):
-    """Line and code of the blocks of Python."""
+def python_blocks(page):
+    """Return the line number and code of each block of Python."""
     text = (ROOT / page).read_text()
     return [
         (text[: match.start(2)].count("\n"), match[2])
@@ -27,54 +36,74 @@ def blocks(page):
     ]
 
 
-WITH_CODE = [page for page in PAGES if blocks(page)]
+def anchors(path):
+    """Return the anchors of the headings of a Markdown file, as GitHub makes them."""
+    text = BLOCK.sub("", path.read_text())
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
+        for heading in headings
+    }
 
 
-def test_there_is_code():
-    assert len(WITH_CODE) >= 10
-    assert {"README.md", "docs/index.md", "docs/start.md"} <= set(WITH_CODE)
+PAGES_WITH_CODE = [page for page in PAGES if python_blocks(page)]
+
+
+def test_the_readme_and_the_guide_contain_code():
+    assert len(PAGES_WITH_CODE) >= 10
+    assert {"README.md", "docs/index.md", "docs/start.md"} <= set(PAGES_WITH_CODE)
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_says_what_it_is(page):
-    languages = {match[1] for match in BLOCK.finditer((ROOT / page).read_text())}
-    assert languages <= {"python", "sh", ""}
-    # What is not fenced as Python is no Python in disguise.
+def test_code_blocks_name_their_language(page):
     for match in BLOCK.finditer((ROOT / page).read_text()):
-        if match[1] == "":
-            assert "import " not in match[2]
+        assert match[1] in {"python", "sh", "{toctree}", "{eval-rst}"}, match[0]
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_CODE)
+def test_code_blocks_import_what_exists(page):
+    for _, code in python_blocks(page):
+        for module, names in re.findall(
+            r"^from (sk_ssvae[\w.]*) import (\([^)]*\)|.*)$", code, re.MULTILINE
+        ):
+            for name in re.findall(r"\w+", names):
+                assert hasattr(importlib.import_module(module), name), name
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg:UserWarning")
-@pytest.mark.parametrize("page", WITH_CODE)
+@pytest.mark.parametrize("page", PAGES_WITH_CODE)
 def test_code_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mpl.use("Agg")
     before = dict(MODELS)
     namespace = {"__name__": "documented"}
-    for line, code in blocks(page):
+    for line, code in python_blocks(page):
         # Blank lines keep the line numbers of tracebacks those of the page.
-        whole = compile("\n" * line + code, ROOT / page, "exec")
+        compiled = compile("\n" * line + code, ROOT / page, "exec")
         if "from distributed " in code and find_spec("distributed") is None:
-            continue  # the extra dask is not installed; tests/test_dask.py runs it
-        exec(whole, namespace)
+            continue  # the extra dask is not installed; test_dask.py runs such code
+        exec(compiled, namespace)
     for name in set(MODELS) - set(before):
         del MODELS[name]
     if page == "docs/saving.md":
         assert {"iris.ssvae", "iris.onnx", "training.ssvae"} <= set(os.listdir())
 
 
-def test_the_readme_names_tests_that_are_there():
-    named = re.findall(r"\[`(test_\w+)`\]\((tests/\w+\.py)\)", README)
+def test_the_readme_names_tests_that_exist():
+    named = re.findall(r"\[`(test_\w+)`\]\((tests/[\w/]+\.py)\)", README)
     assert len(named) >= 15
     for name, path in named:
         assert f"\ndef {name}(" in (ROOT / path).read_text(), name
-    table = README.split("| | shown by |")[1].split("\n\n")[0].splitlines()[2:]
+    table = README.split("| feature | test |")[1].split("\n\n")[0].splitlines()[2:]
     assert all("](tests/" in row for row in table)
 
 
-def test_badges_are_true():
+def test_the_readme_is_at_most_150_lines():
+    assert len(README.splitlines()) <= 150
+
+
+def test_badges_agree_with_the_project_file():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     badges = re.findall(r"img\.shields\.io/badge/(\S+)-\w+\)", README)
     python, sklearn, license_ = badges
@@ -85,17 +114,89 @@ def test_badges_are_true():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_between_files_hold(page):
+def test_links_lead_to_existing_files_and_headings(page):
     text = (ROOT / page).read_text()
-    for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
-        path = (ROOT / page).parent / target
-        # Pages that are made when the site is built: the index of the gallery.
-        assert path.exists() or target == "gallery/index", target
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        name, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists() or name in GENERATED, target
+        if anchor:
+            assert anchor in anchors(path), target
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_files_that_are_named_are_there(page):
+def test_named_files_exist(page):
     text = (ROOT / page).read_text()
     for name in re.findall(r"`((?:tests|benchmarks|sk_ssvae|docs)/[\w/.]+)`", text):
         if "_build" not in name:
             assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_modules_and_objects_exist(page):
+    # The changelog also names modules of earlier versions.
+    text = (ROOT / page).read_text()
+    for name in re.findall(r"`(sk_ssvae(?:\.\w+)+)`", text):
+        if page == "CHANGELOG.md" and name == "sk_ssvae.likelihoods":
+            continue
+        found = sk_ssvae
+        for i, part in enumerate(name.split(".")[1:], start=2):
+            module = ".".join(name.split(".")[:i])
+            if not hasattr(found, part):
+                importlib.import_module(module)
+            found = getattr(found, part)
+
+
+def test_the_reference_lists_what_exists():
+    text = (ROOT / "docs" / "api" / "index.md").read_text()
+    listed = set()
+    for module, body in re.findall(
+        r"currentmodule:: (\S+)\n(.*?)```", text, re.MULTILINE | re.DOTALL
+    ):
+        for name in re.findall(r"^   (\w[\w.]*)$", body, re.MULTILINE):
+            found = importlib.import_module(module)
+            for part in name.split("."):
+                found = getattr(found, part)
+            listed.add((module, name))
+    for module in ("sk_ssvae", "sk_ssvae.display", "sk_ssvae.model_selection"):
+        public = set(importlib.import_module(module).__all__) - {"__version__"}
+        assert public == {name for where, name in listed if where == module}
+
+
+def test_the_symbol_table_names_code_that_exists():
+    text = (ROOT / "docs" / "model.md").read_text()
+    table = text.split("| symbol | code | module |")[1].split("\n\n")[0]
+    rows = table.splitlines()[2:]
+    assert len(rows) >= 20
+    for row in rows:
+        files = [ROOT / name for name in re.findall(r"`(sk_ssvae/[\w/.]+)`", row)]
+        assert files, row
+        source = "".join(
+            path.read_text()
+            for file in files
+            for path in (file.glob("*.py") if file.is_dir() else [file])
+        )
+        for code in re.findall(r"`([A-Za-z_][\w.()]*)`", row):
+            # "M2Module.posterior_z" and "exp(DiagonalNormal.log_scale)".
+            for name in re.findall(r"[A-Za-z_]\w*", re.sub(r"^exp\(|^len\(", "", code)):
+                assert re.search(rf"\b{name}\b", source), (name, row)
+
+
+def test_the_documented_methods_of_a_model_exist():
+    text = (ROOT / "docs" / "family.md").read_text()
+    table = text.split("| method | returns |")[1].split("\n\n")[0]
+    methods = [
+        name
+        for row in table.splitlines()[2:]
+        for name in re.findall(r"`(\w+)(?:\([^`]*\))?`", row.split("|")[1])
+    ]
+    assert {"sample_auxiliary", "labelled_bound", "importance"} <= set(methods)
+    methods += re.findall(r"`self\.(\w+)\(", text)
+    for name in methods:
+        assert callable(getattr(VAEModule, name)), name
+
+
+def test_the_documented_file_format_is_the_one_that_is_written():
+    text = (ROOT / "docs" / "saving.md").read_text()
+    (version,) = re.findall(r"^\| `format_version` \| `([\d.]+)`", text, re.MULTILINE)
+    assert version == ".".join(map(str, FORMAT))

@@ -1,4 +1,4 @@
-"""The reader of the site finds what is wrong with pages, and nothing with good ones."""
+"""The checker of the built site finds problems of pages, and none in good pages."""
 
 import importlib.util
 import subprocess
@@ -35,7 +35,7 @@ def site(folder, body="<p>Well.</p>", search=SEARCH):
     return folder
 
 
-def test_links_that_hold(tmp_path):
+def test_valid_links_are_counted(tmp_path):
     body = (
         f'<a href="{REFERENCE}#top">a</a> <a href="#here" id="here">b</a>'
         f' <a href="api/generated/../../search.html?q=x">c</a> <a href="https://a.b/">d</a>'
@@ -52,23 +52,23 @@ def test_links_that_hold(tmp_path):
         ('<a href="gone.html">a</a>', "index.html: gone.html"),
         ('<img src="gone.png">', "index.html: gone.png"),
         ('<script src="gone.js"></script>', "index.html: gone.js"),
-        ('<a href="#gone">a</a>', "index.html: #gone (no such place)"),
+        ('<a href="#gone">a</a>', "index.html: #gone (no such anchor)"),
         (
             f'<a href="{REFERENCE}#gone">a</a>',
-            f"index.html: {REFERENCE}#gone (no such place)",
+            f"index.html: {REFERENCE}#gone (no such anchor)",
         ),
         ('<a href="../secret">a</a>', "index.html: ../secret"),
     ],
 )
-def test_links_that_do_not(body, message, tmp_path):
+def test_broken_links_are_found(body, message, tmp_path):
     (tmp_path / "secret").write_text("outside of the site")
     broken, _ = reader.broken_links(site(tmp_path / "site", body).resolve())
     assert broken == [message]
 
 
-def read(folder):
-    """Run the reader; skip where there is no browser."""
-    pytest.importorskip("playwright", reason="playwright is of the extra docs")
+def run_reader(folder):
+    """Check a site in a browser; skip the test if there is none."""
+    pytest.importorskip("playwright", reason="needs the extra docs")
     done = subprocess.run(
         [sys.executable, SCRIPT, folder], capture_output=True, text=True, check=False
     )
@@ -77,7 +77,7 @@ def read(folder):
     return done
 
 
-def test_a_site_without_pages(tmp_path):
+def test_a_site_without_pages_is_an_error(tmp_path):
     done = subprocess.run(
         [sys.executable, SCRIPT, tmp_path], capture_output=True, text=True, check=False
     )
@@ -88,9 +88,9 @@ def test_a_site_without_pages(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_good_site(tmp_path):
-    done = read(site(tmp_path, f'<p>Well.</p><img src="{DOT}">'))
-    assert done.stdout.endswith("; 0 things wrong\n"), done.stdout
+def test_a_good_site_has_no_problems(tmp_path):
+    done = run_reader(site(tmp_path, f'<p>Well.</p><img src="{DOT}">'))
+    assert done.stdout.endswith("; 0 problems\n"), done.stdout
     assert done.returncode == 0
 
 
@@ -100,9 +100,9 @@ def test_a_good_site(tmp_path):
     [
         ("<script>console.error('woe')</script>", 2, "woe"),
         ("<script>throw new Error('woe')</script>", 2, "woe"),
-        ('<script src="https://example.org/a.js"></script>', 2, "asks for https://"),
-        ('<img src="data:image/png;base64,AAAA">', 2, "no image data:image/png"),
-        ('<p style="width: 600px">wide</p>', 1, "608 pixels wide, for p."),
+        ('<script src="https://example.org/a.js"></script>', 2, "requests https://"),
+        ('<img src="data:image/png;base64,AAAA">', 2, "broken image data:image/png"),
+        ('<p style="width: 600px">wide</p>', 1, "608 pixels wide because of p."),
         ('<p style="color: #999">faint</p>', 2, "contrast 2.85 p.: faint"),
         (
             "<style>@media (prefers-color-scheme: dark) {p {background: #222}}</style>"
@@ -111,10 +111,10 @@ def test_a_good_site(tmp_path):
             "p.: dark",
         ),
     ],
-    ids=["console", "exception", "elsewhere", "image", "wide", "contrast", "dark"],
+    ids=["console", "exception", "other-host", "image", "wide", "contrast", "dark"],
 )
-def test_what_is_wrong_is_found(body, screens, message, tmp_path):
-    done = read(site(tmp_path, body))
+def test_problems_of_a_page_are_found(body, screens, message, tmp_path):
+    done = run_reader(site(tmp_path, body))
     assert done.returncode == 1
     found = [line for line in done.stdout.splitlines() if message in line]
     assert len({line.split(":")[0] for line in found}) == screens, done.stdout
@@ -122,9 +122,9 @@ def test_what_is_wrong_is_found(body, screens, message, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_search_that_does_not_find_it(tmp_path):
+def test_a_search_without_the_expected_result_is_a_problem(tmp_path):
     other = '<div id="search-results"><a href="index.html">x</a></div>'
-    done = read(site(tmp_path, search=other))
+    done = run_reader(site(tmp_path, search=other))
     assert done.returncode == 1
     message = f"search: {REFERENCE} is not among 1 results for SSVAEClassifier"
     assert done.stdout.splitlines()[1:3] == [message, message]

@@ -142,7 +142,7 @@ def test_fitting_that_fails_leaves_nothing(vae):
         model.fit(X)
     assert str(error.value).startswith("Training diverged: ")
     assert str(error.value).endswith(
-        "Try a smaller learning_rate (it is 1e+30), and look for extreme values in X."
+        "Try a smaller learning_rate (it is 1e+30), and check X for extreme values."
     )
     assert set(vars(model)) == attributes
     with pytest.raises(NotFittedError):

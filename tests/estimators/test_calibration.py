@@ -1,13 +1,14 @@
-"""Temperatures, and shares of classes that labels do not have."""
+"""Temperatures, and class priors estimated from unlabelled rows."""
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from few_labels import hide
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -18,7 +19,7 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.estimators.calibration import (
-    SPREAD,
+    LOG_TEMPERATURE_STD,
     TEMPERATURE_WITH_TEACHER,
     adjust_log_proba,
     apply_temperature,
@@ -26,147 +27,168 @@ from sk_ssvae.estimators.calibration import (
     fit_temperature,
 )
 from sk_ssvae.model_selection import LabeledStratifiedKFold
-from sk_ssvae.teachers import class_priors
-from sk_ssvae.teachers.class_priors import estimate_prior_by_em, reweight_posterior
-from sk_ssvae.teachers.pooling import make_folds
+from sk_ssvae.teachers.class_priors import reweight_posterior
+from sk_ssvae.training import ClassifierOptions
 
 
-def random_answers(seed, n=40, n_classes=3, sharpness=2.0):
+def random_predictions(seed, n=40, n_classes=3, sharpness=2.0):
+    """Log-probabilities, and labels that do not depend on them."""
     rng = np.random.RandomState(seed)
     log_proba = log_softmax(sharpness * rng.randn(n, n_classes), axis=1)
     return log_proba, rng.randint(n_classes, size=n)
 
 
+def log_q(clf, X):
+    """Compute log q(y | x) without temperature and prior correction."""
+    rows = torch.from_numpy(clf.preprocessor_.scaling.encode(X))
+    with torch.no_grad():
+        return clf.module_(rows).numpy()
+
+
+# Temperature
+
+
 @given(st.integers(0, 20), st.floats(0.2, 20))
-def test_a_temperature_keeps_the_order_and_moves_to_the_uniform(seed, temperature):
-    log_proba, _ = random_answers(seed)
-    warm = apply_temperature(log_proba, temperature)
-    assert warm == pytest.approx(log_softmax(log_proba / temperature, axis=1))
-    assert np.exp(warm).sum(axis=1) == pytest.approx(1)
-    assert (warm.argsort(axis=1) == log_proba.argsort(axis=1)).all()
-    sure = np.exp(log_proba).max(axis=1), np.exp(warm).max(axis=1)
-    assert ((sure[0] >= sure[1] - 1e-12) == (temperature >= 1)).all()
+def test_temperature_keeps_the_order_of_classes_and_changes_confidence(
+    seed, temperature
+):
+    log_proba, _ = random_predictions(seed)
+    tempered = apply_temperature(log_proba, temperature)
+    assert tempered == pytest.approx(log_softmax(log_proba / temperature, axis=1))
+    assert np.exp(tempered).sum(axis=1) == pytest.approx(1)
+    assert (tempered.argsort(axis=1) == log_proba.argsort(axis=1)).all()
+    before, after = np.exp(log_proba).max(axis=1), np.exp(tempered).max(axis=1)
+    assert ((before >= after - 1e-12) == (temperature >= 1)).all()
     assert apply_temperature(log_proba, 1.0) is log_proba
     single = log_proba.astype(np.float32)
     assert apply_temperature(single, temperature).dtype == np.float32
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 2.0, 8.0])
-def test_the_temperature_is_the_most_probable_one(sharpness):
-    log_proba, codes = random_answers(1, 60, sharpness=sharpness)
+def test_fitted_temperature_maximises_the_posterior(sharpness):
+    log_proba, codes = random_predictions(1, 60, sharpness=sharpness)
     rows = np.arange(60)
 
     def loss(log_t):
         likelihood = log_softmax(log_proba / np.exp(log_t), axis=1)[rows, codes].sum()
         return -likelihood + (log_t - np.log(TEMPERATURE_WITH_TEACHER)) ** 2 / (
-            2 * SPREAD**2
+            2 * LOG_TEMPERATURE_STD**2
         )
 
     best = minimize_scalar(loss, bounds=(np.log(1 / 4), np.log(16)), method="bounded")
     assert fit_temperature(log_proba, codes) == pytest.approx(np.exp(best.x), rel=0.02)
 
 
-def test_labels_are_hidden_in_turn():
+def test_cross_fitting_holds_out_each_label_once():
     codes = np.array([0, 1, -1, 0, 1, -1, 0, 1, 1])
-    log_proba, _ = random_answers(2, len(codes), 2)
-    seen = []
+    log_proba, _ = random_predictions(2, len(codes), 2)
+    held_out = []
 
-    def answer(hidden, fold):
+    def predict_held_out(hidden, fold):
         assert (hidden[fold] == -1).all()
-        others = np.setdiff1d(np.arange(len(codes)), fold)
-        assert np.array_equal(hidden[others], codes[others])
+        rest = np.setdiff1d(np.arange(len(codes)), fold)
+        assert np.array_equal(hidden[rest], codes[rest])
         assert set(hidden[hidden != -1]) == {0, 1}
-        seen.extend(fold)
+        held_out.extend(fold)
         return log_proba[fold]
 
-    temperature = cross_fitted_temperature(answer, codes, seed=0)
-    known = np.flatnonzero(codes != -1)
-    assert sorted(seen) == known.tolist()
-    assert temperature == fit_temperature(log_proba[seen], codes[seen])
+    temperature = cross_fitted_temperature(predict_held_out, codes, seed=0)
+    assert sorted(held_out) == np.flatnonzero(codes != -1).tolist()
+    assert temperature == fit_temperature(log_proba[held_out], codes[held_out])
 
 
-def test_a_temperature_that_does_not_help_is_not_taken():
+def test_cross_fitted_temperature_is_one_if_that_has_a_higher_likelihood():
     codes = np.array([0, 0, 0, 1, 1, 1])
-    right = np.log(np.where(np.eye(2)[codes] == 1, 0.99, 0.01))
-    assert fit_temperature(right, codes) > 1  # the prior's
-    temperature = cross_fitted_temperature(lambda hidden, fold: right[fold], codes, 0)
+    correct = np.log(np.where(np.eye(2)[codes] == 1, 0.99, 0.01))
+    assert fit_temperature(correct, codes) > 1  # because of the prior
+    temperature = cross_fitted_temperature(lambda _, fold: correct[fold], codes, 0)
     assert temperature == 1
-    single = np.array([0, 1, -1])
-    assert (
-        cross_fitted_temperature(lambda *a: 1 / 0, single, 0)
-        == TEMPERATURE_WITH_TEACHER
-    )
 
 
-def test_only_probabilities_depend_on_the_temperature(iris, quick):
+def test_cross_fitted_temperature_of_single_labels_is_the_default():
+    def predict_held_out(hidden, fold):
+        pytest.fail("No label can be held out.")
+
+    codes = np.array([0, 1, -1])
+    temperature = cross_fitted_temperature(predict_held_out, codes, 0)
+    assert temperature == TEMPERATURE_WITH_TEACHER
+
+
+def test_temperature_changes_probabilities_only(iris, quick):
     X, y, _ = iris
     plain = quick(temperature=1.0).fit(X, y)
-    warm = quick(temperature=2.5).fit(X, y)
-    assert (plain.temperature_, warm.temperature_) == (1.0, 2.5)
-    assert quick().fit(X, y).temperature_ == 1.0  # no teacher
-    log_q = plain.predict_log_proba(X)
-    assert np.array_equal(warm.predict_log_proba(X), apply_temperature(log_q, 2.5))
-    assert np.array_equal(warm.predict_proba(X), np.exp(apply_temperature(log_q, 2.5)))
+    tempered = quick(temperature=2.5).fit(X, y)
+    assert (plain.temperature_, tempered.temperature_) == (1.0, 2.5)
+    expected = apply_temperature(plain.predict_log_proba(X), 2.5)
+    assert np.array_equal(tempered.predict_log_proba(X), expected)
+    assert np.array_equal(tempered.predict_proba(X), np.exp(expected))
     hidden = y == -1
     assert np.array_equal(
-        warm.label_distributions_[hidden], warm.predict_proba(X)[hidden]
+        tempered.label_distributions_[hidden], tempered.predict_proba(X)[hidden]
     )
     for method in ("predict", "transform", "score_samples", "impute"):
-        assert np.array_equal(getattr(plain, method)(X), getattr(warm, method)(X))
-    assert np.array_equal(plain.sample(5)[0], warm.sample(5)[0])
-    before = plain.module_.state_dict(), warm.module_.state_dict()
-    assert all((before[0][k] == before[1][k]).all() for k in before[0])
+        assert np.array_equal(getattr(plain, method)(X), getattr(tempered, method)(X))
+    assert np.array_equal(plain.sample(5)[0], tempered.sample(5)[0])
+    weights, same = plain.module_.state_dict(), tempered.module_.state_dict()
+    assert all((weights[name] == same[name]).all() for name in weights)
 
 
-def test_a_teacher_makes_answers_sharp(iris, quick):
+def test_default_temperature_depends_on_the_teacher(iris, quick):
     X, y, _ = iris
     teacher = SelfTrainingClassifier(LogisticRegression())
+    assert quick(teacher=None).fit(X, y).temperature_ == 1.0
     taught = quick(teacher=teacher).fit(X, y)
     assert taught.temperature_ == TEMPERATURE_WITH_TEACHER == 1.7
     taught.partial_fit(X, y)
     assert taught.temperature_ == 1.7
+    # partial_fit alone does not use the teacher.
     assert quick(teacher=teacher).partial_fit(X, y, [0, 1, 2]).temperature_ == 1.0
-    streamed = quick(temperature=3.0).partial_fit(X, y, [0, 1, 2])
-    assert streamed.temperature_ == 3.0
-    streamed.set_params(temperature=2.0).partial_fit(X, y)
-    assert streamed.temperature_ == 2.0  # as in a fit that goes on
-    streamed.set_params(temperature="auto").partial_fit(X, y)
-    assert streamed.temperature_ == 2.0
 
 
-def kinds_of_rows():
-    X, truth = load_iris(return_X_y=True)
-    y = hide(truth, 5)
+def test_partial_fit_uses_a_numeric_temperature_and_keeps_it(iris, quick):
+    X, y, _ = iris
+    clf = quick(temperature=3.0).partial_fit(X, y, [0, 1, 2])
+    assert clf.temperature_ == 3.0
+    clf.set_params(temperature=2.0).partial_fit(X, y)
+    assert clf.temperature_ == 2.0
+    clf.set_params(temperature="auto").partial_fit(X, y)
+    assert clf.temperature_ == 2.0
+
+
+def kinds_of_input():
+    """X, y and sample weights by kind of container."""
+    X, y_true = load_iris(return_X_y=True)
+    y = hide(y_true, 5)
     names = np.array(["a", "b", "c", -1], dtype=object)[y]
-    weight = np.linspace(0, 2, 150)
     return {
         "array": (X, y, None),
         "list": (X.tolist(), y.tolist(), None),
         "frame": (pd.DataFrame(X, columns=list("pqrs")), names, None),
         "sparse": (sparse.csr_array(X), y, None),
-        "weights": (X, y, weight),
+        "weights": (X, y, np.linspace(0, 2, 150)),
     }
 
 
-@pytest.mark.parametrize("kind", kinds_of_rows())
-def test_a_cross_fitted_temperature(quick, kind):
-    X, y, weight = kinds_of_rows()[kind]
+@pytest.mark.parametrize("kind", kinds_of_input())
+def test_cross_fitting_trains_the_same_model_without_each_fold(quick, kind):
+    X, y, weight = kinds_of_input()[kind]
     clf = quick(temperature="cross-fit", max_epochs=3, callbacks=[])
     clf.fit(X, y, sample_weight=weight)
-    again = clone(clf).fit(X, y, sample_weight=weight)
-    assert again.temperature_ == clf.temperature_
+    same = clone(clf).fit(X, y, sample_weight=weight)
+    assert same.temperature_ == clf.temperature_
     codes = hide(load_iris().target, 5)
     if weight is not None:
         codes[weight == 0] = -1
     rows = np.array(X) if kind == "list" else X
 
-    def answer(hidden, fold):
-        model = quick(temperature=1.0, max_epochs=3, random_state=clf._seed)
+    def predict_held_out(hidden, fold):
+        model = quick(temperature=1.0, max_epochs=3, random_state=clf.net_.seed)
         model.fit(X, hidden, sample_weight=weight)
         part = rows.iloc[fold] if kind == "frame" else rows[fold]
         return model.predict_log_proba(part)
 
-    assert clf.temperature_ == cross_fitted_temperature(answer, codes, clf._seed)
+    expected = cross_fitted_temperature(predict_held_out, codes, clf.net_.seed)
+    assert clf.temperature_ == expected
     plain = quick(max_epochs=3).fit(X, y, sample_weight=weight)
     assert np.array_equal(
         clf.predict_log_proba(X),
@@ -174,39 +196,34 @@ def test_a_cross_fitted_temperature(quick, kind):
     )
 
 
-def test_a_temperature_is_fitted_to_answers_that_are_not_moved(quick):
-    """Labels that are hidden have the shares that labels have, not the estimated."""
-    X, y, _ = shifted()
+def test_cross_fitting_ignores_the_correction_for_an_estimated_prior(quick):
+    """Held-out labels have the class shares of labels, not the estimated ones."""
+    X, y, _ = prior_shift()
     X, y = X[:400], y[:400]
-    given = {"class_prior": "estimate", "max_epochs": 3}
-    clf = quick(temperature="cross-fit", **given).fit(X, y)
+    params = {"class_prior": "estimate", "max_epochs": 3}
+    clf = quick(temperature="cross-fit", **params).fit(X, y)
+    seed = clf.net_.seed
 
-    def answer(hidden, fold):
-        model = quick(temperature=1.0, random_state=clf._seed, **given).fit(X, hidden)
+    def predict_held_out(hidden, fold):
+        model = quick(temperature=1.0, random_state=seed, **params).fit(X, hidden)
         assert model.class_prior_[0] > 0.7
-        return model.module_(model._encoder()(_rows(X[fold]))).detach().numpy()
+        return log_q(model, X[fold])
 
-    assert clf.temperature_ == cross_fitted_temperature(answer, y, clf._seed)
+    assert clf.temperature_ == cross_fitted_temperature(predict_held_out, y, seed)
 
 
-@pytest.mark.parametrize("form", ["coo_matrix", "bsr_array"])
-def test_sparse_forms_for_a_cross_fitted_temperature(quick, form):
-    X, y, _ = kinds_of_rows()["sparse"]
-    rows = getattr(sparse, form)(X)
+@pytest.mark.parametrize("container", ["coo_matrix", "bsr_array"])
+def test_cross_fitting_takes_sparse_formats_without_row_indexing(quick, container):
+    X, y, _ = kinds_of_input()["sparse"]
     clf, same = (
-        quick(temperature="cross-fit", max_epochs=3).fit(given, y)
-        for given in (X, rows)
+        quick(temperature="cross-fit", max_epochs=3).fit(rows, y)
+        for rows in (X, getattr(sparse, container)(X))
     )
     assert clf.temperature_ == same.temperature_
 
 
-def test_folds_for_a_temperature_are_three(iris):
-    _, y, _ = iris
-    assert [len(fold) for fold in make_folds(y, 0, 3)] == [5, 5, 5]
-
-
 @pytest.mark.parametrize("temperature", [0, -1.0, 1e-300, np.inf, "cross", None])
-def test_temperatures_that_are_none(iris, quick, temperature):
+def test_invalid_temperatures_are_errors(iris, quick, temperature):
     X, y, _ = iris
     with pytest.raises(ValueError) as error:
         quick(temperature=temperature).fit(X, y)
@@ -215,166 +232,106 @@ def test_temperatures_that_are_none(iris, quick, temperature):
     )
 
 
-def test_calibrated_by_scikit_learn_with_labelled_folds(iris, quick):
-    X, y, truth = iris
+def test_scikit_learn_calibrates_with_labelled_folds(iris, quick):
+    X, y, y_true = iris
     cv = LabeledStratifiedKFold(2, shuffle=True, random_state=0)
     calibrated = CalibratedClassifierCV(quick(max_epochs=30), cv=cv).fit(X, y)
     proba = calibrated.predict_proba(X)
-    # scikit-learn takes -1 among the labels for a class; no test fold has it
+    # scikit-learn counts -1 as a class, but no test fold contains it.
     assert calibrated.classes_.tolist() == [-1, 0, 1, 2]
     assert (proba[:, 0] == 0).all()
     assert proba.sum(axis=1) == pytest.approx(1)
-    assert (calibrated.predict(X) == truth).mean() > 0.6
+    assert (calibrated.predict(X) == y_true).mean() > 0.6
 
 
-def test_two_classes_are_calibrated_by_scikit_learn_frozen(iris, quick):
-    """With -1 beside two classes it takes a column for another: docs say so."""
-    X, y, truth = iris
-    few, truth = np.where(y == 2, 1, y), np.minimum(truth, 1)
+def test_scikit_learn_calibrates_a_frozen_classifier_of_two_classes(iris, quick):
+    """Without freezing, scikit-learn confuses the columns of -1 and two classes."""
+    X, y, y_true = iris
+    few, y_true = np.where(y == 2, 1, y), np.minimum(y_true, 1)
     held_out = np.flatnonzero(few != -1)[::2]
     rest = few.copy()
     rest[held_out] = -1
     frozen = FrozenEstimator(quick(max_epochs=30).fit(X, rest))
     calibrated = CalibratedClassifierCV(frozen, cv=2).fit(X[held_out], few[held_out])
     assert calibrated.classes_.tolist() == [0, 1]
-    assert (calibrated.predict(X) == truth).mean() > 0.6
+    assert (calibrated.predict(X) == y_true).mean() > 0.6
 
 
-# Shares of classes.
+# Estimated class prior
 
 
-@given(st.integers(0, 30), st.integers(2, 4))
-def test_shares_are_the_most_likely_ones(seed, n_classes):
-    rng = np.random.RandomState(seed)
-    posterior = softmax(2 * rng.randn(30, n_classes), axis=1)
-    before = rng.dirichlet(np.full(n_classes, 5.0))
-    weight = rng.rand(30)
-    shares = estimate_prior_by_em(posterior, before, weight)
-    assert shares.sum() == pytest.approx(1)
-
-    def loss(logits):
-        return -weight @ np.log(posterior @ (softmax(logits) / before))
-
-    found = minimize(loss, np.zeros(n_classes), method="BFGS", tol=1e-10)
-    assert loss(np.log(shares)) <= found.fun + 0.005  # no share may be 0
-    if shares.min() > 1e-3:
-        assert shares == pytest.approx(softmax(found.x), abs=2e-3)
-        # the answers for them have them as their mean
-        mean = np.average(
-            reweight_posterior(posterior, before, shares), axis=0, weights=weight
-        )
-        assert mean == pytest.approx(shares, abs=1e-6)
-
-
-def test_a_class_that_is_not_there_does_not_keep_em_going(monkeypatch):
-    posterior = np.tile([[0.9, 0.0999, 1e-4], [0.0999, 0.9, 1e-4]], (10, 1))
-    steps = []
-
-    def counted(*args):
-        steps.append(1)
-        return reweight_posterior(*args)
-
-    monkeypatch.setattr(class_priors, "reweight_posterior", counted)
-    shares = estimate_prior_by_em(posterior, np.full(3, 1 / 3))
-    assert shares == pytest.approx([0.5, 0.5, 1e-4], abs=1e-4)
-    assert len(steps) < 100
-
-
-def test_weights_of_rows_are_repetitions():
-    rng = np.random.RandomState(0)
-    posterior = softmax(rng.randn(20, 3), axis=1)
-    counts = rng.randint(1, 4, size=20)
-    before = np.full(3, 1 / 3)
-    assert estimate_prior_by_em(posterior, before, counts) == pytest.approx(
-        estimate_prior_by_em(np.repeat(posterior, counts, axis=0), before)
-    )
-
-
-def world(n, shares, seed, distance=2.5):
-    """Two normal classes: rows, classes, and their posterior for equal shares."""
+def two_normal_classes(n, shares, seed):
+    """Rows of two normal classes, and their classes."""
     rng = np.random.RandomState(seed)
     y = rng.choice(2, n, p=shares)
-    X = rng.randn(n, 2) + np.outer(y, [distance, 0])
-    log_odds = distance * X[:, 0] - distance**2 / 2
-    return X, y, softmax(np.stack([0 * log_odds, log_odds], axis=1), axis=1)
+    return rng.randn(n, 2) + np.outer(y, [2.5, 0]), y
 
 
-@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
-def test_known_shares_are_found_by_exact_posteriors(share):
-    _, y, posterior = world(20_000, [1 - share, share], 0)
-    found = estimate_prior_by_em(posterior, np.array([0.5, 0.5]))
-    assert found[1] == pytest.approx((y == 1).mean(), abs=0.01)
+def prior_shift():
+    """X, y, and all labels of the unlabelled rows, of which 90 % are of class 0.
 
-
-def shifted(seed=0):
-    """Twenty labels a class; nine of ten of the other rows are of class 0."""
-    X, truth, _ = world(1500, [0.9, 0.1], seed)
-    few = np.full(1500, -1)
-    labelled, classes, _ = world(400, [0.5, 0.5], seed + 1)
+    The first 40 rows are labelled, 20 of each class.
+    """
+    X, y_true = two_normal_classes(1500, [0.9, 0.1], seed=0)
+    candidates, classes = two_normal_classes(400, [0.5, 0.5], seed=1)
     rows = np.concatenate([np.flatnonzero(classes == c)[:20] for c in (0, 1)])
-    return np.vstack([labelled[rows], X]), np.append(classes[rows], few), truth
+    y = np.append(classes[rows], np.full(1500, -1))
+    return np.vstack([candidates[rows], X]), y, y_true
 
 
 @pytest.mark.parametrize(
     "teacher", [None, SelfTrainingClassifier(LogisticRegression(), threshold=0.95)]
 )
-def test_a_known_shift_is_estimated(quick, teacher):
-    X, y, truth = shifted()
-    parameters = {"teacher": teacher, "max_epochs": 15, "entropy_weight": 0.0}
-    clf = quick(class_prior="estimate", **parameters).fit(X, y)
-    uniform = quick(class_prior="uniform", **parameters).fit(X, y)
-    true = np.array([0.9, 0.1])
-    assert np.abs(clf.class_prior_ - true).sum() < 0.15
+def test_estimated_prior_corrects_for_a_prior_shift(quick, teacher):
+    X, y, y_true = prior_shift()
+    params = {"teacher": teacher, "max_epochs": 15}
+    params["options"] = ClassifierOptions(entropy_weight=0.0)
+    clf = quick(class_prior="estimate", **params).fit(X, y)
+    uniform = quick(class_prior="uniform", **params).fit(X, y)
+    shares = np.array([0.9, 0.1])
+    assert np.abs(clf.class_prior_ - shares).sum() < 0.15
     assert np.exp(clf.module_.log_prior.numpy()) == pytest.approx(clf.class_prior_)
-    assert (clf.sample(2000)[1] == 1).mean() == pytest.approx(
-        clf.class_prior_[1], abs=0.03
+    sampled = clf.sample(2000)[1]
+    assert (sampled == 1).mean() == pytest.approx(clf.class_prior_[1], abs=0.03)
+    accuracy, without = ((m.predict(X[40:]) == y_true).mean() for m in (clf, uniform))
+    assert accuracy > without + 0.03
+    error, without = (
+        np.abs(m.predict_proba(X[40:]).mean(axis=0) - shares).sum()
+        for m in (clf, uniform)
     )
-    right, without = (
-        (model.predict(X[40:]) == truth).mean() for model in (clf, uniform)
-    )
-    assert right > without + 0.03
-    mean = clf.predict_proba(X[40:]).mean(axis=0)
-    other = uniform.predict_proba(X[40:]).mean(axis=0)
-    assert np.abs(mean - true).sum() < np.abs(other - true).sum() - 0.05
+    assert error < without - 0.05
 
 
-def test_without_a_teacher_answers_are_moved_to_the_estimate(iris, quick):
+def test_probabilities_are_adjusted_to_the_estimated_prior_without_a_teacher(
+    iris, quick
+):
     X, y, _ = iris
     clf = quick(class_prior="estimate", temperature=2.0).fit(X, y)
-    log_q = clf.module_(clf._encoder()(_rows(X))).detach().numpy()
     shift = np.log(clf.class_prior_ * 3).astype(np.float32)
-    expected = adjust_log_proba(log_q, 2.0, shift)
+    expected = adjust_log_proba(log_q(clf, X), 2.0, shift)
     assert clf.predict_log_proba(X) == pytest.approx(expected, abs=1e-5)
-    assert expected == pytest.approx(
-        np.log(
-            reweight_posterior(
-                softmax(log_q / 2, axis=1).astype(float),
-                np.full(3, 1 / 3),
-                clf.class_prior_,
-            )
-        ),
-        abs=1e-4,
-    )
+    tempered = softmax(log_q(clf, X) / 2, axis=1).astype(float)
+    adjusted = reweight_posterior(tempered, np.full(3, 1 / 3), clf.class_prior_)
+    assert expected == pytest.approx(np.log(adjusted), abs=1e-4)
 
 
-def _rows(X):
-    import torch
-
-    return torch.from_numpy(X)
-
-
-def test_an_estimate_where_there_is_nothing_to_estimate(iris, quick):
-    X, y, truth = iris
-    clf = quick(class_prior="estimate").fit(X[:120], truth[:120])
+def test_estimated_prior_without_unlabelled_rows_is_that_of_the_labels(iris, quick):
+    X, y, y_true = iris
+    clf = quick(class_prior="estimate").fit(X[:120], y_true[:120])
     assert clf.class_prior_ == pytest.approx([50 / 120, 50 / 120, 20 / 120])
-    streamed = quick(class_prior="estimate").partial_fit(X, y, [0, 1, 2])
-    assert streamed.class_prior_ == pytest.approx([1 / 3] * 3)
     weight = np.where(y == -1, 0.0, 1.0)
-    alone = quick(class_prior="estimate").fit(X, y, sample_weight=weight)
-    assert alone.class_prior_ == pytest.approx([1 / 3] * 3)
+    weighted = quick(class_prior="estimate").fit(X, y, sample_weight=weight)
+    assert weighted.class_prior_ == pytest.approx([1 / 3] * 3)
 
 
-def test_a_teacher_without_answers_leaves_the_labels_shares(iris, quick):
+def test_estimated_prior_is_uniform_in_partial_fit(iris, quick):
+    X, y, _ = iris
+    few = np.where(np.arange(150) < 60, y, -1)
+    clf = quick(class_prior="estimate").partial_fit(X, few, [0, 1, 2])
+    assert clf.class_prior_ == pytest.approx([1 / 3] * 3)
+
+
+def test_estimated_prior_is_that_of_the_labels_without_soft_targets(iris, quick):
     X, y, _ = iris
     y = y.copy()
     y[np.flatnonzero(y == 0)[0]] = -1
@@ -384,41 +341,45 @@ def test_a_teacher_without_answers_leaves_the_labels_shares(iris, quick):
 
 
 @pytest.mark.parametrize("teacher", [None, LabelSpreading()])
-def test_training_goes_on_with_fewer_classes_beside_an_estimate(iris, quick, teacher):
+def test_warm_start_keeps_the_estimated_prior_if_a_class_has_no_label(
+    iris, quick, teacher
+):
     X, y, _ = iris
     clf = quick(class_prior="estimate", teacher=teacher, warm_start=True).fit(X, y)
-    prior, shift = clf.class_prior_, clf._log_shift
+    prior, shift = clf.class_prior_, clf.log_prior_shift_
     clf.fit(X, np.where(y == 2, -1, y))
     assert clf.class_prior_ is prior
-    assert clf._log_shift is shift
+    assert clf.log_prior_shift_ is shift
 
 
-def test_rows_without_weight_do_not_count_in_the_estimate(quick):
-    X, y, _ = shifted()
+def test_rows_of_weight_zero_do_not_affect_the_estimated_prior(quick):
+    X, y, _ = prior_shift()
     kept = np.arange(len(y)) % 3 != 0
     kept[:40] = True
-    weight = kept.astype(float)
-    clf = quick(class_prior="estimate").fit(X, y, sample_weight=weight)
+    clf = quick(class_prior="estimate").fit(X, y, sample_weight=kept.astype(float))
     fewer = quick(class_prior="estimate").fit(X[kept], y[kept])
     assert clf.class_prior_ == pytest.approx(fewer.class_prior_, abs=1e-6)
 
 
 @pytest.mark.parametrize("heavy", [0, 1])
-def test_answers_are_moved_from_the_shares_that_weights_give(quick, heavy):
-    X, y, _ = shifted()
+def test_weighted_label_shares_are_the_prior_that_is_corrected(quick, heavy):
+    """The classifier learns them, so the correction starts from them."""
+    X, y, _ = prior_shift()
     weight = np.where(y == heavy, 9.0, 1.0)
-    parameters = {"class_prior": "estimate", "max_epochs": 20, "entropy_weight": 0.0}
-    clf = quick(**parameters).fit(X, y, sample_weight=weight)
-    plain = quick(**parameters).fit(X, y)
+    params = {"class_prior": "estimate", "max_epochs": 20}
+    params["options"] = ClassifierOptions(entropy_weight=0.0)
+    clf = quick(**params).fit(X, y, sample_weight=weight)
+    plain = quick(**params).fit(X, y)
     assert clf.class_prior_ == pytest.approx(plain.class_prior_)
     learnt = np.where(np.arange(2) == heavy, 0.9, 0.1)
-    assert clf._log_shift == pytest.approx(np.log(plain.class_prior_ / learnt))
+    assert clf.log_prior_shift_ == pytest.approx(np.log(plain.class_prior_ / learnt))
     means = [m.predict_proba(X[40:]).mean(axis=0) for m in (clf, plain)]
     assert np.abs(means[0] - means[1]).max() < 0.06
 
 
-def test_the_pool_is_asked_for_labelled_shares():
-    X, y, _ = shifted()
+def test_prior_is_estimated_with_the_default_teacher():
+    """The pool keeps the shares of the labels, which EM starts from."""
+    X, y, _ = prior_shift()
     X, y = X[:240], y[:240]
     clf = SSVAEClassifier(
         2, class_prior="estimate", max_epochs=2, random_state=0, temperature=1.0

@@ -455,7 +455,8 @@ FEW = "SSVAEClassifier needs labelled rows"
         (
             {"likelihood": "poisson"},
             "likelihood='poisson' needs whole numbers from 0 to 1e9, but X has 5.1 in "
-            "row 0, column 0. Use likelihood='gaussian' for what is not counted.",
+            "row 0, column 0. Use likelihood='gaussian' for columns that "
+            "are not counts.",
         ),
         (
             {"likelihood": "normal"},

@@ -15,13 +15,13 @@ import pytest
 import torch
 from concurrency import (
     FEW,
-    HOLED,
     MODELS,
+    X_MISSING,
     X,
-    asked_at_once,
-    fitted,
-    resources_of_rounds,
-    small,
+    call_from_threads,
+    fit_to_bytes,
+    make_classifier,
+    resources_before_and_after,
 )
 from joblib import Parallel, delayed
 
@@ -56,14 +56,14 @@ def hurried():
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
 def test_threads_ask_one_classifier_at_once(model, hurried):
     """While another classifier is fitted, with networks of one's own and with gaps."""
-    clf = small(own=True, model=model).fit(HOLED, FEW)
-    other = small(own=True, model=model, random_state=1)
-    alone = fitted(other, HOLED)
+    clf = make_classifier(own=True, model=model).fit(X_MISSING, FEW)
+    other = make_classifier(own=True, model=model, random_state=1)
+    alone = fit_to_bytes(other, X_MISSING)
 
     def work():
-        assert fitted(other, HOLED) == alone
+        assert fit_to_bytes(other, X_MISSING) == alone
 
-    wrong, n = asked_at_once(clf, HOLED, work=work)
+    wrong, n = call_from_threads(clf, X_MISSING, background=work)
     assert wrong == Counter()
     assert n == 72
 
@@ -73,22 +73,24 @@ def test_threads_ask_one_classifier_at_once(model, hurried):
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("gaps", [False, True])
 def test_threads_ask_every_kind_of_classifier_at_once(model, own, gaps, hurried):
-    rows = HOLED if gaps else X
-    clf = small(own, model=model).fit(rows, FEW)
-    other = small(not own, model=model)
-    wrong, _ = asked_at_once(clf, rows, rounds=8, work=lambda: fitted(other, rows))
+    rows = X_MISSING if gaps else X
+    clf = make_classifier(own, model=model).fit(rows, FEW)
+    other = make_classifier(not own, model=model)
+    wrong, _ = call_from_threads(
+        clf, rows, n_rounds=8, background=lambda: fit_to_bytes(other, rows)
+    )
     assert wrong == Counter()
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_fits_in_threads_are_those_of_one_thread(own, hurried):
     estimators = [
-        small(own, model=model, random_state=seed)
+        make_classifier(own, model=model, random_state=seed)
         for seed, model in enumerate(["m2", "m1+m2", "sdgm"])
     ]
-    alone = [fitted(estimator, HOLED) for estimator in estimators]
+    alone = [fit_to_bytes(estimator, X_MISSING) for estimator in estimators]
     together = Parallel(n_jobs=6, backend="threading")(
-        delayed(fitted)(estimator, HOLED) for estimator in estimators * 2
+        delayed(fit_to_bytes)(estimator, X_MISSING) for estimator in estimators * 2
     )
     assert together == alone * 2
 
@@ -135,7 +137,7 @@ def two_threads():
 @forks
 def test_a_child_fits_and_predicts_after_a_fit_with_threads(two_threads):
     many = np.tile(X, (100, 1))  # enough for torch to spread them
-    clf = small(n_threads=2, max_epochs=1).fit(X, FEW)
+    clf = make_classifier(n_threads=2, max_epochs=1).fit(X, FEW)
     clf.predict(many)
 
     def child():
@@ -214,17 +216,17 @@ sys.path.insert(0, sys.argv[1])
 from joblib import Parallel, delayed
 from concurrency import *
 torch.set_num_threads(2)
-small(n_threads=2).fit(X, FEW).predict(np.tile(X, (300, 1)))
+make_classifier(n_threads=2).fit(X, FEW).predict(np.tile(X, (300, 1)))
 some = [
-    small(own, model=model, random_state=seed, n_threads=1)
+    make_classifier(own, model=model, random_state=seed, n_threads=1)
     for seed, model in enumerate(("m2", "m1+m2", "sdgm"))
     for own in (False, True)
 ]
-alone = [fitted(one, HOLED) for one in some]
+alone = [fit_to_bytes(one, X_MISSING) for one in some]
 if __name__ == "__main__":
     for backend in ("threading", "multiprocessing", "loky"):
         found = Parallel(n_jobs=2, backend=backend)(
-            delayed(fitted)(one, HOLED) for one in some
+            delayed(fit_to_bytes)(one, X_MISSING) for one in some
         )
         print(backend, found == alone, flush=True)
 """
@@ -256,7 +258,7 @@ def test_every_backend_of_joblib_fits_to_the_same_bits(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
 @pytest.mark.slow
 def test_two_hundred_fits_leave_nothing():
-    before, after = resources_of_rounds(200)
+    before, after = resources_before_and_after(200)
     assert after["bytes"] < 1.04 * before["bytes"]
     for kind in ("threads", "files", "children"):
         assert after[kind] == before[kind]
@@ -267,7 +269,7 @@ def test_two_hundred_fits_leave_nothing():
 def test_fits_on_a_gpu_leave_no_memory():
     def held(n):
         for seed in range(n):
-            clf = small(device="cuda", random_state=seed).fit(X, FEW)
+            clf = make_classifier(device="cuda", random_state=seed).fit(X, FEW)
             clf.predict(X)
         del clf
         torch.cuda.synchronize()

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.training import objective as compilation
+from sk_ssvae.training import compilation
 from sk_ssvae.utils.optimizers import Adam
 
 HEAVY = ("torch._dynamo", "torch._inductor", "torch.onnx", "sympy", "matplotlib")

@@ -8,7 +8,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from concurrency import FEW, X, small
+from concurrency import FEW, X, make_classifier
 from skorch.exceptions import DeviceWarning
 
 import sk_ssvae
@@ -33,7 +33,7 @@ def through_joblib(clf):
 @pytest.mark.parametrize("model", MODELS)
 def test_pickles_of_another_device(through, model, monkeypatch):
     """As a machine with CUDA would write them: where tensors are is in the bytes."""
-    clf = small(model=model).fit(X, FEW)
+    clf = make_classifier(model=model).fit(X, FEW)
     expected = clf.predict_proba(X)
     with monkeypatch.context() as there:
         there.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
@@ -67,7 +67,7 @@ def _inner(clf, monkeypatch):
 @cuda
 @pytest.mark.parametrize("model", MODELS)
 def test_from_cuda_to_the_cpu_and_back(model, tmp_path):
-    clf = small(model=model, device="cuda").fit(X, FEW)
+    clf = make_classifier(model=model, device="cuda").fit(X, FEW)
     expected = clf.predict_proba(X)
     clf.save(tmp_path / "file")
     on_cpu = sk_ssvae.load(tmp_path / "file", device="cpu")

@@ -1,19 +1,19 @@
-"""The fuzzer's law, for a few cases at every run: see fuzzing.py.
+"""The fuzzer's rules hold for a small number of cases: see `fuzzing`.
 
-``python benchmarks/reliability.py fuzz`` looks at thousands.
+``benchmarks/`` has a command that checks thousands.
 """
 
 import pytest
 from fuzz_labels import LABELS, WEIGHTS
-from fuzz_numbers import DTYPES, HOLES, VALUES
+from fuzz_numbers import DTYPES, MISSING, VALUES
 from fuzz_rows import FORMS
 from fuzzing import Case, cases, check
 from hypothesis import HealthCheck, given, settings
 
-ONE_ODD_THING = [
+UNUSUAL_IN_ONE_ATTRIBUTE = [
     *(Case(form=name) for name in (*DTYPES, *FORMS)),
     *(Case(values=name) for name in VALUES),
-    *(Case(holes=name) for name in HOLES),
+    *(Case(missing=name) for name in MISSING),
     *(Case(labels=name) for name in LABELS),
     *(Case(weight=name) for name in WEIGHTS),
 ]
@@ -21,11 +21,11 @@ ONE_ODD_THING = [
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(cases())
-def test_every_case_ends_in_output_or_in_a_refusal_that_says_why(case):
+def test_random_cases_return_valid_results_or_raise_clear_errors(case):
     check(case)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ONE_ODD_THING, ids=repr)
-def test_one_odd_thing(case):
+@pytest.mark.parametrize("case", UNUSUAL_IN_ONE_ATTRIBUTE, ids=repr)
+def test_cases_that_are_unusual_in_one_attribute(case):
     check(case)

@@ -108,7 +108,7 @@ def test_the_trust_in_a_guess_arrives(quick, iris):
     n = rows.n_labelled
     certain = np.sqrt(1 - entropy / np.log(3))
     assert certain.std() > 0
-    np.testing.assert_allclose(rows.guess, certain[:, None] * guess, atol=1e-5)
+    np.testing.assert_allclose(rows.soft_targets, certain[:, None] * guess, atol=1e-5)
     np.testing.assert_allclose(rows.target_weight[n:], 1 / len(guess), rtol=1e-5)
 
 
@@ -157,8 +157,8 @@ def test_what_is_no_callback(quick, iris, entry):
     with pytest.raises(TypeError) as error:
         clf.fit(X, y)
     assert str(error.value) == (
-        "callbacks must hold skorch callbacks, or pairs of a name and one, but holds "
-        f"{entry!r}. Give scikit-learn's callbacks to set_callbacks."
+        "callbacks must hold skorch callbacks, or pairs of a name and a callback, but "
+        f"holds {entry!r}. Pass scikit-learn's callbacks to set_callbacks."
     )
     assert not hasattr(clf, "net_")
 

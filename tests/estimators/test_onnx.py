@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from concurrency import Wide
+from concurrency import BatchNormNetwork
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from torch import nn
@@ -61,8 +61,11 @@ CASES = {
     "adgm": (X, {"model": "adgm"}),
     "temperature": (X, {"temperature": 1.7}),
     "estimate": (X, {"class_prior": "estimate"}),
-    "own networks": (X, dict.fromkeys(OWN, Wide)),
-    "own networks, sdgm": (HOLED, {"model": "sdgm", **dict.fromkeys(OWN, Wide)}),
+    "own networks": (X, dict.fromkeys(OWN, BatchNormNetwork)),
+    "own networks, sdgm": (
+        HOLED,
+        {"model": "sdgm", **dict.fromkeys(OWN, BatchNormNetwork)},
+    ),
     "convolution": (X, {"model": "m1+m2", "encoder_module": Convolution}),
     "frame": (MISSED, {"categorical_features": ["floor"]}),
     "m1": (X, None),

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from damage import HOSTILE, HOSTILE_ARRAYS, flipped
+from malicious_files import MALICIOUS_ARRAYS, MALICIOUS_HEADERS, flip_bit
 from safetensors.numpy import load_file, save_file
 from saved_estimators import (
     CASES,
@@ -25,10 +25,10 @@ from saved_estimators import (
     NAMES,
     N,
     Network,
-    answers,
-    people,
-    same,
-    tiny,
+    assert_identical,
+    make_estimator,
+    pandas_frame,
+    results,
 )
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
@@ -53,12 +53,12 @@ def test_what_is_loaded_answers_to_the_bit(name, tmp_path):
         loaded = sk_ssvae.load(tmp_path / "file")
     assert type(loaded) is type(saved)
     assert repr(loaded.get_params()) == repr(saved.get_params())
-    same(answers(saved, X), answers(loaded, X))
+    assert_identical(results(saved, X), results(loaded, X))
     assert loaded.history_ == saved.history_
     assert loaded.n_iter_ == saved.n_iter_
     for attribute in FITTED & set(vars(saved)):
         if attribute.endswith("_") and attribute != "likelihood_":
-            same(getattr(saved, attribute), getattr(loaded, attribute))
+            assert_identical(getattr(saved, attribute), getattr(loaded, attribute))
     assert loaded.likelihood_ == saved.likelihood_
     # and training goes on where it stopped, in the copy and in copies of it
     again = pickle.loads(pickle.dumps(loaded))
@@ -67,8 +67,8 @@ def test_what_is_loaded_answers_to_the_bit(name, tmp_path):
             estimator.set_params(warm_start=True).fit(X)
         else:
             estimator.partial_fit(X, y)
-    same(answers(saved, X), answers(loaded, X))
-    same(answers(saved, X), answers(again, X))
+    assert_identical(results(saved, X), results(loaded, X))
+    assert_identical(results(saved, X), results(again, X))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -80,7 +80,7 @@ def test_a_file_holds_all_that_an_estimator_knows(name):
 
 
 def test_a_file_is_the_same_twice(tmp_path):
-    clf = tiny().fit(IRIS, FEW)
+    clf = make_estimator().fit(IRIS, FEW)
     clf.save(tmp_path / "a")
     clf.save(str(tmp_path / "b"))
     sk_ssvae.load(tmp_path / "a").save(tmp_path / "c")
@@ -93,7 +93,7 @@ def test_a_file_is_the_same_twice(tmp_path):
 
 
 def test_the_device_can_be_chosen(tmp_path):
-    tiny().fit(IRIS, FEW).save(tmp_path / "file")
+    make_estimator().fit(IRIS, FEW).save(tmp_path / "file")
     loaded = sk_ssvae.load(tmp_path / "file", device="cpu")
     assert loaded.device == "cpu"
     assert str(loaded.device_) == "cpu"
@@ -112,12 +112,14 @@ def test_a_device_that_is_not_here(tmp_path, whole):
     )
     loaded = sk_ssvae.load(path, device="cpu")
     reference = sk_ssvae.load(tmp_path / "whole")
-    same(loaded.predict_proba(IRIS), reference.predict_proba(IRIS))
+    assert_identical(loaded.predict_proba(IRIS), reference.predict_proba(IRIS))
 
 
 def test_networks_of_ones_own_are_given_to_load(tmp_path):
     path = tmp_path / "file"
-    clf = tiny(classifier_module=Network, classifier_module__width=3).fit(IRIS, FEW)
+    clf = make_estimator(classifier_module=Network, classifier_module__width=3).fit(
+        IRIS, FEW
+    )
     clf.save(path)
     with pytest.raises(ValueError) as error:
         sk_ssvae.load(path)
@@ -126,8 +128,8 @@ def test_networks_of_ones_own_are_given_to_load(tmp_path):
         "a file holds no code. Pass it: sk_ssvae.load(path, classifier_module=...)."
     )
     loaded = sk_ssvae.load(path, classifier_module=Network)
-    same(answers(clf, IRIS), answers(loaded, IRIS))
-    same(
+    assert_identical(results(clf, IRIS), results(loaded, IRIS))
+    assert_identical(
         clf.partial_fit(IRIS, FEW).predict_proba(IRIS),
         loaded.partial_fit(IRIS, FEW).predict_proba(IRIS),
     )
@@ -136,14 +138,16 @@ def test_networks_of_ones_own_are_given_to_load(tmp_path):
 
 
 def test_a_classifier_of_ones_own_smaller_than_the_default_one(tmp_path):
-    clf = tiny(classifier_module=nn.Linear, classifier_hidden_sizes=(200, 200))
+    clf = make_estimator(
+        classifier_module=nn.Linear, classifier_hidden_sizes=(200, 200)
+    )
     clf.fit(IRIS, FEW).save(tmp_path / "file")
     loaded = sk_ssvae.load(tmp_path / "file", classifier_module=nn.Linear)
-    same(answers(clf, IRIS), answers(loaded, IRIS))
+    assert_identical(results(clf, IRIS), results(loaded, IRIS))
 
 
 def test_parameters_that_a_file_cannot_hold(tmp_path):
-    clf = tiny(
+    clf = make_estimator(
         teacher=LabelSpreading(),
         likelihood=[("gaussian", make_column_selector("p"))],
     )
@@ -160,8 +164,8 @@ def test_parameters_that_a_file_cannot_hold(tmp_path):
     assert warning.filename == __file__
     loaded = sk_ssvae.load(tmp_path / "file")
     assert loaded.teacher == "pool"
-    same(answers(clf, frame), answers(loaded, frame))
-    same(
+    assert_identical(results(clf, frame), results(loaded, frame))
+    assert_identical(
         clf.partial_fit(frame, FEW).predict_proba(frame),
         loaded.partial_fit(frame, FEW).predict_proba(frame),
     )
@@ -171,7 +175,7 @@ def test_parameters_that_a_file_cannot_hold(tmp_path):
 
 def test_nothing_to_save(tmp_path):
     with pytest.raises(NotFittedError):
-        tiny().save(tmp_path / "file")
+        make_estimator().save(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -181,7 +185,7 @@ def test_nothing_to_save(tmp_path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "file"
-    tiny().fit(IRIS, FEW).save(path)
+    make_estimator().fit(IRIS, FEW).save(path)
     return path.read_bytes()
 
 
@@ -193,10 +197,10 @@ def test_every_flipped_bit_is_seen(whole, tmp_path):
     places = [*range(0, 8 * metadata, 31), *rng.randint(8 * len(whole), size=200)]
     reference = sk_ssvae.load(_written(path, whole)).predict_proba(IRIS)
     for place in places:
-        _written(path, flipped(whole, place))
+        _written(path, flip_bit(whole, place))
         if whole[place // 8 : place // 8 + 1].isspace():  # fills the metadata up
             with suppress(ValueError):
-                same(sk_ssvae.load(path).predict_proba(IRIS), reference)
+                assert_identical(sk_ssvae.load(path).predict_proba(IRIS), reference)
             continue
         with pytest.raises(ValueError) as error:
             sk_ssvae.load(path)
@@ -213,7 +217,7 @@ def test_every_cut_is_seen(whole, tmp_path):
         path = _written(tmp_path / "file", whole[:length])
         with pytest.raises(ValueError) as error:
             sk_ssvae.load(path)
-        assert str(error.value).startswith(f"{path} is damaged, or no file of sk_ssvae")
+        assert str(error.value).startswith(f"{path} is damaged or is not an sk_ssvae")
     with pytest.raises(ValueError):
         sk_ssvae.load(_written(tmp_path / "file", whole + b"more"))
 
@@ -224,10 +228,10 @@ def test_other_files_are_refused(whole, tmp_path):
     with pytest.raises(ValueError) as error:
         sk_ssvae.load(path)
     assert str(error.value) == (
-        f"{path} holds tensors, but not those of an estimator of sk_ssvae."
+        f"{path} is a safetensors file, but not of an sk_ssvae estimator."
     )
-    path.write_bytes(pickle.dumps(tiny()))
-    with pytest.raises(ValueError, match="is damaged, or no file of sk_ssvae"):
+    path.write_bytes(pickle.dumps(make_estimator()))
+    with pytest.raises(ValueError, match="is damaged or is not an sk_ssvae file"):
         sk_ssvae.load(path)
     with pytest.raises(FileNotFoundError):
         sk_ssvae.load(tmp_path / "nothing")
@@ -235,32 +239,32 @@ def test_other_files_are_refused(whole, tmp_path):
         sk_ssvae.load(tmp_path)
 
 
-@pytest.mark.parametrize("version", ["2.0", "17.3"])
+@pytest.mark.parametrize("version", ["3.0", "17.3"])
 def test_newer_formats_are_refused(version, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "FORMAT", tuple(map(int, version.split("."))))
     path = tmp_path / "file"
-    tiny().fit(IRIS, FEW).save(path)
+    make_estimator().fit(IRIS, FEW).save(path)
     monkeypatch.undo()
     with pytest.raises(ValueError) as error:
         sk_ssvae.load(path)
     assert str(error.value) == (
-        f"{path} has format {version}; this version of sk_ssvae reads formats up to 1. "
+        f"{path} has format {version}; this version of sk_ssvae reads formats up to 2. "
         "Install a newer one."
     )
 
 
 def test_smaller_changes_of_the_format_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "FORMAT", (1, 9))
-    clf = tiny().fit(IRIS, FEW)
+    monkeypatch.setattr(files, "FORMAT", (2, 9))
+    clf = make_estimator().fit(IRIS, FEW)
     clf.save(tmp_path / "file")
     monkeypatch.undo()
-    same(sk_ssvae.load(tmp_path / "file").predict(IRIS), clf.predict(IRIS))
+    assert_identical(sk_ssvae.load(tmp_path / "file").predict(IRIS), clf.predict(IRIS))
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("kind", MALICIOUS_HEADERS)
 def test_files_of_strangers_run_nothing(kind, whole, tmp_path):
     header, arrays = read_file(_written(tmp_path / "whole", whole))
-    HOSTILE[kind](header)
+    MALICIOUS_HEADERS[kind](header)
     path = tmp_path / "file"
     write_file(path, header, arrays)  # with the right checksum
     with pytest.raises(ValueError) as error:
@@ -268,12 +272,12 @@ def test_files_of_strangers_run_nothing(kind, whole, tmp_path):
     assert str(error.value).startswith(str(path))
 
 
-@pytest.mark.parametrize("name", HOSTILE_ARRAYS)
+@pytest.mark.parametrize("name", MALICIOUS_ARRAYS)
 def test_arrays_of_strangers_are_held_against_the_networks(name, whole, tmp_path):
     """Else the optimizer's kernel writes beyond their end when training goes on."""
     header, arrays = read_file(_written(tmp_path / "whole", whole))
     path = tmp_path / "file"
-    write_file(path, header, arrays | {name: HOSTILE_ARRAYS[name]})
+    write_file(path, header, arrays | {name: MALICIOUS_ARRAYS[name]})
     with pytest.raises(ValueError) as error:
         sk_ssvae.load(path)
     assert str(error.value).startswith(f"{path} cannot be read: it was not written by")
@@ -299,7 +303,7 @@ def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    clf = tiny(alpha=1.0).fit(IRIS, FEW)
+    clf = make_estimator(alpha=1.0).fit(IRIS, FEW)
     with monkeypatch.context() as patch:
         patch.setattr(step, full)
         with pytest.raises(OSError, match="No space left"):
@@ -308,7 +312,7 @@ def test_a_failing_disk_leaves_the_old_file(step, whole, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
     clf.save(path)
     assert list(tmp_path.iterdir()) == [path]
-    same(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
+    assert_identical(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
@@ -329,9 +333,9 @@ def test_what_killed_writers_have_left_goes(whole, tmp_path):
     ]
     for one in (left, alive, *others):
         one.write_bytes(whole[:100])
-    clf = tiny().fit(IRIS, FEW)
+    clf = make_estimator().fit(IRIS, FEW)
     with alive.open("ab") as file:
-        assert files._locked(file)
+        assert files._lock(file)
         clf.save(path)
         assert set(tmp_path.iterdir()) == {path, alive, *others}
     clf.save(path)
@@ -342,12 +346,12 @@ def test_a_folder_that_cannot_be_listed_or_flushed(tmp_path, monkeypatch):
     def denied(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    clf, path = tiny().fit(IRIS, FEW), tmp_path / "file"
+    clf, path = make_estimator().fit(IRIS, FEW), tmp_path / "file"
     monkeypatch.setattr(os, "listdir", denied)
     monkeypatch.setattr(os, "open", denied)
     clf.save(path)
     monkeypatch.undo()
-    same(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
+    assert_identical(sk_ssvae.load(path).predict(IRIS), clf.predict(IRIS))
 
 
 def test_writers_at_once_keep_the_process_s_permissions(whole, tmp_path, monkeypatch):
@@ -379,11 +383,11 @@ def test_writers_at_once_keep_the_process_s_permissions(whole, tmp_path, monkeyp
 
 def test_folders_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
-        tiny().fit(IRIS, FEW).save(tmp_path / "nowhere" / "file")
+        make_estimator().fit(IRIS, FEW).save(tmp_path / "nowhere" / "file")
 
 
 def test_without_safetensors(tmp_path, monkeypatch):
-    clf = tiny().fit(IRIS, FEW)
+    clf = make_estimator().fit(IRIS, FEW)
     monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
     for call in (lambda: clf.save(tmp_path / "file"), lambda: sk_ssvae.load("file")):
         with pytest.raises(ImportError) as error:
@@ -399,7 +403,7 @@ def test_the_golden_file_of_format_1():
     """Written by version 0.1.0; it must load for ever."""
     clf = sk_ssvae.load(HERE.parent / "files" / "golden_1_0.ssvae", device="cpu")
     expected = load_file(HERE.parent / "files" / "golden_1_0_answers.safetensors")
-    frame = people()
+    frame = pandas_frame()
     close = {"rtol": 1e-4, "atol": 1e-5}
     np.testing.assert_allclose(clf.predict_proba(frame), expected["proba"], **close)
     np.testing.assert_allclose(clf.transform(frame), expected["transform"], **close)
@@ -423,19 +427,19 @@ def test_the_example_of_the_document_runs(tmp_path, monkeypatch):
         names,
     )
     X, clf = names["X"], names["clf"]
-    same(names["twin"].predict_proba(X), clf.predict_proba(X))
+    assert_identical(names["twin"].predict_proba(X), clf.predict_proba(X))
     exec(export + serving, names)
     np.testing.assert_allclose(names["probabilities"], clf.predict_proba(X), atol=1e-5)
     assert names["classes"] == [0, 1, 2]
     exec(training.replace("random_state=0)", "random_state=0, max_epochs=1)"), names)
-    same(names["clf"].predict_proba(X), clf.predict_proba(X))
+    assert_identical(names["clf"].predict_proba(X), clf.predict_proba(X))
 
 
 def test_classes_in_the_other_order_of_bytes(tmp_path):
     """Files have one order; the checksum was of the other."""
     X = np.random.RandomState(0).randn(N, 3)
     y = (np.arange(N) % 3).astype(np.dtype("i2").newbyteorder("S"))
-    clf = tiny().fit(X, y)
+    clf = make_estimator().fit(X, y)
     clf.save(tmp_path / "clf")
     loaded = sk_ssvae.load(tmp_path / "clf")
     assert loaded.classes_.tolist() == [0, 1, 2]

@@ -6,7 +6,15 @@ import re
 
 import numpy as np
 import pytest
-from saved_estimators import CASES, FEW, IRIS, Network, answers, same, tiny
+from saved_estimators import (
+    CASES,
+    FEW,
+    IRIS,
+    Network,
+    assert_identical,
+    make_estimator,
+    results,
+)
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -28,17 +36,17 @@ def test_answers_to_the_bit(name):
     assert skops.get_untrusted_types(data=data) == [kind]
     loaded = skops.loads(data, trusted=[kind])
     assert repr(loaded.get_params()) == repr(estimator.get_params())
-    same(answers(estimator, X), answers(loaded, X))
+    assert_identical(results(estimator, X), results(loaded, X))
     again = pickle.loads(pickle.dumps(loaded))
     if y is not None:
         for one in (estimator, loaded, again):
             one.partial_fit(X, y)
-    same(answers(estimator, X), answers(loaded, X))
-    same(answers(estimator, X), answers(again, X))
+    assert_identical(results(estimator, X), results(loaded, X))
+    assert_identical(results(estimator, X), results(again, X))
 
 
 def test_objects_of_the_user_have_to_be_trusted_too():
-    clf = tiny(
+    clf = make_estimator(
         teacher=LabelSpreading(gamma=3.0),
         classifier_module=Network,
         classifier_module__width=3,
@@ -49,20 +57,20 @@ def test_objects_of_the_user_have_to_be_trusted_too():
     loaded = skops.loads(data, trusted=[CLASSIFIER, network])
     assert loaded.teacher.gamma == 3.0
     assert loaded.classifier_module is Network
-    same(answers(clf, IRIS), answers(loaded, IRIS))
+    assert_identical(results(clf, IRIS), results(loaded, IRIS))
 
 
 def test_in_a_pipeline_and_unfitted():
-    whole = make_pipeline(StandardScaler(), tiny()).fit(IRIS, FEW)
+    whole = make_pipeline(StandardScaler(), make_estimator()).fit(IRIS, FEW)
     loaded = skops.loads(skops.dumps(whole), trusted=[CLASSIFIER])
     assert np.array_equal(whole.predict_proba(IRIS), loaded.predict_proba(IRIS))
-    fresh = skops.loads(skops.dumps(tiny(alpha=7.0)), trusted=[CLASSIFIER])
+    fresh = skops.loads(skops.dumps(make_estimator(alpha=7.0)), trusted=[CLASSIFIER])
     assert not hasattr(fresh, "net_")
-    assert fresh.get_params() == tiny(alpha=7.0).get_params()
+    assert fresh.get_params() == make_estimator(alpha=7.0).get_params()
 
 
 def test_a_device_that_is_not_here_any_more():
-    clf = tiny(device="cpu").fit(IRIS, FEW)
+    clf = make_estimator(device="cpu").fit(IRIS, FEW)
     state = clf.__getstate__()
     state["fitted"] = state["fitted"].replace('"device": "cpu"', '"device": "cuda:99"')
     loaded = SSVAEClassifier.__new__(SSVAEClassifier)
@@ -73,12 +81,12 @@ def test_a_device_that_is_not_here_any_more():
     with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
         loaded.__setstate__(state)
     assert loaded.device == "cpu"
-    same(answers(clf, IRIS), answers(loaded, IRIS))
+    assert_identical(results(clf, IRIS), results(loaded, IRIS))
 
 
 def test_copies_hold_what_they_are_copies_of():
     """Not the plain state: a callback or a hook would be lost."""
-    clf = tiny().fit(IRIS, FEW)
+    clf = make_estimator().fit(IRIS, FEW)
     clf.net_.mark = clf.mark = "here"
     for one in (copy.copy(clf), copy.deepcopy(clf), pickle.loads(pickle.dumps(clf))):
         assert one.mark == one.net_.mark == "here"

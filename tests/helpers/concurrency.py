@@ -1,4 +1,4 @@
-"""Work for many threads and many rounds, which tests and benchmarks share."""
+"""Concurrent calls of one classifier, and resource use over many fits."""
 
 import gc
 import os
@@ -12,22 +12,26 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from model_objects import make_spec
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from torch import nn
 
 import sk_ssvae
 from sk_ssvae import SSVAEClassifier
+from sk_ssvae.training import ClassifierOptions
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
-HOLED = np.where(np.arange(600).reshape(150, 4) % 11, X, np.nan)
+"""Labels of every fifth row, -1 for the others."""
+X_MISSING = np.where(np.arange(600).reshape(150, 4) % 11, X, np.nan)
+"""The rows with missing values."""
 MODELS = ("m2", "m1+m2", "sdgm", "adgm")
 ROLES = ("classifier_module", "encoder_module", "decoder_module")
 
 
-class Wide(nn.Sequential):
-    """A network with statistics of batches, and dropout."""
+class BatchNormNetwork(nn.Sequential):
+    """A user-supplied network with batch normalisation and dropout."""
 
     def __init__(self, in_features, out_features):
         super().__init__(
@@ -39,119 +43,158 @@ class Wide(nn.Sequential):
         )
 
 
-def small(own=False, **parameters):
-    """Make an estimator that is fitted in tens of milliseconds."""
-    given = {
+def make_classifier(own=False, model="m2", n_threads=None, **parameters):
+    """Return an unfitted classifier that is fitted in tens of milliseconds.
+
+    Parameters
+    ----------
+    own : bool
+        Whether its networks are user-supplied.
+    model : str
+        Name of its model.
+    n_threads : int or None
+        Number of threads.
+    **parameters : dict
+        Other parameters of the classifier.
+    """
+    defaults = {
         "latent_size": 2,
         "hidden_sizes": (8,),
         "classifier_hidden_sizes": (8,),
-        "inner_size": 3,
         "max_epochs": 2,
-        "pretrain_epochs": 1,
         "teacher": None,
         "random_state": 0,
+        "model": make_spec(model, inner_size=3, pretrain_epochs=1),
+        "options": ClassifierOptions(n_threads=n_threads),
     }
     if own:
-        given |= dict.fromkeys(ROLES, Wide)
-    return SSVAEClassifier(**(given | parameters))
+        defaults |= dict.fromkeys(ROLES, BatchNormNetwork)
+    return SSVAEClassifier(**(defaults | parameters))
 
 
-def fitted(estimator, rows=X, y=FEW):
-    """All that a fit gives, as bytes."""
+def fit_to_bytes(estimator, rows=X, y=FEW):
+    """Fit a clone and return its weights and probabilities as bytes."""
     clf = clone(estimator).fit(rows, y)
     weights = [value.numpy() for value in clf.module_.state_dict().values()]
     parts = [*weights, clf.predict_proba(rows), clf.label_distributions_]
     return b"".join(part.tobytes() for part in parts)
 
 
-def calls(clf, rows, folder):
-    """Ways to ask a fitted classifier, by name; each answers in bytes."""
+def make_calls(clf, rows, folder):
+    """Return functions that call methods of a fitted classifier, by name.
+
+    Each returns the result as bytes.
+    """
     own = {name: getattr(clf, name) for name in ROLES}
 
-    def ask(method, *args, **kwargs):
-        answer = getattr(clf, method)(*args, **kwargs)
-        parts = answer if isinstance(answer, tuple) else (answer,)
+    def call(method, *args, **kwargs):
+        result = getattr(clf, method)(*args, **kwargs)
+        parts = result if isinstance(result, tuple) else (result,)
         return b"".join(np.asarray(part).tobytes() for part in parts)
 
-    def saved():
+    def save_and_load():
         path = Path(folder, str(threading.get_ident()))
         clf.save(path)
         loaded = sk_ssvae.load(path, **{k: v for k, v in own.items() if v is not None})
         return loaded.predict_proba(rows).tobytes()
 
-    def pickled():
+    def pickle_and_unpickle():
         return pickle.loads(pickle.dumps(clf)).predict_proba(rows).tobytes()
 
     Z = np.linspace(-1, 1, 2 * len(rows)).reshape(-1, 2)
     return {
-        "predict_proba": lambda: ask("predict_proba", rows),
-        "transform": lambda: ask("transform", rows),
-        "score_samples": lambda: ask("score_samples", rows, n_draws=5),
-        "sample": lambda: ask("sample", 20),
-        "inverse_transform": lambda: ask("inverse_transform", Z),
-        "impute": lambda: ask("impute", rows, n_draws=5),
-        "score": lambda: ask("score", rows, TRUTH),
-        "save and load": saved,
-        "pickle": pickled,
+        "predict_proba": lambda: call("predict_proba", rows),
+        "transform": lambda: call("transform", rows),
+        "score_samples": lambda: call("score_samples", rows, n_draws=5),
+        "sample": lambda: call("sample", 20),
+        "inverse_transform": lambda: call("inverse_transform", Z),
+        "impute": lambda: call("impute", rows, n_draws=5),
+        "score": lambda: call("score", rows, TRUTH),
+        "save and load": save_and_load,
+        "pickle": pickle_and_unpickle,
     }
 
 
 @contextmanager
-def beside(work):
-    """Have a thread do some work over and over; its errors are raised at the end."""
-    done = threading.Event()
+def repeat_in_background(function):
+    """Call a function repeatedly in another thread; raise its errors at the end."""
+    is_done = threading.Event()
 
-    def go_on():
-        n = 0
-        while not done.is_set() or n == 0:
-            work()
-            n += 1
+    def repeat():
+        n_calls = 0
+        while not is_done.is_set() or n_calls == 0:
+            function()
+            n_calls += 1
 
     with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(go_on)
+        future = pool.submit(repeat)
         try:
             yield
         finally:
-            done.set()
-        job.result()
+            is_done.set()
+        future.result()
 
 
-def asked_at_once(clf, rows, *, n_threads=8, rounds=1, work=None):
-    """Ask a classifier from many threads at once, while another one works.
+def call_from_threads(clf, rows, *, n_threads=8, n_rounds=1, background=None):
+    """Call all methods of a fitted classifier from many threads at once.
+
+    Parameters
+    ----------
+    clf : SSVAEClassifier
+        Fitted classifier.
+    rows : ndarray of shape (150, 4)
+        Rows to pass.
+    n_threads, n_rounds : int
+        Number of threads, and of calls of each method per thread.
+    background : callable, default=None
+        Function that another thread calls repeatedly meanwhile.
 
     Returns
     -------
     wrong : Counter
-        Calls whose answers are not to the bit those of a single thread, by name.
-    n : int
-        Calls.
+        Number of results that are not bit-identical to those of a single thread, by
+        name of the method.
+    n_calls : int
+        Number of calls.
     """
     with tempfile.TemporaryDirectory() as folder:
-        ask = calls(clf, rows, folder)
-        alone = {name: one() for name, one in ask.items()}
-        start = threading.Barrier(n_threads)
+        calls = make_calls(clf, rows, folder)
+        expected = {name: call() for name, call in calls.items()}
+        barrier = threading.Barrier(n_threads)
 
-        def some(i):
-            names = list(ask)[i % len(ask) :] + list(ask)[: i % len(ask)]
-            start.wait()
-            answers = [(name, ask[name]()) for _ in range(rounds) for name in names]
-            return [name for name, answer in answers if answer != alone[name]]
+        def run(i):
+            """Return the names of calls with wrong results; each thread its order."""
+            names = list(calls)[i % len(calls) :] + list(calls)[: i % len(calls)]
+            barrier.wait()
+            results = [(name, calls[name]()) for _ in range(n_rounds) for name in names]
+            return [name for name, result in results if result != expected[name]]
 
-        with beside(work or (lambda: None)), ThreadPoolExecutor(n_threads) as pool:
-            wrong = Counter(chain.from_iterable(pool.map(some, range(n_threads))))
-    return wrong, n_threads * rounds * len(ask)
+        with (
+            repeat_in_background(background or (lambda: None)),
+            ThreadPoolExecutor(n_threads) as pool,
+        ):
+            wrong = Counter(chain.from_iterable(pool.map(run, range(n_threads))))
+    return wrong, n_threads * n_rounds * len(calls)
 
 
-def live(i, folder):
-    """Do all that an estimator can do once: fit, ask, save, load, go on, fail."""
-    rows = HOLED if i % 2 else X
+def use_classifier(i, folder):
+    """Fit a classifier, call its methods, save, load, resume, and fail once.
+
+    Parameters
+    ----------
+    i : int
+        Determines the model, the networks, the rows and the options.
+    folder : str
+        Folder for files.
+    """
+    rows = X_MISSING if i % 2 else X
     own = i % 5 == 0
-    networks = dict.fromkeys(ROLES, Wide) if own else {}
-    state, path = Path(folder, "state"), Path(folder, "file")
-    clf = small(
+    networks = dict.fromkeys(ROLES, BatchNormNetwork) if own else {}
+    checkpoint, path = Path(folder, "state"), Path(folder, "file")
+    clf = make_classifier(
         own,
         model=MODELS[i % 4],
-        checkpoint=str(state),
+        checkpoint=str(checkpoint),
         n_threads=1 + i % 2,
         teacher=None if i % 20 else "pool",
         early_stopping=i % 3 == 0,
@@ -163,31 +206,31 @@ def live(i, folder):
     clf.save(path)
     sk_ssvae.load(path, **networks).transform(rows)
     pickle.loads(pickle.dumps(clf))
-    with suppress(ValueError):  # nor does a fit leave anything that fails
-        small(class_prior=[0.5, 0.5]).fit(rows, FEW)
-    state.unlink()
+    with suppress(ValueError):  # a failed fit must not leak either
+        make_classifier(class_prior=[0.5, 0.5]).fit(rows, FEW)
+    checkpoint.unlink()
 
 
-def live_in_a_thread(i, folder):
-    """Do so in a new thread every third time."""
+def use_classifier_in_threads(i, folder):
+    """Call `use_classifier`, every third time in a new thread."""
     if i % 3:
-        live(i, folder)
+        use_classifier(i, folder)
         return
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(live, i, folder).result()
+        pool.submit(use_classifier, i, folder).result()
 
 
 def _is_child(process):
-    """Whether a folder of /proc is of a child of this process."""
+    """Return whether a folder of /proc belongs to a child of this process."""
     try:
         status = (process / "status").read_text()
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended meanwhile
         return False
     return f"PPid:\t{os.getpid()}\n" in status
 
 
 def resources():
-    """Count what the process holds, where /proc tells it."""
+    """Return the memory, threads, open files and children of this process (Linux)."""
     gc.collect()
     status = Path("/proc/self/status").read_text()
     kilobytes = next(s for s in status.splitlines() if s.startswith("VmRSS")).split()[1]
@@ -200,16 +243,16 @@ def resources():
     }
 
 
-def resources_of_rounds(n, *, warm_up=20, work=live_in_a_thread):
-    """Count what the process holds after rounds to get warm, and after `n` more.
+def resources_before_and_after(n, *, n_warm_up=20, work=use_classifier_in_threads):
+    """Return the resources after `n_warm_up` rounds, and after `n` further rounds.
 
     Returns
     -------
     before, after : dict
-        As `resources` says.
+        As returned by `resources`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(warm_up):
+        for i in range(n_warm_up):
             work(i, folder)
         before = resources()
         for i in range(n):

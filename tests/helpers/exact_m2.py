@@ -1,32 +1,31 @@
-"""M2 by quadrature and enumeration, in double precision."""
+"""Exact values for M2: quadrature over z and enumeration of y, in double precision."""
 
 import numpy as np
 import torch
 from scipy import stats
 
 from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.training.objective import (
-    ssvae_loss,
-)
+from sk_ssvae.training.loss import ssvae_loss
 
 PRIOR = (0.5, 0.3, 0.2)
-
-
 N_CLASSES = len(PRIOR)
-
-
 N_FEATURES = 3
+
+GRID = np.linspace(-9, 9, 3001)
+"""Grid for integrals over z. Beyond it, the standard normal has a mass of 2e-19."""
 
 
 def make_model(likelihood, latent_size=1, seed=3):
+    """Return M2's networks in double precision, with weights twice as large."""
     model = M2Module(N_FEATURES, PRIOR, latent_size, (7,), likelihood, seed).double()
-    with torch.no_grad():  # far from the origin, where all terms matter
+    with torch.no_grad():  # larger weights make all terms of the bound differ from 0
         for parameter in model.parameters():
             parameter.mul_(2.0)
     return model
 
 
 def make_rows(likelihood, n=4):
+    """Return normal rows, or binary rows for the Bernoulli likelihood."""
     rng = np.random.RandomState(0)
     x = rng.randn(n, N_FEATURES)
     if likelihood == "bernoulli":
@@ -34,12 +33,8 @@ def make_rows(likelihood, n=4):
     return torch.from_numpy(x)
 
 
-GRID = np.linspace(-9, 9, 3001)
-"""Where integrals over z are taken; beyond it a standard normal has mass 2e-19."""
-
-
 def log_joint(model, x, k, z):
-    """Log p(x, y = k, z) with scipy's densities, for an array of z."""
+    """Return log p(x, y = k, z) for an array of z, with scipy's densities."""
     with torch.no_grad():
         h = model.decoder(torch.from_numpy(z)[:, None], model.classes[k]).numpy()
         x = x.numpy()
@@ -53,12 +48,12 @@ def log_joint(model, x, k, z):
 
 
 def log_evidence(model, x, k):
-    """Log p(x, y = k) by quadrature over z."""
+    """Return log p(x, y = k), by quadrature over z."""
     return np.log(np.trapezoid(np.exp(log_joint(model, x, k, GRID)), GRID))
 
 
 def exact_labelled_bound(model, x, k):
-    """L(x, y = k) by quadrature over z, from its definition E_q[log p - log q]."""
+    """Return L(x, y = k) = E_q[log p(x, y, z) - log q(z)], by quadrature over z."""
     with torch.no_grad():
         q_z = model.posterior_z(x, model.classes[k])
         q = stats.norm(q_z.mean.item(), q_z.log_scale.exp().item())
@@ -67,7 +62,7 @@ def exact_labelled_bound(model, x, k):
 
 
 def mean_over_noise(f):
-    """Mean of f(noise) over one standard normal number."""
+    """Return the mean of f(noise) for one standard normal number, by quadrature."""
     with torch.no_grad():
         values = [f(torch.tensor([e], dtype=torch.float64)).numpy() for e in GRID]
     weights = stats.norm.pdf(GRID) * (GRID[1] - GRID[0])
@@ -75,10 +70,13 @@ def mean_over_noise(f):
 
 
 def batch(model, x, n_labelled, seed=0):
-    """Weights and targets as for the whole of the data in one batch."""
+    """Return arguments of the loss if all rows are in one minibatch.
+
+    The first `n_labelled` rows are labelled, and the others have random soft targets.
+    """
     n = len(x)
     generator = torch.Generator().manual_seed(seed)
-    guess = torch.rand(
+    scores = torch.rand(
         n - n_labelled, N_CLASSES, generator=generator, dtype=torch.float64
     )
     target_weight = torch.cat(
@@ -89,19 +87,19 @@ def batch(model, x, n_labelled, seed=0):
     )
     return {
         "codes": torch.arange(n_labelled) % N_CLASSES,
-        "guess": guess / guess.sum(1, keepdim=True),
+        "soft_targets": scores / scores.sum(1, keepdim=True),
         "bound_weight": torch.full((n,), 1 / n, dtype=torch.float64),
         "target_weight": target_weight,
     }
 
 
 def draws(n, latent_size, seed=0):
+    """Return standard normal noise of shape (n, latent_size)."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(n, latent_size, generator=generator, dtype=torch.float64)
 
 
-def loss(model, x, parts, *, alpha=0.1, pull=0.0, **options):
+def loss(model, x, parts, *, alpha=0.1, **options):
+    """Return the loss of a minibatch with the arguments from `batch`."""
     noise = draws(len(x), model.latent_size)
-    return ssvae_loss(
-        model, x, model(x), noise=noise, **parts, alpha=alpha, pull=pull, **options
-    )
+    return ssvae_loss(model, x, model(x), noise=noise, **parts, alpha=alpha, **options)

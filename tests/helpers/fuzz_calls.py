@@ -1,4 +1,4 @@
-"""What no call may do: leave traces, mutate, warn in others' words, fail in them."""
+"""Monitored calls: no side effects, no changed arguments, clear errors and warnings."""
 
 import contextlib
 import dis
@@ -21,9 +21,10 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFit
 from sklearn.utils._param_validation import InvalidParameterError
 
 import sk_ssvae
+from sk_ssvae.training.divergence import DivergenceError
 
-HOUSE = Path(sk_ssvae.__file__).parent
-VALIDATION = {
+PACKAGE = Path(sk_ssvae.__file__).parent
+VALIDATION_MODULES = {
     Path(sklearn.__file__).parent / "utils" / f"{name}.py"
     for name in (
         "validation",
@@ -36,33 +37,34 @@ VALIDATION = {
     )
 } | {Path(sklearn.__file__).parent / "base.py"}
 
-REFUSALS = (
+EXPECTED_ERRORS = (
     ValueError,
     TypeError,
     NotFittedError,
     InvalidParameterError,
-    # of a checkpoint
+    DivergenceError,
+    # from the parameter `checkpoint`
     FileNotFoundError,
     IsADirectoryError,
 )
 
-RAW = re.compile(
+INTERNAL_ERROR = re.compile(
     "Expected all tensors|index out of range|out of bounds|cannot reshape|mat1 and mat2"
     "|could not broadcast|setting an array element|has no attribute|not subscriptable"
     "|unhashable|cannot be interpreted|ufunc|truth value|not supported between|Cannot "
     "cast|'NoneType'|unsupported operand|zero-size|inhomogeneous|_Hidden"
 )
-"""Words of numpy, torch and Python that tell a user nothing of what to do."""
+"""Phrases from errors of numpy, torch and Python that do not help users."""
 
 OWN_WARNINGS = re.compile(
-    "Column .* has categories that fit has not seen|A file holds no objects such as"
-    "|Training (was interrupted|diverged)"
+    "Column .* has categories that did not occur in fit"
+    "|A file cannot hold the objects passed as|Training (was interrupted|diverged)"
 )
 KNOWN_WARNINGS = re.compile("X does not have valid feature names|X has feature names")
 
 
-def surroundings() -> dict[str, Any]:
-    """Note what belongs to the whole process."""
+def process_state() -> dict[str, Any]:
+    """Return the state of the process that no call may change."""
     kind, keys, *rest = np.random.get_state()
     return {
         "numpy's global generator": (kind, keys.tobytes(), *rest),
@@ -80,149 +82,157 @@ def surroundings() -> dict[str, Any]:
     }
 
 
-def fingerprint(given: Any) -> Any:
-    """Note what of an argument must be the same after a call."""
-    if isinstance(given, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(given)
-        return fingerprint(given.data), mask.tobytes(), given.fill_value is None
-    if isinstance(given, np.ndarray):
-        cells = repr(given.tolist()) if given.dtype.hasobject else given.tobytes()
-        form = type(given), given.dtype, given.shape, given.strides
-        return *form, str(given.flags), cells
-    if isinstance(given, torch.Tensor):
-        return repr(given), given.requires_grad
-    if sparse.issparse(given):
-        # not what scipy remembers of them, such as whether indices are sorted
-        parts = {k: v for k, v in vars(given).items() if not isinstance(v, bool)}
-        return given.format, [(k, fingerprint(v)) for k, v in sorted(parts.items())]
-    if hasattr(given, "to_dict") and hasattr(given, "columns"):
+def fingerprint(argument: Any) -> Any:
+    """Return a value that is equal before and after a call that changes nothing."""
+    if isinstance(argument, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(argument)
+        return fingerprint(argument.data), mask.tobytes(), argument.fill_value is None
+    if isinstance(argument, np.ndarray):
+        has_objects = argument.dtype.hasobject
+        cells = repr(argument.tolist()) if has_objects else argument.tobytes()
+        layout = type(argument), argument.dtype, argument.shape, argument.strides
+        return *layout, str(argument.flags), cells
+    if isinstance(argument, torch.Tensor):
+        return repr(argument), argument.requires_grad
+    if sparse.issparse(argument):
+        # without the flags that scipy caches, such as whether indices are sorted
+        parts = {k: v for k, v in vars(argument).items() if not isinstance(v, bool)}
+        return argument.format, [(k, fingerprint(v)) for k, v in sorted(parts.items())]
+    if hasattr(argument, "to_dict") and hasattr(argument, "columns"):
         cells = [
-            repr(list(given.iloc[:, j]))
-            if hasattr(given, "iloc")
-            else repr(given[:, j].to_list())
-            for j in range(given.shape[1])
+            repr(list(argument.iloc[:, j]))
+            if hasattr(argument, "iloc")
+            else repr(argument[:, j].to_list())
+            for j in range(argument.shape[1])
         ]
-        index = repr(list(getattr(given, "index", ())))
-        return repr(list(given.columns)), repr(list(given.dtypes)), cells, index
-    if hasattr(given, "to_list"):
-        return repr(given.to_list()), repr(given.dtype)
-    if isinstance(given, list | tuple):
-        return type(given), [fingerprint(part) for part in given]
-    return repr(given)
+        index = repr(list(getattr(argument, "index", ())))
+        return repr(list(argument.columns)), repr(list(argument.dtypes)), cells, index
+    if hasattr(argument, "to_list"):
+        return repr(argument.to_list()), repr(argument.dtype)
+    if isinstance(argument, list | tuple):
+        return type(argument), [fingerprint(part) for part in argument]
+    return repr(argument)
 
 
 @dataclass
 class CallMonitor:
-    """Makes calls and notes what they did that they may not do.
+    """Calls functions and records violations of the rules.
 
     Attributes
     ----------
-    complaints : list of str
-        What was wrong.
-    refusals : list of (str, str, str)
-        Calls that were refused: their names, the exceptions' and the kinds of messages.
-    has_teacher : bool
-        Whether there is a teacher of the user's, which may warn of numbers.
+    violations : list of str
+        Descriptions of violations.
+    errors : list of (str, str, str)
+        Calls that raised an error: name of the call, exception class, kind of message.
+    has_user_teacher : bool
+        Whether the teacher is user-supplied, which may raise numerical warnings.
     """
 
-    complaints: list[str] = field(default_factory=list)
-    refusals: list[tuple[str, str, str]] = field(default_factory=list)
-    has_teacher: bool = False
+    violations: list[str] = field(default_factory=list)
+    errors: list[tuple[str, str, str]] = field(default_factory=list)
+    has_user_teacher: bool = False
 
-    def complain(self, name: str, what: str) -> None:
-        """Note what is wrong with a call."""
-        self.complaints.append(f"{name}: {what}")
+    def report(self, name: str, violation: str) -> None:
+        """Record a violation by a call."""
+        self.violations.append(f"{name}: {violation}")
 
     def call(self, name: str, f: Any, *args: Any, **kwargs: Any) -> tuple[bool, Any]:
-        """Call, and say whether there is an answer; the answer or the error."""
-        given = [*args, *kwargs.values()]
-        before, prints = surroundings(), [fingerprint(a) for a in given]
+        """Call a function and check its side effects, warnings and errors.
+
+        Returns
+        -------
+        succeeded : bool
+            Whether it returned.
+        result : object
+            The return value, or the exception.
+        """
+        arguments = [*args, *kwargs.values()]
+        before = process_state()
+        fingerprints = [fingerprint(argument) for argument in arguments]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
-                    done, answer = True, f(*args, **kwargs)
+                    succeeded, result = True, f(*args, **kwargs)
             except Exception as error:
-                done, answer = False, error
-        for what, value in surroundings().items():
-            if value != before[what]:
-                self.complain(name, f"moved {what}")
-        for i, (a, print_) in enumerate(zip(given, prints, strict=True)):
-            if fingerprint(a) != print_:
-                self.complain(name, f"changed argument {i}")
+                succeeded, result = False, error
+        for key, value in process_state().items():
+            if value != before[key]:
+                self.report(name, f"changed {key}")
+        for i, expected in enumerate(fingerprints):
+            if fingerprint(arguments[i]) != expected:
+                self.report(name, f"changed argument {i}")
         for warning in caught:
             self._check_warning(name, warning)
-        if not done:
-            self._check_refusal(name, answer)
-        return done, answer
+        if not succeeded:
+            self._check_error(name, result)
+        return succeeded, result
 
     def _check_warning(self, name: str, warning: warnings.WarningMessage) -> None:
         text = str(warning.message)
-        known = issubclass(warning.category, ConvergenceWarning | DataConversionWarning)
-        own = OWN_WARNINGS.match(text) or KNOWN_WARNINGS.match(text)
-        of_teacher = self.has_teacher and warning.category is RuntimeWarning
-        if not (known or of_teacher) and not (own and warning.category is UserWarning):
-            self.complain(
+        of_sklearn = issubclass(
+            warning.category, ConvergenceWarning | DataConversionWarning
+        )
+        of_teacher = self.has_user_teacher and warning.category is RuntimeWarning
+        expected = OWN_WARNINGS.match(text) or KNOWN_WARNINGS.match(text)
+        if not (
+            of_sklearn or of_teacher or (expected and warning.category is UserWarning)
+        ):
+            self.report(
                 name,
-                f"warned {warning.category.__name__}: {text[:200]} "
+                f"unexpected {warning.category.__name__}: {text[:200]} "
                 f"({Path(warning.filename).name}:{warning.lineno})",
             )
 
-    def _check_refusal(self, name: str, error: Exception) -> None:
+    def _check_error(self, name: str, error: Exception) -> None:
         text = str(error)
-        kind = type(error)
-        self.refusals.append((name, kind.__name__, family(text)))
-        what = f"{kind.__name__}: {text[:300]}"
-        if kind not in REFUSALS:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            self.complain(
-                name, f"raised {what} ({Path(where.filename).name}:{where.lineno})"
-            )
-        elif len(text) < 10 or RAW.search(text):
-            self.complain(name, f"does not say what was wrong: {what}")
-        elif not (said_on_purpose(error) or getattr(error, "__notes__", None)):
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            self.complain(
-                name,
-                f"let others say what was wrong: {what} "
-                f"({Path(where.filename).name}:{where.lineno})",
-            )
+        error_class = type(error)
+        self.errors.append((name, error_class.__name__, message_kind(text)))
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"({Path(frame.filename).name}:{frame.lineno})"
+        description = f"{error_class.__name__}: {text[:300]}"
+        if error_class not in EXPECTED_ERRORS:
+            self.report(name, f"unexpected {description} {place}")
+        elif len(text) < 10 or INTERNAL_ERROR.search(text):
+            self.report(name, f"unclear {description}")
+        elif not (is_deliberate(error) or getattr(error, "__notes__", None)):
+            self.report(name, f"accidental {description} {place}")
 
 
-def said_on_purpose(error: BaseException) -> bool:
-    """Whether a raise statement of the project's, or of validation, made the error."""
+def is_deliberate(error: BaseException) -> bool:
+    """Return whether this package or scikit-learn's validation raised the error."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     if last is None:
         return False
     code = last.tb_frame.f_code
-    place = Path(code.co_filename)
-    ours = place.is_relative_to(HOUSE) or place in VALIDATION
-    raises = dis.opname[code.co_code[last.tb_lasti]] in ("RAISE_VARARGS", "RERAISE")
-    return ours and raises
+    path = Path(code.co_filename)
+    is_validation = path.is_relative_to(PACKAGE) or path in VALIDATION_MODULES
+    is_raise = dis.opname[code.co_code[last.tb_lasti]] in ("RAISE_VARARGS", "RERAISE")
+    return is_validation and is_raise
 
 
-def family(text: str) -> str:
-    """Messages of one kind, whatever the names and numbers in them."""
+def message_kind(text: str) -> str:
+    """Return the beginning of a message without names and numbers."""
     plain = re.sub(r"'[^']*'|\"[^\"]*\"|\[.*\]|\(.*?\)", "...", text)
     plain = re.sub(r"[-+]?\d[\d.e+-]*", "0", plain)
     return " ".join(plain.split()[:9])
 
 
 def attributes(estimator: Any) -> dict[str, int]:
-    """Which objects an estimator holds."""
+    """Return the identities of an estimator's attributes."""
     return {name: id(value) for name, value in vars(estimator).items()}
 
 
 def parameters(estimator: Any) -> Any:
-    """Parameters of an estimator, and what is in them."""
+    """Return identities and fingerprints of an estimator's parameters."""
     params = estimator.get_params(deep=False)
     return {
         k: (id(v), fingerprint(v)) for k, v in params.items() if k != "random_state"
     }
 
 
-def same_answers(a: Any, b: Any) -> bool:
-    """Whether arrays are equal to the bit."""
+def is_bit_identical(a: Any, b: Any) -> bool:
+    """Return whether arrays are bit-identical."""
     return pickle.dumps(np.asarray(a)) == pickle.dumps(np.asarray(b))

@@ -1,4 +1,4 @@
-"""What the fuzzer gives for labels and for weights of rows, each by a name."""
+"""Labels and sample weights for the fuzzer, by name."""
 
 import datetime
 
@@ -8,11 +8,11 @@ import polars as pl
 import torch
 from scipy import sparse
 
-# Where a row has a label it is its number modulo three, as `fuzz_numbers` makes rows.
+# Labels are row numbers modulo three: `fuzz_numbers` makes rows of these classes.
 
 
 def _codes(n):
-    """Three classes, every other label hidden."""
+    """Return labels of three classes, half of them hidden."""
     i = np.arange(n)
     return np.where((i // 3) % 2 == 0, i % 3, -1)
 

@@ -1,4 +1,4 @@
-"""Numbers for the fuzzer's rows: values, holes, dtypes and layouts, each by a name."""
+"""Numeric arrays for the fuzzer: values, missing values, dtypes and layouts."""
 
 import tempfile
 
@@ -7,11 +7,12 @@ import numpy as np
 N_CLASSES = 3
 
 
-def _some(x, rng):
+def _random_mask(x, rng):
     return rng.random_sample(x.shape) < 0.2
 
 
-def _at(x, row, column):
+def _mask_at(x, row, column):
+    """Return a mask of one row and one column; None selects all."""
     rows, columns = np.ogrid[: x.shape[0], : x.shape[1]]
     return ((rows == row) | (row is None)) & ((columns == column) | (column is None))
 
@@ -43,34 +44,36 @@ VALUES = {
 }
 
 
-HOLES = {
+MISSING = {
     "none": lambda x, rng: x,
-    "some": lambda x, rng: np.where(_some(x, rng), np.nan, x),
-    "one": lambda x, rng: np.where(_at(x, 1, 0), np.nan, x),
-    "row": lambda x, rng: np.where(_at(x, 1, None), np.nan, x),
-    "column": lambda x, rng: np.where(_at(x, None, 0), np.nan, x),
+    "some": lambda x, rng: np.where(_random_mask(x, rng), np.nan, x),
+    "one": lambda x, rng: np.where(_mask_at(x, 1, 0), np.nan, x),
+    "row": lambda x, rng: np.where(_mask_at(x, 1, None), np.nan, x),
+    "column": lambda x, rng: np.where(_mask_at(x, None, 0), np.nan, x),
     "all": lambda x, rng: np.full_like(x, np.nan),
-    "all_but_one_row": lambda x, rng: np.where(_at(x, 1, None), x, np.nan),
-    "infinite": lambda x, rng: np.where(_at(x, 1, 0), np.inf, x),
-    "both_infinite": lambda x, rng: np.where(_some(x, rng), np.inf * np.sign(x), x),
+    "all_but_one_row": lambda x, rng: np.where(_mask_at(x, 1, None), x, np.nan),
+    "infinite": lambda x, rng: np.where(_mask_at(x, 1, 0), np.inf, x),
+    "both_infinite": lambda x, rng: np.where(
+        _random_mask(x, rng), np.inf * np.sign(x), x
+    ),
 }
 
 
-def numbers(n_rows, n_columns, values, holes, rng):
-    """Rows that tell of the classes, in double precision."""
+def make_numbers(n_rows, n_columns, values, missing, rng):
+    """Return rows in double precision whose values depend on their classes."""
     classes = np.arange(n_rows)[:, None] % N_CLASSES
     x = rng.standard_normal((n_rows, n_columns)) + 2.0 * classes
     with np.errstate(all="ignore"):
-        return HOLES[holes](VALUES[values](x, rng), rng)
+        return MISSING[missing](VALUES[values](x, rng), rng)
 
 
 def cast(x, dtype):
-    """Numbers as nearly as the type can hold them."""
+    """Convert numbers to a dtype, clipped to its range."""
     dtype = np.dtype(dtype)
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         x = np.clip(np.nan_to_num(np.round(x)), float(limits.min), float(limits.max))
-        if dtype.itemsize == 8:  # whose largest is no float
+        if dtype.itemsize == 8:  # whose largest value is not a float
             x = np.clip(x, -(2.0**62), 2.0**62)
     with np.errstate(all="ignore"):
         return x.astype(dtype)
@@ -91,7 +94,7 @@ def _strided(x):
 def _memmap(x):
     if x.size == 0:
         return x
-    with tempfile.TemporaryFile() as file:  # which goes when the rows do
+    with tempfile.TemporaryFile() as file:  # is deleted with the rows
         on_disk = np.memmap(file, x.dtype, "w+", shape=x.shape)
     on_disk[:] = x
     return on_disk

@@ -1,4 +1,4 @@
-"""What holds the fuzzer's rows: arrays, lists, frames and what else, each by a name."""
+"""Containers of rows for the fuzzer: arrays, lists, data frames and others."""
 
 import datetime
 import decimal
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import torch
-from fuzz_numbers import DTYPES, LAYOUTS, cast, numbers
+from fuzz_numbers import DTYPES, LAYOUTS, cast, make_numbers
 from scipy import sparse
 
 
@@ -41,7 +41,7 @@ def _matrix(x):
 
 
 class _Arraylike:
-    """Something that numpy makes an array of."""
+    """An object that numpy can convert to an array."""
 
     def __init__(self, x):
         self.x = x
@@ -51,7 +51,7 @@ class _Arraylike:
 
 
 def _duplicates(x):
-    """Every cell in two parts."""
+    """Return a sparse array in which each cell is the sum of two entries."""
     half = sparse.coo_array(np.nan_to_num(x) / 2)
     data, (row, col) = np.tile(half.data, 2), half.coords
     coords = (np.tile(row, 2), np.tile(col, 2))
@@ -65,7 +65,7 @@ def _wide_indices(x):
 
 
 def frame(x, kinds=("number",)):
-    """Make a frame of pandas, with columns of these kinds in turn."""
+    """Return a pandas frame with columns of these kinds in turn."""
     columns = {}
     for j in range(x.shape[1]):
         make = COLUMNS[kinds[j % len(kinds)]]
@@ -269,10 +269,10 @@ FORMS = {
 } | {f"pandas_{kind}": partial(frame, kinds=(kind, "number")) for kind in COLUMNS}
 
 
-def make_rows(n_rows, n_columns, values, holes, form, layout, seed):
-    """Rows in any form."""
+def make_rows(n_rows, n_columns, values, missing, form, layout, seed):
+    """Return rows with these values (`fuzz_numbers`) in a container of `FORMS`."""
     rng = np.random.RandomState(seed)
-    x = numbers(n_rows, n_columns, values, holes, rng)
+    x = make_numbers(n_rows, n_columns, values, missing, rng)
     if form in DTYPES:
         return LAYOUTS[layout](cast(x, form))
     with np.errstate(all="ignore"):

@@ -1,9 +1,9 @@
-"""A fuzzer of the whole estimator: cases, and the one law that they all keep.
+"""A fuzzer of the classifier: random unusual uses, and the rules that all must keep.
 
-Every call ends in valid output, or in a ValueError, TypeError or NotFittedError that
-names the cause in the project's words or those of scikit-learn's validation. Nothing
-else warns, moves or changes: no argument, no parameter, no global state. A fit that
-fails leaves the estimator as it was.
+Every call either returns a valid result or raises ValueError, TypeError or
+NotFittedError with a message from this package or from scikit-learn's validation.
+There are no other warnings and no side effects: arguments, parameters and global state
+are unchanged, and a fit that fails leaves the estimator unchanged.
 """
 
 import pickle
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_answers import check_answers, check_draws, check_state
-from fuzz_calls import CallMonitor, attributes, parameters, same_answers
+from fuzz_calls import CallMonitor, attributes, is_bit_identical, parameters
 from fuzz_labels import LABELS, WEIGHTS
-from fuzz_numbers import DTYPES, HOLES, LAYOUTS, VALUES
-from fuzz_parameters import INVALID, PARAMETERS, resolved
+from fuzz_numbers import DTYPES, LAYOUTS, MISSING, VALUES
+from fuzz_parameters import INVALID, PARAMETERS, resolve_names
+from fuzz_results import check_results, check_samples, check_state
 from fuzz_rows import FORMS, make_rows
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -31,78 +31,83 @@ SMALL = {
     "latent_size": 2,
     "hidden_sizes": (8,),
     "classifier_hidden_sizes": (8,),
-    "inner_size": 3,
     "max_epochs": 1,
-    "pretrain_epochs": 1,
     "teacher": None,
     "random_state": 0,
 }
+"""Parameters of all cases, unless a case has others."""
 
 CALLS = ("fit", "fit, partial_fit", "partial_fit", "fit again", "fit warm")
-CLASSES = ("found", "none", "marker", "one", "unknown", "column", "list", "text")
+CLASSES = ("labels", "none", "marker", "one", "unknown", "column", "list", "text")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One use of the estimator; what is not said is plain.
+    """One use of the classifier. The defaults are an ordinary use.
 
     Attributes
     ----------
-    values, holes, form, layout : str
-        What the rows are like (`fuzz_numbers`, `fuzz_rows`).
+    seed : int
+        Seed of the rows.
+    n_rows, n_columns : int
+        Shape of the rows.
+    values, missing, form, layout : str
+        Kind of rows, by names in `fuzz_numbers` and `fuzz_rows`.
     labels, weight : str
-        As named in `fuzz_labels`.
+        Names in `fuzz_labels`.
     params : dict
-        Parameters of the estimator (`fuzz_parameters`), beside `SMALL`.
+        Parameters of the classifier (`fuzz_parameters`), in addition to `SMALL`.
     call : str
-        How it is fitted; "fit again" is a fit of a fitted estimator.
+        How it is fitted; "fit again" is a second fit.
     classes : str
-        What `partial_fit` is told of the classes.
-    asked : dict
-        In what the rows that it is asked about differ; the same if empty.
+        Kind of the argument `classes` of `partial_fit`.
+    query : dict
+        Attributes in which the rows that are predicted differ from the training rows.
+        If empty, the training rows are predicted.
     arguments : dict
-        Of its methods (`fuzz_answers`).
+        Arguments of the other methods (`fuzz_results`).
     """
 
     seed: int = 0
     n_rows: int = 24
     n_columns: int = 3
     values: str = "normal"
-    holes: str = "none"
+    missing: str = "none"
     form: str = "float64"
     layout: str = "C"
     labels: str = "plain"
     weight: str = "none"
     params: dict[str, Any] = field(default_factory=dict)
     call: str = "fit"
-    classes: str = "found"
-    asked: dict[str, Any] = field(default_factory=dict)
+    classes: str = "labels"
+    query: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        said = {f.name: getattr(self, f.name) for f in fields(self)}
-        odd = [f"{k}={v!r}" for k, v in said.items() if v != default_of(k)]
-        return f"Case({', '.join(odd)})"
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        unusual = [f"{k}={v!r}" for k, v in values.items() if v != default_of(k)]
+        return f"Case({', '.join(unusual)})"
 
-    def rows(self, **other: Any) -> Any:
-        """Make the rows, or such as differ in something."""
-        names = ("n_rows", "n_columns", "values", "holes", "form", "layout", "seed")
-        return make_rows(**{name: getattr(self, name) for name in names} | other)
+    def rows(self, **changes: Any) -> Any:
+        """Return the rows, with some attributes changed."""
+        names = ("n_rows", "n_columns", "values", "missing", "form", "layout", "seed")
+        return make_rows(**{name: getattr(self, name) for name in names} | changes)
 
 
 def default_of(name: str) -> Any:
-    """Say what a case is like where nothing is said."""
-    chosen = next(f for f in fields(Case) if f.name == name)
-    return {} if chosen.name in ("params", "asked", "arguments") else chosen.default
+    """Return the default of an attribute of a case."""
+    case_field = next(f for f in fields(Case) if f.name == name)
+    is_dict = name in ("params", "query", "arguments")
+    return {} if is_dict else case_field.default
 
 
 _FORMS = (*DTYPES, *FORMS)
-_ASKED = {
+_QUERY = {
     "seed": (1,),
     "n_rows": (0, 1, 2, 50),
     "n_columns": (1, 2, 3, 4),
     "values": tuple(VALUES),
-    "holes": tuple(HOLES),
+    "missing": tuple(MISSING),
     "form": _FORMS,
     "layout": tuple(LAYOUTS),
 }
@@ -110,13 +115,13 @@ _ARGUMENTS = {
     "n_samples": (1, 2, np.int8(3), 0, -1, 2.5, True, "3", None, 2**40),
     "n_draws": (1, 2, np.uint8(3), 0, -1, 2.5, False, "3", None, 2**40),
     "y": ("first", "all", "unknown", "marker", "short", "column", "nothing"),
-    "Z": ("far", "holes", "infinite", "flat", "narrow", "none", "text", "empty"),
+    "Z": ("far", "missing", "infinite", "flat", "narrow", "none", "text", "empty"),
 }
 _FIELDS = {
     "n_rows": (0, 1, 2, 3, 4, 5, 7, 130, 600),
     "n_columns": (0, 1, 2, 30, 300, 10_000),
     "values": tuple(VALUES),
-    "holes": tuple(HOLES),
+    "missing": tuple(MISSING),
     "form": _FORMS,
     "layout": tuple(LAYOUTS),
     "labels": tuple(LABELS),
@@ -127,164 +132,188 @@ _FIELDS = {
 
 
 def make_case(choose: Callable[[Sequence[Any]], Any]) -> Case:
-    """Make a case that is plain but for a few things.
+    """Return a random case that is unusual in a few attributes.
 
     Parameters
     ----------
     choose : callable
-        Takes a sequence and gives one of what is in it.
+        Takes a sequence and returns one of its elements.
 
     Returns
     -------
     case : Case
-        Of its parameters one may be impossible.
+        At most one of its parameters is invalid.
     """
 
-    def some(options: dict[str, Sequence[Any]], most: int) -> dict[str, Any]:
-        names = [choose(tuple(options)) for _ in range(choose(range(most + 1)))]
+    def choose_some(options: dict[str, Sequence[Any]], at_most: int) -> dict[str, Any]:
+        names = [choose(tuple(options)) for _ in range(choose(range(at_most + 1)))]
         return {name: choose(options[name]) for name in dict.fromkeys(names)}
 
-    odd, params = some(_FIELDS, 4), some(PARAMETERS, 4)
+    unusual, params = choose_some(_FIELDS, 4), choose_some(PARAMETERS, 4)
     if choose(range(8)) == 7:
-        params |= some(INVALID, 1)
-    if odd.get("n_columns") == 10_000:
-        odd.pop("n_rows", None)
+        invalid = choose_some(INVALID, 1)
+        if "options" in invalid:  # nested parameters cannot be set on invalid options
+            params = {k: v for k, v in params.items() if not k.startswith("options")}
+        params |= invalid
+    if unusual.get("n_columns") == 10_000:  # for speed
+        unusual.pop("n_rows", None)
         params.pop("max_epochs", None)
-    asked = some(_ASKED, 3) if choose((False, False, True)) else {}
-    arguments = some(_ARGUMENTS, 2) if choose((False, False, True)) else {}
-    given = {"params": params, "asked": asked, "arguments": arguments}
-    return Case(seed=choose(range(4)), **odd, **given)
+    query = choose_some(_QUERY, 3) if choose((False, False, True)) else {}
+    arguments = choose_some(_ARGUMENTS, 2) if choose((False, False, True)) else {}
+    return Case(
+        seed=choose(range(4)),
+        **unusual,
+        params=params,
+        query=query,
+        arguments=arguments,
+    )
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Cases for hypothesis."""
+    """Return a strategy for cases."""
     return make_case(lambda options: draw(st.sampled_from(options)))
 
 
 def run(case: Case) -> tuple[bool, CallMonitor]:
-    """Fit and ask the estimator; say whether it was fitted, and what was noted."""
+    """Run a case.
+
+    Returns
+    -------
+    is_fitted : bool
+        Whether the fit succeeded.
+    monitor : CallMonitor
+        Violations of the rules, and errors.
+    """
     teacher = str(case.params.get("teacher"))
-    watch = CallMonitor(has_teacher=teacher.startswith("@"))
+    monitor = CallMonitor(has_user_teacher=teacher.startswith("@"))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of calls that are not watched
-        return _run(case, watch, Path(folder)), watch
+        warnings.simplefilter("ignore")  # of calls that are not monitored
+        return _run(case, monitor, Path(folder)), monitor
 
 
 def check(case: Case) -> None:
-    """Refuse, with all that is wrong, a case that breaks the law."""
-    _, watch = run(case)
-    assert not watch.complaints, "\n".join([repr(case), *watch.complaints])
+    """Raise AssertionError, with all violations, if a case breaks the rules."""
+    _, monitor = run(case)
+    assert not monitor.violations, "\n".join([repr(case), *monitor.violations])
 
 
-def _run(case: Case, watch: CallMonitor, folder: Path) -> bool:
+def _run(case: Case, monitor: CallMonitor, folder: Path) -> bool:
     X, y = case.rows(), LABELS[case.labels](case.n_rows)
     weight = WEIGHTS[case.weight](case.n_rows)
-    params = resolved(case.params, folder)
-    plain = Case()
-    again = case.call in ("fit again", "fit warm")
+    params = resolve_names(case.params, folder)
+    ordinary = Case()
+    ordinary_rows = ordinary.rows()
+    is_second_fit = case.call in ("fit again", "fit warm")
     clf = SSVAEClassifier(**SMALL)
-    if again:
-        clf.fit(plain.rows(), LABELS["plain"](plain.n_rows))
-        before = clf.predict_proba(plain.rows())
+    if is_second_fit:
+        clf.fit(ordinary_rows, LABELS["plain"](ordinary.n_rows))
+        expected = clf.predict_proba(ordinary_rows)
         params |= {"warm_start": True} if case.call == "fit warm" else {}
     clf.set_params(**params)
-    held, given = attributes(clf), parameters(clf)
+    attributes_before, parameters_before = attributes(clf), parameters(clf)
     if case.call == "partial_fit":
-        classes = _classes(case.classes, y)
-        done, answer = watch.call(
-            "partial_fit", clf.partial_fit, X, y, classes=classes, sample_weight=weight
+        succeeded, result = monitor.call(
+            "partial_fit",
+            clf.partial_fit,
+            X,
+            y,
+            classes=_classes_argument(case.classes, y),
+            sample_weight=weight,
         )
     else:
-        done, answer = watch.call("fit", clf.fit, X, y, sample_weight=weight)
-    if parameters(clf) != given:
-        watch.complain(case.call, "changed a parameter")
-    if not done:
-        if attributes(clf) != held:
-            watch.complain(case.call, "failed and left something behind")
-        clf.set_params(**SMALL, n_threads=None)  # which may be why it failed
-        if again and not same_answers(clf.predict_proba(plain.rows()), before):
-            watch.complain(case.call, "failed and changed the answers")
-        if not again:
-            watch.call("predict", clf.predict, Case().rows())
+        succeeded, result = monitor.call("fit", clf.fit, X, y, sample_weight=weight)
+    if parameters(clf) != parameters_before:
+        monitor.report(case.call, "changed a parameter")
+    if not succeeded:
+        if attributes(clf) != attributes_before:
+            monitor.report(case.call, "failed and changed attributes")
+        clf.set_params(**SMALL, options=None)  # the invalid parameter may be one
+        if is_second_fit:
+            if not is_bit_identical(clf.predict_proba(ordinary_rows), expected):
+                monitor.report(case.call, "failed and changed the predictions")
+        else:
+            monitor.call("predict", clf.predict, ordinary_rows)
         return False
-    if answer is not clf:
-        watch.complain(case.call, "did not return the estimator")
+    if result is not clf:
+        monitor.report(case.call, "did not return the estimator")
     if case.call == "fit, partial_fit":
-        held = attributes(clf)
-        done, _ = watch.call("partial_fit", clf.partial_fit, X, y, sample_weight=weight)
-        if not done and attributes(clf) != held:
-            watch.complain("partial_fit", "failed and left something behind")
-    asked = case.rows(**case.asked) if case.asked else X
-    held = attributes(clf)
-    new = case.call not in ("fit warm", "partial_fit")
-    check_state(watch, clf, y if new else None)
-    first = plain.rows() if case.call == "fit warm" else X
-    check_answers(watch, clf, X, y, weight, asked, case.arguments)
-    check_draws(watch, clf, first, case.arguments)
-    _check_copies(watch, clf, folder)
-    if attributes(clf) != held or parameters(clf) != given:
-        watch.complain("an answer", "changed the estimator")
+        attributes_before = attributes(clf)
+        succeeded, _ = monitor.call(
+            "partial_fit", clf.partial_fit, X, y, sample_weight=weight
+        )
+        if not succeeded and attributes(clf) != attributes_before:
+            monitor.report("partial_fit", "failed and changed attributes")
+    query = case.rows(**case.query) if case.query else X
+    attributes_before = attributes(clf)
+    has_classes_of_y = case.call not in ("fit warm", "partial_fit")
+    check_state(monitor, clf, y if has_classes_of_y else None)
+    first_rows = ordinary_rows if case.call == "fit warm" else X
+    check_results(monitor, clf, X, y, weight, query, case.arguments)
+    check_samples(monitor, clf, first_rows, case.arguments)
+    _check_copies(monitor, clf, folder)
+    if attributes(clf) != attributes_before or parameters(clf) != parameters_before:
+        monitor.report("a method", "changed the estimator")
     return True
 
 
-def _classes(kind: str, y: Any) -> Any:
-    """Classes that `partial_fit` is told of."""
+def _classes_argument(kind: str, y: Any) -> Any:
+    """Return the argument `classes` of `partial_fit`."""
     try:
         values = [v.item() if isinstance(v, np.generic) else v for v in y]
-        found = sorted({v for v in values if v is not None and v == v and v != -1})
+        labels = sorted({v for v in values if v is not None and v == v and v != -1})
     except (TypeError, ValueError, RuntimeError):
-        found = [0, 1, 2]
-    found = found or [0, 1, 2]
+        labels = [0, 1, 2]
+    labels = labels or [0, 1, 2]
     return {
-        "found": np.array(found),
+        "labels": np.array(labels),
         "none": None,
-        "marker": [-1, *found],
-        "one": found[:1],
+        "marker": [-1, *labels],
+        "one": labels[:1],
         "unknown": ["dog", "eel"],
-        "column": np.array(found)[:, None],
-        "list": found,
+        "column": np.array(labels)[:, None],
+        "list": labels,
         "text": "classes",
     }[kind]
 
 
-def _check_copies(watch: CallMonitor, clf: Any, folder: Path) -> None:
-    """Files, pickles and clones: the same answers, the same parameters."""
-    done, drawn = watch.call("sample", lambda: clf.sample(4)[0])
-    if done:
-        done, expected = watch.call("predict_proba", clf.predict_proba, drawn)
-    if not done:
-        watch.complain("sample", "is not to be had, or not to be asked about")
+def _check_copies(monitor: CallMonitor, clf: Any, folder: Path) -> None:
+    """Check that files, pickles and clones have the same results and parameters."""
+    succeeded, rows = monitor.call("sample", lambda: clf.sample(4)[0])
+    if succeeded:
+        succeeded, expected = monitor.call("predict_proba", clf.predict_proba, rows)
+    if not succeeded:
+        monitor.report("sample", "failed, or its rows were refused by predict_proba")
         return
     path = folder / "clf.safetensors"
 
-    def through_a_file() -> Any:
+    def save_and_load() -> Any:
         clf.save(path)
         return _load(clf, path)
 
     copies = {
-        "save and load": through_a_file,
+        "save and load": save_and_load,
         "pickle": lambda: pickle.loads(pickle.dumps(clf)),
     }
     for name, copy in copies.items():
-        done, copied = watch.call(name, copy)
-        if not done:
-            watch.complain(name, f"refused: {copied}")
-        elif not same_answers(copied.predict_proba(drawn), expected):
-            watch.complain(name, "answers otherwise")
-    done, twin = watch.call("clone", clone, clf)
-    if not done or repr(twin) != repr(clf) or hasattr(twin, "net_"):
-        watch.complain("clone", "is another, or fitted")
+        succeeded, copied = monitor.call(name, copy)
+        if not succeeded:
+            monitor.report(name, f"failed: {copied}")
+        elif not is_bit_identical(copied.predict_proba(rows), expected):
+            monitor.report(name, "changed the predictions")
+    succeeded, cloned = monitor.call("clone", clone, clf)
+    if not succeeded or repr(cloned) != repr(clf) or hasattr(cloned, "net_"):
+        monitor.report("clone", "has other parameters, or is fitted")
 
 
 def _load(clf: Any, path: Path) -> Any:
-    own = ("classifier_module", "encoder_module", "decoder_module")
-    given = {n: getattr(clf, n) for n in own if getattr(clf, n) is not None}
-    return sk_ssvae.load(path, **given)
+    roles = ("classifier_module", "encoder_module", "decoder_module")
+    modules = {role: getattr(clf, role) for role in roles}
+    return sk_ssvae.load(path, **{k: v for k, v in modules.items() if v is not None})
 
 
 def snippet(case: Case) -> str:
-    """Lines that show the case once more."""
+    """Return code that reproduces a case."""
     return (
         "import numpy as np; from numpy import inf, nan\n"
         f"from fuzzing import Case, check\ncheck({case!r})"

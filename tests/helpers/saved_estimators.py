@@ -1,8 +1,9 @@
-"""Estimators that are saved, and comparison of what they return."""
+"""Estimators of many kinds to save and load, and comparison of their results."""
 
 import numpy as np
 import pandas as pd
 import polars as pl
+from model_objects import make_spec
 from scipy import sparse
 from sklearn.datasets import load_iris
 from torch import nn
@@ -10,16 +11,34 @@ from torch import nn
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 
 N = 60
+"""Number of rows of the mixed and the sparse data."""
+
+NAMES = np.array(["left", "right", -1, -1] * (N // 4), dtype=object)
+"""Labels of these rows."""
+
+IRIS, TRUTH = load_iris(return_X_y=True)
+
+FEW = np.where(np.arange(150) % 4, -1, TRUTH)
+"""Labels of every fourth row of the iris data set, -1 for the others."""
+
+COUNTS = sparse.csr_array(np.random.RandomState(0).poisson(1.0, (N, 5)))
 
 
-def tiny(kind=SSVAEClassifier, **parameters):
-    given = {"latent_size": 2, "hidden_sizes": (6,), "max_epochs": 2, "random_state": 0}
-    if kind is SSVAEClassifier:
-        given |= {"classifier_hidden_sizes": (5,), "teacher": None, "inner_size": 3}
-    return kind(**(given | parameters))
+def make_estimator(cls=SSVAEClassifier, **parameters):
+    """Return an unfitted estimator that is fitted in tens of milliseconds."""
+    defaults = {
+        "latent_size": 2,
+        "hidden_sizes": (6,),
+        "max_epochs": 2,
+        "random_state": 0,
+    }
+    if cls is SSVAEClassifier:
+        defaults |= {"classifier_hidden_sizes": (5,), "teacher": None}
+    return cls(**(defaults | parameters))
 
 
-def people():
+def pandas_frame():
+    """Return a pandas frame with a column of each kind, and missing values."""
     rng = np.random.RandomState(0)
     frame = pd.DataFrame(
         {
@@ -38,8 +57,9 @@ def people():
     return frame
 
 
-def people_of_polars():
-    frame = pl.from_pandas(people().drop(columns="grade"))
+def polars_frame():
+    """Return a polars frame with a column of each kind, and missing values."""
+    frame = pl.from_pandas(pandas_frame().drop(columns="grade"))
     return frame.with_columns(
         pl.Series("enum", ["a", "b"] * (N // 2), dtype=pl.Enum(["b", "a", "c"])),
         pl.Series("money", [1, 2, 3] * (N // 3)).cast(pl.Decimal(10, 2)),
@@ -47,69 +67,76 @@ def people_of_polars():
     )
 
 
-NAMES = np.array(["left", "right", -1, -1] * (N // 4), dtype=object)
-
-
-IRIS, TRUTH = load_iris(return_X_y=True)
-
-
-FEW = np.where(np.arange(150) % 4, -1, TRUTH)
-
-
-COUNTS = sparse.csr_array(np.random.RandomState(0).poisson(1.0, (N, 5)))
+def _of_model(name):
+    return make_estimator(
+        model=make_spec(name, inner_size=3, pretrain_epochs=1),
+        likelihood=[("poisson", ["visits"])],
+    )
 
 
 CASES = {
     **{
-        model: lambda model=model: (
-            tiny(model=model, pretrain_epochs=1, likelihood=[("poisson", ["visits"])]),
-            people(),
-            NAMES,
-        )
-        for model in ("m2", "m1+m2", "sdgm", "adgm")
+        name: lambda name=name: (_of_model(name), pandas_frame(), NAMES)
+        for name in ("m2", "m1+m2", "sdgm", "adgm")
     },
-    "polars": lambda: (tiny(), people_of_polars(), NAMES),
-    "sparse counts": lambda: (tiny(likelihood="negative_binomial"), COUNTS, NAMES),
+    "polars": lambda: (make_estimator(), polars_frame(), NAMES),
+    "sparse counts": lambda: (
+        make_estimator(likelihood="negative_binomial"),
+        COUNTS,
+        NAMES,
+    ),
     "estimated prior": lambda: (
-        tiny(class_prior="estimate", temperature=2.0),
+        make_estimator(class_prior="estimate", temperature=2.0),
         IRIS.astype(np.float32),
         FEW,
     ),
     "given prior": lambda: (
-        tiny(class_prior=np.array([0.2, 0.3, 0.5]), alpha=np.float32(3), device="cpu"),
+        make_estimator(
+            class_prior=np.array([0.2, 0.3, 0.5]), alpha=np.float32(3), device="cpu"
+        ),
         IRIS,
         FEW,
     ),
-    "bernoulli": lambda: (tiny(), (IRIS.mean(axis=0) < IRIS).astype(float), FEW),
-    "pool": lambda: (tiny(teacher="pool", max_epochs=1), IRIS[::2], FEW[::2]),
-    "early stopping": lambda: (tiny(early_stopping=True), IRIS, FEW),
+    "bernoulli": lambda: (
+        make_estimator(),
+        (IRIS.mean(axis=0) < IRIS).astype(float),
+        FEW,
+    ),
+    "pool": lambda: (make_estimator(teacher="pool", max_epochs=1), IRIS[::2], FEW[::2]),
+    "early stopping": lambda: (make_estimator(early_stopping=True), IRIS, FEW),
     "missing labels": lambda: (
-        tiny(unlabeled=pd.NA),
+        make_estimator(unlabeled=pd.NA),
         IRIS,
         pd.array([None if v < 0 else v for v in FEW], dtype="Int64"),
     ),
-    "constant column": lambda: (tiny(), np.c_[IRIS, np.full(150, 7.0)], FEW),
+    "constant column": lambda: (make_estimator(), np.c_[IRIS, np.full(150, 7.0)], FEW),
     "array of objects": lambda: (
-        tiny(categorical_features=[0]),
+        make_estimator(categorical_features=[0]),
         np.array([["a", 1.5], ["b", 2.5], [None, 0.0], ["a", 1.0]] * 15, dtype=object),
         NAMES,
     ),
-    "autoencoder": lambda: (tiny(VariationalAutoencoder), people(), None),
+    "autoencoder": lambda: (
+        make_estimator(VariationalAutoencoder),
+        pandas_frame(),
+        None,
+    ),
 }
+"""Functions that return an unfitted estimator, rows and labels."""
 
 
-def same(a, b):
+def assert_identical(a, b):
+    """Assert that arrays, frames or tuples of them are equal, with dtypes and gaps."""
     if isinstance(a, tuple):
         assert len(a) == len(b)
         for x, y in zip(a, b, strict=True):
-            same(x, y)
+            assert_identical(x, y)
     elif isinstance(a, pd.DataFrame):
         pd.testing.assert_frame_equal(a, b, check_exact=True)
     elif isinstance(a, pl.DataFrame):
         assert a.schema == b.schema
         assert a.equals(b)
     elif sparse.issparse(a):
-        same(a.toarray(), b.toarray())
+        assert_identical(a.toarray(), b.toarray())
     else:
         a, b = np.asarray(a), np.asarray(b)
         assert a.dtype == b.dtype
@@ -118,16 +145,17 @@ def same(a, b):
         assert np.array_equal(a[~missing], b[~missing])
 
 
-def answers(estimator, X):
+def results(estimator, X):
+    """Return the results of all methods of a fitted estimator."""
     methods = ["transform", "score_samples", "impute"]
     if hasattr(estimator, "predict"):
         methods += ["predict", "predict_proba", "predict_log_proba"]
-    found = tuple(getattr(estimator, method)(X) for method in methods)
-    return (*found, estimator.sample(7), estimator.inverse_transform(np.ones((2, 2))))
+    of_rows = tuple(getattr(estimator, method)(X) for method in methods)
+    return (*of_rows, estimator.sample(7), estimator.inverse_transform(np.ones((2, 2))))
 
 
 class Network(nn.Sequential):
-    """A layer of some width."""
+    """A user-supplied network with a keyword argument."""
 
     def __init__(self, in_features, out_features, width=4):
         super().__init__(

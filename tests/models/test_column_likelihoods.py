@@ -1,4 +1,4 @@
-"""Counts, categories and products of columns: scipy, torch, normalisation, gaps."""
+"""Likelihoods of counts, categories, mixed columns and missing cells."""
 
 import itertools
 
@@ -18,7 +18,7 @@ from sk_ssvae.models.likelihoods import (
     NegativeBinomialVector,
     Poisson,
     PoissonVector,
-    likelihood_of,
+    make_likelihood,
 )
 
 
@@ -28,14 +28,14 @@ def double(values):
 
 @given(st.floats(-6, 6), st.integers(0, 2000))
 @settings(max_examples=50)
-def test_poisson_is_scipys(log_mean, x):
+def test_the_poisson_probability_equals_scipys(log_mean, x):
     ours = PoissonVector(double([log_mean])).log_prob(double([x])).item()
     assert ours == pytest.approx(stats.poisson(np.exp(log_mean)).logpmf(x), rel=1e-8)
 
 
 @given(st.floats(-6, 6), st.floats(-3.5, 6), st.integers(0, 2000))
 @settings(max_examples=50)
-def test_negative_binomial_is_scipys(log_mean, log_size, x):
+def test_the_negative_binomial_probability_equals_scipys(log_mean, log_size, x):
     ours = NegativeBinomialVector(double([log_mean]), double([log_size]))
     r = np.exp(log_size)
     theirs = stats.nbinom(r, r / (r + np.exp(log_mean)))
@@ -44,7 +44,7 @@ def test_negative_binomial_is_scipys(log_mean, log_size, x):
     )
 
 
-def test_negative_binomial_is_torchs_and_tends_to_the_poisson():
+def test_the_negative_binomial_equals_torchs_and_tends_to_the_poisson():
     log_mean, log_size, x = double([0.3, -1.0]), double([0.5, 1.0]), double([3.0, 0.0])
     size = log_size.exp()
     theirs = torch.distributions.NegativeBinomial(
@@ -58,7 +58,7 @@ def test_negative_binomial_is_torchs_and_tends_to_the_poisson():
 
 
 @pytest.mark.parametrize("kind", [Poisson, NegativeBinomial])
-def test_counts_sum_to_one_and_have_their_mean(kind):
+def test_probabilities_of_counts_sum_to_one_and_have_the_stated_mean(kind):
     likelihood = kind(1, offset=[0.7]).double()
     with torch.no_grad():
         p = likelihood(double([0.4]))
@@ -70,7 +70,7 @@ def test_counts_sum_to_one_and_have_their_mean(kind):
 
 
 @pytest.mark.parametrize("kind", [Poisson, NegativeBinomial])
-def test_draws_of_counts_have_mean_and_variance(kind):
+def test_draws_of_counts_have_the_mean_and_variance_of_the_density(kind):
     likelihood = kind(2)
     with torch.no_grad():
         p = likelihood(torch.tensor([0.0, 1.5]).expand(100_000, 2))
@@ -85,7 +85,7 @@ def test_draws_of_counts_have_mean_and_variance(kind):
     assert (x >= 0).all()
 
 
-def test_sizes_of_the_negative_binomial_stay_within_bounds():
+def test_sizes_of_the_negative_binomial_are_bounded():
     likelihood = NegativeBinomial(2).double()
     with torch.no_grad():
         likelihood.log_size.copy_(double([-1e6, 1e6]))
@@ -93,7 +93,7 @@ def test_sizes_of_the_negative_binomial_stay_within_bounds():
     torch.testing.assert_close(p.log_size.exp(), double([np.exp(-4), np.exp(6.9)]))
 
 
-def test_categories_are_torchs_whatever_their_numbers():
+def test_categorical_probabilities_equal_torchs_for_columns_of_several_sizes():
     sizes = (2, 5, 1, 3)
     likelihood = Categorical(sizes, offset=np.linspace(-1, 1, 11)).double()
     outputs = torch.randn(7, 11, dtype=torch.float64)
@@ -111,26 +111,26 @@ def test_categories_are_torchs_whatever_their_numbers():
     assert torch.equal(likelihood.cells(p.mean), modes)
 
 
-def test_categories_sum_to_one_over_all_rows():
+def test_categorical_probabilities_sum_to_one_over_all_rows():
     p = Categorical((2, 3)).double()(torch.randn(5, dtype=torch.float64))
     rows = double(list(itertools.product(range(2), range(3))))
     assert p.log_prob(rows).exp().sum().item() == pytest.approx(1)
 
 
-def test_draws_of_categories_have_their_shares():
+def test_draws_of_categories_have_the_right_frequencies():
     likelihood = Categorical((2, 4))
     with torch.no_grad():
         p = likelihood(torch.tensor([0.5, -1, 0, 1, 2, -9.0]).expand(50_000, 6))
         x = p.sample(torch.Generator().manual_seed(0)).long()
     for j, (first, n) in enumerate([(0, 2), (2, 4)]):
-        shares = torch.bincount(x[:, j], minlength=n) / len(x)
+        frequency = torch.bincount(x[:, j], minlength=n) / len(x)
         torch.testing.assert_close(
-            shares, p.mean[0, first : first + n], atol=0.01, rtol=0
+            frequency, p.mean[0, first : first + n], atol=0.01, rtol=0
         )
 
 
 def mixed_layout(gaps=()):
-    """Four kinds in six columns, out of order."""
+    """Return a layout of six columns of four types, out of order."""
     return Layout(
         groups=(
             ColumnGroup("gaussian", np.array([3, 0])),
@@ -148,8 +148,8 @@ def mixed_layout(gaps=()):
 ROW = [0.4, 1.0, 0.0, -1.2, 2.0, 3.0]
 
 
-def parts_of(outputs):
-    """Work out what each column adds to the log-density, from torch.distributions."""
+def column_log_probs(outputs):
+    """Return the log-density of each cell of ROW, by torch.distributions."""
     d = torch.distributions
     scale = np.hypot(1, Gaussian.MIN_SCALE)
     return [
@@ -164,25 +164,26 @@ def parts_of(outputs):
 
 @pytest.mark.parametrize("missing", [(), (0,), (1, 3), (0, 1, 2, 3, 4, 5)])
 @pytest.mark.parametrize("gaps", [(), (1,)])
-def test_a_product_counts_what_is_there(missing, gaps):
-    likelihood = likelihood_of(mixed_layout(gaps)).double()
+def test_the_density_of_mixed_columns_is_the_product_over_observed_cells(missing, gaps):
+    likelihood = make_likelihood(mixed_layout(gaps)).double()
     outputs = torch.randn(9, dtype=torch.float64, requires_grad=True)
     x = double(ROW)
     x[list(missing)] = torch.nan
     ours = likelihood(outputs).log_prob(x, gaps=True)
-    there = [p for j, p in enumerate(parts_of(outputs)) if j not in missing]
-    theirs = sum(there, double(0.0))
+    log_probs = column_log_probs(outputs)
+    observed = [p for j, p in enumerate(log_probs) if j not in missing]
+    theirs = sum(observed, double(0.0))
     torch.testing.assert_close(ours, theirs)
-    (slope,) = torch.autograd.grad(ours, outputs, retain_graph=True)
-    assert slope.isfinite().all()
-    if there:
-        torch.testing.assert_close(slope, torch.autograd.grad(theirs, outputs)[0])
-    if gaps:  # it need not be told
+    (gradient,) = torch.autograd.grad(ours, outputs, retain_graph=True)
+    assert gradient.isfinite().all()
+    if observed:
+        torch.testing.assert_close(gradient, torch.autograd.grad(theirs, outputs)[0])
+    if gaps:  # gaps in training are allowed by default
         torch.testing.assert_close(likelihood(outputs).log_prob(x), ours)
 
 
-def test_a_gap_is_the_integral_over_the_cell():
-    likelihood = likelihood_of(mixed_layout()).double()
+def test_a_missing_cell_is_integrated_out():
+    likelihood = make_likelihood(mixed_layout()).double()
     with torch.no_grad():
         p = likelihood(torch.randn(9, dtype=torch.float64))
         values = {
@@ -203,8 +204,8 @@ def test_a_gap_is_the_integral_over_the_cell():
             torch.testing.assert_close(total, marginal, rtol=1e-6, atol=0)
 
 
-def test_draws_and_means_of_a_product_are_in_the_order_of_the_columns():
-    likelihood = likelihood_of(mixed_layout()).double()
+def test_draws_and_means_of_mixed_columns_are_in_the_order_of_the_columns():
+    likelihood = make_likelihood(mixed_layout()).double()
     outputs = double([100, -100, 30, -30, -30, 30, -30, 3.0, 30]).expand(2000, 9)
     with torch.no_grad():
         p = likelihood(outputs)
@@ -216,12 +217,12 @@ def test_draws_and_means_of_a_product_are_in_the_order_of_the_columns():
     torch.testing.assert_close(cells[0], expected, rtol=1e-6, atol=1e-6)
 
 
-def test_inputs_are_numbers_unit_vectors_and_gaps():
+def test_network_inputs_are_numbers_one_hot_vectors_and_gap_indicators():
     inputs = InputEncoder(mixed_layout(gaps=(1, 3))).double()
     assert inputs.n_outputs == 4 + 5 + 2
-    whole = inputs(double([ROW]))[0].tolist()
+    observed = inputs(double([ROW]))[0].tolist()
     logs = 0.5 * (np.log1p(3.0) - 0.25)
-    assert whole == pytest.approx([0.4, 0, -1.2, logs, 0, 1, 0, 0, 1, 0, 0])
+    assert observed == pytest.approx([0.4, 0, -1.2, logs, 0, 1, 0, 0, 1, 0, 0])
     row = double([ROW])
     row[:, [0, 1, 3, 5]] = torch.nan
     filled = inputs(row)[0].tolist()
@@ -229,7 +230,7 @@ def test_inputs_are_numbers_unit_vectors_and_gaps():
     assert filled == pytest.approx([0, 0, 0, logs, 0, 0, 0, 0, 1, 1, 1])
 
 
-def test_plain_columns_are_passed_on_as_they_are():
+def test_numeric_columns_without_gaps_are_passed_on_unchanged():
     inputs = InputEncoder(as_layout("gaussian", 3)).train()
     x = torch.randn(4, 3)
     assert inputs(x) is x

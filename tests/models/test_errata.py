@@ -1,7 +1,7 @@
-"""The post's formulas beside the right ones, and where the printed ones fail.
+"""Tests of the errata table in docs/model.md: printed formulas and correct ones.
 
-The numbers are those of the errata table in docs/model.md. The post is "Some notes on
-the Semi-Supervised Learning of Variational Autoencoders" (2019-09-10).
+The numbers are those of the table. The printed formulas are from the blog post "Some
+notes on the Semi-Supervised Learning of Variational Autoencoders" (2019-09-10).
 """
 
 import numpy as np
@@ -40,13 +40,13 @@ def test_2_the_kl_has_a_half_and_sigma_is_a_standard_deviation():
     ours = gaussian_kl(DiagonalNormal(mu * one, np.log(sigma) * one)).item()
     assert ours == pytest.approx(exact_kl(mu, sigma), rel=1e-6)
     assert abs(printed - exact_kl(mu, sigma)) > 0.1
-    # reading sigma as a variance leaves the missing half
+    # with sigma as a variance, only the factor 1/2 is missing
     printed = -(np.log(sigma**2) + 1 - sigma**2 - mu**2)
     assert printed == pytest.approx(2 * exact_kl(mu, sigma), rel=1e-6)
 
 
-def pieces(likelihood="bernoulli"):
-    """Return what the bounds are made of, for a few rows and one draw of noise."""
+def bound_terms(likelihood="bernoulli"):
+    """Return the terms of the bounds, for a few rows and one draw of noise."""
     model, x = make_model(likelihood, latent_size=2), make_rows(likelihood)
     noise = torch.randn(
         len(x), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
@@ -61,17 +61,17 @@ def pieces(likelihood="bernoulli"):
 
 
 def test_3_the_kl_of_z_is_weighted_by_the_class_probabilities():
-    model, x, _, log_x, log_q, kl, ours = pieces()
+    model, x, _, log_x, log_q, kl, ours = bound_terms()
     q = log_q.exp()
     without_kl = (q * (log_x + model.log_prior - log_q)).sum(1)
     torch.testing.assert_close(without_kl - (q * kl).sum(1), ours)
     printed = without_kl - kl.sum(1)
     assert (printed < ours - 0.01).all()
-    with torch.no_grad():  # a q(z | x, y) that ignores y: n_classes times too much
+    with torch.no_grad():  # if q(z | x, y) ignores y, n_classes times too large
         model.encoder.from_b.zero_()
         same = gaussian_kl(model.posterior_z(x[:, None], model.classes))
     torch.testing.assert_close(same.sum(1), len(PRIOR) * (q * same).sum(1))
-    # q on a class of small KL: without limit
+    # if q puts its mass on a class of small KL, the ratio is unbounded
     q, kl = torch.tensor([1 - 1e-6, 1e-6]), torch.tensor([1e-3, 5.0])
     assert kl.sum() / (q * kl).sum() > 1000
 
@@ -79,32 +79,32 @@ def test_3_the_kl_of_z_is_weighted_by_the_class_probabilities():
 def test_4_the_entropy_of_the_class_has_a_logarithm():
     prior = np.array(PRIOR)
 
-    def right(q):
+    def correct(q):
         return (q * (np.log(q) - np.log(prior))).sum()
 
     def printed(q):
         return (q * (np.exp(q) - np.log(prior))).sum()
 
     q = np.array([0.7, 0.2, 0.1])
-    assert right(q) == pytest.approx(stats.entropy(q, prior))
-    assert right(prior) == 0
-    # not a divergence from the prior: neither zero nor smallest there
+    assert correct(q) == pytest.approx(stats.entropy(q, prior))
+    assert correct(prior) == 0
+    # not a divergence from the prior: neither zero nor minimal there
     elsewhere = np.array([0.474, 0.332, 0.194])
     assert printed(prior) > printed(elsewhere) > 1
-    assert right(elsewhere) > right(prior)
+    assert correct(elsewhere) > correct(prior)
 
 
-def test_5_the_mean_of_the_logarithms_not_the_logarithm_of_the_mean():
-    model, x, z, log_x, log_q, _, _ = pieces()
+def test_5_the_bound_is_a_mean_of_logarithms_not_the_logarithm_of_a_mean():
+    model, x, z, log_x, log_q, _, _ = bound_terms()
     q = log_q.exp()
     mean = (q[:, :, None] * model.likelihood_x(z, model.classes).mean.detach()).sum(1)
     printed = BernoulliVector(mean.logit()).log_prob(x)
-    right = (q * log_x).sum(1)
-    assert (printed > right + 1e-3).all()  # Jensen: too optimistic, so no bound
+    correct = (q * log_x).sum(1)
+    assert (printed > correct + 1e-3).all()  # by Jensen's inequality, so not a bound
 
 
-def test_5_what_is_printed_exceeds_the_evidence():
-    """A decoder that tells the classes apart, and a q(y | x) that half knows."""
+def test_5_the_printed_value_exceeds_the_evidence():
+    """With a decoder that depends strongly on y, and an uncertain q(y | x)."""
     model = M2Module(1, (0.5, 0.5), 1, (), "bernoulli", seed=0).double()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -113,26 +113,26 @@ def test_5_what_is_printed_exceeds_the_evidence():
         model.classifier.layers[0].bias.copy_(torch.tensor([0.0, 0.8]))
         x, z = torch.ones(1, 1).double(), torch.zeros(1, 1).double()
         log_q = model(x)
-        right = unlabelled_bound(log_q, model.class_bounds(x, z)).item()
+        correct = unlabelled_bound(log_q, model.class_bounds(x, z)).item()
         mean = model.likelihood_x(z[:, None], model.classes).mean[0, :, 0]
-    log_evidence_x = np.log(0.5)  # one class gives 1, the other 0
+    log_evidence_x = np.log(0.5)  # p(x | y) is 1 for one class, 0 for the other
     q = log_q.exp()[0]
     kl_of_y = (q * (q.log() - np.log(0.5))).sum().item()
     printed = torch.log((q * mean).sum()).item() - kl_of_y  # the KL of z is 0
-    assert right < log_evidence_x < printed - 0.2
+    assert correct < log_evidence_x < printed - 0.2
 
 
-def test_6_the_decoder_sees_z():
-    model, _, z, _, _, _, _ = pieces()
+def test_6_the_decoder_is_a_function_of_z():
+    model, _, z, _, _, _, _ = bound_terms()
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         model.decoder(torch.zeros(1, 3, dtype=torch.float64), model.classes[0])
     near, far = model.decoder(z, model.classes), model.decoder(z + 1, model.classes)
     assert not torch.equal(near, far)
 
 
-def test_7_the_decoder_sees_y():
-    """Without y, p(x | y, z) = p(x | z) and L(x, y) can only tell classes by q(z)."""
-    model, x, z, _, _, _, _ = pieces()
+def test_7_the_decoder_is_a_function_of_y():
+    """Without y, p(x | y, z) = p(x | z), and L(x, y) depends on y only through q(z)."""
+    model, x, z, _, _, _, _ = bound_terms()
     decoded = model.decoder(z[:, :1], model.classes)
     assert (decoded[:, 0] - decoded[:, 1]).abs().min() > 0
     with torch.no_grad():
@@ -143,8 +143,8 @@ def test_7_the_decoder_sees_y():
     torch.testing.assert_close(bounds, bounds[:, :1].expand_as(bounds))
 
 
-def test_8_log_q_in_the_place_of_log_p_of_y_is_no_bound():
-    """Once q(y | x) > p(y) it exceeds log p(x, y); log p(y) never does."""
+def test_8_with_log_q_of_y_instead_of_log_p_of_y_there_is_no_bound():
+    """Where q(y | x) > p(y) the printed value can exceed log p(x, y)."""
     model = make_model("bernoulli")
     x = make_rows("bernoulli")[0]
     with torch.no_grad():
@@ -160,8 +160,8 @@ def test_8_log_q_in_the_place_of_log_p_of_y_is_no_bound():
     assert printed.item() > exact + 1
 
 
-def test_9_a_loss_is_minus_the_bound():
-    """The printed loss of a labelled row is a bound: minimising it makes it worse."""
+def test_9_the_loss_is_minus_the_bound():
+    """The printed loss is the bound itself, and minimising it lowers the bound."""
     model, x = make_model("bernoulli", latent_size=2), make_rows("bernoulli")
     noise = torch.zeros(len(x), 2, dtype=torch.float64)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -176,8 +176,8 @@ def test_9_a_loss_is_minus_the_bound():
     assert model.class_bounds(x, noise)[:, 0].mean() > again
 
 
-def test_10_softmax_once():
-    """CrossEntropyLoss takes logits; of probabilities it is never below 0.55 here."""
+def test_10_softmax_is_applied_once():
+    """CrossEntropyLoss takes logits; for probabilities it is at least 0.55 here."""
     certain = torch.tensor([[1.0, 0.0, 0.0]])
     printed = nn.CrossEntropyLoss()(certain, torch.tensor([0])).item()
     assert printed == pytest.approx(-np.log(np.e / (np.e + 2)))
@@ -195,17 +195,17 @@ def test_11_the_classifier_has_an_output_for_each_class():
         assert model(make_rows("bernoulli")).shape == (4, len(PRIOR))
 
 
-def test_12_reconstruction_is_a_sum_over_features():
+def test_12_the_reconstruction_term_is_a_sum_over_features():
     """Averaging it while the KL is summed divides its weight by n_features."""
-    model, x, z, log_x, _, _, _ = pieces()
+    model, x, z, log_x, _, _, _ = bound_terms()
     mean = model.likelihood_x(z, model.classes).mean[:, 0].detach()
     printed = -nn.BCELoss(reduction="none")(mean, x).mean(1)
     torch.testing.assert_close(printed * x.shape[1], log_x[:, 0])
 
 
 def test_13_the_log_likelihood_has_a_logarithm():
-    """With q_j p(x | z) the reconstruction of binary rows lies between 0 and 1."""
-    model, _, _, log_x, log_q, kl, ours = pieces()
+    """The printed term q_j p(x | z) lies between 0 and 1 for binary rows."""
+    model, _, _, log_x, log_q, kl, ours = bound_terms()
     q = log_q.exp()
     rest = (q * (model.log_prior - log_q - kl)).sum(1)
     torch.testing.assert_close((q * log_x).sum(1) + rest, ours)
@@ -215,7 +215,7 @@ def test_13_the_log_likelihood_has_a_logarithm():
 
 
 def test_14_y_is_summed_not_integrated():
-    """p(x) = sum_y p(y) integral of p(x | y, z) p(z), and it sums to 1 over all x."""
+    """Then p(x) = sum_y p(y) integral of p(x | y, z) p(z) sums to 1 over all x."""
     model = make_model("bernoulli")
     rows = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 3)
     total = sum(
@@ -224,7 +224,7 @@ def test_14_y_is_summed_not_integrated():
     assert total == pytest.approx(1, abs=1e-8)
 
 
-def test_15_a_prior_of_one_is_no_distribution():
+def test_15_a_constant_prior_of_one_is_not_a_distribution():
     with pytest.raises(TypeError, match="must be Tensor, not int"):
         torch.log(1)
     model = make_model("bernoulli")
@@ -244,7 +244,7 @@ def test_15_a_prior_of_one_is_no_distribution():
 
 
 def test_16_a_batch_is_reduced_by_its_mean(monkeypatch):
-    """The same rows twice: the loss stays, what is printed doubles its KL."""
+    """With all rows repeated the loss is the same; the printed KL doubles."""
     monkeypatch.setattr(torch, "randn", lambda *n, **_: torch.zeros(*n).double())
     model, x = make_model("bernoulli", latent_size=2), make_rows("bernoulli")
     twice = torch.cat([x, x])

@@ -1,4 +1,4 @@
-"""Likelihoods against scipy, normalisation, moments of draws, and the choice."""
+"""Normal and Bernoulli likelihoods, and the automatic choice between them."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from sk_ssvae.models.likelihoods import (
 
 @given(st.floats(-5, 5), st.floats(-3, 3), st.floats(-20, 20))
 @settings(max_examples=50)
-def test_normal_is_scipys(mean, log_scale, x):
+def test_the_normal_density_equals_scipys(mean, log_scale, x):
     tensors = (torch.tensor([v], dtype=torch.float64) for v in (mean, log_scale, x))
     m, s, value = tensors
     ours = DiagonalNormal(m, s).log_prob(value).item()
@@ -31,21 +31,21 @@ def test_normal_is_scipys(mean, log_scale, x):
 
 @given(st.floats(-15, 15), st.integers(0, 1))
 @settings(max_examples=50)
-def test_bernoulli_is_scipys(logit, x):
+def test_the_bernoulli_probability_equals_scipys(logit, x):
     logits = torch.tensor([logit], dtype=torch.float64)
     ours = BernoulliVector(logits).log_prob(torch.tensor([float(x)])).item()
     p = 1 / (1 + np.exp(-logit))
     assert ours == pytest.approx(stats.bernoulli(p).logpmf(x), rel=1e-6)
 
 
-def test_bernoulli_sums_to_one_over_all_rows():
+def test_bernoulli_probabilities_sum_to_one_over_all_rows():
     logits = torch.randn(4, dtype=torch.float64)
     rows = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 4)
     total = BernoulliVector(logits).log_prob(rows).exp().sum()
     torch.testing.assert_close(total, torch.ones_like(total))
 
 
-def test_gaussian_integrates_to_one_and_its_scale_has_a_floor():
+def test_the_gaussian_integrates_to_one_and_its_scale_has_a_lower_bound():
     for log_scale in (0.7, -1.0, -50.0):
         likelihood = Gaussian(1).double()
         with torch.no_grad():
@@ -58,7 +58,7 @@ def test_gaussian_integrates_to_one_and_its_scale_has_a_floor():
         assert scale == pytest.approx(np.hypot(0.05, np.exp(log_scale)))
 
 
-def test_gaussian_scale_learns_even_at_the_floor():
+def test_the_gaussian_scale_has_a_gradient_at_its_lower_bound():
     likelihood = Gaussian(1)
     with torch.no_grad():
         likelihood.log_scale.fill_(-5.0)
@@ -67,22 +67,22 @@ def test_gaussian_scale_learns_even_at_the_floor():
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian(3), Bernoulli(3)])
-def test_draws_have_the_mean_and_the_spread(likelihood):
+def test_draws_have_the_mean_and_standard_deviation_of_the_density(likelihood):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         distribution = likelihood(torch.tensor([-1.0, 0.0, 2.0]).expand(40_000, 3))
         x = distribution.sample(generator)
         mean = distribution.mean[0]
         if isinstance(distribution, ColumnNormal):
-            spread = distribution.log_scale.exp()
+            deviation = distribution.log_scale.exp()
         else:
-            spread = (mean * (1 - mean)).sqrt()
-    error = spread / 200
+            deviation = (mean * (1 - mean)).sqrt()
+    error = deviation / 200
     assert ((x.mean(0) - mean).abs() < 4 * error).all()
-    torch.testing.assert_close(x.std(0), spread.expand(3), rtol=0.03, atol=0)
+    torch.testing.assert_close(x.std(0), deviation.expand(3), rtol=0.03, atol=0)
 
 
-def test_draws_depend_on_their_generator_alone():
+def test_draws_depend_on_the_generator_alone():
     distribution = DiagonalNormal(torch.zeros(5), torch.zeros(5))
     first = distribution.sample(torch.Generator().manual_seed(1))
     torch.manual_seed(7)
@@ -108,11 +108,11 @@ def test_draws_depend_on_their_generator_alone():
         (np.eye(5) - 0.1, "gaussian"),
     ],
 )
-def test_auto_chooses(X, name):
+def test_the_likelihood_is_chosen_from_the_data(X, name):
     assert choose_likelihood(X) == name
 
 
-def test_values_outside_the_unit_interval():
+def test_bernoulli_cells_outside_the_unit_interval_are_refused():
     kinds = np.array(["bernoulli"] * 2, dtype=object)
     check_support(np.array([[0.0, 1.0], [0.5, 0.25]]), kinds)
     with pytest.raises(ValueError) as error:

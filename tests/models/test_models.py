@@ -1,18 +1,18 @@
-"""Every model's bounds and answers against quadrature, enumeration and Monte Carlo."""
+"""Bounds and predictions of all models against quadrature and Monte Carlo."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from model_objects import make_spec
 from scipy import stats
 from scipy.special import logsumexp
 
-from sk_ssvae.models import MODELS, VAEModule
-from sk_ssvae.models.base import N_DRAWS, fixed_draws
+from sk_ssvae.models import MODELS, M1M2Module, M1Module
+from sk_ssvae.models.auxiliary import N_FIXED_DRAWS, antithetic_draws
 from sk_ssvae.models.bounds import unlabelled_bound
 from sk_ssvae.models.inference import importance_weighted_bound
-from sk_ssvae.models.m1 import M1Module
 
 PRIOR = (0.5, 0.3, 0.2)
 N_CLASSES, N_FEATURES = 3, 3
@@ -22,11 +22,12 @@ INNER = ["m1+m2", "sdgm", "adgm"]
 def make(
     name, likelihood="gaussian", inner_size=1, latent_size=1, hidden=(7,), scale=2
 ):
-    model = MODELS[name](
-        N_FEATURES, PRIOR, latent_size, hidden, likelihood, seed=3,
-        inner_size=inner_size,
+    spec = make_spec(name, inner_size=inner_size)
+    model = spec.module_class(
+        n_features=N_FEATURES, class_prior=PRIOR, latent_size=latent_size,
+        hidden_sizes=hidden, likelihood=likelihood, seed=3, **spec.module_options(),
     ).double()  # fmt: skip
-    with torch.no_grad():  # far from the origin, where all terms matter
+    with torch.no_grad():  # large weights, so that no term is negligible
         for parameter in model.parameters():
             parameter.mul_(scale)
     return model.eval()
@@ -37,16 +38,16 @@ def make_rows(likelihood="gaussian", n=4):
     return torch.from_numpy((x > 0).astype(float) if likelihood == "bernoulli" else x)
 
 
-def line():
-    """Nodes and weights of a standard normal number; rectifiers have kinks."""
+def normal_nodes():
+    """Return nodes and weights on a fine grid: ReLU networks are not smooth."""
     nodes = np.linspace(-7, 7, 281)
     weights = stats.norm.pdf(nodes)
     return nodes, weights / weights.sum()
 
 
-def grid():
-    """Noise (n, 2) for the inner variable and z, and weights."""
-    nodes, weights = line()
+def noise_grid():
+    """Return noise of shape (n, 2), for the inner variable and z, and weights."""
+    nodes, weights = normal_nodes()
     u, z = np.meshgrid(nodes, nodes, indexing="ij")
     noise = np.stack([u.ravel(), z.ravel()], 1)
     return torch.from_numpy(noise), np.outer(weights, weights).ravel()
@@ -67,25 +68,24 @@ def log_normal(q, value):
 
 @torch.no_grad()
 def log_joint(model, x, k, u, z):
-    """Log p(x, u, y = k, z) with scipy's densities, for arrays (n, size)."""
+    """Return log p(x, u, y = k, z) by scipy's densities, for arrays (n, size)."""
     y = model.classes[k]
     u, z = torch.from_numpy(u), torch.from_numpy(z)
-    kind = type(model).NAME
-    if kind == "m1+m2":
-        of_x = log_p_x(model.m1.likelihood, model.m1.decoder(u), x.numpy())
+    if isinstance(model, M1M2Module):
+        log_x = log_p_x(model.m1.likelihood, model.m1.decoder(u), x.numpy())
         outputs = model.m2.decoder(z, y)
-        of_u = log_p_x(model.m2.likelihood, outputs, u.numpy())
+        log_u = log_p_x(model.m2.likelihood, outputs, u.numpy())
     else:
         outputs = model.outputs_x(u, z, y)
-        of_x = log_p_x(model.likelihood, outputs, x.numpy())
-        of_u = log_normal(model.prior_a(x.expand(len(z), -1), z, y), u.numpy())
-    return of_x + of_u + stats.norm.logpdf(z.numpy()).sum(-1) + math.log(PRIOR[k])
+        log_x = log_p_x(model.likelihood, outputs, x.numpy())
+        log_u = log_normal(model.prior_a(x.expand(len(z), -1), z, y), u.numpy())
+    return log_x + log_u + stats.norm.logpdf(z.numpy()).sum(-1) + math.log(PRIOR[k])
 
 
 @torch.no_grad()
 def posteriors(model, x, k, u=None):
-    """q(u | x), and q(z | x, u, y = k) at u."""
-    if type(model).NAME == "m1+m2":
+    """Return q(u | x), or q(z | x, u, y = k) if u is given."""
+    if isinstance(model, M1M2Module):
         q_u = model.m1.posterior_z(x)
         return q_u if u is None else model.m2.posterior_z(u, model.classes[k])
     q_u = model.posterior_a(x)
@@ -93,9 +93,9 @@ def posteriors(model, x, k, u=None):
 
 
 @torch.no_grad()
-def by_definition(model, x, k):
-    """E_q[log p(x, u, y, z) - log q(u, z | x, y)] and log p(x, y), on a grid of q."""
-    noise, weights = grid()
+def bound_and_evidence(model, x, k):
+    """Return L(x, y) by its definition, and log p(x, y), by quadrature over q."""
+    noise, weights = noise_grid()
     q_u = posteriors(model, x, k)
     u = q_u.rsample(noise[:, :1])
     q_z = posteriors(model, x, k, u)
@@ -106,8 +106,8 @@ def by_definition(model, x, k):
 
 
 def all_bounds(model, x):
-    """L(x, y) of all classes, averaged over the noise by quadrature."""
-    noise, weights = grid()
+    """Return L(x, y) of all classes, averaged over the noise by quadrature."""
+    noise, weights = noise_grid()
     with torch.no_grad():
         return np.array(
             [
@@ -120,53 +120,54 @@ def all_bounds(model, x):
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 @pytest.mark.parametrize("name", INNER)
-def test_labelled_bound_is_its_integral(name, likelihood):
+def test_the_labelled_bound_equals_its_integral(name, likelihood):
     model, x = make(name, likelihood), make_rows(likelihood)
     expected = [
-        [by_definition(model, row, k)[0] for k in range(N_CLASSES)] for row in x
+        [bound_and_evidence(model, row, k)[0] for k in range(N_CLASSES)] for row in x
     ]
     np.testing.assert_allclose(all_bounds(model, x), expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", INNER)
-def test_evidence_is_that_of_the_density(name):
-    """Importance weights on the grid of q integrate the joint over a fixed grid."""
+def test_the_evidence_equals_the_integral_of_the_joint_density(name):
+    """Quadrature over q and over a fixed grid agree."""
     model, x = make(name, scale=1), make_rows()[0]
     points = np.linspace(-9, 9, 601)
     u, z = (a.ravel()[:, None] for a in np.meshgrid(points, points, indexing="ij"))
     cell = (points[1] - points[0]) ** 2
     for k in range(N_CLASSES):
-        whole = logsumexp(log_joint(model, x, k, u, z)) + math.log(cell)
-        assert by_definition(model, x, k)[1] == pytest.approx(whole, abs=1e-2)
+        integral = logsumexp(log_joint(model, x, k, u, z)) + math.log(cell)
+        evidence = bound_and_evidence(model, x, k)[1]
+        assert evidence == pytest.approx(integral, abs=1e-2)
 
 
 @pytest.mark.parametrize("name", INNER)
-def test_bounds_are_below_the_evidence(name):
+def test_the_bounds_are_below_the_evidence(name):
     model, x = make(name, scale=1), make_rows()
     evidence = np.array(
-        [[by_definition(model, row, k)[1] for k in range(N_CLASSES)] for row in x]
+        [[bound_and_evidence(model, row, k)[1] for k in range(N_CLASSES)] for row in x]
     )
     assert (all_bounds(model, x) < evidence).all()
-    noise, weights = grid()
+    noise, weights = noise_grid()
     unlabelled = np.zeros(len(x))
     with torch.no_grad():
         for i, row in enumerate(x):
-            seen = model.sample_auxiliary(row.expand(len(noise), -1), noise)
-            bounds = model.class_bounds(seen, noise)
+            sampled = model.sample_auxiliary(row.expand(len(noise), -1), noise)
+            bounds = model.class_bounds(sampled, noise)
             unlabelled[i] = (
-                weights @ unlabelled_bound(model.log_q_y(seen), bounds).numpy()
+                weights @ unlabelled_bound(model.log_q_y(sampled), bounds).numpy()
             )
     log_p_x = logsumexp(evidence, axis=1)
     assert (unlabelled < log_p_x).all()
     weighted = importance_weighted_bound(
         model.float(), x.float().numpy(), 40_000, torch.Generator().manual_seed(0)
     )
-    np.testing.assert_allclose(weighted, log_p_x, atol=0.1)  # from below, slowly
+    np.testing.assert_allclose(weighted, log_p_x, atol=0.1)  # converges slowly
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_bound_is_the_mean_of_the_log_weights(name):
-    """In many dimensions, where some terms are worked out and not drawn."""
+def test_the_bound_is_the_mean_of_the_log_importance_weights(name):
+    """Also in several dimensions, although the bound has some terms in closed form."""
     model, x = make(name, inner_size=3, latent_size=2, scale=1), make_rows(n=1)
     if name == "m1+m2":
         model.kept.copy_(torch.tensor([1.0, 0.0, 1.0]))
@@ -174,16 +175,16 @@ def test_bound_is_the_mean_of_the_log_weights(name):
     noise = torch.randn(20_000, model.n_noise, generator=generator, dtype=torch.float64)
     with torch.no_grad():
         weights = (model.importance(x, noise)[0] + model.log_prior[:, None])[0]
-        many = x.expand(len(noise), -1)
-        bounds = model.class_bounds(model.sample_auxiliary(many, noise), noise)
+        rows = x.expand(len(noise), -1)
+        bounds = model.class_bounds(model.sample_auxiliary(rows, noise), noise)
     difference = bounds.T - weights
     error = difference.std(1) / len(noise) ** 0.5
     assert (difference.mean(1).abs() < 4 * error).all()
     assert (difference.std(1) > 1e-3).all()
 
 
-def test_dimensions_left_out_have_the_prior():
-    """A dimension of u that M2 does not see adds minus its KL from N(0, 1)."""
+def test_dimensions_left_out_of_m2_contribute_their_kl_divergence():
+    """Their prior is N(0, 1); the kept dimensions contribute their entropy."""
     model, x = make("m1+m2", inner_size=2), make_rows()
     model.kept.copy_(torch.tensor([1.0, 0.0]))
     noise = torch.zeros(len(x), 3, dtype=torch.float64)
@@ -192,72 +193,72 @@ def test_dimensions_left_out_have_the_prior():
         kl = 0.5 * (q_u.mean**2 + q_u.scale**2 - 1 - 2 * q_u.log_scale)[:, 1]
         entropy = q_u.log_scale[:, 0] + 0.5 * math.log(2 * math.pi * math.e)
         u = q_u.mean
-        of_x = model.m1.likelihood_x(u).log_prob(x)
+        log_x = model.m1.likelihood_x(u).log_prob(x)
         z = model.m2.posterior_z(u * model.kept, model.classes[1].expand(len(x), -1))
-        of_u = stats.norm(
+        log_u = stats.norm(
             model.m2.decoder(z.mean, model.classes[1])[:, 0].numpy(),
             model.m2.likelihood.scale()[0].item(),
         ).logpdf(u[:, 0].numpy())
         kl_z = 0.5 * (z.mean**2 + z.scale**2 - 1 - 2 * z.log_scale).sum(1)
-        of_u = torch.from_numpy(of_u)
-        expected = of_x - kl + entropy + of_u - kl_z + math.log(PRIOR[1])
-        ours = model.class_bounds(model.sample_auxiliary(x, noise), noise)[:, 1]
-    torch.testing.assert_close(ours, expected)
+        log_u = torch.from_numpy(log_u)
+        expected = log_x - kl + entropy + log_u - kl_z + math.log(PRIOR[1])
+        bounds = model.class_bounds(model.sample_auxiliary(x, noise), noise)[:, 1]
+    torch.testing.assert_close(bounds, expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_class_at_once_is_a_loop_over_classes(name):
+def test_bounds_of_all_classes_equal_those_of_single_classes(name):
     model, x = make(name, inner_size=2, latent_size=2), make_rows()
     noise = torch.randn(len(x), model.n_noise, dtype=torch.float64)
-    seen = model.sample_auxiliary(x, noise)
-    bounds = model.class_bounds(seen, noise)
+    sampled = model.sample_auxiliary(x, noise)
+    bounds = model.class_bounds(sampled, noise)
     for k in range(N_CLASSES):
         y, log_prior = model.classes[k].expand(len(x), -1), model.log_prior[k]
-        one = model.labelled_bound(seen, y, log_prior, noise)
-        torch.testing.assert_close(bounds[:, k], one)
+        bound = model.labelled_bound(sampled, y, log_prior, noise)
+        torch.testing.assert_close(bounds[:, k], bound)
     codes = torch.tensor([[2, 0], [1, 2], [0, 1], [1, 0]])
-    chosen = model.class_bounds(seen, noise, codes, model.density())
+    chosen = model.class_bounds(sampled, noise, codes, model.density())
     torch.testing.assert_close(chosen, bounds.gather(1, codes))
-    assert len(seen[1:3]) == 2
-    part = model.class_bounds(seen[1:3], noise[1:3])
+    assert len(sampled[1:3]) == 2
+    part = model.class_bounds(sampled[1:3], noise[1:3])
     torch.testing.assert_close(part, bounds[1:3])
 
 
 @pytest.mark.parametrize("name", INNER)
-def test_answers_are_means_over_the_draws(name):
+def test_predictions_are_averages_over_the_fixed_draws(name):
     model, x = make(name, inner_size=2, latent_size=2), make_rows()
     with torch.no_grad():
         log_q = model(x)
-        stacked = name == "m1+m2"
-        q_u = model.m1.posterior_z(x) if stacked else model.posterior_a(x)
+        is_m1m2 = name == "m1+m2"
+        q_u = model.m1.posterior_z(x) if is_m1m2 else model.posterior_a(x)
         q, z = 0, 0
         for draw in model.draws:
             u = q_u.mean + q_u.scale * draw
-            if stacked:
-                one, posterior = model.m2(u).exp(), model.m2.posterior_z
+            if is_m1m2:
+                q_y, posterior = model.m2(u).exp(), model.m2.posterior_z
                 means = [posterior(u, y.expand(4, -1)).mean for y in model.classes]
             else:
-                one = model.classifier(x, u).softmax(-1)
+                q_y = model.classifier(x, u).softmax(-1)
                 means = [
                     model.posterior_z(x, u, y.expand(4, -1)).mean for y in model.classes
                 ]
-            q = q + one / N_DRAWS
-            z = z + (one.T[:, :, None] * torch.stack(means)).sum(0) / N_DRAWS
+            q = q + q_y / N_FIXED_DRAWS
+            z = z + (q_y.T[:, :, None] * torch.stack(means)).sum(0) / N_FIXED_DRAWS
         torch.testing.assert_close(log_q.exp(), q)
         torch.testing.assert_close(model.latent_means(x), z)
         torch.testing.assert_close(log_q.exp().sum(-1), torch.ones(4).double())
 
 
 def test_fixed_draws_are_antithetic():
-    draws = fixed_draws(3, seed=0)
-    assert draws.shape == (N_DRAWS, 3)
+    draws = antithetic_draws(3, seed=0)
+    assert draws.shape == (N_FIXED_DRAWS, 3)
     torch.testing.assert_close(draws.mean(0), torch.zeros(3))
     assert draws.std() > 0.5
 
 
 @pytest.mark.parametrize("name", INNER)
 def test_decoded_means_of_linear_decoders_are_exact(name):
-    """And the mean of draws given z is what `decoded_means` says."""
+    """They equal the mean of rows drawn given z, and are linear in the weights."""
     model = make(name, inner_size=2, latent_size=2, hidden=())
     z = torch.tensor([[0.5, -1.0]]).double().repeat(200_000, 1)
     codes = torch.full((len(z),), 2)
@@ -274,10 +275,10 @@ def test_decoded_means_of_linear_decoders_are_exact(name):
     )
 
 
-def test_m1_is_m2_with_one_class():
-    """The same integrals: the bound of one class is the bound of the row."""
+def test_the_row_bound_of_m1_equals_its_integral():
+    """As a model of one class, M1 has the same labelled bound."""
     model = M1Module(N_FEATURES, (1.0,), 1, (7,), "gaussian", seed=0).double()
-    x, (nodes, weights) = make_rows(), line()
+    x, (nodes, weights) = make_rows(), normal_nodes()
     with torch.no_grad():
         values = [
             model.row_bound(x, torch.full((len(x), 1), node).double()).numpy()
@@ -300,21 +301,21 @@ def test_m1_is_m2_with_one_class():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_network_learns(name):
-    """No parameter of the last stage is left without a gradient."""
+def test_all_networks_are_trained(name):
+    """In the last stage all parameters have gradients."""
     model, x = make(name, inner_size=2, latent_size=2, scale=1), make_rows()
     model.start_stage("all")
     noise = torch.randn(len(x), model.n_noise, dtype=torch.float64)
-    seen = model.sample_auxiliary(x, noise)
-    log_q = model.log_q_y(seen)
-    unlabelled_bound(log_q, model.class_bounds(seen, noise)).sum().backward()
+    sampled = model.sample_auxiliary(x, noise)
+    log_q = model.log_q_y(sampled)
+    unlabelled_bound(log_q, model.class_bounds(sampled, noise)).sum().backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().max() > 0, parameter_name
 
 
-def test_a_model_is_entered_by_name():
-    assert set(MODELS) == {"m2", "m1+m2", "sdgm", "adgm"}
-    assert all(issubclass(model, VAEModule) for model in MODELS.values())
-    with pytest.raises(NotImplementedError, match=r"^M2 learns no rows alone\.$"):
+def test_models_without_an_unsupervised_stage_have_no_row_bound():
+    with pytest.raises(
+        NotImplementedError, match=r"^M2Module has no unsupervised training stage\.$"
+    ):
         make("m2").row_bound(None, None)

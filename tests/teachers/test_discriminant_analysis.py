@@ -1,4 +1,4 @@
-"""The linear generative classifier: against brute force, and its limits."""
+"""Semi-supervised linear discriminant analysis, and projections from soft labels."""
 
 import numpy as np
 import pytest
@@ -11,31 +11,33 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_ssvae.teachers.discriminant_analysis import (
     RIDGE,
-    LinearGenerative,
-    discriminant,
+    SemiSupervisedLDA,
+    discriminant_directions,
     whitening,
     within_class_covariance,
 )
 
+UNIFORM = np.full((150, 3), 1 / 3)
+
 
 @pytest.fixture
-def flowers():
+def scaled_iris():
+    """Standardised X, codes with four labels per class, all labels."""
     X, y = load_iris(return_X_y=True)
     return StandardScaler().fit_transform(X), hide(y, 4).astype(np.int64), y
 
 
-def test_one_step_by_brute_force(flowers):
-    """Means, covariance of the residuals, and Bayes' rule, row by row."""
-    X, codes, _ = flowers
-    start = np.random.RandomState(0).dirichlet([1, 1, 1], len(X))
-    fitted = LinearGenerative(X, unlabeled_weight=0.3, max_iterations=1).fit(
-        codes, start
-    )
-    posterior = start.copy()
+def test_one_em_step_matches_a_computation_row_by_row(scaled_iris):
+    """Class means, residual covariance, and Bayes' rule."""
+    X, codes, _ = scaled_iris
+    initial = np.random.RandomState(0).dirichlet([1, 1, 1], len(X))
+    lda = SemiSupervisedLDA(X, unlabeled_weight=0.3, max_iter=1)
+    fitted = lda.fit(codes, initial)
+    posterior = initial.copy()
     posterior[codes >= 0] = np.eye(3)[codes[codes >= 0]]
     means = np.zeros((3, 4))
     for k in range(3):
-        total, mass = np.zeros(4), 1.0  # one row at the origin
+        total, mass = np.zeros(4), 1.0  # one pseudo-row at the origin
         for i in range(len(X)):
             w = posterior[i, k] * (1.0 if codes[i] >= 0 else 0.3)
             total, mass = total + w * X[i], mass + w
@@ -53,71 +55,63 @@ def test_one_step_by_brute_force(flowers):
     )
 
 
-def test_the_covariance_around_hard_classes_is_the_pooled_one(flowers):
-    X, _, y = flowers
+def test_within_class_covariance_of_one_hot_labels_is_the_pooled_one(scaled_iris):
+    X, _, y = scaled_iris
     means, covariance = within_class_covariance(X, np.eye(3)[y], 0.0)
     np.testing.assert_allclose(means, [X[y == k].mean(0) for k in range(3)])
     pooled = sum((y == k).mean() * np.cov(X[y == k].T, bias=True) for k in range(3))
     np.testing.assert_allclose(covariance, pooled + RIDGE * np.eye(4), atol=1e-12)
 
 
-def test_unlabelled_rows_of_no_weight_leave_the_means_alone(flowers):
-    X, codes, _ = flowers
-    few = np.flatnonzero(codes >= 0)
-    start = np.full((150, 3), 1 / 3)
-    fitted = LinearGenerative(X, unlabeled_weight=0.0, max_iterations=1).fit(
-        codes, start
-    )
-    far = X.copy()
-    far[codes < 0] += np.random.RandomState(0).normal(size=(len(X) - len(few), 4))
-    # Only through the covariance: the same means satisfy slopes = S^-1 mu for both.
-    other = LinearGenerative(far, unlabeled_weight=0.0, max_iterations=1).fit(
-        codes, start
-    )
-    for posterior in (fitted, other):
-        ratio = -2 * posterior.intercepts
-        means = np.stack([X[codes == k].sum(0) / 5 for k in range(3)])
+def test_unlabelled_rows_of_weight_zero_do_not_change_the_means(scaled_iris):
+    X, codes, _ = scaled_iris
+    moved = X.copy()
+    hidden = codes < 0
+    moved[hidden] += np.random.RandomState(0).normal(size=(hidden.sum(), 4))
+    # Four labelled rows and one pseudo-row at the origin for each class.
+    means = np.stack([X[codes == k].sum(0) / 5 for k in range(3)])
+    for rows in (X, moved):
+        lda = SemiSupervisedLDA(rows, unlabeled_weight=0.0, max_iter=1)
+        posterior = lda.fit(codes, UNIFORM)
+        # With coefficients S^-1 mu, mu' S^-1 mu is -2 times the intercept.
         np.testing.assert_allclose(
-            np.einsum("kd,dk->k", means, posterior.coefficients), ratio, rtol=1e-6
+            np.einsum("kd,dk->k", means, posterior.coefficients),
+            -2 * posterior.intercepts,
+            rtol=1e-6,
         )
 
 
-def test_it_learns_from_unlabelled_rows(flowers):
-    X, codes, y = flowers
-    start = np.full((150, 3), 1 / 3)
-    accuracy = (
-        LinearGenerative(X).fit(codes, start).predict_proba(X).argmax(1) == y
-    ).mean()
-    assert accuracy > 0.9
+def test_em_is_accurate_with_four_labels_per_class(scaled_iris):
+    X, codes, y = scaled_iris
+    posterior = SemiSupervisedLDA(X).fit(codes, UNIFORM).predict_proba(X)
+    assert (posterior.argmax(1) == y).mean() > 0.9
 
 
-def test_constant_columns_and_copies_do_no_harm(flowers):
-    X, codes, y = flowers
+def test_constant_and_duplicate_columns_are_tolerated(scaled_iris):
+    X, codes, y = scaled_iris
     wide = np.hstack([X, X[:, :2], np.zeros((150, 3))])
-    start = np.full((150, 3), 1 / 3)
-    posterior = LinearGenerative(wide).fit(codes, start).predict_proba(wide)
+    posterior = SemiSupervisedLDA(wide).fit(codes, UNIFORM).predict_proba(wide)
     assert np.isfinite(posterior).all()
     assert (posterior.argmax(1) == y).mean() > 0.8
 
 
-def test_whitened_rows_vary_by_one_unit_within_classes(flowers):
-    X, _, y = flowers
-    soft = np.random.RandomState(0).dirichlet([1, 1, 1], 150) * 0.2
-    soft += 0.8 * np.eye(3)[y]
-    _, covariance = within_class_covariance(X, soft, 0.1)
-    matrix = whitening(X, soft)
+def test_whitened_rows_have_unit_within_class_covariance(scaled_iris):
+    X, _, y = scaled_iris
+    soft_labels = np.random.RandomState(0).dirichlet([1, 1, 1], 150) * 0.2
+    soft_labels += 0.8 * np.eye(3)[y]
+    _, covariance = within_class_covariance(X, soft_labels, 0.1)
+    matrix = whitening(X, soft_labels)
     np.testing.assert_allclose(matrix.T @ covariance @ matrix, np.eye(4), atol=1e-10)
 
 
-def test_discriminant_directions_are_fishers(flowers):
-    """They solve the generalised eigenvalue problem, and hold all of the ratio."""
-    X, _, y = flowers
-    classes = np.eye(3)[y]
-    means, within = within_class_covariance(X, classes, 0.1)
+def test_discriminant_directions_solve_fishers_eigenvalue_problem(scaled_iris):
+    X, _, y = scaled_iris
+    one_hot = np.eye(3)[y]
+    means, within = within_class_covariance(X, one_hot, 0.1)
     between = sum((m - X.mean(0))[:, None] * (m - X.mean(0)) / 3 for m in means)
-    expected = eigh(between, within, eigvals_only=True)[::-1]
-    matrix = discriminant(X, classes)
+    eigenvalues = eigh(between, within, eigvals_only=True)[::-1]
+    matrix = discriminant_directions(X, one_hot)
     assert matrix.shape == (4, 2)
     np.testing.assert_allclose(matrix.T @ within @ matrix, np.eye(2), atol=1e-10)
-    found = np.diag(matrix.T @ between @ matrix)
-    np.testing.assert_allclose(found, expected[:2], rtol=1e-8)
+    ratios = np.diag(matrix.T @ between @ matrix)
+    np.testing.assert_allclose(ratios, eigenvalues[:2], rtol=1e-8)

@@ -1,14 +1,15 @@
-"""Weights of a logarithmic opinion pool: gradients, calibration, folds."""
+"""The logarithmic opinion pool: folds, calibration, weights, and class shares."""
 
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from sk_ssvae.teachers import pooling as opinions
 from sk_ssvae.teachers.pooling import (
+    TEMPERATURE_PENALTY,
+    WEIGHT_PENALTY,
     OpinionPool,
-    fit_temperature,
+    fit_inverse_temperature,
     fit_weights,
     make_folds,
 )
@@ -19,58 +20,62 @@ def test_folds_hide_each_label_once_and_never_a_whole_class(counts):
     codes = np.concatenate([np.repeat(np.arange(len(counts)), counts), [-1] * 10])
     folds = make_folds(codes, seed=0)
     assert len(folds) == min(5, max(counts))
-    hidden = np.concatenate(folds)
-    assert len(set(hidden)) == len(hidden)
+    held_out = np.concatenate(folds)
+    assert len(set(held_out)) == len(held_out)
     single = np.isin(codes, np.flatnonzero(np.array(counts) == 1))
-    assert set(hidden) == set(np.flatnonzero((codes >= 0) & ~single))
+    assert set(held_out) == set(np.flatnonzero((codes >= 0) & ~single))
     for fold in folds:
-        left = codes.copy()
-        left[fold] = -1
-        assert set(left[left >= 0]) == set(range(len(counts)))
+        rest = codes.copy()
+        rest[fold] = -1
+        assert set(rest[rest >= 0]) == set(range(len(counts)))
 
 
-def test_no_folds_where_each_class_has_one_label():
+def test_number_of_folds_is_limited():
+    codes = np.repeat([0, 1, 2, -1], [5, 5, 5, 9])
+    assert [len(fold) for fold in make_folds(codes, 0, 3)] == [5, 5, 5]
+
+
+def test_there_are_no_folds_if_each_class_has_one_label():
     assert make_folds(np.array([0, 1, 2, -1, -1]), seed=0) == []
 
 
-def test_folds_depend_on_the_seed_alone(global_generators):
+def test_folds_depend_on_the_seed_only(global_generators):
     codes = np.repeat([0, 1, -1], 10)
     before = global_generators()
-    first, again, other = (make_folds(codes, s) for s in (0, 0, 1))
+    first, same, other = (make_folds(codes, s) for s in (0, 0, 1))
     assert before == global_generators()
-    assert all(map(np.array_equal, first, again))
+    assert all(map(np.array_equal, first, same))
     assert not all(map(np.array_equal, first, other))
 
 
-@pytest.mark.parametrize("power", [0.25, 1.0, 4.0])
-def test_the_temperature_undoes_a_wrong_scale(power):
-    """As far as the penalty on it lets it, by a fine grid."""
+@pytest.mark.parametrize("scale", [0.25, 1.0, 4.0])
+def test_inverse_temperature_undoes_a_wrong_scale(scale):
+    """It minimises the penalised loss, by a finer grid, and is near the true scale."""
     rng = np.random.RandomState(0)
-    true = rng.normal(size=(4000, 3))
-    codes = np.array([rng.choice(3, p=p) for p in softmax(true, axis=1)])
-    given = log_softmax(true / power, axis=1)
-    found = fit_temperature(given, codes)
-    powers = np.geomspace(0.1, 12, 400)
+    logits = rng.normal(size=(4000, 3))
+    codes = np.array([rng.choice(3, p=p) for p in softmax(logits, axis=1)])
+    log_proba = log_softmax(logits / scale, axis=1)
+    fitted = fit_inverse_temperature(log_proba, codes)
+    grid = np.geomspace(0.1, 12, 400)
     losses = [
-        log_loss(codes, softmax(t * given, axis=1))
-        + opinions.TEMPERATURE_PENALTY * np.log(t) ** 2
-        for t in powers
+        log_loss(codes, softmax(b * log_proba, axis=1))
+        + TEMPERATURE_PENALTY * np.log(b) ** 2
+        for b in grid
     ]
-    assert found == pytest.approx(powers[np.argmin(losses)], rel=0.06)
-    assert abs(np.log(found / power)) < 0.3
+    assert fitted == pytest.approx(grid[np.argmin(losses)], rel=0.06)
+    assert abs(np.log(fitted / scale)) < 0.3
 
 
 def test_weights_minimise_the_penalised_log_loss():
-    """Against a fine grid over two views."""
     rng = np.random.RandomState(0)
-    true = rng.normal(size=(60, 3))
-    codes = np.array([rng.choice(3, p=p) for p in softmax(true, axis=1)])
-    views = np.stack([true + rng.normal(size=true.shape), rng.normal(size=true.shape)])
-    views = log_softmax(views, axis=-1)
+    logits = rng.normal(size=(60, 3))
+    codes = np.array([rng.choice(3, p=p) for p in softmax(logits, axis=1)])
+    informative = logits + rng.normal(size=logits.shape)
+    views = log_softmax(np.stack([informative, rng.normal(size=logits.shape)]), axis=-1)
 
     def loss(w):
         log_p = log_softmax(np.tensordot(w, views, 1), axis=1)
-        penalty = opinions.WEIGHT_PENALTY / 60 * ((w - 0.5) ** 2).sum()
+        penalty = WEIGHT_PENALTY / 60 * ((w - 0.5) ** 2).sum()
         return -log_p[np.arange(60), codes].mean() + penalty
 
     weights = fit_weights(views, codes)
@@ -79,69 +84,82 @@ def test_weights_minimise_the_penalised_log_loss():
     ]
     assert loss(weights) <= min(map(loss, grid)) + 1e-6
     assert weights[0] > weights[1]
-    # and its gradient vanishes, or points out of the box
+    # The gradient vanishes, or points out of the bounds.
     for m in range(2):
         step = np.eye(2)[m] * 1e-5
         slope = (loss(weights + step) - loss(weights - step)) / 2e-5
         assert abs(slope) < 1e-3 or (weights[m] == 0 and slope > 0)
 
 
-def test_useless_views_share_the_weight_where_labels_tell_nothing():
+def test_uninformative_views_get_equal_weights():
     views = np.stack([np.log(np.full((4, 2), 0.5))] * 3)
     weights = fit_weights(views, np.array([0, 1, 0, 1]))
     np.testing.assert_allclose(weights, 1 / 3, atol=1e-6)
 
 
-def pool_of(answers, codes, *, estimate=False):
+def fit_pool(views, codes, *, estimate_shares=False):
+    """Pool views whose probabilities are the same for all label vectors."""
     folds = make_folds(codes, 0)
-    pool = OpinionPool(codes, folds, estimate=estimate)
-    stacked = {k: np.stack([v] * (1 + len(folds))) for k, v in answers.items()}
-    return pool, pool.fit(stacked)
+    pool = OpinionPool(codes, folds, estimate_shares=estimate_shares)
+    repeated = {name: np.stack([p] * (1 + len(folds))) for name, p in views.items()}
+    return pool, pool.fit_pool(repeated)
 
 
-def test_one_calibrated_view_is_its_own_pool_up_to_its_power():
+def exponents(pool):
+    return {m: pool.weights[m] * pool.inverse_temperatures[m] for m in pool.weights}
+
+
+def test_label_vectors_hide_one_fold_each():
+    codes = np.array([0, 1, 0, 1, -1])
+    folds = [np.array([0, 1]), np.array([2, 3])]
+    vectors = OpinionPool(codes, folds, estimate_shares=False).label_vectors
+    expected = [[0, 1, 0, 1, -1], [-1, -1, 0, 1, -1], [0, 1, -1, -1, -1]]
+    np.testing.assert_array_equal(vectors, expected)
+
+
+def test_pool_of_one_view_is_a_power_of_its_probabilities():
     rng = np.random.RandomState(0)
     p = rng.dirichlet([1, 1], 40)
     codes = np.full(40, -1)
     codes[:10] = (p[:10, 1] > 0.5).astype(int)
-    pool, pooled = pool_of({"one": p}, codes)
-    power = pool.powers["one"] * pool.weights["one"]
+    pool, pooled = fit_pool({"one": p}, codes)
+    log_p = np.log(np.clip(p, 1e-4, 1))
     np.testing.assert_allclose(
-        pooled[0], softmax(power * np.log(np.clip(p, 1e-4, 1)), axis=1), rtol=1e-6
+        pooled[0], softmax(exponents(pool)["one"] * log_p, axis=1), rtol=1e-6
     )
 
 
-def test_a_view_that_knows_gets_the_weight():
+def test_an_accurate_view_dominates_a_random_one():
     rng = np.random.RandomState(1)
     y = np.repeat([0, 1], 50)
     codes = np.where(np.arange(100) % 5 == 0, y, -1)
-    good = np.where(np.eye(2)[y] > 0, 0.9, 0.1)
-    bad = rng.dirichlet([2, 2], 100)
-    pool, pooled = pool_of({"good": good, "bad": bad}, codes)
-    force = {name: pool.weights[name] * pool.powers[name] for name in pool.weights}
-    assert force["good"] > 10 * force["bad"]
-    assert pool.losses["good"] < 0.2 < pool.losses["bad"]
+    accurate = np.where(np.eye(2)[y] > 0, 0.9, 0.1)
+    random = rng.dirichlet([2, 2], 100)
+    pool, pooled = fit_pool({"accurate": accurate, "random": random}, codes)
+    assert exponents(pool)["accurate"] > 10 * exponents(pool)["random"]
+    assert pool.held_out_log_loss["accurate"] < 0.2 < pool.held_out_log_loss["random"]
     assert (pooled[0].argmax(1) == y).all()
 
 
-def test_without_folds_views_count_the_same():
+def test_views_have_equal_weights_without_folds():
     codes = np.array([0, 1, -1, -1])
     p, q = np.full((4, 2), 0.5), np.tile([0.9, 0.1], (4, 1))
-    pool, pooled = pool_of({"p": p, "q": q}, codes)
+    pool, pooled = fit_pool({"p": p, "q": q}, codes)
     assert pool.weights == {"p": 0.5, "q": 0.5}
-    assert pool.powers == {"p": 1.0, "q": 1.0}
-    assert pool.losses == {}
+    assert pool.inverse_temperatures == {"p": 1.0, "q": 1.0}
+    assert pool.held_out_log_loss == {}
     np.testing.assert_allclose(pooled[0], np.tile([0.75, 0.25], (4, 1)), rtol=1e-9)
 
 
-@pytest.mark.parametrize("estimate", [False, True])
-def test_other_rows_are_pooled_for_the_shares_of_all_rows(estimate):
+@pytest.mark.parametrize("estimate_shares", [False, True])
+def test_new_rows_are_pooled_for_the_class_shares_of_all_rows(estimate_shares):
     rng = np.random.RandomState(0)
     codes = np.repeat([0, 1, -1, -1], 6)
-    answers = {name: rng.dirichlet([1, 1], 24) for name in "abc"}
-    pool, pooled = pool_of(answers, codes, estimate=estimate)
-    of_all = (np.array([0.5, 0.5]) + pool.shares) / 2  # half of the rows are labelled
-    expected = pooled[0] * of_all / pool.shares
+    views = {name: rng.dirichlet([1, 1], 24) for name in "abc"}
+    pool, pooled = fit_pool(views, codes, estimate_shares=estimate_shares)
+    # Half of the rows are labelled.
+    all_rows = (np.array([0.5, 0.5]) + pool.class_shares) / 2
+    expected = pooled[0] * all_rows / pool.class_shares
     expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(pool.pool(answers), expected, rtol=1e-9)
-    assert (abs(pool.shares - 0.5).max() > 1e-3) == estimate
+    np.testing.assert_allclose(pool.pool(views), expected, rtol=1e-9)
+    assert (abs(pool.class_shares - 0.5).max() > 1e-3) == estimate_shares

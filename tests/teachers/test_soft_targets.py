@@ -1,4 +1,4 @@
-"""Teachers: whom we can ask, what they answer, and how much it counts."""
+"""Soft targets: kinds of teachers, invalid teachers, and confidence."""
 
 import numpy as np
 import pytest
@@ -13,31 +13,31 @@ from sk_ssvae import SSVAEClassifier
 from sk_ssvae.teachers.soft_targets import confidence, fit_soft_targets
 
 
-def test_a_transductive_teacher_is_asked_for_its_own_answer(blobs):
+def test_label_distributions_of_a_transductive_teacher_are_used(blobs):
     X, y, _ = blobs
     teacher = LabelSpreading(kernel="knn", max_iter=100)
     alone = LabelSpreading(kernel="knn", max_iter=100).fit(X, y)
-    guess = fit_soft_targets(teacher, X, y, 3, seed=0)
-    np.testing.assert_allclose(guess, alone.label_distributions_, atol=1e-6)
+    targets = fit_soft_targets(teacher, X, y, 3, seed=0)
+    np.testing.assert_allclose(targets, alone.label_distributions_, atol=1e-6)
     assert not hasattr(teacher, "classes_")  # a clone was fitted
     pipeline = make_pipeline(StandardScaler(), teacher)
     scaled = StandardScaler().fit_transform(X)
     alone.fit(scaled, y)
-    guess = fit_soft_targets(pipeline, X, y, 3, seed=0)
-    np.testing.assert_allclose(guess, alone.label_distributions_, atol=1e-6)
+    targets = fit_soft_targets(pipeline, X, y, 3, seed=0)
+    np.testing.assert_allclose(targets, alone.label_distributions_, atol=1e-6)
 
 
-def test_a_teacher_with_probabilities(blobs):
+def test_predict_proba_of_an_inductive_teacher_is_used(blobs):
     X, y, _ = blobs
     alone = SelfTrainingClassifier(LogisticRegression()).fit(X, y)
-    guess = fit_soft_targets(
+    targets = fit_soft_targets(
         SelfTrainingClassifier(LogisticRegression()), X, y, 3, seed=0
     )
-    np.testing.assert_allclose(guess, alone.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(targets, alone.predict_proba(X), atol=1e-6)
 
 
-class Committed(ClassifierMixin, BaseEstimator):
-    """Predicts, without probabilities."""
+class WithoutProbabilities(ClassifierMixin, BaseEstimator):
+    """A classifier without `predict_proba`."""
 
     def fit(self, X, y):
         self.ridge_ = RidgeClassifier().fit(X[y >= 0], y[y >= 0])
@@ -47,28 +47,27 @@ class Committed(ClassifierMixin, BaseEstimator):
         return self.ridge_.predict(X)
 
 
-def test_a_teacher_without_probabilities(blobs):
+def test_predictions_are_one_hot_encoded_without_predict_proba(blobs):
     X, y, _ = blobs
-    guess = fit_soft_targets(Committed(), X, y, 3, seed=0)
-    np.testing.assert_array_equal(guess.argmax(1), Committed().fit(X, y).predict(X))
-    assert set(guess.ravel()) == {0.0, 1.0}
+    targets = fit_soft_targets(WithoutProbabilities(), X, y, 3, seed=0)
+    predicted = WithoutProbabilities().fit(X, y).predict(X)
+    np.testing.assert_array_equal(targets, np.eye(3)[predicted])
 
 
-def test_rows_without_an_answer_count_nothing():
-    """Two islands, one label: LabelSpreading leaves the other island at zero."""
+def test_rows_that_no_label_reaches_have_zero_targets_and_confidence():
+    """LabelSpreading gives zeros to a component of the graph without labels."""
     X = np.concatenate([np.linspace(0, 1, 12), np.linspace(100, 101, 12)])[:, None]
     y = np.full(24, -1)
     y[0], y[11] = 0, 1
-    guess = fit_soft_targets(
-        LabelSpreading(kernel="knn", n_neighbors=3), X, y, 2, seed=0
-    )
-    assert (guess[12:] == 0).all()
-    assert (confidence(guess)[12:] == 0).all()
-    np.testing.assert_allclose(guess[:12].sum(1), 1, rtol=1e-6)
+    teacher = LabelSpreading(kernel="knn", n_neighbors=3)
+    targets = fit_soft_targets(teacher, X, y, 2, seed=0)
+    assert (targets[12:] == 0).all()
+    assert (confidence(targets)[12:] == 0).all()
+    np.testing.assert_allclose(targets[:12].sum(1), 1, rtol=1e-6)
 
 
-class Silent(ClassifierMixin, BaseEstimator):
-    """Answers NaN."""
+class NanProbabilities(ClassifierMixin, BaseEstimator):
+    """A classifier whose probabilities are NaN."""
 
     def fit(self, X, y):
         self.classes_ = np.array([0, 2])
@@ -81,24 +80,24 @@ class Silent(ClassifierMixin, BaseEstimator):
         return np.full((len(X), 2), np.nan)
 
 
-def test_nan_is_no_answer(blobs):
+def test_nan_probabilities_give_zero_targets(blobs):
     X, y, _ = blobs
-    assert (fit_soft_targets(Silent(), X, y, 3, seed=0) == 0).all()
+    assert (fit_soft_targets(NanProbabilities(), X, y, 3, seed=0) == 0).all()
 
 
-def test_a_teacher_that_takes_minus_one_for_a_class_is_refused(blobs):
+def test_a_teacher_that_treats_minus_one_as_a_class_is_an_error(blobs):
     X, y, _ = blobs
     with pytest.raises(ValueError) as error:
         fit_soft_targets(LogisticRegression(), X, y, 3, seed=0)
     assert str(error.value) == (
-        "The teacher LogisticRegression answered with classes [-1, 0, 1, 2] in an "
-        "array of shape (120, 4), but was given the codes 0 ... 2 for 120 rows, -1 "
-        "where unlabelled. A teacher must be a classifier that takes -1 for unlabelled "
-        "rows, such as LabelSpreading or SelfTrainingClassifier."
+        "The teacher LogisticRegression returned probabilities of shape (120, 4) for "
+        "the classes [-1, 0, 1, 2], but was fitted to 120 rows with the classes "
+        "0 ... 2, and -1 for unlabelled rows. Use a classifier that takes -1 for "
+        "unlabelled rows, such as LabelSpreading or SelfTrainingClassifier."
     )
 
 
-def test_open_random_states_get_the_seed(blobs, global_generators):
+def test_unset_random_states_are_set_from_the_seed(blobs, global_generators):
     X, y, _ = blobs
     teacher = SelfTrainingClassifier(RandomForestClassifier(5))
     before = global_generators()
@@ -107,24 +106,24 @@ def test_open_random_states_get_the_seed(blobs, global_generators):
     assert teacher.estimator.random_state is None
     np.testing.assert_array_equal(first, fit_soft_targets(teacher, X, y, 3, seed=1))
     assert not np.array_equal(first, fit_soft_targets(teacher, X, y, 3, seed=2))
-    given = SelfTrainingClassifier(RandomForestClassifier(5, random_state=3))
+    fixed = SelfTrainingClassifier(RandomForestClassifier(5, random_state=3))
     np.testing.assert_array_equal(
-        fit_soft_targets(given, X, y, 3, seed=1),
-        fit_soft_targets(given, X, y, 3, seed=2),
+        fit_soft_targets(fixed, X, y, 3, seed=1),
+        fit_soft_targets(fixed, X, y, 3, seed=2),
     )
 
 
-def test_trust_is_the_root_of_one_minus_the_relative_entropy():
-    guess = np.array([[1, 0, 0], [1 / 3] * 3, [0, 0, 0], [0.5, 0.5, 0]], np.float32)
+def test_confidence_is_the_root_of_one_minus_the_relative_entropy():
+    targets = np.array([[1, 0, 0], [1 / 3] * 3, [0, 0, 0], [0.5, 0.5, 0]], np.float32)
     expected = [1, 0, 0, np.sqrt(1 - np.log(2) / np.log(3))]
-    np.testing.assert_allclose(confidence(guess), expected, atol=1e-6)
+    np.testing.assert_allclose(confidence(targets), expected, atol=1e-6)
 
 
-class Unasked(ClassifierMixin, BaseEstimator):
-    """A teacher that takes hours."""
+class NeverFitted(ClassifierMixin, BaseEstimator):
+    """A teacher that must not be fitted."""
 
     def fit(self, X, y):
-        pytest.fail("The teacher was asked, though there was an error to find.")
+        pytest.fail("The teacher was fitted before an error was raised.")
 
     def predict(self, X):
         return X
@@ -139,15 +138,17 @@ class Unasked(ClassifierMixin, BaseEstimator):
         ({"likelihood": "bernoulli"}, 1, "likelihood='bernoulli'"),
     ],
 )
-def test_errors_come_before_the_teacher_is_asked(blobs, parameters, change, message):
+def test_invalid_parameters_and_rows_are_found_before_the_teacher_is_fitted(
+    blobs, parameters, change, message
+):
     X, y, _ = blobs
     with pytest.raises(ValueError, match=message):
-        SSVAEClassifier(teacher=Unasked(), **parameters).fit(X * change, y)
+        SSVAEClassifier(teacher=NeverFitted(), **parameters).fit(X * change, y)
 
 
-def test_what_cannot_go_on_is_said_before_the_teacher_is_asked(blobs):
+def test_warm_start_errors_are_found_before_the_teacher_is_fitted(blobs):
     X, y, _ = blobs
     clf = SSVAEClassifier(teacher=None, max_epochs=1, warm_start=True).fit(X, y)
-    clf.set_params(teacher=Unasked(), latent_size=3)
+    clf.set_params(teacher=NeverFitted(), latent_size=3)
     with pytest.raises(ValueError, match=r"^latent_size was"):
         clf.fit(X, y)

@@ -1,4 +1,4 @@
-"""Minibatches: every one has labels, and the loss they estimate is unbiased."""
+"""Minibatches contain labels, and the loss that they estimate is unbiased."""
 
 import math
 
@@ -9,10 +9,9 @@ import torch
 from sk_ssvae.training.batches import (
     MixedBatches,
     OrderedBatches,
-    Rows,
-    choose_held_out,
     resolve_max_epochs,
 )
+from sk_ssvae.training.rows import Rows, choose_held_out
 from sk_ssvae.utils.chunks import row_chunks
 
 N_CLASSES = 3
@@ -23,37 +22,41 @@ def make_rows(n=40, n_labelled=5, weighted=False, seed=0):
     codes = np.full(n, -1)
     codes[rng.choice(n, n_labelled, replace=False)] = np.arange(n_labelled) % N_CLASSES
     weight = rng.rand(n) if weighted else None
-    guess, confidence = rng.dirichlet(np.ones(N_CLASSES), n), rng.rand(n)
-    parts = {"weight": weight, "guess": guess, "confidence": confidence}
+    parts = {
+        "weight": weight,
+        "soft_targets": rng.dirichlet(np.ones(N_CLASSES), n),
+        "confidence": rng.rand(n),
+    }
     return Rows(rng.randn(n, 2), codes, **parts), codes, parts
 
 
-def targets(codes, guess):
-    """One-hot classes of the labelled rows, guesses for the others."""
-    return torch.cat([torch.eye(N_CLASSES, dtype=guess.dtype)[codes], guess])
+def targets(codes, soft_targets):
+    """Return one-hot classes of the labelled rows, soft targets of the others."""
+    one_hot = torch.eye(N_CLASSES, dtype=soft_targets.dtype)[codes]
+    return torch.cat([one_hot, soft_targets])
 
 
 def row_loss(x, target):
-    """Stand-ins for a bound and a cross-entropy of each row."""
+    """Return functions of each row in place of its bound and cross-entropy."""
     return x.square().sum(1) + x[:, 0], (target * x[:, :1].abs()).sum(1) + x[:, 1]
 
 
 def full_loss(rows):
     """Return the two weighted sums over all rows."""
-    bound, cross = row_loss(rows.x[rows.order], targets(rows.codes, rows.guess))
+    bound, cross = row_loss(rows.x[rows.order], targets(rows.codes, rows.soft_targets))
     return torch.stack([rows.bound_weight @ bound, rows.target_weight @ cross])
 
 
 def batch_loss(batch):
     inputs, codes = batch
-    bound, cross = row_loss(inputs["x"], targets(codes, inputs["guess"]))
+    bound, cross = row_loss(inputs["x"], targets(codes, inputs["soft_targets"]))
     return torch.stack(
         [inputs["bound_weight"] @ bound, inputs["target_weight"] @ cross]
     )
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
+def test_weights_of_all_rows_express_means(weighted):
     rows, codes, parts = make_rows(weighted=weighted)
     w = np.ones(len(codes)) if parts["weight"] is None else parts["weight"]
     labelled = codes >= 0
@@ -71,8 +74,8 @@ def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
         ]
     )
     np.testing.assert_allclose(rows.target_weight.numpy(), expected)
-    trusted = parts["guess"] * parts["confidence"][:, None]
-    np.testing.assert_allclose(rows.guess, trusted[~labelled])
+    weighted = parts["soft_targets"] * parts["confidence"][:, None]
+    np.testing.assert_allclose(rows.soft_targets, weighted[~labelled])
 
 
 @pytest.mark.parametrize(
@@ -82,23 +85,23 @@ def test_weights_of_all_rows_are_the_means_of_the_definition(weighted):
 def test_every_minibatch_has_rows_of_both_kinds(n, n_labelled, batch_size):
     rows, _, _ = make_rows(n, n_labelled)
     batches = MixedBatches(rows, batch_size, seed=0)
-    dealt = list(batches)
-    assert len(dealt) == len(batches) == -(-n // batch_size)
+    minibatches = list(batches)
+    assert len(minibatches) == len(batches) == -(-n // batch_size)
     quarter = min(n_labelled, math.ceil(batch_size / 4))
-    for inputs, codes in dealt:
+    for inputs, codes in minibatches:
         assert len(codes) >= quarter
         assert (codes >= 0).all()
         assert len(codes) < len(inputs["x"]) <= batch_size + quarter + 1
 
 
-def test_every_row_is_seen_in_every_epoch():
+def test_an_epoch_contains_every_row():
     for n_labelled in (0, 3, 17, 40):
         rows, _, _ = make_rows(40, n_labelled)
         seen = torch.cat([b[0]["x"] for b in MixedBatches(rows, 8, seed=0)])
         assert {tuple(x) for x in seen.tolist()} == {tuple(x) for x in rows.x.tolist()}
 
 
-def test_one_kind_only():
+def test_rows_that_are_all_labelled_or_all_unlabelled():
     for n_labelled in (0, 40):
         rows, _, _ = make_rows(40, n_labelled)
         for inputs, codes in MixedBatches(rows, 8, seed=0):
@@ -108,7 +111,7 @@ def test_one_kind_only():
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n_labelled", [0, 3, 11, 40])
-def test_a_batch_of_all_rows_is_the_loss(weighted, n_labelled):
+def test_a_batch_of_all_rows_gives_the_loss_of_the_data(weighted, n_labelled):
     rows, _, _ = make_rows(40, n_labelled, weighted)
     for batch_size in (40, 1000):
         batches = list(MixedBatches(rows, batch_size, seed=1))
@@ -116,7 +119,7 @@ def test_a_batch_of_all_rows_is_the_loss(weighted, n_labelled):
         torch.testing.assert_close(batch_loss(batches[0]), full_loss(rows))
 
 
-def test_an_epoch_of_whole_passes_is_the_loss():
+def test_an_epoch_of_complete_passes_gives_the_loss_of_the_data():
     """5 minibatches of 3 labelled (15 = 3 passes of 5) and 7 unlabelled (of 35)."""
     rows, _, _ = make_rows(40, 5, weighted=True)
     batches = MixedBatches(rows, 9, seed=3)
@@ -147,11 +150,11 @@ def test_every_minibatch_estimates_the_loss_without_bias(
     assert (deviations < 4.5).all()
 
 
-def test_an_unweighted_mean_of_such_minibatches_would_be_biased():
-    """The test above can fail: without the factors it does."""
+def test_an_unweighted_mean_of_such_minibatches_is_biased():
+    """The test above is able to fail: it does without the factors."""
     rows, _, _ = make_rows(40, 5)
     naive = [
-        row_loss(b[0]["x"], targets(b[1], b[0]["guess"]))[0].mean()
+        row_loss(b[0]["x"], targets(b[1], b[0]["soft_targets"]))[0].mean()
         for s in range(1500)
         for b in MixedBatches(rows, 8, seed=s)
     ]
@@ -160,7 +163,7 @@ def test_an_unweighted_mean_of_such_minibatches_would_be_biased():
     assert (naive.mean() - full_loss(rows)[0]).abs() / error > 4.5
 
 
-def test_an_epoch_depends_on_seed_and_number_alone():
+def test_an_epoch_depends_on_seed_and_number_only():
     rows, _, _ = make_rows()
     first = MixedBatches(rows, 8, seed=0)
     epochs = [torch.cat([b[0]["x"] for b in first]) for _ in range(3)]
@@ -205,7 +208,7 @@ def test_validation_batches_average_to_the_weighted_mean():
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e300])
-def test_weights_of_any_size(size):
+def test_extreme_weights_do_not_overflow(size):
     codes, rng = np.array([0, 1, -1, -1]), np.random.RandomState(0)
     x = rng.randn(4, 2).astype(np.float32)
     weight = np.array([1.0, 2.0, 3.0, 2.0])
@@ -216,7 +219,7 @@ def test_weights_of_any_size(size):
         assert rows.bound_weight.sum().item() == pytest.approx(1)
 
 
-def test_rows_held_out():
+def test_held_out_rows_are_a_random_choice_of_unlabelled_rows():
     codes = np.array([0, -1, 1, -1, -1, -1, -1])
     held_out = choose_held_out(codes, 0.4, seed=0)
     assert held_out.sum() == 2
@@ -229,7 +232,7 @@ def test_rows_held_out():
 
 @pytest.mark.parametrize("n_rows", [1, 7, 64, 65, 1000, 2133, 2134, 50_000])
 @pytest.mark.parametrize("batch_size", [1, 64, np.int8(100), 128])
-def test_epochs_by_default_are_sixty_or_make_a_thousand_minibatches(n_rows, batch_size):
+def test_automatic_epochs_are_sixty_or_make_a_thousand_minibatches(n_rows, batch_size):
     rows = Rows(np.zeros((n_rows, 1)), np.full(n_rows, -1))
     n_batches = len(MixedBatches(rows, int(batch_size), seed=0))
     epochs = resolve_max_epochs("auto", n_rows, batch_size)
@@ -237,3 +240,20 @@ def test_epochs_by_default_are_sixty_or_make_a_thousand_minibatches(n_rows, batc
     assert epochs * n_batches >= 1000
     assert epochs == 60 or (epochs - 1) * n_batches < 1000
     assert resolve_max_epochs(np.int8(7), n_rows, batch_size) == 7
+
+
+@pytest.mark.parametrize("n_labelled", [0, 7])
+@pytest.mark.parametrize("n_batches", [1, 3, 40])
+def test_number_of_minibatches_in_an_epoch(n_labelled, n_batches):
+    """Sizes are those of one pass; rows come from consecutive passes."""
+    rows, _, _ = make_rows(40, n_labelled)
+    one_pass = MixedBatches(rows, 8, seed=0)
+    batches = MixedBatches(rows, 8, seed=0, n_batches=n_batches)
+    assert len(batches) == len(list(batches)) == n_batches
+    assert batches.unlabelled_size == one_pass.unlabelled_size
+    assert batches.labelled_size == one_pass.labelled_size
+    if n_labelled == 0:
+        x = torch.cat([inputs["x"] for inputs, _ in batches]).tolist()
+        for first in range(0, len(x) - 39, 40):
+            passed = {tuple(row) for row in x[first : first + 40]}
+            assert passed == {tuple(row) for row in rows.x.tolist()}

@@ -1,4 +1,4 @@
-"""Reconstruction and KL divergence after an epoch, against their definitions."""
+"""Reconstruction and KL divergence in the history, against their definitions."""
 
 import numpy as np
 import pytest
@@ -6,22 +6,23 @@ import torch
 from sklearn.datasets import load_iris
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae.models import M1M2
 from sk_ssvae.models.bounds import gaussian_kl, unlabelled_bound
 from sk_ssvae.models.m1 import M1Module
 from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.training.batches import Rows
 from sk_ssvae.training.diagnostics import (
     bound_terms,
     diagnostic_rows,
     gauss_hermite_points,
 )
+from sk_ssvae.training.rows import Rows
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
 PRIOR = (0.2, 0.3, 0.5)
 
 
-def rows(n=6, n_features=4):
+def make_rows(n=6, n_features=4):
     g = torch.Generator().manual_seed(0)
     weight = torch.rand(n, generator=g)
     x = torch.rand(n, n_features, generator=g)
@@ -30,9 +31,9 @@ def rows(n=6, n_features=4):
 
 @torch.no_grad()
 @pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_m2s_terms_are_those_of_the_paper(likelihood):
+def test_terms_of_m2_are_those_of_the_paper(likelihood):
     model = M2Module(4, PRIOR, 2, (8,), likelihood, seed=0)
-    x, weight, noise = rows()
+    x, weight, noise = make_rows()
     reconstruction, kl = bound_terms(model, x, weight, noise)
     q_y = model(x).exp()
     q_z = model.posterior_z(x[:, None], model.classes)
@@ -50,9 +51,9 @@ def test_m2s_terms_are_those_of_the_paper(likelihood):
 
 @torch.no_grad()
 @pytest.mark.parametrize("seed", range(5))
-def test_at_two_points_the_divergence_is_exact(seed):
+def test_kl_divergence_of_m2_is_exact_at_two_points(seed):
     model = M2Module(4, PRIOR, 7, (8,), "gaussian", seed=seed)
-    x, weight, _ = rows()
+    x, weight, _ = make_rows()
     noise = gauss_hermite_points(7, torch.Generator().manual_seed(seed))
     torch.testing.assert_close(noise.mean(0), torch.zeros(7))
     torch.testing.assert_close(noise.square().mean(0), torch.ones(7))
@@ -67,12 +68,12 @@ def test_at_two_points_the_divergence_is_exact(seed):
 @pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm", "adgm"])
-def test_two_points_come_close(model):
+def test_two_points_approximate_many_draws(model):
     clf = SSVAEClassifier(
         model=model, teacher=None, latent_size=5, max_epochs=20, random_state=0
     ).fit(X, FEW)
     module = clf.module_
-    x = torch.from_numpy(clf._columns.encode(X[::5].astype(np.float32)))
+    x = torch.from_numpy(clf.preprocessor_.scaling.encode(X[::5].astype(np.float32)))
     weight = torch.full((len(x),), 1 / len(x))
     g = torch.Generator().manual_seed(0)
     many = torch.randn(3000, module.n_noise, generator=g)
@@ -87,9 +88,9 @@ def test_two_points_come_close(model):
 
 
 @torch.no_grad()
-def test_of_a_model_without_classes():
+def test_terms_of_an_unsupervised_model():
     model = M1Module(4, (1.0,), 2, (8,), "gaussian", seed=0)
-    x, weight, noise = rows()
+    x, weight, noise = make_rows()
     model.unsupervised = True
     reconstruction, kl = bound_terms(model, x, weight, noise[:500])
     log_likelihood, exact = model.row_terms(x, noise[:500, None])
@@ -101,12 +102,12 @@ def test_of_a_model_without_classes():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm", "adgm"])
-def test_their_difference_is_a_bound_of_log_p(model):
+def test_difference_is_a_bound_of_log_p(model):
     clf = SSVAEClassifier(
         model=model, teacher=None, latent_size=2, max_epochs=5, random_state=0
     ).fit(X, FEW)
     module = clf.module_
-    x = torch.from_numpy(clf._columns.encode(X[::10].astype(np.float32)))
+    x = torch.from_numpy(clf.preprocessor_.scaling.encode(X[::10].astype(np.float32)))
     g = torch.Generator().manual_seed(0)
     weight = torch.full((len(x),), 1 / len(x))
     noise = torch.randn(2000, module.n_noise, generator=g)
@@ -127,10 +128,10 @@ def test_their_difference_is_a_bound_of_log_p(model):
         assert float(reconstruction - kl) == pytest.approx(float(one.mean()), abs=0.05)
 
 
-def test_rows_are_the_same_in_every_epoch_and_of_all_kinds():
-    kinds = Rows(X.astype(np.float32), FEW)
-    x, weight = diagnostic_rows(kinds, 3)
-    again, _ = diagnostic_rows(kinds, 3)
+def test_diagnostic_rows_are_always_the_same_and_partly_labelled():
+    rows = Rows(X.astype(np.float32), FEW)
+    x, weight = diagnostic_rows(rows, 3)
+    again, _ = diagnostic_rows(rows, 3)
     assert torch.equal(x, again)
     assert len(x) == 50
     assert float(weight.sum()) == pytest.approx(1)
@@ -138,8 +139,8 @@ def test_rows_are_the_same_in_every_epoch_and_of_all_kinds():
     labelled = {tuple(row) for row in X[FEW >= 0].astype(np.float32).tolist()}
     n_labelled = sum(tuple(row) in labelled for row in x.tolist())
     assert n_labelled >= 10
-    assert len(diagnostic_rows(kinds, 500)[0]) == 2
-    assert len(diagnostic_rows(kinds, 100_000)[0]) == 1
+    assert len(diagnostic_rows(rows, 500)[0]) == 2
+    assert len(diagnostic_rows(rows, 100_000)[0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -147,23 +148,24 @@ def test_rows_are_the_same_in_every_epoch_and_of_all_kinds():
     [
         SSVAEClassifier(teacher=None, max_epochs=3, random_state=0),
         SSVAEClassifier(
-            teacher=None, model="m1+m2", pretrain_epochs=2, max_epochs=3, random_state=0
+            teacher=None,
+            model=M1M2(pretrain_epochs=2),
+            max_epochs=3,
+            random_state=0,
         ),
         VariationalAutoencoder(max_epochs=3, random_state=0),
     ],
     ids=lambda estimator: str(estimator)[:40],
 )
-def test_every_epoch_has_them(estimator):
+def test_history_has_the_terms_of_every_epoch(estimator):
     history = estimator.fit(X, FEW).history_
     for row in history:
         assert np.isfinite([row["reconstruction"], row["kl"]]).all()
     assert history[-1]["reconstruction"] > history[0]["reconstruction"]
 
 
-def test_looking_does_not_change_training(monkeypatch):
+def test_diagnostics_do_not_change_training(monkeypatch):
     clf = SSVAEClassifier(teacher=None, max_epochs=3, random_state=0)
-    looked = clf.fit(X, FEW).predict_proba(X)
-    monkeypatch.setattr(
-        "sk_ssvae.training.net.SSVAENet._bound_terms", lambda *_: (0.0, 0.0)
-    )
-    np.testing.assert_array_equal(clf.fit(X, FEW).predict_proba(X), looked)
+    expected = clf.fit(X, FEW).predict_proba(X)
+    monkeypatch.setattr("sk_ssvae.training.net.history_terms", lambda *_: (0.0, 0.0))
+    np.testing.assert_array_equal(clf.fit(X, FEW).predict_proba(X), expected)

@@ -1,4 +1,4 @@
-"""A few classes and a draw stand for the sum over all: without bias, and distinctly."""
+"""The sum over classes, estimated from the most probable classes and a sample."""
 
 import itertools
 
@@ -11,20 +11,21 @@ from sklearn.datasets import make_blobs
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.models.bounds import unlabelled_bound
 from sk_ssvae.models.m2 import M2Module
+from sk_ssvae.training.loss import ssvae_loss
 from sk_ssvae.training.marginalization import (
-    AUTO_FROM,
+    AUTO_MIN_CLASSES,
+    AUTO_TOP_K,
     choose_classes,
     resolve_bound_rows,
     resolve_top_k,
     topk_unlabelled_bound,
 )
-from sk_ssvae.training.objective import ssvae_loss
 
 N_ROWS, N_CLASSES = 5, 7
 
 
 def problem(seed=0, n_classes=N_CLASSES):
-    """Logits and bounds that both depend on the same parameters."""
+    """Return parameters, with logits and bounds that depend on them."""
     g = torch.Generator().manual_seed(seed)
     theta = torch.randn(N_ROWS, n_classes, generator=g, dtype=torch.float64) * 1.5
     theta.requires_grad_()
@@ -34,7 +35,7 @@ def problem(seed=0, n_classes=N_CLASSES):
 
 @pytest.mark.parametrize("top_k", [1, 3, 5, 6])
 def test_value_and_gradient_are_those_of_the_exact_sum(top_k):
-    """Expectations over the drawn class, by enumerating it."""
+    """Expectations over the sampled class, by enumeration."""
     theta, log_q, bounds = problem()
     exact = unlabelled_bound(log_q, bounds)
     (exact_gradient,) = torch.autograd.grad(exact.sum(), theta, retain_graph=True)
@@ -55,8 +56,8 @@ def test_value_and_gradient_are_those_of_the_exact_sum(top_k):
     torch.testing.assert_close(gradient, exact_gradient)
 
 
-def test_without_the_weight_of_the_draw_the_gradient_would_be_wrong():
-    """The test above can fail: the draw without its score term is biased."""
+def test_gradient_is_biased_without_the_score_term():
+    """The test above is able to fail."""
     theta, log_q, bounds = problem()
     exact = unlabelled_bound(log_q, bounds)
     (exact_gradient,) = torch.autograd.grad(exact.sum(), theta, retain_graph=True)
@@ -66,10 +67,10 @@ def test_without_the_weight_of_the_draw_the_gradient_would_be_wrong():
     assert (g - exact_gradient).abs().max() > 0.1
 
 
-def test_the_baseline_lowers_the_variance_of_the_gradient():
+def test_baseline_removes_the_variance_from_a_constant():
     def spread(shift):
         theta, log_q, bounds = problem(seed=1)
-        f = bounds + shift  # a constant, which the exact gradient does not see
+        f = bounds + shift  # a constant has no effect on the exact gradient
         exponential_noise = torch.empty(400, N_ROWS, N_CLASSES, dtype=torch.float64)
         exponential_noise.exponential_(generator=torch.Generator().manual_seed(0))
         gradients = []
@@ -92,7 +93,7 @@ def test_chosen_classes_are_the_most_probable_and_one_more():
         assert all(len(set(row)) == top_k + 1 for row in codes.tolist())
 
 
-def test_the_drawn_class_follows_q_among_the_others():
+def test_sampled_class_follows_q_among_the_others():
     _, log_q, _ = problem()
     n = 20_000
     exponential_noise = torch.empty(n, N_CLASSES, dtype=torch.float64)
@@ -107,8 +108,7 @@ def test_the_drawn_class_follows_q_among_the_others():
         assert ((share - expected).abs() <= 4.5 * error).all()
 
 
-def test_classes_without_any_probability():
-    """Q of the others underflows to zero: value and gradient stay finite."""
+def test_value_and_gradient_are_finite_at_zero_probabilities():
     logits = torch.tensor([[200.0, 0.0, 1.0, -3.0]], requires_grad=True)
     log_q = logits.log_softmax(-1)
     assert log_q.exp()[0, 1:].sum() == 0
@@ -119,14 +119,13 @@ def test_classes_without_any_probability():
     assert logits.grad.isfinite().all()
 
 
-def test_when_the_sum_is_estimated():
-    n = AUTO_FROM
-    assert resolve_top_k("exact", 2, 1000) is None
-    assert resolve_top_k("auto", 2, n - 1) is None
-    assert resolve_top_k("auto", 2, n) == 2
-    assert resolve_top_k("topk", 2, 4) == 2
-    assert resolve_top_k("topk", 3, 4) is None  # three and a draw are all
-    assert resolve_top_k("auto", n, n) is None
+def test_number_of_classes_that_are_summed_exactly():
+    assert resolve_top_k("exact", 1000) is None
+    assert resolve_top_k("auto", AUTO_MIN_CLASSES - 1) is None
+    assert resolve_top_k("auto", AUTO_MIN_CLASSES) == AUTO_TOP_K == 8
+    assert resolve_top_k(2, 4) == 2
+    assert resolve_top_k(np.int8(2), 200) == 2
+    assert resolve_top_k(3, 4) is None  # three and a sample are all classes
 
 
 def make_batch(n_labelled=3, n=9, n_classes=6):
@@ -147,8 +146,8 @@ def test_bounds_of_chosen_classes_are_those_of_all():
     torch.testing.assert_close(chosen, model.class_bounds(x, noise).gather(1, codes))
 
 
-def test_the_loss_is_estimated_without_bias():
-    """The whole loss of a model, value and every gradient, over many draws."""
+def test_loss_of_a_model_is_estimated_without_bias():
+    """Its value and every gradient, over many draws."""
     model, x, codes, noise, parts = make_batch()
 
     def gradients(**options):
@@ -174,34 +173,30 @@ def test_all_classes_but_one_are_summed_exactly():
     X, truth = make_blobs(120, 5, centers=4, random_state=0)
     y = hide(truth, 5)
     fits = [
-        SSVAEClassifier(
-            max_epochs=3, random_state=0, marginalization=how, top_k=top_k
-        ).fit(X, y)
-        for how, top_k in (("exact", 1), ("topk", 3), ("topk", 99), ("auto", 1))
+        SSVAEClassifier(max_epochs=3, random_state=0, marginalization=k).fit(X, y)
+        for k in ("exact", 3, 99, "auto")
     ]
     for one, other in itertools.pairwise(fits):
         np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
-    few = SSVAEClassifier(
-        max_epochs=3, random_state=0, marginalization="topk", top_k=1
-    ).fit(X, y)
+    few = SSVAEClassifier(max_epochs=3, random_state=0, marginalization=1).fit(X, y)
     assert (few.predict_proba(X) != fits[0].predict_proba(X)).any()
 
 
 @pytest.mark.slow
-def test_many_classes_are_learnt_as_well():
+def test_accuracy_with_many_classes_is_that_of_the_exact_sum():
     X, truth = make_blobs(3000, 10, centers=40, cluster_std=2.5, random_state=0)
     y = hide(truth, 5)
     scores = {
-        how: SSVAEClassifier(max_epochs=8, random_state=0, marginalization=how)
+        k: SSVAEClassifier(max_epochs=8, random_state=0, marginalization=k)
         .fit(X, y)
         .score(X, truth)
-        for how in ("exact", "auto")
+        for k in ("exact", "auto")
     }
     assert scores["auto"] > scores["exact"] - 0.02
     assert scores["auto"] > 0.8
 
 
-def test_bound_rows():
+def test_number_of_rows_in_the_bound():
     assert resolve_bound_rows(None, 10, 784) is None
     assert resolve_bound_rows(5, 10, 784) == 5
     assert resolve_bound_rows("auto", 10, 64) == 64

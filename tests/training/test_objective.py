@@ -1,517 +1,175 @@
-"""The loss against quadrature, enumeration, Monte Carlo and finite differences."""
+"""The objective: schedules, random draws, and what it passes to the loss."""
 
-from itertools import permutations
+from dataclasses import FrozenInstanceError, asdict
 
 import numpy as np
 import pytest
 import torch
-from exact_m2 import (
-    N_CLASSES,
-    N_FEATURES,
-    PRIOR,
-    batch,
-    draws,
-    exact_labelled_bound,
-    log_evidence,
-    loss,
-    make_model,
-    make_rows,
-    mean_over_noise,
-)
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import integrate, stats
-from torch.distributions import Normal, kl_divergence
+from exact_m2 import N_CLASSES, N_FEATURES, make_model
 
-from sk_ssvae.models.bounds import gaussian_kl, unlabelled_bound
-from sk_ssvae.models.likelihoods import DiagonalNormal
+from sk_ssvae.models.bounds import unlabelled_bound
 from sk_ssvae.models.m1 import M1Module
-from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.training.adversarial import adversarial_kl
-from sk_ssvae.training.batches import MixedBatches, Rows
+from sk_ssvae.training.batches import MixedBatches, OrderedBatches
+from sk_ssvae.training.loss import ssvae_loss
 from sk_ssvae.training.objective import (
-    balance_kl,
-    cross_entropy,
-    entropy,
-    ssvae_loss,
-    teacher_pull,
-    warm_up,
+    BALANCE_WEIGHT,
+    Objective,
+    kl_warm_up,
+    teacher_decay,
 )
+from sk_ssvae.training.rows import Rows
 
 
-@given(st.lists(st.tuples(st.floats(-4, 4), st.floats(-3, 3)), min_size=1, max_size=4))
-@settings(max_examples=30)
-def test_kl_is_torchs_and_the_integral(parameters):
-    mean, log_scale = torch.tensor(parameters, dtype=torch.float64).T
-    kl = gaussian_kl(DiagonalNormal(mean, log_scale))
-    torchs = kl_divergence(Normal(mean, log_scale.exp()), Normal(0.0, 1.0)).sum()
-    assert kl.item() == pytest.approx(torchs.item(), rel=1e-10, abs=1e-12)
-    integral = 0.0
-    for m, s in zip(mean.tolist(), log_scale.exp().tolist(), strict=True):
-        q = stats.norm(m, s)
-        integral += integrate.quad(
-            lambda z, q=q: q.pdf(z) * (q.logpdf(z) - stats.norm.logpdf(z)),
-            *q.ppf([1e-14, 1 - 1e-14]),
-        )[0]
-    assert kl.item() == pytest.approx(integral, rel=1e-6, abs=1e-9)
-
-
-def test_kl_is_zero_only_at_the_prior():
-    zero = torch.zeros(3)
-    assert gaussian_kl(DiagonalNormal(zero, zero)).item() == 0
-    assert gaussian_kl(DiagonalNormal(zero + 0.1, zero)).item() > 0
-    assert gaussian_kl(DiagonalNormal(zero, zero + 0.1)).item() > 0
-
-
-@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_labelled_bound_is_the_integral_over_z(likelihood):
-    model, x = make_model(likelihood), make_rows(likelihood)
-    for k in range(N_CLASSES):
-        y = model.classes[k].expand(len(x), -1)
-        log_prior = model.log_prior[k].expand(len(x))
-        ours = mean_over_noise(
-            lambda e, y=y, p=log_prior: model.labelled_bound(
-                x, y, p, e.expand(len(x), 1)
-            )
-        )
-        exact = [exact_labelled_bound(model, row, k) for row in x]
-        np.testing.assert_allclose(ours, exact, rtol=1e-5)
-
-
-@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_labelled_bound_is_unbiased_in_many_dimensions(likelihood):
-    """Monte Carlo of log p(x, y, z) - log q(z | x, y), with torch's densities."""
-    model, x = make_model(likelihood, latent_size=4), make_rows(likelihood, n=1)
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(40_000, 4, generator=generator, dtype=torch.float64)
-    y, log_prior = model.classes[1], model.log_prior[1]
-    with torch.no_grad():
-        ours = model.labelled_bound(x, y, log_prior, noise)
-        q_z = model.posterior_z(x, y)
-        q = Normal(q_z.mean, q_z.log_scale.exp())
-        z = q.mean + q.stddev * torch.randn(
-            noise.shape, generator=generator, dtype=torch.float64
-        )
-        terms = (
-            model.likelihood_x(z, y).log_prob(x)
-            + Normal(0.0, 1.0).log_prob(z).sum(-1)
-            + log_prior
-            - q.log_prob(z).sum(-1)
-        )
-    error = (ours.var() / len(ours) + terms.var() / len(terms)).sqrt().item()
-    assert ours.mean().item() == pytest.approx(terms.mean().item(), abs=4 * error)
-
-
-@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_class_bounds_is_a_loop_over_classes(likelihood):
-    model, x = make_model(likelihood, latent_size=2), make_rows(likelihood)
-    noise = torch.randn(len(x), 2, dtype=torch.float64)
-    looped = [
-        model.labelled_bound(
-            x,
-            model.classes[k].expand(len(x), -1),
-            model.log_prior[k].expand(len(x)),
-            noise,
-        )
-        for k in range(N_CLASSES)
-    ]
-    torch.testing.assert_close(model.class_bounds(x, noise), torch.stack(looped, 1))
-
-
-def test_unlabelled_bound_is_the_enumeration():
+def make_rows(n=12, n_labelled=4):
     rng = np.random.RandomState(0)
-    q = rng.dirichlet(np.ones(4), size=5)
-    bounds = rng.randn(5, 4) * 10
-    expected = [
-        sum(q[i, y] * (bounds[i, y] - np.log(q[i, y])) for y in range(4))
-        for i in range(5)
-    ]
-    ours = unlabelled_bound(torch.from_numpy(np.log(q)), torch.from_numpy(bounds))
-    np.testing.assert_allclose(ours.numpy(), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_bounds_are_below_the_evidence(likelihood):
-    model, x = make_model(likelihood), make_rows(likelihood)
-    log_q = model(x).detach()
-    bounds = mean_over_noise(lambda e: model.class_bounds(x, e.expand(len(x), 1)))
-    unlabelled = unlabelled_bound(log_q, torch.from_numpy(bounds)).numpy()
-    evidence = np.array(
-        [[log_evidence(model, row, k) for k in range(N_CLASSES)] for row in x]
-    )
-    assert (bounds < evidence).all()
-    assert (unlabelled < np.logaddexp.reduce(evidence, axis=1)).all()
-
-
-def test_unlabelled_bound_is_tight_for_the_true_posterior():
-    """U(x) = log sum_y exp L(x, y) if q(y | x) is proportional to exp L(x, y)."""
-    bounds = torch.tensor([[-3.0, -1.0, -2.0]], dtype=torch.float64)
-    ours = unlabelled_bound(bounds.log_softmax(-1), bounds)
-    torch.testing.assert_close(ours, bounds.logsumexp(-1))
-    worse = unlabelled_bound((bounds * 0.9).log_softmax(-1), bounds)
-    assert worse.item() < ours.item()
-
-
-def test_cross_entropy_of_one_hot_targets_is_minus_log_q():
-    log_q = torch.randn(4, 3, dtype=torch.float64).log_softmax(-1)
-    codes = torch.tensor([0, 2, 1, 1])
-    torch.testing.assert_close(
-        cross_entropy(log_q, torch.eye(3, dtype=torch.float64)[codes]),
-        torch.nn.functional.nll_loss(log_q, codes, reduction="none"),
-    )
-
-
-@pytest.mark.parametrize("n_labelled", [0, 2, 4])
-def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
-    """Written out row by row from the definition, with the same noise."""
-    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
-    parts = batch(model, x, n_labelled)
-    rng = np.random.RandomState(1)
-    v, w = rng.rand(len(x)), rng.rand(len(x))  # no two rows weigh the same
-    weights = {"bound_weight": torch.tensor(v), "target_weight": torch.tensor(w)}
-    extra = {"entropy_weight": 0.2, "balance_weight": 0.4}
-    ours = loss(model, x, parts | weights, alpha=0.7, pull=0.3, **extra)
-    noise = draws(len(x), 2)
-    bounds, log_q = model.class_bounds(x, noise), model(x)
-    bound = classification = teacher = torch.zeros((), dtype=torch.float64)
-    entropies, mean = torch.zeros((), dtype=torch.float64), 0.0
-    for i in range(len(x)):
-        if i < n_labelled:
-            k = i % N_CLASSES
-            bound = bound + v[i] * bounds[i, k]
-            classification = classification - w[i] * log_q[i, k]
-        else:
-            q = log_q[i].exp()
-            terms = [q[k] * (bounds[i, k] - log_q[i, k]) for k in range(N_CLASSES)]
-            bound = bound + v[i] * sum(terms)
-            teacher = (
-                teacher - 0.3 * w[i] * (parts["guess"][i - n_labelled] * log_q[i]).sum()
-            )
-            entropies = entropies - w[i] * sum(
-                q[k] * log_q[i, k] for k in range(N_CLASSES)
-            )
-            mean = mean + w[i] * q
-    torch.testing.assert_close(ours.bound, bound)
-    torch.testing.assert_close(ours.classification, classification)
-    torch.testing.assert_close(ours.teacher, teacher)
-    unlabelled = w[n_labelled:]
-    kl = torch.zeros((), dtype=torch.float64)
-    if len(unlabelled):
-        mean = mean / unlabelled.sum()
-        prior = model.log_prior.exp()
-        kl = sum(mean[k] * torch.log(mean[k] / prior[k]) for k in range(N_CLASSES))
-    confidence = 0.2 * entropies + 0.4 * kl
-    torch.testing.assert_close(ours.confidence, confidence)
-    total = -bound + 0.7 * (classification + teacher + confidence)
-    torch.testing.assert_close(ours.total, total)
-
-
-@pytest.mark.parametrize(
-    ("n_labelled", "batch_size"), [(7, 6), (3, 1), (0, 8), (25, 8)]
-)
-def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size):
-    """Loss and minibatches together, with weights, a teacher and its trust."""
-    rng = np.random.RandomState(0)
-    n, model = 25, make_model("gaussian", latent_size=1)
     codes = np.full(n, -1)
-    codes[rng.choice(n, n_labelled, replace=False)] = np.arange(n_labelled) % N_CLASSES
-    rows = Rows(
-        rng.randn(n, N_FEATURES),
-        codes,
-        weight=rng.rand(n),
-        guess=rng.dirichlet(np.ones(N_CLASSES), n),
-        confidence=rng.rand(n),
+    codes[:n_labelled] = np.arange(n_labelled) % N_CLASSES
+    soft_targets = rng.dirichlet(np.ones(N_CLASSES), n)
+    return Rows(rng.randn(n, N_FEATURES), codes, soft_targets=soft_targets)
+
+
+def generator():
+    return torch.Generator().manual_seed(5)
+
+
+def normal_draws(g, *shape):
+    return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+
+def test_teacher_decay_falls_linearly_to_a_half():
+    assert teacher_decay(0.0) == 1.0
+    assert teacher_decay(0.175) == pytest.approx(0.75)
+    assert teacher_decay(0.35) == pytest.approx(0.5)
+    assert teacher_decay(1.0) == 0.5
+
+
+def test_kl_warm_up_rises_linearly_to_one():
+    assert [kl_warm_up(p, 0.4) for p in (0, 0.1, 0.4, 1)] == [0, 0.25, 1, 1]
+
+
+def test_objectives_are_immutable_values():
+    objective = Objective(alpha=2.0, top_k=3)
+    assert objective == Objective(**asdict(objective))
+    assert Objective().balance_weight == BALANCE_WEIGHT == 0.3
+    with pytest.raises(FrozenInstanceError):
+        objective.alpha = 1.0
+
+
+def test_training_loss_passes_weights_schedules_and_draws_to_the_formula():
+    model = make_model("gaussian", latent_size=2)
+    inputs, codes = next(iter(MixedBatches(make_rows(), 12, seed=0)))
+    objective = Objective(
+        alpha=0.7, teacher_weight=2.0, entropy_weight=0.4, balance_weight=0.2
     )
-    fixed = torch.zeros(n, 1, dtype=torch.float64)  # no noise but that of the rows
-    with torch.no_grad():
-        full = whole_loss(model, rows, fixed)
-        estimates = torch.stack(
-            [
-                torch.stack([torch.stack(minibatch_loss(model, b)) for b in batches])
-                for batches in (
-                    MixedBatches(rows, batch_size, seed=s) for s in range(300)
-                )
-            ]
-        )
-    error = estimates.mean(1).std(0) / len(estimates) ** 0.5
-    deviation = (estimates.mean((0, 1)) - torch.stack(full)).abs()
-    assert (deviation <= 4.5 * error + 1e-9).all()
-
-
-def whole_loss(model, rows, noise):
-    """All rows in one call."""
-    x = rows.x[rows.order]
-    return ssvae_loss(
+    ours, log_q_y = objective.training_loss(
+        model, inputs, codes, generator=generator(), progress=0.175
+    )
+    x = inputs["x"]
+    expected = ssvae_loss(
         model,
         x,
         model(x),
-        rows.codes,
-        noise,
-        bound_weight=rows.bound_weight,
-        target_weight=rows.target_weight,
-        alpha=2.0,
-        guess=rows.guess,
-        pull=0.5,
+        codes,
+        normal_draws(generator(), len(x), 2),
+        bound_weight=inputs["bound_weight"],
+        target_weight=inputs["target_weight"],
+        soft_targets=inputs["soft_targets"],
+        teacher_weight=2.0 * 0.75,
+        alpha=0.7,
+        entropy_weight=0.4,
+        balance_weight=0.2,
     )
+    for one, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(log_q_y, model(x))
 
 
-def minibatch_loss(model, minibatch):
-    inputs, codes = minibatch
-    x = inputs.pop("x")
-    noise = torch.zeros(len(x), 1, dtype=torch.float64)
-    return ssvae_loss(model, x, model(x), codes, noise, **inputs, alpha=2.0, pull=0.5)
+def test_soft_targets_without_weights_have_no_effect():
+    model = make_model("gaussian", latent_size=2)
+    inputs, codes = next(iter(MixedBatches(make_rows(), 12, seed=0)))
+    objective = Objective(teacher_weight=0.0, balance_weight=0.0, entropy_weight=0.3)
+    losses = [
+        objective.training_loss(
+            model, parts, codes, generator=generator(), progress=0.0
+        )[0]
+        for parts in (inputs, {k: inputs[k] for k in inputs if k != "soft_targets"})
+    ]
+    assert all(map(torch.equal, *losses))
 
 
-def test_both_readings_of_alpha():
-    """Kingma's alpha = 0.1 N beside sums is 0.1 here; log q once a row is N_l / N."""
-    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian", n=6)
-    n, n_labelled = 6, 2
-    parts = batch(model, x, n_labelled)
-    noise = draws(n, 2)
-    bounds, log_q = model.class_bounds(x, noise), model(x)
-    rows, codes = torch.arange(n_labelled), torch.arange(n_labelled)
-    labelled = bounds[rows, codes]
-    unlabelled = unlabelled_bound(log_q[n_labelled:], bounds[n_labelled:])
-    log_q_true = log_q[rows, codes]
-
-    # [M2] eq. 9: J^alpha = sum of -L and -U, plus alpha' E_labelled[-log q(y | x)],
-    # with alpha' = 0.1 N; divided by N.
-    sums = -labelled.sum() - unlabelled.sum() + 0.1 * n * (-log_q_true).mean()
-    torch.testing.assert_close(loss(model, x, parts, alpha=0.1).total, sums / n)
-
-    # The post: log q(y | x) in the place of log p(y) in the labelled bound, once a row.
-    log_prior = model.log_prior[codes]
-    post = -(labelled - log_prior + log_q_true).sum() - unlabelled.sum()
-    ours = loss(model, x, parts, alpha=n_labelled / n).total
-    torch.testing.assert_close(ours - post / n, -log_prior.sum() / n)
-
-
-@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_gradient_reaches_every_parameter_and_is_right(likelihood):
-    model, x = make_model(likelihood, latent_size=2), make_rows(likelihood)
-    parts = batch(model, x, 2)
-    loss(model, x, parts, alpha=0.5, pull=0.2).total.backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 0, name
-        flat, step = parameter.data.view(-1), 1e-6
-        i = int(parameter.grad.abs().argmax())
-        values = []
-        for shift in (step, -2 * step):
-            flat[i] += shift
-            values.append(loss(model, x, parts, alpha=0.5, pull=0.2).total.item())
-        flat[i] += step
-        slope = (values[0] - values[1]) / (2 * step)
-        assert slope == pytest.approx(parameter.grad.view(-1)[i].item(), rel=1e-4)
-
-
-def relabelled(model, order):
-    """Return the same model with its classes in another order."""
-    prior = tuple(PRIOR[k] for k in order)
-    other = M2Module(N_FEATURES, prior, model.latent_size, (7,), "gaussian", 0).double()
-    state = model.state_dict()
-    last = [k for k in state if k.startswith("classifier.layers")][-2:]
-    for name in last:  # rows of the classifier's last layer
-        state[name] = state[name][order]
-    for name in ("encoder.from_b", "decoder.from_b"):
-        state[name] = state[name][order]
-    state["log_prior"] = state["log_prior"][order]
-    other.load_state_dict(state)
-    return other
-
-
-def test_loss_does_not_depend_on_the_order_of_classes():
-    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
-    parts = batch(model, x, 2)
-    order = [2, 0, 1]
-    codes = torch.tensor([order.index(k) for k in parts["codes"]])
-    permuted = parts | {"codes": codes, "guess": parts["guess"][:, order]}
-    ours = loss(model, x, parts, alpha=0.4, pull=0.6)
-    theirs = loss(relabelled(model, order), x, permuted, alpha=0.4, pull=0.6)
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b)
-
-
-def test_bounds_of_some_rows_are_unbiased_for_those_of_all():
-    """The mean over all choices of m rows, each placed first, is the whole term."""
-    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
-    parts = batch(model, x, 1)
-    rng = np.random.RandomState(2)
-    v = torch.tensor(rng.rand(len(x)))
-    noise = draws(len(x), 2)
-    options = {"alpha": 0.7, "pull": 0.0}
-
-    def bound_of(order, m):
-        """Loss with the unlabelled rows in this order."""
-        rows = [0, *(1 + i for i in order)]
-        given = parts | {
-            "bound_weight": v[rows],
-            "guess": parts["guess"][list(order)],
-        }
-        return ssvae_loss(
-            model,
-            x[rows],
-            model(x[rows]),
-            noise=noise[rows],
-            **given,
-            **options,
-            bound_rows=m,
-        ).bound
-
-    whole = bound_of(range(3), None)
-    torch.testing.assert_close(bound_of(range(3), 3), whole)
-    torch.testing.assert_close(bound_of(range(3), 99), whole)
-    for m in (1, 2):
-        orders = list(permutations(range(3)))
-        mean = sum(bound_of(order, m) for order in orders) / len(orders)
-        torch.testing.assert_close(mean, whole)
-        assert not torch.isclose(bound_of(range(3), m), whole)
-
-
-def test_the_balance_is_a_divergence():
-    """Zero where the mean answer is the prior, positive elsewhere; finite at zero."""
-    log_prior = torch.tensor([0.2, 0.3, 0.5]).log()
-    corners = torch.eye(3).clamp_min(1e-30).log()
-    assert balance_kl(corners, torch.tensor([0.2, 0.3, 0.5]), log_prior) == (
-        pytest.approx(0, abs=1e-6)
+def test_draws_of_the_class_come_first_and_those_of_the_direction_last():
+    """Other terms of the loss do not depend on whether a term is in use."""
+    model = make_model("gaussian", latent_size=2)
+    inputs, codes = next(iter(MixedBatches(make_rows(), 12, seed=0)))
+    common = {"generator": generator(), "progress": 0.5}
+    plain, _ = Objective().training_loss(model, inputs, codes, **common)
+    common["generator"] = generator()
+    adversarial, _ = Objective(adversarial_weight=1.0).training_loss(
+        model, inputs, codes, **common
     )
-    assert balance_kl(corners, torch.ones(3), log_prior) > 0
-    alone = balance_kl(corners[:1], torch.ones(1), log_prior)
-    assert alone == pytest.approx(-np.log(0.2), rel=1e-5)
+    assert torch.equal(plain.bound, adversarial.bound)
+    assert plain.adversarial == 0 < adversarial.adversarial
 
+    calls = []
 
-def test_the_balance_has_a_slope_where_all_rows_rule_a_class_out():
-    """0 log 0 is flat in the answers, however many of them underflow to 0."""
-    logits = torch.tensor([[2.0, 1.0, -200.0], [0.0, 1.0, -300.0]], requires_grad=True)
-    log_prior = torch.tensor([0.2, 0.3, 0.5]).log()
-    balance_kl(logits.log_softmax(-1), torch.ones(2), log_prior).backward()
-    first_two = logits.detach()[:, :2].double().requires_grad_()
-    mean = first_two.softmax(-1).mean(0)
-    (mean * (mean.log() - log_prior[:2])).sum().backward()
-    torch.testing.assert_close(logits.grad[:, :2].double(), first_two.grad)
-    assert (logits.grad[:, 2] == 0).all()
+    def formula(*args, **kwargs):
+        calls.append((args, kwargs))
+        return ssvae_loss(*args, **kwargs)
 
-
-def test_without_a_teacher_and_entropy_the_loss_is_the_papers():
-    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
-    parts = batch(model, x, 2)
-    plain = loss(model, x, parts | {"guess": None}, alpha=0.7, balance_weight=0.4)
-    assert plain.teacher == plain.confidence == 0
-    torch.testing.assert_close(plain.total, 0.7 * plain.classification - plain.bound)
-
-
-def test_entropy_is_largest_where_nothing_is_known():
-    log_q = torch.tensor([[1.0, 0, 0], [1 / 3] * 3, [0.5, 0.5, 0]]).clamp_min(1e-30)
-    expected = torch.tensor([0.0, np.log(3), np.log(2)], dtype=torch.float32)
-    torch.testing.assert_close(entropy(log_q.log()), expected, atol=1e-6, rtol=0)
-
-
-def test_teacher_pull_falls_in_a_straight_line_to_a_half():
-    assert teacher_pull(0.0) == 1.0
-    assert teacher_pull(0.175) == pytest.approx(0.75)
-    assert teacher_pull(0.35) == pytest.approx(0.5)
-    assert teacher_pull(1.0) == 0.5
-
-
-@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
-def test_adversarial_direction_moves_answers_most(likelihood):
-    """No direction of that length on a fine circle moves a row's answer further."""
-    torch.manual_seed(0)
-    model = M2Module(2, PRIOR, 1, (), likelihood, 3).double()
-    x = torch.randn(3, 2, dtype=torch.float64)
-    noise, direction = draws(3, 1), draws(3, 2, seed=1)
-    radius = 0.02
-    log_q = model(x)
-    ours = adversarial_kl(model, x, log_q, noise, direction, radius)
-    angle = torch.linspace(0, 2 * torch.pi, 721, dtype=torch.float64)
-    circle = radius * torch.stack([angle.cos(), angle.sin()], 1)
-    moved = model(x[:, None] + circle)
-    all_ways = (log_q.exp()[:, None] * (log_q[:, None] - moved)).sum(-1)
-    # one step of power iteration from a random start: most of the way, never beyond
-    assert (ours <= all_ways.max(1).values * (1 + 1e-6)).all()
-    assert (ours >= all_ways.median(1).values).all()
-    with torch.no_grad():
-        hessian_free = [ours.detach()]
-        for seed in range(2, 30):
-            d = draws(3, 2, seed=seed)
-            with torch.enable_grad():
-                hessian_free.append(
-                    adversarial_kl(model, x, log_q, noise, d, radius).detach()
-                )
-    best = torch.stack(hessian_free).max(0).values
-    torch.testing.assert_close(best, all_ways.max(1).values, rtol=0.02, atol=0)
-
-
-def test_adversarial_gradient_is_that_of_the_answers_at_the_moved_rows():
-    """q(y | x) and r are held fixed; finite differences over a weight."""
-    model, x = make_model("gaussian", latent_size=1), make_rows("gaussian")
-    noise, direction = draws(len(x), 1), draws(len(x), N_FEATURES, seed=1)
-
-    def value():
-        return adversarial_kl(model, x, model(x), noise, direction, 0.5).sum()
-
-    value().backward()
-    weight = model.classifier.layers[0].weight
-    assert all(p.grad is None for p in model.decoder.parameters())
-    log_q = model(x).detach()
-    # r at the weights as they are
-    probe = (1e-2 * torch.nn.functional.normalize(direction, dim=1)).requires_grad_()
-    kl = (log_q.exp() * (log_q - model(x + probe))).sum()
-    (slope,) = torch.autograd.grad(kl, probe)
-    moved = x + 0.5 * torch.nn.functional.normalize(slope, dim=1)
-    with torch.no_grad():
-        for sign, values in ((1, []), (-1, [])):
-            weight[2, 1] += sign * 1e-6
-            values.append((log_q.exp() * (log_q - model(moved))).sum().item())
-            weight[2, 1] -= sign * 1e-6
-            if sign == 1:
-                above = values[0]
-            else:
-                below = values[0]
-    assert weight.grad[2, 1].item() == pytest.approx((above - below) / 2e-6, rel=1e-4)
-
-
-def test_adversarial_term_is_zero_where_nothing_moves_answers():
-    model, x = make_model("gaussian", latent_size=1), make_rows("gaussian")
-    with torch.no_grad():
-        for parameter in model.classifier.parameters():
-            parameter.zero_()
-    kl = adversarial_kl(
-        model, x, model(x), draws(4, 1), draws(4, N_FEATURES), radius=1.0
+    Objective(top_k=1).training_loss(
+        model,
+        inputs,
+        codes,
+        generator=generator(),
+        progress=0.5,
+        loss_function=formula,
     )
-    assert (kl.abs() < 1e-12).all()
-    kl.sum().backward()  # and no NaN comes of it
+    (_, _, _, _, noise), options = calls[0]
+    g, n_unlabelled = generator(), len(inputs["x"]) - len(codes)
+    exponential = torch.empty(n_unlabelled, N_CLASSES, dtype=torch.float64)
+    exponential.exponential_(generator=g)
+    assert torch.equal(options["exponential_noise"], exponential)
+    assert torch.equal(noise, normal_draws(g, len(inputs["x"]), 2))
 
 
-def test_adversarial_term_in_the_loss():
-    model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
-    parts = batch(model, x, 2)
-    moved = torch.tensor([1.0, 2.0, 3.0, 6.0]).double()
-    with_it = loss(model, x, parts, alpha=0.7, adversarial=moved)
-    without = loss(model, x, parts, alpha=0.7)
-    assert with_it.adversarial.item() == pytest.approx(3.0)
-    assert (with_it.total - without.total).item() == pytest.approx(0.7 * 3.0)
+def test_validation_loss_is_minus_the_mean_bound():
+    model, rows = make_model("gaussian", latent_size=2), make_rows()
+    inputs, _ = next(iter(OrderedBatches(rows, 100)))
+    ours, log_q_y = Objective(alpha=9.0, top_k=1).validation_loss(
+        model, inputs, generator=generator()
+    )
+    noise = normal_draws(generator(), len(rows), 2)
+    bounds = model.class_bounds(inputs["x"], noise)
+    expected = -unlabelled_bound(model(inputs["x"]), bounds).mean()
+    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(log_q_y, model(inputs["x"]))
 
 
-def test_warm_up():
-    assert [warm_up(p, 0.4) for p in (0, 0.1, 0.4, 1)] == [0, 0.25, 1, 1]
-
-
-def test_loss_of_rows_alone():
-    """Minus the bound once warm; before, the KL divergence counts less."""
+def test_losses_of_an_unsupervised_model():
     model = M1Module(N_FEATURES, (1.0,), 2, (7,), "gaussian", seed=0).double()
-    x, noise = make_rows("gaussian"), draws(4, 2)
-    weight = torch.tensor([0.1, 0.2, 0.3, 0.4]).double()
-    log_p, kl = model.row_terms(x, noise)
-    parts = {
-        "bound_weight": weight,
-        "target_weight": weight,
-        "alpha": 5.0,
-        "codes": torch.empty(0, dtype=torch.int64),
-    }
-    warm = ssvae_loss(model, x, torch.zeros(4, 1), noise=noise, **parts)
-    assert warm.total.item() == pytest.approx(-(weight @ (log_p - kl)).item())
-    assert warm.bound.item() == pytest.approx(-warm.total.item())
-    cold = ssvae_loss(model, x, torch.zeros(4, 1), noise=noise, kl_weight=0.25, **parts)
-    assert cold.total.item() == pytest.approx(-(weight @ (log_p - kl / 4)).item())
-    assert cold.bound.item() == pytest.approx(warm.bound.item())
+    rows = Rows(np.random.RandomState(0).randn(8, N_FEATURES), np.full(8, -1))
+    inputs, codes = next(iter(MixedBatches(rows, 8, seed=0)))
+    ours, log_q_y = Objective(top_k=1, adversarial_weight=1.0).training_loss(
+        model, inputs, codes, generator=generator(), progress=0.1, kl_weight=0.25
+    )
+    noise = normal_draws(generator(), 8, 2)
+    log_likelihood, kl = model.row_terms(inputs["x"], noise)
+    torch.testing.assert_close(ours.total, (0.25 * kl - log_likelihood).mean())
+    torch.testing.assert_close(ours.bound, (log_likelihood - kl).mean())
+    assert (log_q_y == 0).all()
+    inputs, _ = next(iter(OrderedBatches(rows, 8)))
+    loss, _ = Objective().validation_loss(model, inputs, generator=generator())
+    log_likelihood, kl = model.row_terms(inputs["x"], noise)
+    torch.testing.assert_close(loss, (kl - log_likelihood).mean())
+
+
+def test_remedies_name_the_parameters():
+    objective = Objective(alpha=30.0, teacher_weight=1.0, entropy_weight=0.3)
+    assert objective.remedies(0.1, unsupervised=False) == (
+        "Try a smaller learning_rate (it is 0.1) or smaller weights in the loss "
+        "(alpha=30.0, teacher_weight=1.0, entropy_weight=0.3, adversarial_weight=0.0), "
+        "and check X for extreme values."
+    )
+    assert objective.remedies(0.1, unsupervised=True) == (
+        "Try a smaller learning_rate (it is 0.1), and check X for extreme values."
+    )

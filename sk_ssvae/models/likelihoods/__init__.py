@@ -1,4 +1,4 @@
-"""Densities of a row: each kind of column in a file, and their product."""
+"""Likelihoods of a row: one module for each column type, and their product."""
 
 from sk_ssvae.models.likelihoods.base import (
     LIKELIHOODS,
@@ -15,8 +15,17 @@ from sk_ssvae.models.likelihoods.counts import (
     Poisson,
     PoissonVector,
 )
-from sk_ssvae.models.likelihoods.normal import ColumnNormal, DiagonalNormal, Gaussian
-from sk_ssvae.models.likelihoods.product import Product, ProductRow, likelihood_of
+from sk_ssvae.models.likelihoods.normal import (
+    ColumnNormal,
+    DiagonalNormal,
+    Gaussian,
+    MaskedGaussian,
+)
+from sk_ssvae.models.likelihoods.product import (
+    Product,
+    ProductRow,
+    make_likelihood,
+)
 
 __all__ = [
     "LIKELIHOODS",
@@ -29,6 +38,7 @@ __all__ = [
     "DiagonalNormal",
     "Gaussian",
     "Likelihood",
+    "MaskedGaussian",
     "NegativeBinomial",
     "NegativeBinomialVector",
     "Poisson",
@@ -37,5 +47,5 @@ __all__ = [
     "ProductRow",
     "RowDistribution",
     "has_gaps",
-    "likelihood_of",
+    "make_likelihood",
 ]

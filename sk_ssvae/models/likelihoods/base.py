@@ -1,7 +1,7 @@
-"""What the density of a row is: a distribution over columns, and the module it is of.
+"""Interfaces of likelihoods and of the distributions over rows that they return.
 
-The distributions here draw from a generator that is handed in, which those of
-``torch.distributions`` cannot do.
+The distributions draw from an explicit ``torch.Generator``, which those of
+``torch.distributions`` do not support.
 """
 
 from abc import ABC, abstractmethod
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 __all__ = [
     "LIKELIHOODS",
-    "ByColumn",
     "Density",
+    "IndependentColumns",
     "Likelihood",
     "RowDistribution",
     "has_gaps",
@@ -29,53 +29,53 @@ class RowDistribution(Protocol):
 
     @property
     def mean(self) -> Tensor:
-        """Means, of shape (..., n_means); of a category the probability of each."""
+        """Means, of shape (..., n_means); for a category one probability per level."""
 
     def log_prob(self, x: Tensor, gaps: bool = False) -> Tensor:
-        """Log-density of rows (..., n_features), summed over features: (...).
+        """Return the log-density of rows (..., n_features), of shape (...).
 
-        With `gaps`, cells that are NaN do not count: what is left is the marginal
-        density of the others.
+        With `gaps`, cells that are NaN are left out, which gives the marginal density
+        of the observed cells.
         """
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """One draw of shape (..., n_features)."""
+        """Return one draw, of shape (..., n_features)."""
 
 
-class ByColumn(ABC):
-    """A distribution that knows the log-density of each cell."""
+class IndependentColumns(ABC):
+    """A distribution whose columns are independent, one cell per column."""
 
     @abstractmethod
     def log_probs(self, x: Tensor) -> Tensor:
-        """Log-density of each cell, of shape (..., n_features)."""
+        """Return the log-density of each cell, of shape (..., n_features)."""
 
     def log_prob(self, x: Tensor, gaps: bool = False) -> Tensor:
-        """Log-density, summed over the last axis; `x` broadcasts."""
+        """Return the log-density, summed over the last axis; `x` broadcasts."""
         if not gaps:
             return self.log_probs(x).sum(-1)
-        # Zero has a density under each of them: no NaN comes near a gradient.
+        # Zero is in the support of every column type, so gradients are never NaN.
         cells = self.log_probs(torch.nan_to_num(x, nan=0.0))
         return cells.masked_fill(x.isnan(), 0.0).sum(-1)
 
 
 def has_gaps(x: Tensor) -> bool:
-    """Whether a cell is missing, which waits for the device."""
+    """Return whether any cell is NaN. This synchronises with the device."""
     return bool(x.isnan().any())
 
 
 Density = Callable[[Tensor], RowDistribution]
-"""From decoder outputs to p(x | y, z)."""
+"""Maps decoder outputs to p(x | y, z)."""
 
 
 class Likelihood(nn.Module, ABC):
-    """A product over columns of densities of one kind.
+    """A product over columns of densities of one type.
 
     Attributes
     ----------
     learns_scale : bool
-        Whether how much cells vary about their means is learned too.
+        Whether the spread of the cells about their means is learned.
     n_outputs : int
-        Outputs of the decoder that it takes.
+        Number of decoder outputs.
     """
 
     learns_scale: bool = False
@@ -83,16 +83,20 @@ class Likelihood(nn.Module, ABC):
 
     @abstractmethod
     def density(self) -> Density:
-        """Work out what is the same for any number of calls in a step."""
+        """Return a function from decoder outputs to a distribution.
+
+        It holds what does not depend on the outputs, so that several calls in one
+        training step compute it once.
+        """
 
     def forward(self, outputs: Tensor) -> RowDistribution:
-        """Turn decoder outputs (..., n_outputs) into a distribution."""
+        """Return the distribution for decoder outputs (..., n_outputs)."""
         return self.density()(outputs)
 
     def cells(self, means: Tensor) -> Tensor:
-        """Make cells of means (..., n_means): of categories the code of the mode."""
+        """Return cells for means (..., n_means); categories as the code of the mode."""
         return means
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {}
-"""Kinds of columns by name, for ``likelihood=...``."""
+"""Column types by name, for ``likelihood=...``."""

@@ -1,4 +1,4 @@
-"""The Bernoulli: of what is or is not, and of intensities between."""
+"""The Bernoulli likelihood, for binary cells and for intensities in [0, 1]."""
 
 from dataclasses import dataclass
 
@@ -6,33 +6,38 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sk_ssvae.models.likelihoods.base import LIKELIHOODS, ByColumn, Density, Likelihood
+from sk_ssvae.models.likelihoods.base import (
+    LIKELIHOODS,
+    Density,
+    IndependentColumns,
+    Likelihood,
+)
 
 __all__ = ["Bernoulli", "BernoulliVector"]
 
 
 @dataclass(frozen=True)
-class BernoulliVector(ByColumn):
+class BernoulliVector(IndependentColumns):
     """Independent Bernoulli variables over the last axis.
 
     Attributes
     ----------
     logits : Tensor of shape (..., n_features)
-        Log-odds of a one.
+        Log-odds of 1.
     """
 
     logits: Tensor
 
     @property
     def mean(self) -> Tensor:
-        """Probability of a one."""
+        """Probabilities of 1."""
         return self.logits.sigmoid()
 
     def log_probs(self, x: Tensor) -> Tensor:
-        """Log-probability of each cell.
+        """Return the log-probability of each cell.
 
-        For intensities between 0 and 1 this is the cross-entropy
-        ``x log p + (1 - x) log(1 - p)``, which is what VAEs on grey images use and
+        For intensities between 0 and 1 this is the negative cross-entropy
+        ``x log p + (1 - x) log(1 - p)``. VAEs commonly use it for grey-scale images; it
         is not a normalised density.
         """
         logits, x = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
@@ -42,7 +47,7 @@ class BernoulliVector(ByColumn):
         return -losses
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """One draw of zeros and ones."""
+        """Return one draw of zeros and ones."""
         return torch.bernoulli(self.mean, generator=generator)
 
 
@@ -60,11 +65,11 @@ class Bernoulli(Likelihood):
         self.n_outputs = n_features
 
     def density(self) -> Density:
-        """Return `forward`, which has nothing to work out."""
+        """Return `forward`: there is nothing to precompute."""
         return self.forward
 
     def forward(self, outputs: Tensor) -> BernoulliVector:
-        """Turn decoder outputs (..., n_outputs) into a distribution."""
+        """Return the distribution for decoder outputs (..., n_outputs)."""
         return BernoulliVector(outputs)
 
 

@@ -1,4 +1,4 @@
-"""Counts: the Poisson, and the negative binomial where they vary more."""
+"""Likelihoods of counts: Poisson, and negative binomial for overdispersed counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sk_ssvae.models.likelihoods.base import LIKELIHOODS, ByColumn, Density, Likelihood
+from sk_ssvae.models.likelihoods.base import (
+    LIKELIHOODS,
+    Density,
+    IndependentColumns,
+    Likelihood,
+)
 
 __all__ = ["NegativeBinomial", "NegativeBinomialVector", "Poisson", "PoissonVector"]
 
 MAX_LOG_MEAN = 25.0
-"""Bounds the logarithm of a mean, at 72 billion."""
+"""Bound of the logarithm of a mean; exp(25) is 72 billion."""
 
 
 @dataclass(frozen=True)
-class PoissonVector(ByColumn):
+class PoissonVector(IndependentColumns):
     """Independent Poisson variables over the last axis.
 
     Attributes
@@ -32,20 +37,20 @@ class PoissonVector(ByColumn):
         return self.log_mean.exp()
 
     def log_probs(self, x: Tensor) -> Tensor:
-        """Log-probability of each count."""
+        """Return the log-probability of each count."""
         x = x.to(self.log_mean.dtype)
         return x * self.log_mean - self.mean - torch.lgamma(x + 1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """One draw of counts, as floats."""
+        """Return one draw of counts, as floats."""
         return torch.poisson(self.mean, generator=generator)
 
 
 @dataclass(frozen=True)
-class NegativeBinomialVector(ByColumn):
-    r"""Independent negative binomial variables, by mean and size.
+class NegativeBinomialVector(IndependentColumns):
+    r"""Independent negative binomial variables with means and sizes.
 
-    The variance is :math:`\mu + \mu^2 / r`: that of the Poisson as r grows.
+    The variance is :math:`\mu + \mu^2 / r`; the limit of large r is the Poisson.
 
     Attributes
     ----------
@@ -64,17 +69,17 @@ class NegativeBinomialVector(ByColumn):
         return self.log_mean.exp()
 
     def log_probs(self, x: Tensor) -> Tensor:
-        """Log-probability of each count."""
+        """Return the log-probability of each count."""
         x = x.to(self.log_mean.dtype)
         log_size = self.log_size.to(self.log_mean.dtype)
         size = log_size.exp()
-        # The part without the mean is worked out once for all classes and draws.
+        # These terms do not depend on the mean and broadcast over classes and draws.
         choose = torch.lgamma(x + size) - torch.lgamma(size) - torch.lgamma(x + 1)
         log_both = torch.logaddexp(self.log_mean, log_size)
         return choose + size * log_size + x * self.log_mean - (x + size) * log_both
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """One draw of counts, as floats: a Poisson whose mean is a gamma's draw."""
+        """Return one draw of counts, as floats, from a gamma-Poisson mixture."""
         size = self.log_size.exp().expand_as(self.log_mean).contiguous()
         # torch.distributions.Gamma would draw from the global generator.
         gamma = torch._standard_gamma(size, generator=generator)
@@ -89,8 +94,8 @@ class Poisson(Likelihood):
     n_features : int
         Number of columns.
     offset : sequence of float of length n_features, default=None
-        What is added to the outputs, such as the logarithms of the columns' means:
-        training starts from there.
+        Added to the decoder outputs, e.g. the logarithms of the columns' means, from
+        which training then starts.
     """
 
     offset: Tensor
@@ -105,15 +110,15 @@ class Poisson(Likelihood):
         return (outputs + self.offset).clamp(-MAX_LOG_MEAN, MAX_LOG_MEAN)
 
     def density(self) -> Density:
-        """Work out nothing: a Poisson has its mean alone."""
+        """Return a function from decoder outputs to a distribution."""
         return lambda outputs: PoissonVector(self._log_mean(outputs))
 
 
 class NegativeBinomial(Poisson):
     """p(x | h) = product over columns of NB(x_j; mean exp(h_j + offset_j), size r_j).
 
-    The sizes r are learned. They stay between 0.02 and 1,000, beyond which it is the
-    Poisson as far as a computer can tell.
+    The sizes r are learned, between 0.02 and 1,000; beyond that the distribution is
+    numerically a Poisson.
 
     Parameters
     ----------
@@ -131,7 +136,7 @@ class NegativeBinomial(Poisson):
         self.log_size = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
 
     def density(self) -> Density:
-        """Work out the sizes."""
+        """Return a function from decoder outputs to a distribution."""
         low, high = self.LOG_SIZES
         middle, half = (low + high) / 2, (high - low) / 2
         log_size = middle + half * torch.tanh((self.log_size - middle) / half)

@@ -1,8 +1,8 @@
-"""Columns of several kinds: a product over groups of columns.
+"""Likelihoods of rows with columns of several types.
 
 Nazabal, Olmos, Ghahramani & Valera 2020, "Handling incomplete heterogeneous data using
 VAEs", Pattern Recognition 107, arXiv 1807.03653: the density of a row is a product over
-its columns, each of its own kind, and what is missing is left out of it.
+its columns, each of its own type, and missing cells are left out of it.
 """
 
 from collections.abc import Sequence
@@ -22,37 +22,37 @@ from sk_ssvae.models.likelihoods.base import (
 from sk_ssvae.models.likelihoods.categorical import Categorical
 from sk_ssvae.models.likelihoods.counts import Poisson
 
-__all__ = ["Product", "ProductRow", "likelihood_of"]
+__all__ = ["Product", "ProductRow", "make_likelihood"]
 
 
 @dataclass(frozen=True)
 class ProductRow:
-    """Independent groups of columns, each with a distribution of its own.
+    """A product of distributions over groups of columns.
 
     Attributes
     ----------
     parts : sequence of RowDistribution
-        One a group.
+        One distribution per group.
     columns : sequence of Tensor of int64
-        Which cells are whose.
-    places : Tensor of int64 of shape (n_features,)
-        Where the cells are in a row of the groups' cells, one after another.
+        Columns of each group.
+    positions : Tensor of int64 of shape (n_features,)
+        Position of each column in the concatenation of the groups.
     gaps : bool
-        Whether cells may be missing whatever `log_prob` is told.
+        Whether `log_prob` allows missing cells even with ``gaps=False``.
     """
 
     parts: Sequence[RowDistribution]
     columns: Sequence[Tensor]
-    places: Tensor
+    positions: Tensor
     gaps: bool = False
 
     @property
     def mean(self) -> Tensor:
-        """Means, group by group: (..., n_means)."""
+        """Means of the groups, concatenated: (..., n_means)."""
         return torch.cat([p.mean for p in self.parts], -1)
 
     def log_prob(self, x: Tensor, gaps: bool = False) -> Tensor:
-        """Log-density, summed over all columns; cells that are NaN do not count."""
+        """Return the log-density, summed over columns; see `RowDistribution`."""
         gaps = gaps or self.gaps
         first, *others = (
             p.log_prob(x.index_select(-1, columns), gaps)
@@ -64,9 +64,9 @@ class ProductRow:
         return total
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """One draw of a row of cells."""
-        drawn = torch.cat([p.sample(generator) for p in self.parts], -1)
-        return drawn.index_select(-1, self.places)
+        """Return one draw of rows of cells."""
+        cells = torch.cat([p.sample(generator) for p in self.parts], -1)
+        return cells.index_select(-1, self.positions)
 
 
 class Product(Likelihood):
@@ -75,14 +75,14 @@ class Product(Likelihood):
     Parameters
     ----------
     layout : Layout
-        Which columns are of which kind.
+        Column groups.
     """
 
     places: Tensor
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(_of_group(group) for group in layout.groups)
+        self.parts = nn.ModuleList(_group_likelihood(group) for group in layout.groups)
         self._sizes = [part.n_outputs for part in self._likelihoods]
         self.n_outputs = sum(self._sizes)
         self.learns_scale = any(part.learns_scale for part in self._likelihoods)
@@ -97,36 +97,36 @@ class Product(Likelihood):
         return [part for part in self.parts if isinstance(part, Likelihood)]
 
     def density(self) -> Density:
-        """Work out what the groups have to."""
+        """Return a function from decoder outputs to a distribution."""
         densities = [part.density() for part in self._likelihoods]
         columns = [getattr(self, f"columns_{i}") for i in range(len(densities))]
 
         def density(outputs: Tensor) -> ProductRow:
-            shares = torch.split(outputs, self._sizes, -1)
-            parts = [f(out) for f, out in zip(densities, shares, strict=True)]
+            split = torch.split(outputs, self._sizes, -1)
+            parts = [f(part) for f, part in zip(densities, split, strict=True)]
             return ProductRow(parts, columns, self.places, self.gaps)
 
         return density
 
     def cells(self, means: Tensor) -> Tensor:
-        """Rows of cells: means, and the modes of categories."""
-        shares = torch.split(means, self._sizes, -1)
+        """Return rows of cells: means, and codes of the modes of categories."""
+        split = torch.split(means, self._sizes, -1)
         parts = [
-            part.cells(m) for part, m in zip(self._likelihoods, shares, strict=True)
+            part.cells(m) for part, m in zip(self._likelihoods, split, strict=True)
         ]
         return torch.cat(parts, -1).index_select(-1, self.places)
 
 
-def _of_group(group: ColumnGroup) -> Likelihood:
-    """Make the likelihood of a group."""
-    kind = LIKELIHOODS[group.kind]
-    if issubclass(kind, Categorical):
-        return kind(group.sizes, group.offset)
-    if issubclass(kind, Poisson):
-        return kind(len(group.columns), group.offset)
-    return kind(len(group.columns))
+def _group_likelihood(group: ColumnGroup) -> Likelihood:
+    """Return the likelihood of one group of columns."""
+    likelihood = LIKELIHOODS[group.kind]
+    if issubclass(likelihood, Categorical):
+        return likelihood(group.sizes, group.offset)
+    if issubclass(likelihood, Poisson):
+        return likelihood(len(group.columns), group.offset)
+    return likelihood(len(group.columns))
 
 
-def likelihood_of(layout: Layout) -> Likelihood:
-    """Make the likelihood of a layout, as plain as the layout is."""
-    return _of_group(layout.groups[0]) if layout.is_plain else Product(layout)
+def make_likelihood(layout: Layout) -> Likelihood:
+    """Return the likelihood of a layout; a `Product` only where it is needed."""
+    return _group_likelihood(layout.groups[0]) if layout.is_plain else Product(layout)

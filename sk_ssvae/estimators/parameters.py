@@ -1,0 +1,231 @@
+"""Parameters of the estimators beyond scikit-learn's: nested objects and networks.
+
+An estimator has three kinds of nested parameters: those of its model object
+(``model__inner_size``), of its options object (``options__tol``), and keyword
+arguments of user-supplied networks (``classifier_module__channels``).
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sk_ssvae.models import ModelSpec, resolve_model
+from sk_ssvae.models.m1 import M1
+from sk_ssvae.models.network_factories import NetworkFactories, check_modules
+from sk_ssvae.models.user_networks import ROLES
+from sk_ssvae.training.options import TrainingOptions
+
+__all__ = [
+    "COMMON_CONSTRAINTS",
+    "check_unchanged",
+    "expand_nested",
+    "fixed_parameters",
+    "flat_parameters",
+    "is_network_keyword",
+    "model_spec",
+    "network_factories",
+    "network_keywords",
+    "set_network_keywords",
+]
+
+FIXED = (
+    "latent_size",
+    "hidden_sizes",
+    "classifier_hidden_sizes",
+    "likelihood",
+    "categorical_features",
+    "class_prior",
+    *ROLES,
+)
+"""Parameters that cannot change while training continues, beside the model's own."""
+
+COMMON_CONSTRAINTS: dict[str, list[Any]] = {
+    "latent_size": [Interval(Integral, 1, None, closed="left")],
+    "hidden_sizes": ["array-like"],
+    "likelihood": [str, list, tuple],
+    "categorical_features": [str, "array-like", None],
+    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [
+        StrOptions({"auto"}),
+        Interval(Real, 0, 1, closed="left"),
+    ],
+    "device": [str, torch.device],
+    "callbacks": [None, list],
+    "checkpoint": [str, os.PathLike, None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "encoder_module": [callable, None],
+    "decoder_module": [callable, None],
+}
+"""Constraints of the parameters that all estimators have."""
+
+_KEYWORDS = "module_parameters"
+"""The name of the variable keyword argument of the constructors."""
+
+
+def is_network_keyword(estimator: BaseEstimator, name: str) -> bool:
+    """Return whether a parameter name is a keyword argument of a user's network.
+
+    The name ``module_parameters`` itself counts: scikit-learn requires that every name
+    in the signature is stored by the constructor and refused in `fit` at the earliest.
+    """
+    role, separator, _ = name.partition("__")
+    has_role = role in ROLES and hasattr(estimator, role)
+    return (bool(separator) and has_role) or name == _KEYWORDS
+
+
+def set_network_keywords(estimator: BaseEstimator, keywords: dict[str, Any]) -> None:
+    """Store the variable keyword arguments of a constructor as attributes.
+
+    Raises
+    ------
+    TypeError
+        If a name is not a keyword argument of a network that the estimator has.
+    """
+    for name, value in keywords.items():
+        if not is_network_keyword(estimator, name):
+            raise TypeError(
+                f"{type(estimator).__name__}.__init__() got an unexpected keyword "
+                f"argument {name!r}."
+            )
+        setattr(estimator, name, value)
+
+
+def network_keywords(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return the stored keyword arguments of user-supplied networks by name."""
+    return {
+        name: value
+        for name, value in vars(estimator).items()
+        if is_network_keyword(estimator, name)
+    }
+
+
+def network_factories(estimator: BaseEstimator) -> NetworkFactories:
+    """Return the factories of the user-supplied networks.
+
+    Raises
+    ------
+    TypeError
+        If keyword arguments were passed as one parameter, or a network is neither
+        None nor a class or factory.
+    """
+    if hasattr(estimator, _KEYWORDS):
+        raise TypeError(
+            f"{_KEYWORDS}={getattr(estimator, _KEYWORDS)!r} cannot be passed as one "
+            "parameter. Pass each by its name, e.g. encoder_module__channels=16."
+        )
+    roles = [role for role in ROLES if hasattr(estimator, role)]
+    return check_modules(
+        {role: getattr(estimator, role) for role in roles}, network_keywords(estimator)
+    )
+
+
+def expand_nested(
+    estimator: BaseEstimator,
+    params: Mapping[str, Any],
+    defaults: Mapping[str, Callable[[], BaseEstimator]],
+) -> None:
+    """Replace short forms by objects where nested parameters are going to be set.
+
+    ``set_params(model__inner_size=20)`` works with ``model="sdgm"``, and
+    ``set_params(options__tol=0.0)`` with ``options=None``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its attributes are replaced.
+    params : mapping of str to object
+        The parameters that are going to be set.
+    defaults : mapping of str to callable
+        For each parameter that may be None a function that returns its object.
+    """
+    for name in {key.partition("__")[0] for key in params if "__" in key}:
+        value = getattr(estimator, name, None)
+        if name == "model" and isinstance(value, str):
+            setattr(estimator, name, resolve_model(value))
+        elif name in defaults and value is None:
+            setattr(estimator, name, defaults[name]())
+
+
+def flat_parameters(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return the parameters with those of model and options under their nested names.
+
+    Passing the names without ``__`` to the constructor, and the others to `set_params`,
+    gives an equal estimator.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in estimator.get_params(deep=False).items():
+        if isinstance(value, ModelSpec):
+            flat[name] = value.NAME
+        elif not isinstance(value, TrainingOptions):
+            flat[name] = value
+            continue
+        flat |= {f"{name}__{k}": v for k, v in value.get_params(deep=False).items()}
+    return flat
+
+
+def model_spec(estimator: BaseEstimator) -> ModelSpec:
+    """Return the generative model of an estimator, validated.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameter `model` is no model, or has parameters that are not allowed.
+    """
+    return resolve_model(estimator.model) if hasattr(estimator, "model") else M1()
+
+
+def fixed_parameters(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return the parameters that cannot change while training continues."""
+    params = estimator.get_params(deep=False)
+    fixed = {name: params[name] for name in FIXED if name in params}
+    spec = model_spec(estimator)
+    if spec.NAME is not None:
+        fixed["model"] = spec.NAME
+        fixed |= {f"model__{k}": v for k, v in spec.module_options().items()}
+    return fixed | network_keywords(estimator)
+
+
+def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse parameters that changed although training continues.
+
+    Parameters
+    ----------
+    before, now : mapping of str to object
+        Parameters that define the networks, when they were made and now.
+
+    Raises
+    ------
+    ValueError
+        If one differs.
+    """
+    for name in {**before, **now}:
+        if not _equal(now.get(name), before.get(name)):
+            raise ValueError(
+                f"{name} was {before.get(name)!r} when the model was created and "
+                f"cannot change to {now.get(name)!r} while training continues. Set "
+                "warm_start=False and call fit, or use a clone."
+            )
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Compare parameters, which may be arrays or lists of arrays."""
+    if a is b:
+        return True
+    sequences = isinstance(a, list | tuple) and isinstance(b, list | tuple)
+    if sequences and len(a) == len(b):  # numpy may not make an array of them
+        return all(map(_equal, a, b))
+    try:
+        return bool(np.array_equal(a, b))
+    except ValueError:
+        return False

@@ -1,0 +1,66 @@
+"""Dense rows for teachers, from arrays and sparse arrays."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sk_ssvae.teachers.features import dense_rows
+
+
+@pytest.fixture
+def wide_counts():
+    """Return a sparse array of counts with more than 2500 columns."""
+    X = sparse.random_array((150, 3000), density=0.02, rng=np.random.default_rng(0))
+    X = X.tocsr()
+    X.data = np.ceil(5 * X.data)
+    return X
+
+
+def test_dense_arrays_are_returned_unchanged():
+    X = np.arange(6.0).reshape(3, 2)
+    assert dense_rows(X, seed=0) is X
+
+
+def test_narrow_counts_become_dense_logarithms(wide_counts):
+    X = wide_counts[:, :500]
+    np.testing.assert_array_equal(dense_rows(X, seed=0), np.log1p(X.toarray()))
+
+
+def test_narrow_numbers_become_dense(wide_counts):
+    X = wide_counts[:, :500] * -0.5
+    np.testing.assert_array_equal(dense_rows(X, seed=0), X.toarray())
+
+
+def test_wide_counts_are_reduced_to_two_halves_of_equal_scale(wide_counts):
+    before = wide_counts.copy()
+    rows = dense_rows(wide_counts, seed=0)
+    assert rows.shape == (150, 100)
+    for half in (rows[:, :50], rows[:, 50:]):
+        assert (half**2).sum(axis=1).mean() == pytest.approx(1)
+    # Both halves are of rank 50, and they differ.
+    assert np.linalg.matrix_rank(rows) > 50
+    assert (wide_counts != before).nnz == 0
+
+
+def test_stored_zeros_do_not_matter(wide_counts):
+    with_zeros = wide_counts.copy()
+    with_zeros.data[:20] = 0
+    without = with_zeros.copy()
+    without.eliminate_zeros()
+    rows = dense_rows(with_zeros, seed=0)
+    np.testing.assert_array_equal(rows, dense_rows(without, seed=0))
+    assert with_zeros.nnz == wide_counts.nnz  # the input is not changed
+
+
+def test_wide_numbers_are_reduced_by_a_single_decomposition(wide_counts):
+    X = wide_counts * 0.5
+    rows = dense_rows(X, seed=0)
+    assert rows.shape == (150, 100)
+    # A projection does not increase norms.
+    assert ((rows**2).sum(axis=1) <= (X.toarray() ** 2).sum(axis=1) * 1.001).all()
+
+
+def test_the_seed_determines_the_reduction(wide_counts):
+    first, same, other = (dense_rows(wide_counts, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
