@@ -105,7 +105,7 @@ def test_going_on_is_one_history(vae):
     assert model.score(X) > before
     assert [row["bound"] for row in model.history_][-1] > model.history_[0]["bound"]
     model.set_params(latent_size=3)
-    with pytest.raises(ValueError, match=r"^latent_size was 2 when the model was made"):
+    with pytest.raises(ValueError, match=r"^latent_size was 2 when the model was created"):
         model.fit(X)
 
 
