@@ -1,6 +1,6 @@
 """Data sets and methods of the benchmark of mixed column types.
 
-The estimator is fitted to the rows as they are: a data frame with categories and
+The estimator is fitted to unprepared rows: a data frame with categories and
 missing values, or a sparse array of counts. The other methods are pipelines with the
 usual preprocessing.
 """

@@ -10,11 +10,11 @@ A cell is a method on one split of a data set. Its result is a dict of
 - ``error``: the message of a method that failed.
 """
 
-import fcntl
 import json
 import os
 from typing import NamedTuple
 
+from benchmarks.common.result_files import exclusive_access
 from benchmarks.common.versions import package_versions
 
 __all__ = ["Cell", "read", "update"]
@@ -62,7 +62,7 @@ def read(path):
 
 
 def update(path, change):
-    """Change the results in a file, under a lock that excludes other processes.
+    """Change the results in a file; several processes may do so.
 
     The file is replaced atomically.
 
@@ -73,10 +73,7 @@ def update(path, change):
     change : callable
         Called with the results by cell, which it modifies.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with exclusive_access(path):
         results, versions = read(path)
         change(results)
         ordered = sorted(results, key=lambda cell: tuple(map(str, cell)))
@@ -85,11 +82,10 @@ def update(path, change):
             for cell in ordered
         )
         versions |= package_versions() | {"cores": os.cpu_count()}
-        head = json.dumps(versions)
         fields = json.dumps([*Cell._fields, *VALUES])
-        head = f'{{"versions": {head},\n"fields": {fields},\n"cells": [\n'
-        partial = path.with_suffix(".tmp")
+        head = (
+            f'{{"versions": {json.dumps(versions)},\n"fields": {fields},\n"cells": [\n'
+        )
+        partial = path.with_suffix(".partial")
         partial.write_text(head + ",\n".join(lines) + "\n]}\n")
         partial.replace(path)
-    finally:
-        os.close(folder)

@@ -1,8 +1,26 @@
 """JSON files of results."""
 
+import contextlib
+import fcntl
 import json
+import os
 
-__all__ = ["read_json", "write_json"]
+__all__ = ["exclusive_access", "read_json", "write_json"]
+
+
+@contextlib.contextmanager
+def exclusive_access(path):
+    """Lock the folder of a file, so that several processes may update the file.
+
+    The folder is created if it does not exist.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def read_json(path):

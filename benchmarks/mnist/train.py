@@ -14,8 +14,6 @@ were chosen by the error on unlabelled training rows, as measured with
 MNIST is read from the folder ``SK_SSVAE_DATA`` or fetched from OpenML.
 """
 
-import contextlib
-import fcntl
 import time
 from pathlib import Path
 
@@ -24,7 +22,7 @@ import numpy as np
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.data import hide_labels, load_raw
 from benchmarks.common.paths import RESULTS
-from benchmarks.common.result_files import read_json, write_json
+from benchmarks.common.result_files import exclusive_access, read_json, write_json
 from benchmarks.mnist.methods import METHODS, error_curve
 
 LABELS = (100, 600, 1000, 3000)
@@ -61,17 +59,6 @@ def measure(method, labels, seed, minutes, rows, threads):
     }
 
 
-@contextlib.contextmanager
-def locked(path):
-    """Read the results under a lock, and write them; two runs may share the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        results = read_json(path)
-        yield results
-        write_json(path, results)
-
-
 def main(argv=None):
     """Compute the results that are not in the file."""
     parser = make_parser("mnist.train", __doc__)
@@ -100,8 +87,8 @@ def main(argv=None):
                 result = measure(
                     method, labels, seed, args.minutes, args.rows, args.threads
                 )
-                with locked(args.out) as results:
-                    results[key] = result
+                with exclusive_access(args.out):
+                    write_json(args.out, read_json(args.out) | {key: result})
                 error, minutes = result["error"], result["minutes"]
                 print(f"{key}: {error} % in {minutes} min", flush=True)
 

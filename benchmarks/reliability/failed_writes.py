@@ -50,10 +50,10 @@ def write_outcome(kind, path, before, error):
     if state not in ("as before", "another"):
         return f"LOST: {state}"
     if error is None and same:
-        return "LOST: it was said to be written"
+        return "LOST: no error, old file"
     parts = ["no error" if error is None else "error"]
     parts.append("old file" if same else "new file")
-    return ", ".join(parts + ["beside it a part"] * bool(others))
+    return ", ".join(parts + ["partial file left"] * bool(others))
 
 
 def fill_disk(kind, folder, n):

@@ -1,4 +1,4 @@
-"""Process that writes a file when told to, traced by `failed_writes`.
+"""Process that writes a file on request, traced by `failed_writes`.
 
 Run as ``python -m benchmarks.reliability.write_worker KIND PATH``. It writes the new
 state for each line of its input, and prints the error, or "none", and the number of

@@ -3,7 +3,8 @@
     python -m benchmarks speed.train
 
 The four data sets are those of ``sizes.py``. "ours / this" is the time of
-SSVAEClassifier over the time of the candidate; below 1 SSVAEClassifier is faster.
+SSVAEClassifier over the time of the candidate; below 1 SSVAEClassifier is faster. Needs
+pyro and pyroVED, which the extra ``bench`` installs.
 """
 
 from functools import partial
@@ -14,8 +15,6 @@ from benchmarks.common.rounds import Results, seconds_of
 from benchmarks.common.tables import format_number, format_percent, print_table
 from benchmarks.speed.command_line import make_speed_parser, parse_speed_args
 from benchmarks.speed.hand_written import fit_broadcast, fit_loop_over_classes
-from benchmarks.speed.peers import pyro_enumerated, pyroved_ssivae
-from benchmarks.speed.pyro_documented import pyro_documented
 from benchmarks.speed.sizes import SIZES, fit_ssvae, make_size, warm_up
 
 SSVAE = "SSVAEClassifier"
@@ -42,24 +41,27 @@ PEER = {
 }
 """Settings of pyro and pyroVED, those of SSVAEClassifier and the PyTorch loops."""
 
-CANDIDATES = {
-    SSVAE: fit_ssvae,
-    "hand-written, one broadcast pass": partial(fit_other, fit_broadcast),
-    "hand-written, loop over classes": partial(fit_other, fit_loop_over_classes),
-    "pyroVED": partial(fit_other, pyroved_ssivae, **PEER),
-    "pyro, as its example": partial(fit_other, pyro_documented, **PEER),
-    "pyro, tuned by hand": partial(fit_other, pyro_enumerated, jit=False, **PEER),
-    "pyro, tuned by hand, jit": partial(fit_other, pyro_enumerated, jit=True, **PEER),
-}
 FAST = (SSVAE, "hand-written, one broadcast pass")
-TOP_CLASSES = f"{SSVAE}, topk"
 
 
-def candidates_for(name):
+def make_candidates(name):
     """Return the candidates; with many classes also the sampled marginalization."""
-    if name != "classes":
-        return CANDIDATES
-    return CANDIDATES | {TOP_CLASSES: partial(fit_ssvae, marginalization=8)}
+    from benchmarks.speed.peers import pyro_enumerated, pyroved_ssivae
+    from benchmarks.speed.pyro_documented import pyro_documented
+
+    enumerated = partial(fit_other, pyro_enumerated, **PEER)
+    candidates = {
+        SSVAE: fit_ssvae,
+        "hand-written, one broadcast pass": partial(fit_other, fit_broadcast),
+        "hand-written, loop over classes": partial(fit_other, fit_loop_over_classes),
+        "pyroVED": partial(fit_other, pyroved_ssivae, **PEER),
+        "pyro, as its example": partial(fit_other, pyro_documented, **PEER),
+        "pyro, tuned by hand": partial(enumerated, jit=False),
+        "pyro, tuned by hand, jit": partial(enumerated, jit=True),
+    }
+    if name == "classes":
+        candidates[f"{SSVAE}, topk"] = partial(fit_ssvae, marginalization=8)
+    return candidates
 
 
 def print_summary(name, size, summary):
@@ -110,7 +112,7 @@ def main(argv=None):
         size = make_size(name)
         if args.quick:
             size = make_size(name, 4000 if name == "classes" else 1000, epochs=1)
-        candidates = candidates_for(name)
+        candidates = make_candidates(name)
         warm_up(size, candidates.values())
         slow = {}
         if args.slow_rounds is not None:

@@ -21,6 +21,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFit
 from sklearn.utils._param_validation import InvalidParameterError
 
 import sk_ssvae
+from sk_ssvae.training.divergence import DivergenceError
 
 PACKAGE = Path(sk_ssvae.__file__).parent
 VALIDATION_MODULES = {
@@ -41,6 +42,7 @@ EXPECTED_ERRORS = (
     TypeError,
     NotFittedError,
     InvalidParameterError,
+    DivergenceError,
     # from the parameter `checkpoint`
     FileNotFoundError,
     IsADirectoryError,

@@ -1,4 +1,4 @@
-"""Training that survives: the same bits after an end at any moment."""
+"""Checkpoints: resumed training is bit-identical to uninterrupted training."""
 
 import copy
 import errno
@@ -16,7 +16,9 @@ from skorch.callbacks import Callback
 
 import sk_ssvae
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
-from sk_ssvae.training.checkpoint import Checkpoint, digest
+from sk_ssvae.models import M1M2, SDGM
+from sk_ssvae.training import ClassifierOptions
+from sk_ssvae.training.checkpoint import Checkpoint, CheckpointWriter, digest
 from sk_ssvae.utils.files import read_file, write_file
 
 X, TRUTH = load_iris(return_X_y=True)
@@ -24,11 +26,11 @@ FEW = np.where(np.arange(150) % 5, -1, TRUTH)
 
 
 class End(Exception):
-    """The end of the process, as far as training is concerned."""
+    """Ends training as the end of the process would."""
 
 
 class EndAfter(Callback):
-    """Raises in an epoch."""
+    """Raise an error after a number of epochs."""
 
     def __init__(self, n, error=End):
         self.n, self.error = n, error
@@ -41,18 +43,18 @@ class EndAfter(Callback):
 
 @pytest.fixture
 def always_written(monkeypatch):
-    """Every epoch is written, however long that takes."""
+    """Write every epoch."""
     monkeypatch.setattr("sk_ssvae.training.checkpoint.SHARE", np.inf)
 
 
 def tiny(kind=SSVAEClassifier, **parameters):
-    given = {"latent_size": 2, "hidden_sizes": (6,), "max_epochs": 8, "random_state": 0}
+    small = {"latent_size": 2, "hidden_sizes": (6,), "max_epochs": 8, "random_state": 0}
     if kind is SSVAEClassifier:
-        given |= {"classifier_hidden_sizes": (5,), "teacher": None, "inner_size": 3}
-    return kind(**(given | parameters))
+        small |= {"classifier_hidden_sizes": (5,), "teacher": None}
+    return kind(**(small | parameters))
 
 
-def same(a, b, rows=X):
+def assert_same(a, b, rows=X):
     assert np.array_equal(a.transform(rows), b.transform(rows))
     assert np.array_equal(a.score_samples(rows), b.score_samples(rows))
     if hasattr(a, "predict_proba"):
@@ -66,22 +68,23 @@ def same(a, b, rows=X):
 
 CASES = {
     "m2": {},
-    "m1+m2": {"model": "m1+m2", "pretrain_epochs": 4, "finetune_epochs": 3},
-    "warm-up": {"model": "m1+m2", "pretrain_epochs": 9, "likelihood": "bernoulli"},
-    "sdgm": {"model": "sdgm"},
+    "m1+m2": {"model": M1M2(inner_size=3, pretrain_epochs=4, finetune_epochs=3)},
+    "warm-up": {
+        "model": M1M2(inner_size=3, pretrain_epochs=9),
+        "likelihood": "bernoulli",
+    },
+    "sdgm": {"model": SDGM(inner_size=3)},
     "held out": {"validation_fraction": 0.2},
     "early stopping": {
         "early_stopping": True,
-        "n_iter_no_change": 3,
+        "options": ClassifierOptions(n_iter_no_change=3),
         "learning_rate": 0.05,
         "max_epochs": 60,
     },
     "early stages": {
-        "model": "m1+m2",
-        "pretrain_epochs": 30,
+        "model": M1M2(inner_size=3, pretrain_epochs=30),
         "early_stopping": True,
-        "n_iter_no_change": 1,
-        "tol": 0.5,
+        "options": ClassifierOptions(n_iter_no_change=1, tol=0.5),
     },
     "pool": {"teacher": "pool"},
     "estimate": {"class_prior": "estimate", "temperature": "cross-fit"},
@@ -89,16 +92,16 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_training_goes_on_to_the_same_bits(case, tmp_path, always_written):
+def test_resumed_training_is_bit_identical(case, tmp_path, always_written):
     rows = (X - X.min(axis=0)) / np.ptp(X, axis=0) if case == "warm-up" else X
     whole = tiny(**CASES[case]).fit(rows, FEW)
     path = tmp_path / "state"
-    dear = case in ("pool", "estimate")
-    for n in (3,) if dear else (0, 1, 2, 5, whole.n_iter_ - 1):
+    slow = case in ("pool", "estimate")
+    for n in (3,) if slow else (0, 1, 2, 5, whole.n_iter_ - 1):
         if n >= whole.n_iter_:
             continue
         ended = tiny(checkpoint=path, callbacks=[EndAfter(n)], **CASES[case])
-        if case == "estimate":  # the fits for the temperature end, too
+        if case == "estimate":  # else the fits for the temperature end
             ended.set_params(temperature="auto")
         with pytest.raises(End):
             ended.fit(rows, FEW)
@@ -106,23 +109,23 @@ def test_training_goes_on_to_the_same_bits(case, tmp_path, always_written):
         assert path.exists() == (n > 0)
         if case == "estimate":
             path.unlink(missing_ok=True)
-        again = tiny(checkpoint=path, **CASES[case]).fit(rows, FEW)
-        same(whole, again, rows)
-        at_once = tiny(checkpoint=path, **CASES[case]).fit(rows, FEW)
-        same(whole, at_once, rows)
+        resumed = tiny(checkpoint=path, **CASES[case]).fit(rows, FEW)
+        assert_same(whole, resumed, rows)
+        complete = tiny(checkpoint=path, **CASES[case]).fit(rows, FEW)
+        assert_same(whole, complete, rows)
         path.unlink()
 
 
-def test_an_end_after_another(tmp_path, always_written):
+def test_resuming_many_times(tmp_path, always_written):
     path = tmp_path / "state"
     whole = tiny().fit(X, FEW)
     for _ in range(7):
         with pytest.raises(End):
             tiny(checkpoint=path, callbacks=[EndAfter(1)]).fit(X, FEW)
-    same(whole, tiny(checkpoint=str(path)).fit(X, FEW))
+    assert_same(whole, tiny(checkpoint=str(path)).fit(X, FEW))
 
 
-def test_an_autoencoder_and_other_rows(tmp_path, always_written):
+def test_autoencoders_with_all_kinds_of_rows(tmp_path, always_written):
     frame = pd.DataFrame(X, columns=list("pqrs"))
     counts = sparse.csr_array(np.round(X))
     for rows in (X, frame, counts):
@@ -136,7 +139,7 @@ def test_an_autoencoder_and_other_rows(tmp_path, always_written):
         path.unlink()
 
 
-def test_random_seeds_are_kept(tmp_path, always_written):
+def test_seed_comes_from_the_file(tmp_path, always_written):
     path = tmp_path / "state"
     ended = tiny(random_state=None, checkpoint=path, callbacks=[EndAfter(4)])
     with pytest.raises(End):
@@ -148,7 +151,7 @@ def test_random_seeds_are_kept(tmp_path, always_written):
     assert not np.array_equal(first.predict_proba(X), whole.predict_proba(X))
 
 
-def test_warm_starts_go_on_too(tmp_path, always_written):
+def test_warm_starts_are_resumed(tmp_path, always_written):
     start, path = tmp_path / "start", tmp_path / "state"
     tiny(warm_start=True).fit(X, FEW).save(start)
     whole = sk_ssvae.load(start).fit(X, FEW)
@@ -160,19 +163,19 @@ def test_warm_starts_go_on_too(tmp_path, always_written):
     assert np.array_equal(ended.predict_proba(X), before)
     again = sk_ssvae.load(start).set_params(checkpoint=path).fit(X, FEW)
     assert again.n_iter_ == 16
-    same(whole, again)
+    assert_same(whole, again)
 
 
-def test_an_interrupted_fit_is_usable_and_goes_on(tmp_path, always_written):
+def test_interrupted_fit_can_be_used_and_resumed(tmp_path, always_written):
     path = tmp_path / "state"
     stopped = tiny(checkpoint=path, callbacks=[EndAfter(3, KeyboardInterrupt)])
     with pytest.warns(UserWarning, match="interrupted after 3 of 8 epochs"):
         stopped.fit(X, FEW)
     assert stopped.predict(X).shape == (150,)
-    same(tiny().fit(X, FEW), tiny(checkpoint=path).fit(X, FEW))
+    assert_same(tiny().fit(X, FEW), tiny(checkpoint=path).fit(X, FEW))
 
 
-def test_another_run_is_refused(tmp_path):
+def test_checkpoint_of_another_run_is_an_error(tmp_path):
     path = tmp_path / "state"
     tiny(checkpoint=path).fit(X, FEW)
     other = np.where(FEW == 2, -1, FEW)
@@ -194,19 +197,30 @@ def test_another_run_is_refused(tmp_path):
         with pytest.raises(ValueError) as error:
             change()
         assert str(error.value) == (
-            f"checkpoint={str(path)!r} is of another training run: {differ} differ. "
-            "Delete it to train anew, or choose another path."
+            f"checkpoint={str(path)!r} belongs to a training run with different "
+            f"{differ}. Delete it to train anew, or choose another path."
         )
-    tiny(checkpoint=path, verbose=0, n_threads=1, device="cpu").fit(X, FEW)
 
 
-def test_other_files_are_no_checkpoints(tmp_path):
+def test_threads_device_and_verbosity_may_change(tmp_path):
+    path = tmp_path / "state"
+    clf = tiny(checkpoint=path, options=ClassifierOptions()).fit(X, FEW)
+    changed = tiny(
+        checkpoint=path,
+        verbose=0,
+        options=ClassifierOptions(n_threads=1),
+        device="cpu",
+    )
+    assert_same(clf, changed.fit(X, FEW))
+
+
+def test_other_and_damaged_files_are_errors(tmp_path):
     path = tmp_path / "file"
     tiny().fit(X, FEW).save(path)
     with pytest.raises(ValueError) as error:
         tiny(checkpoint=path).fit(X, FEW)
     assert str(error.value) == (
-        f"checkpoint={str(path)!r} is a file of sk_ssvae, but of a saved estimator. "
+        f"checkpoint={str(path)!r} is a saved estimator of sk_ssvae, not a checkpoint. "
         "Choose another path."
     )
     state = tmp_path / "state"
@@ -221,14 +235,14 @@ def test_other_files_are_no_checkpoints(tmp_path):
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory):
-    """Return header and arrays of a checkpoint."""
+    """Header and arrays of a checkpoint."""
     path = tmp_path_factory.mktemp("state") / "file"
     tiny(checkpoint=str(path), max_epochs=2, early_stopping=True).fit(X, FEW)
     return read_file(path)
 
 
 @pytest.mark.parametrize("kind", MALICIOUS_CHECKPOINTS)
-def test_states_that_sk_ssvae_has_not_written(kind, state, tmp_path):
+def test_unexpected_headers_are_errors(kind, state, tmp_path):
     header, arrays = copy.deepcopy(state)
     path = str(tmp_path / "file")
     MALICIOUS_CHECKPOINTS[kind](header)
@@ -244,7 +258,7 @@ def test_states_that_sk_ssvae_has_not_written(kind, state, tmp_path):
 
 
 @pytest.mark.parametrize("name", MALICIOUS_ARRAYS)
-def test_states_with_arrays_of_another_shape(name, state, tmp_path):
+def test_unexpected_arrays_are_errors(name, state, tmp_path):
     header, arrays = state
     path = str(tmp_path / "file")
     write_file(path, header, arrays | {name: MALICIOUS_ARRAYS[name]})
@@ -252,7 +266,7 @@ def test_states_with_arrays_of_another_shape(name, state, tmp_path):
         tiny(checkpoint=path, max_epochs=2, early_stopping=True).fit(X, FEW)
 
 
-def test_a_full_disk_leaves_the_last_state(tmp_path, always_written, monkeypatch):
+def test_full_disk_keeps_the_last_state(tmp_path, always_written, monkeypatch):
     path = tmp_path / "state"
     with pytest.raises(End):
         tiny(checkpoint=path, callbacks=[EndAfter(3)]).fit(X, FEW)
@@ -269,7 +283,7 @@ def test_a_full_disk_leaves_the_last_state(tmp_path, always_written, monkeypatch
     assert not hasattr(clf, "net_")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    same(tiny().fit(X, FEW), clf.fit(X, FEW))
+    assert_same(tiny().fit(X, FEW), clf.fit(X, FEW))
 
 
 @pytest.mark.parametrize(
@@ -278,13 +292,13 @@ def test_a_full_disk_leaves_the_last_state(tmp_path, always_written, monkeypatch
         (
             "nowhere/state",
             FileNotFoundError,
-            "is in a folder that does not exist. Make it first.",
+            "is in a directory that does not exist. Create it first.",
         ),
-        (".", IsADirectoryError, "is a folder. Give the name of a file in it."),
-        ("\0", ValueError, "is no name of a file."),
+        (".", IsADirectoryError, "is a directory. Pass the path of a file in it."),
+        ("\0", ValueError, "is not a valid file name."),
     ],
 )
-def test_what_can_be_no_file_is_refused_before_training(tmp_path, path, error, message):
+def test_invalid_paths_are_errors_before_training(tmp_path, path, error, message):
     name = os.path.join(tmp_path, path)
     clf = tiny(checkpoint=name, callbacks=[EndAfter(0)])
     with pytest.raises(error) as raised:
@@ -292,14 +306,14 @@ def test_what_can_be_no_file_is_refused_before_training(tmp_path, path, error, m
     assert str(raised.value) == f"checkpoint={name!r} {message}"
 
 
-def test_no_name_of_a_file():
+def test_empty_path_is_an_error():
     with pytest.raises(ValueError) as raised:
         tiny(checkpoint="").fit(X, FEW)
-    assert str(raised.value) == "checkpoint='' is no name of a file."
+    assert str(raised.value) == "checkpoint='' is not a valid file name."
 
 
 def test_writing_takes_a_tenth_of_the_time(tmp_path, monkeypatch):
-    """By a clock of our own: an epoch is a second, and so is writing."""
+    """With a fake clock, by which an epoch takes a second, and so does writing."""
     now, written = [0.0], []
     monkeypatch.setattr("sk_ssvae.training.checkpoint.time.monotonic", lambda: now[0])
 
@@ -307,16 +321,16 @@ def test_writing_takes_a_tenth_of_the_time(tmp_path, monkeypatch):
         written.append(now[0])
         now[0] += 1.0
 
-    monkeypatch.setattr(Checkpoint, "write", write)
-    checkpoint = Checkpoint(tmp_path / "state", {})
+    monkeypatch.setattr(CheckpointWriter, "write", write)
+    writer = CheckpointWriter(Checkpoint(tmp_path / "state", {}), None, 0)
     for _ in range(100):
-        checkpoint.on_epoch_end(None)
+        writer.on_epoch_end(None)
         now[0] += 1.0
     assert len(written) == pytest.approx(10, abs=2)
     assert written[0] == 0
 
 
-def test_digests_tell_arrays_apart():
+def test_digests_distinguish_arrays():
     arrays = [
         np.arange(4),
         np.arange(4.0),
@@ -333,14 +347,14 @@ def test_digests_tell_arrays_apart():
 
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(tmp_path):
-    """Real processes, killed while they train or write, and the last one not."""
+    """Processes are killed while they train or write, until one finishes."""
     killed, same_bits = kill_and_resume(tmp_path, 20)
-    assert killed >= 15  # the last ones may have come to the end
+    assert killed >= 15  # later ones may have finished
     assert same_bits
 
 
-def test_a_divergence_is_remembered(tmp_path, always_written):
-    """Steps stay smaller where training goes on, and the warning is given again."""
+def test_divergences_are_saved(tmp_path, always_written):
+    """Steps stay smaller in resumed training, and it warns too."""
     parameters = {"learning_rate": 3.0, "batch_size": 50}
     with pytest.warns(ConvergenceWarning, match="diverged") as warned:
         whole = tiny(**parameters).fit(X, FEW)
@@ -349,5 +363,5 @@ def test_a_divergence_is_remembered(tmp_path, always_written):
         with pytest.raises(End):
             tiny(checkpoint=path, callbacks=[EndAfter(n)], **parameters).fit(X, FEW)
         with pytest.warns(ConvergenceWarning) as again:
-            same(whole, tiny(checkpoint=path, **parameters).fit(X, FEW))
+            assert_same(whole, tiny(checkpoint=path, **parameters).fit(X, FEW))
         assert [str(w.message) for w in again] == [str(w.message) for w in warned]

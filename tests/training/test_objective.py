@@ -84,6 +84,19 @@ def test_training_loss_passes_weights_schedules_and_draws_to_the_formula():
     torch.testing.assert_close(log_q_y, model(x))
 
 
+def test_soft_targets_without_weights_have_no_effect():
+    model = make_model("gaussian", latent_size=2)
+    inputs, codes = next(iter(MixedBatches(make_rows(), 12, seed=0)))
+    objective = Objective(teacher_weight=0.0, balance_weight=0.0, entropy_weight=0.3)
+    losses = [
+        objective.training_loss(
+            model, parts, codes, generator=generator(), progress=0.0
+        )[0]
+        for parts in (inputs, {k: inputs[k] for k in inputs if k != "soft_targets"})
+    ]
+    assert all(map(torch.equal, *losses))
+
+
 def test_draws_of_the_class_come_first_and_those_of_the_direction_last():
     """Other terms of the loss do not depend on whether a term is in use."""
     model = make_model("gaussian", latent_size=2)
