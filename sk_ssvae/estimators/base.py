@@ -397,7 +397,8 @@ class BaseVAE(
             return None, None
         encode = JSONEncoder()
         run: dict[str, Any] = {"estimator": type(self).__name__}
-        for name, value in flat_parameters(self).items():
+        resolved = {"options": self._options(), "model": model_spec(self)}
+        for name, value in flat_parameters(self, resolved).items():
             if name not in RUN_PARAMETERS:
                 try:
                     run[name] = encode(value)

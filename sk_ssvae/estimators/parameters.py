@@ -157,14 +157,28 @@ def expand_nested(
             setattr(estimator, name, defaults[name]())
 
 
-def flat_parameters(estimator: BaseEstimator) -> dict[str, Any]:
+def flat_parameters(
+    estimator: BaseEstimator, resolved: Mapping[str, BaseEstimator] | None = None
+) -> dict[str, Any]:
     """Return the parameters with those of model and options under their nested names.
 
     Passing the names without ``__`` to the constructor, and the others to `set_params`,
     gives an equal estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters.
+    resolved : mapping of str to object, default=None
+        Objects in the place of the short forms of `model` and `options`.
+
+    Returns
+    -------
+    params : dict of str to object
     """
     flat: dict[str, Any] = {}
-    for name, value in estimator.get_params(deep=False).items():
+    params = estimator.get_params(deep=False) | dict(resolved or {})
+    for name, value in params.items():
         if isinstance(value, ModelSpec):
             flat[name] = value.NAME
         elif not isinstance(value, TrainingOptions):

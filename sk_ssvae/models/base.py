@@ -102,7 +102,7 @@ class VAEModule(nn.Module, ABC):
         stage : str
             A name in `sk_ssvae.models.ModelSpec.stages`. "all", which `partial_fit`
             uses too, trains all networks.
-        rows : sk_ssvae.training.batches.Rows, default=None
+        rows : sk_ssvae.training.rows.Rows, default=None
             The training rows.
         """
 

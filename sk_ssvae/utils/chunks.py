@@ -122,7 +122,7 @@ class _WriteableArrayInterface:
 class SparseRows:
     """Rows of a sparse array, converted to dense tensors one batch at a time.
 
-    Implements the part of the tensor interface that `sk_ssvae.training.batches.Rows`
+    Implements the part of the tensor interface that `sk_ssvae.training.rows.Rows`
     uses.
 
     Parameters

@@ -105,7 +105,7 @@ def test_going_on_is_one_history(vae):
     assert model.score(X) > before
     assert [row["bound"] for row in model.history_][-1] > model.history_[0]["bound"]
     model.set_params(latent_size=3)
-    with pytest.raises(ValueError, match=r"^latent_size was 2 when the model was made"):
+    with pytest.raises(ValueError, match=r"^latent_size was 2 when the model was created"):
         model.fit(X)
 
 
@@ -124,7 +124,7 @@ def test_only_a_new_bernoulli_model_warms_up(vae, monkeypatch):
     X = X[:, X.std(0) > 0]
     weights = []
     monkeypatch.setattr(
-        "sk_ssvae.training.net.warm_up",
+        "sk_ssvae.training.net.kl_warm_up",
         lambda p: weights.append(p) or min(1.0, p / 0.4),
     )
     model = vae(warm_start=True, batch_size=100).fit(X)

@@ -145,7 +145,7 @@ def test_density_of_one_column_integrates_to_one(quick, iris):
 def over_seeds(clf, f, n=30):
     """Mean of f() over the draws of score_samples, and its standard error."""
     values = []
-    for clf._seed in range(n):
+    for clf.net_.seed in range(n):
         values.append(f())
     return np.mean(values), np.std(values) / n**0.5
 
@@ -161,7 +161,7 @@ def test_score_samples_grows_with_draws_and_stands_above_the_bound(fitted, iris)
     (one, e1), (ten, e10), (many, e200) = means
     assert one < ten + 3 * np.hypot(e1, e10)
     assert ten < many + 3 * np.hypot(e10, e200)
-    in_units = fitted.history_[-1]["bound"] + fitted._columns.log_det
+    in_units = fitted.history_[-1]["bound"] + fitted.preprocessor_.scaling.log_det
     assert many > in_units
 
 
@@ -303,7 +303,7 @@ def test_frames_of_latent_points(fitted, iris):
         (
             lambda c: c.sample(3, y=[0, 1]),
             ValueError,
-            "y has 2 labels for 3 rows. Give one label, or one a row.",
+            "y has 2 labels for 3 rows. Pass one label, or one per row.",
         ),
         (
             lambda c: c.inverse_transform(np.zeros((2, 3))),
@@ -320,7 +320,7 @@ def test_frames_of_latent_points(fitted, iris):
         (
             lambda c: c.sample(y=[]),
             ValueError,
-            "y has 0 labels for 1 rows. Give one label, or one a row.",
+            "y has 0 labels for 1 rows. Pass one label, or one per row.",
         ),
         (
             lambda c: c.sample(10**30),

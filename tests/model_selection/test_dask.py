@@ -18,11 +18,11 @@ CV = LabeledStratifiedKFold(2, shuffle=True, random_state=0)
 
 @pytest.fixture(scope="module")
 def client():
-    """Connect to one worker process, which fits in two threads."""
+    """Connect to two worker processes."""
     with (
         distributed.LocalCluster(
-            n_workers=1,
-            threads_per_worker=2,
+            n_workers=2,
+            threads_per_worker=1,
             host="127.0.0.1",
             dashboard_address=None,
         ) as cluster,
