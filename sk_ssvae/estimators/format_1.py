@@ -6,6 +6,8 @@ parameters and a `Preprocessor`.
 
 from typing import Any
 
+from sk_ssvae.training.marginalization import AUTO_TOP_K
+
 __all__ = ["convert_header"]
 
 MODEL_PARAMETERS = {
@@ -67,6 +69,9 @@ def convert_header(header: Any) -> Any:
     if "made_with" not in header["net"]:
         return header
     params = _convert_parameters(dict(header["params"]))
+    top_k = header["net"]["trained_with"]["top_k"]
+    if params.get("marginalization") == "auto" and top_k not in (None, AUTO_TOP_K):
+        params["marginalization"] = top_k
     return {
         **header,
         "params": params,

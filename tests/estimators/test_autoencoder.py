@@ -1,10 +1,9 @@
-"""The autoencoder alone: density, latent space, samples, in the user's units."""
-
-import inspect
+"""The autoencoder: density, latent means and samples in the user's units."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from docstrings import documented_names
 from scipy import stats
 from sklearn.callback import ProgressBar
 from sklearn.datasets import load_digits, load_iris
@@ -16,37 +15,33 @@ from sklearn.svm import SVC
 from sk_ssvae import VariationalAutoencoder
 
 
-@pytest.fixture
-def vae():
-    """Return a function that makes a small, fast estimator."""
-
-    def make(**params):
-        defaults = {"latent_size": 2, "hidden_sizes": (16,), "max_epochs": 4}
-        return VariationalAutoencoder(**(defaults | {"random_state": 0} | params))
-
-    return make
+def make_vae(**params):
+    """Return a small autoencoder, which is fitted in a fraction of a second."""
+    defaults = {"latent_size": 2, "hidden_sizes": (16,), "max_epochs": 4}
+    return VariationalAutoencoder(**(defaults | {"random_state": 0} | params))
 
 
-def test_every_parameter_and_attribute_is_documented(vae):
-    text = inspect.getdoc(VariationalAutoencoder)
-    for name in VariationalAutoencoder().get_params():
-        assert f"\n{name} : " in text
+@pytest.fixture(scope="module")
+def fitted():
+    return make_vae().fit(load_iris().data)
+
+
+def test_every_fitted_attribute_is_documented():
     X, _ = load_iris(return_X_y=True)
-    fitted = vae().fit(pd.DataFrame(X).add_prefix("x"))
-    public = {n for n in dir(fitted) if n.endswith("_") and not n.startswith("_")}
-    for name in public:
-        assert f"\n{name} : " in text, name
+    model = make_vae().fit(pd.DataFrame(X).add_prefix("x"))
+    public = {n for n in dir(model) if n.endswith("_") and not n.startswith("_")}
+    assert public <= documented_names(VariationalAutoencoder, "Attributes")
 
 
-def test_linear_gaussian_density_is_that_of_probabilistic_pca(vae):
+def test_density_of_a_linear_decoder_is_that_of_probabilistic_pca():
     """A linear decoder is factor analysis; on isotropic noise, probabilistic PCA."""
     rng = np.random.RandomState(0)
     W = rng.randn(2, 5)
     X = rng.randn(2000, 2) @ W + 0.5 * rng.randn(2000, 5) + 3
-    model = vae(hidden_sizes=(), max_epochs=150, learning_rate=0.01).fit(X[:1500])
-    truth = stats.multivariate_normal(np.full(5, 3), W.T @ W + 0.25 * np.eye(5))
+    model = make_vae(hidden_sizes=(), max_epochs=150, learning_rate=0.01).fit(X[:1500])
+    exact = stats.multivariate_normal(np.full(5, 3), W.T @ W + 0.25 * np.eye(5))
     assert model.score(X[1500:]) == pytest.approx(
-        truth.logpdf(X[1500:]).mean(), abs=0.05
+        exact.logpdf(X[1500:]).mean(), abs=0.05
     )
     pca = PCA(2).fit(X[:1500])
     errors = [
@@ -54,39 +49,38 @@ def test_linear_gaussian_density_is_that_of_probabilistic_pca(vae):
         for m in (model, pca)
     ]
     assert errors[0] < 1.15 * errors[1]
-    drawn = model.sample(20_000)
-    np.testing.assert_allclose(drawn.mean(0), X.mean(0), atol=0.15)
-    np.testing.assert_allclose(np.cov(drawn.T), np.cov(X.T), atol=0.4)
+    samples = model.sample(20_000)
+    np.testing.assert_allclose(samples.mean(0), X.mean(0), atol=0.15)
+    np.testing.assert_allclose(np.cov(samples.T), np.cov(X.T), atol=0.4)
 
 
-def test_units_do_not_matter(vae):
+def test_a_change_of_units_changes_only_the_units_of_results(fitted):
     X, _ = load_iris(return_X_y=True)
-    one = vae().fit(X)
     unit = np.array([1e-3, 1.0, 10.0, 1e6])
-    other = vae().fit(X * unit + 7)
+    other = make_vae().fit(X * unit + 7)
     np.testing.assert_allclose(
-        one.transform(X), other.transform(X * unit + 7), atol=1e-3
+        fitted.transform(X), other.transform(X * unit + 7), atol=1e-3
     )
     np.testing.assert_allclose(
-        one.score_samples(X) - np.log(unit).sum(),
+        fitted.score_samples(X) - np.log(unit).sum(),
         other.score_samples(X * unit + 7),
         atol=1e-2,
     )
-    Z = one.transform(X)
+    Z = fitted.transform(X)
     np.testing.assert_allclose(
-        one.inverse_transform(Z) * unit + 7, other.inverse_transform(Z), rtol=1e-3
+        fitted.inverse_transform(Z) * unit + 7, other.inverse_transform(Z), rtol=1e-3
     )
 
 
-def test_labels_are_ignored(vae):
+def test_labels_are_ignored(fitted):
     X, y = load_iris(return_X_y=True)
-    plain = vae().fit(X).transform(X)
-    np.testing.assert_array_equal(vae().fit(X, y).transform(X), plain)
-    np.testing.assert_array_equal(vae().fit_transform(X, y), plain)
+    expected = fitted.transform(X)
+    np.testing.assert_array_equal(make_vae().fit(X, y).transform(X), expected)
+    np.testing.assert_array_equal(make_vae().fit_transform(X, y), expected)
 
 
-def test_m1_row_of_the_paper():
-    """Fitted to all rows; the classifier to the few that have a label."""
+def test_a_classifier_on_latent_means_is_accurate():
+    """The model M1 of Kingma et al. 2014: an SVC fitted to few labelled rows."""
     X, y = load_digits(return_X_y=True)
     X = X / 16
     autoencoder = VariationalAutoencoder(10, random_state=0)
@@ -96,47 +90,51 @@ def test_m1_row_of_the_paper():
     assert pipe.fit(X[:300], y[:300]).predict(X[300:310]).shape == (10,)
 
 
-def test_going_on_is_one_history(vae):
+def test_warm_start_continues_the_history():
     X, _ = load_iris(return_X_y=True)
-    model = vae(warm_start=True).fit(X)
+    model = make_vae(warm_start=True).fit(X)
     before = model.score(X)
     model.set_params(max_epochs=60).fit(X)
     assert model.n_iter_ == 64
     assert model.score(X) > before
     assert [row["bound"] for row in model.history_][-1] > model.history_[0]["bound"]
     model.set_params(latent_size=3)
-    with pytest.raises(ValueError, match=r"^latent_size was 2 when the model was created"):
+    with pytest.raises(
+        ValueError, match=r"^latent_size was 2 when the model was created"
+    ):
         model.fit(X)
 
 
-def test_learning_rate_falls_to_zero(vae):
-    """Steps near the end hardly move the weights."""
+def test_the_learning_rate_falls_to_zero():
+    """The held-out bound hardly changes in the last epochs."""
     X, _ = load_iris(return_X_y=True)
-    bounds = vae(max_epochs=200, validation_fraction=0.2).fit(X).history_
-    values = [row["valid_loss"] for row in bounds]
+    history = make_vae(max_epochs=200, validation_fraction=0.2).fit(X).history_
+    values = [row["valid_loss"] for row in history]
     early = np.abs(np.diff(values[90:110])).mean()
     late = np.abs(np.diff(values[-10:])).mean()
     assert late < early / 3
 
 
-def test_only_a_new_bernoulli_model_warms_up(vae, monkeypatch):
+def test_the_kl_divergence_warms_up_only_in_the_first_fit_of_a_bernoulli_model(
+    monkeypatch,
+):
     X = (load_digits().data[:300] > 8).astype(float)
     X = X[:, X.std(0) > 0]
-    weights = []
+    progress = []
     monkeypatch.setattr(
         "sk_ssvae.training.net.kl_warm_up",
-        lambda p: weights.append(p) or min(1.0, p / 0.4),
+        lambda p: progress.append(p) or min(1.0, p / 0.4),
     )
-    model = vae(warm_start=True, batch_size=100).fit(X)
-    assert weights == [i / 12 for i in range(12)]
+    model = make_vae(warm_start=True, batch_size=100).fit(X)
+    assert progress == [i / 12 for i in range(12)]
     model.fit(X)
-    vae(likelihood="gaussian").fit(X)
-    assert len(weights) == 12
+    make_vae(likelihood="gaussian").fit(X)
+    assert len(progress) == 12
 
 
-def test_fitting_that_fails_leaves_nothing(vae):
+def test_a_failed_fit_leaves_an_unfitted_estimator():
     X, _ = load_iris(return_X_y=True)
-    model = vae(learning_rate=1e30)
+    model = make_vae(learning_rate=1e30)
     attributes = set(vars(model))
     with pytest.raises(ValueError) as error:
         model.fit(X)
@@ -167,21 +165,19 @@ def test_fitting_that_fails_leaves_nothing(vae):
          "input."),
     ],
 )  # fmt: skip
-def test_refused(vae, call, error, message):
-    model = vae().fit(load_iris().data)
+def test_invalid_arguments_of_methods_are_errors(fitted, call, error, message):
     with pytest.raises(error) as caught:
-        call(model)
+        call(fitted)
     assert str(caught.value) == message
 
 
-def test_draws_follow_random_state(vae):
+def test_samples_depend_on_random_state(fitted):
     X, _ = load_iris(return_X_y=True)
-    model = vae().fit(X)
-    np.testing.assert_array_equal(model.sample(3), model.sample(3))
-    moving = vae(random_state=np.random.RandomState(0)).fit(X)
+    np.testing.assert_array_equal(fitted.sample(3), fitted.sample(3))
+    moving = make_vae(random_state=np.random.RandomState(0)).fit(X)
     assert not np.array_equal(moving.sample(3), moving.sample(3))
 
 
-def test_scikit_learns_callbacks_hear_of_epochs(vae, capsys):
-    vae().set_callbacks(ProgressBar()).fit(load_iris().data)
+def test_callbacks_of_scikit_learn_are_called(capsys):
+    make_vae().set_callbacks(ProgressBar()).fit(load_iris().data)
     assert "VariationalAutoencoder" in capsys.readouterr().out

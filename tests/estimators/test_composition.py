@@ -1,4 +1,4 @@
-"""With the rest of scikit-learn: pipelines, searches, copies, pickles."""
+"""Composition with scikit-learn: pipelines, searches, copies, output containers."""
 
 import io
 import pickle
@@ -23,31 +23,34 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 
+from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae.utils.estimator import SITE
 
-def test_pipeline(quick, iris):
-    X, y, truth = iris
+
+def test_a_pipeline_passes_unlabelled_rows_on(quick, iris):
+    X, y, y_true = iris
     pipeline = make_pipeline(MinMaxScaler(), quick(teacher="pool", max_epochs=60))
     pipeline.fit(X, y)
-    assert pipeline.score(X, truth) > 0.8
+    assert pipeline.score(X, y_true) > 0.8
     assert pipeline.transform(X).shape == (150, 2)
     np.testing.assert_allclose(pipeline.predict_proba(X).sum(1), 1, atol=1e-6)
 
 
-def test_as_a_step_before_another_classifier(quick, iris):
-    X, _, truth = iris
+def test_latent_means_are_the_input_of_later_steps(quick, iris):
+    X, _, y_true = iris
     pipeline = make_pipeline(
         quick(max_epochs=200, learning_rate=0.01), LogisticRegression()
     )
-    predicted = pipeline.fit(X, truth).predict(X)
-    latent = clone(pipeline[0]).fit_transform(X, truth)
-    by_hand = LogisticRegression().fit(latent, truth).predict(latent)
-    np.testing.assert_array_equal(predicted, by_hand)
+    predicted = pipeline.fit(X, y_true).predict(X)
+    latent = clone(pipeline[0]).fit_transform(X, y_true)
+    expected = LogisticRegression().fit(latent, y_true).predict(latent)
+    np.testing.assert_array_equal(predicted, expected)
     union = FeatureUnion([("raw", StandardScaler()), ("latent", quick())])
-    assert union.fit(X, truth).transform(X).shape == (150, 6)
+    assert union.fit(X, y_true).transform(X).shape == (150, 6)
 
 
-def test_column_transformer(quick, iris):
-    X, y, truth = iris
+def test_a_pipeline_with_a_column_transformer(quick, iris):
+    X, y, y_true = iris
     frame = pd.DataFrame(X, columns=list("abcd"))
     frame["kind"] = np.array(["x", "y", "z"])[np.arange(150) % 3]
     columns = ColumnTransformer(
@@ -57,13 +60,13 @@ def test_column_transformer(quick, iris):
         ]
     )
     pipeline = make_pipeline(columns, quick(teacher="pool", max_epochs=60))
-    assert pipeline.fit(frame, y).score(frame, truth) > 0.8
+    assert pipeline.fit(frame, y).score(frame, y_true) > 0.8
     assert pipeline[-1].n_features_in_ == 7
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_grid_search_over_latent_size_with_hidden_labels(quick, iris, n_jobs):
+def test_grid_search_with_unlabelled_rows(quick, iris, n_jobs):
     X, y, _ = iris
     search = GridSearchCV(
         make_pipeline(StandardScaler(), quick(max_epochs=30, learning_rate=0.01)),
@@ -75,7 +78,7 @@ def test_grid_search_over_latent_size_with_hidden_labels(quick, iris, n_jobs):
     with joblib.parallel_config(backend="threading"):
         search.fit(X, y)
     scores = search.cv_results_["mean_test_score"]
-    assert (scores > 0.6).all()  # -1 rows are not counted as errors
+    assert (scores > 0.6).all()  # unlabelled rows do not count
     assert search.best_params_["ssvaeclassifier__latent_size"] in (1, 2, 3)
     single = cross_val_score(
         search.estimator.set_params(ssvaeclassifier__latent_size=3),
@@ -86,30 +89,27 @@ def test_grid_search_over_latent_size_with_hidden_labels(quick, iris, n_jobs):
     assert scores[2] == single.mean()
 
 
-def test_cross_val_predict(quick, iris):
-    X, y, truth = iris
+def test_cross_val_predict_with_unlabelled_rows(quick, iris):
+    X, y, y_true = iris
     clf = quick(max_epochs=60, learning_rate=0.01)
     predicted = cross_val_predict(clf, X, y, cv=StratifiedKFold(3))
-    assert (predicted == truth).mean() > 0.8
+    assert (predicted == y_true).mean() > 0.8
 
 
-def test_calibration_of_all_labels(quick, iris):
-    X, _, truth = iris
+def test_calibrated_classifier_cv_with_all_labels(quick, iris):
+    X, _, y_true = iris
     clf = CalibratedClassifierCV(quick(max_epochs=60, learning_rate=0.01), cv=3)
-    assert clf.fit(X, truth).score(X, truth) > 0.9
+    assert clf.fit(X, y_true).score(X, y_true) > 0.9
 
 
-ANSWERS = ("predict_proba", "transform", "score_samples")
-
-
-def same_answers(a, b, X):
-    for name in ANSWERS:
+def assert_same_results(a, b, X):
+    for name in ("predict_proba", "transform", "score_samples"):
         np.testing.assert_array_equal(getattr(a, name)(X), getattr(b, name)(X))
     np.testing.assert_array_equal(a.sample(5)[0], b.sample(5)[0])
     np.testing.assert_array_equal(a.transduction_, b.transduction_)
 
 
-def through_joblib(clf):
+def joblib_copy(clf):
     file = io.BytesIO()
     joblib.dump(clf, file)
     file.seek(0)
@@ -121,34 +121,34 @@ def through_joblib(clf):
     [
         lambda clf: pickle.loads(pickle.dumps(clf)),
         lambda clf: cloudpickle.loads(cloudpickle.dumps(clf)),
-        through_joblib,
+        joblib_copy,
     ],
     ids=["pickle", "cloudpickle", "joblib"],
 )
-def test_copies(quick, iris, copy):
+def test_copies_continue_training_with_bit_identical_results(quick, iris, copy):
     X, y, _ = iris
     teacher = LabelSpreading(kernel="knn", max_iter=500)
     clf = quick(teacher=teacher, batch_size=32, warm_start=True).fit(X, y)
-    twin = copy(clf)
-    same_answers(clf, twin, X)
-    # the optimiser and the number of the epoch came along
+    copied = copy(clf)
+    assert_same_results(clf, copied, X)
+    # The copy includes the state of the optimizer and the number of the epoch.
     clf.fit(X, y)
-    twin.fit(X, y)
-    same_answers(clf, twin, X)
+    copied.fit(X, y)
+    assert_same_results(clf, copied, X)
     unfitted = copy(quick())
     assert unfitted.get_params() == quick().get_params()
 
 
-def test_clone(quick, iris):
+def test_a_clone_is_unfitted_and_fits_the_same_model(quick, iris):
     X, y, _ = iris
     clf = quick().fit(X, y)
-    twin = clone(clf)
-    assert not hasattr(twin, "net_")
-    same_answers(clf, twin.fit(X, y), X)
+    cloned = clone(clf)
+    assert not hasattr(cloned, "net_")
+    assert_same_results(clf, cloned.fit(X, y), X)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_global_output(quick, iris, library):
+def test_transform_returns_the_configured_container(quick, iris, library):
     X, y, _ = iris
     clf = quick().fit(X, y)
     with config_context(transform_output=library):
@@ -160,7 +160,7 @@ def test_global_output(quick, iris, library):
     np.testing.assert_array_equal(latent.to_numpy(), fitted.to_numpy())
 
 
-def test_metadata_routing(quick, iris):
+def test_sample_weights_are_routed(quick, iris):
     X, y, _ = iris
     weight = np.random.RandomState(0).rand(len(y))
     direct = make_pipeline(StandardScaler(), quick())
@@ -170,3 +170,19 @@ def test_metadata_routing(quick, iris):
         scaler = StandardScaler().set_fit_request(sample_weight=False)
         routed = make_pipeline(scaler, clf).fit(X, y, sample_weight=weight)
     np.testing.assert_array_equal(direct.predict_proba(X), routed.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "cls", [SSVAEClassifier, VariationalAutoencoder, OpinionPoolClassifier]
+)
+def test_html_representations_link_to_the_reference(cls):
+    estimator = cls()
+    page = f"{SITE}/api/generated/sk_ssvae.{cls.__name__}.html"
+    assert f'href="{page}"' in estimator._repr_html_()
+    assert f'href="{page}"' in make_pipeline(StandardScaler(), estimator)._repr_html_()
+
+    class UserSubclass(cls):
+        pass
+
+    UserSubclass.__module__ = "user_package"
+    assert SITE not in UserSubclass()._repr_html_()

@@ -1,4 +1,4 @@
-"""Threads, processes and forks: the answers of one thread alone, and nothing left."""
+"""Threads, processes and forks: results of a single thread, and no leaks."""
 
 import multiprocessing
 import os
@@ -34,36 +34,40 @@ from sk_ssvae.utils.threads import (
     threads_for,
 )
 
-HERE = Path(__file__).parents[1] / "helpers"
+HELPERS = Path(__file__).parents[1] / "helpers"
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no os.fork")
-# Later Pythons warn of forks beside threads, which are the subject here.
-forks = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+# Later versions of Python warn about forks of processes with threads.
+forks_with_threads = pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)
 
 
 @pytest.fixture
-def hurried():
-    """Threads change fifty times as often as they do."""
+def frequent_switches():
+    """Switch between threads fifty times as often as by default."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-4)
     yield
     sys.setswitchinterval(before)
 
 
-# Threads.
+# Threads
 
 
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
-def test_threads_ask_one_classifier_at_once(model, hurried):
-    """While another classifier is fitted, with networks of one's own and with gaps."""
+def test_concurrent_calls_return_the_results_of_a_single_thread(
+    model, frequent_switches
+):
+    """Another thread fits a classifier meanwhile; networks are user-supplied."""
     clf = make_classifier(own=True, model=model).fit(X_MISSING, FEW)
     other = make_classifier(own=True, model=model, random_state=1)
-    alone = fit_to_bytes(other, X_MISSING)
+    expected = fit_to_bytes(other, X_MISSING)
 
-    def work():
-        assert fit_to_bytes(other, X_MISSING) == alone
+    def fit_other():
+        assert fit_to_bytes(other, X_MISSING) == expected
 
-    wrong, n = call_from_threads(clf, X_MISSING, background=work)
+    wrong, n = call_from_threads(clf, X_MISSING, background=fit_other)
     assert wrong == Counter()
     assert n == 72
 
@@ -71,9 +75,11 @@ def test_threads_ask_one_classifier_at_once(model, hurried):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("gaps", [False, True])
-def test_threads_ask_every_kind_of_classifier_at_once(model, own, gaps, hurried):
-    rows = X_MISSING if gaps else X
+@pytest.mark.parametrize("missing", [False, True])
+def test_concurrent_calls_of_every_kind_of_classifier(
+    model, own, missing, frequent_switches
+):
+    rows = X_MISSING if missing else X
     clf = make_classifier(own, model=model).fit(rows, FEW)
     other = make_classifier(not own, model=model)
     wrong, _ = call_from_threads(
@@ -83,43 +89,43 @@ def test_threads_ask_every_kind_of_classifier_at_once(model, own, gaps, hurried)
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_fits_in_threads_are_those_of_one_thread(own, hurried):
+def test_concurrent_fits_are_those_of_a_single_thread(own, frequent_switches):
     estimators = [
         make_classifier(own, model=model, random_state=seed)
         for seed, model in enumerate(["m2", "m1+m2", "sdgm"])
     ]
-    alone = [fit_to_bytes(estimator, X_MISSING) for estimator in estimators]
-    together = Parallel(n_jobs=6, backend="threading")(
+    expected = [fit_to_bytes(estimator, X_MISSING) for estimator in estimators]
+    concurrent = Parallel(n_jobs=6, backend="threading")(
         delayed(fit_to_bytes)(estimator, X_MISSING) for estimator in estimators * 2
     )
-    assert together == alone * 2
+    assert concurrent == expected * 2
 
 
-def test_forests_in_threads_take_turns_at_filters_of_warnings(hurried):
-    """Else scikit-learn finds none, and warns that it was not called as it should."""
+def test_concurrent_fits_of_forests_issue_no_warnings(frequent_switches):
+    """Without a lock of the global warning filters, scikit-learn would warn."""
     sys.setswitchinterval(1e-5)
-    asked = OpinionPoolClassifier(views=("forest", "columns"), random_state=0)
-    with warnings.catch_warnings(record=True) as seen:
+    pool = OpinionPoolClassifier(views=("forest", "columns"), random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        with ThreadPoolExecutor(4) as pool:
-            jobs = [pool.submit(asked.fit, X[::2], FEW[::2]) for _ in range(4)]
+        with ThreadPoolExecutor(4) as executor:
+            jobs = [executor.submit(pool.fit, X[::2], FEW[::2]) for _ in range(4)]
         for job in jobs:
             job.result()
-    assert seen == []
+    assert caught == []
 
 
-# Forks.
+# Forks
 
 
-def in_a_fork(function, seconds=60):
-    """Return what a function does in a child, which is killed if it takes too long."""
+def call_in_fork(function, seconds=60):
+    """Return the result of a function in a child process, or fail after a timeout."""
     fork = multiprocessing.get_context("fork")
-    here, there = fork.Pipe(duplex=False)
-    child = fork.Process(target=lambda: there.send(function()))
+    receiver, sender = fork.Pipe(duplex=False)
+    child = fork.Process(target=lambda: sender.send(function()))
     child.start()
     try:
-        assert here.poll(seconds), f"no answer after {seconds} s"
-        return here.recv()
+        assert receiver.poll(seconds), f"no result after {seconds} s"
+        return receiver.recv()
     finally:
         child.kill()
         child.join()
@@ -134,9 +140,9 @@ def two_threads():
 
 
 @needs_fork
-@forks
-def test_a_child_fits_and_predicts_after_a_fit_with_threads(two_threads):
-    many = np.tile(X, (100, 1))  # enough for torch to spread them
+@forks_with_threads
+def test_a_child_fits_and_predicts_after_a_fit_with_two_threads(two_threads):
+    many = np.tile(X, (100, 1))  # enough rows for torch to use both threads
     clf = make_classifier(n_threads=2, max_epochs=1).fit(X, FEW)
     clf.predict(many)
 
@@ -145,29 +151,29 @@ def test_a_child_fits_and_predicts_after_a_fit_with_threads(two_threads):
         clf.fit(many, np.tile(FEW, 100)).sample(len(many))
         return torch.get_num_threads()
 
-    assert in_a_fork(child) == 2
+    assert call_in_fork(child) == 2
     assert torch.get_num_threads() == 2
     clf.predict(many)
 
 
 @needs_fork
-@forks
-def test_threads_of_a_child_may_have_threads(two_threads):
-    def numbers():
+@forks_with_threads
+def test_threads_of_a_child_may_use_several_threads(two_threads):
+    def n_threads():
         with intra_op_threads(2):
             return torch.get_num_threads()
 
     def child():
         with ThreadPoolExecutor(1) as pool:
-            return numbers(), pool.submit(numbers).result()
+            return n_threads(), pool.submit(n_threads).result()
 
-    assert in_a_fork(child) == (1, 2)
-    assert numbers() == 2
+    assert call_in_fork(child) == (1, 2)
+    assert n_threads() == 2
 
 
 @needs_fork
-@forks
-def test_a_child_finds_free_what_other_threads_have(two_threads):
+@forks_with_threads
+def test_locks_held_by_other_threads_are_free_in_a_child(two_threads):
     held, done = Event(), Event()
 
     def hold():
@@ -185,28 +191,28 @@ def test_a_child_finds_free_what_other_threads_have(two_threads):
 
     def child():
         with WARNING_FILTERS_LOCK.taken(), seeded_global_generator(0):
-            torch.set_num_threads(1)  # now the user's own, and nobody forces it
+            torch.set_num_threads(1)  # a setting of the user, no longer a forced one
             return threads_for(None, 2**40)
 
     try:
-        assert in_a_fork(child) == 1
+        assert call_in_fork(child) == 1
     finally:
         done.set()
         thread.join()
 
 
 @needs_fork
-@forks
-def test_who_has_a_turn_when_forking_has_it_in_the_child():
-    turns = ForkSafeLock()
+@forks_with_threads
+def test_a_lock_held_when_forking_can_be_taken_again_in_the_child():
+    lock = ForkSafeLock()
 
     def child():
-        with turns.taken():
+        with lock.taken():
             return "taken"
 
-    with turns.taken():
-        assert in_a_fork(child) == "taken"
-        with turns.taken():
+    with lock.taken():
+        assert call_in_fork(child) == "taken"
+        with lock.taken():
             pass
 
 
@@ -217,29 +223,29 @@ from joblib import Parallel, delayed
 from concurrency import *
 torch.set_num_threads(2)
 make_classifier(n_threads=2).fit(X, FEW).predict(np.tile(X, (300, 1)))
-some = [
+classifiers = [
     make_classifier(own, model=model, random_state=seed, n_threads=1)
     for seed, model in enumerate(("m2", "m1+m2", "sdgm"))
     for own in (False, True)
 ]
-alone = [fit_to_bytes(one, X_MISSING) for one in some]
+expected = [fit_to_bytes(clf, X_MISSING) for clf in classifiers]
 if __name__ == "__main__":
     for backend in ("threading", "multiprocessing", "loky"):
-        found = Parallel(n_jobs=2, backend=backend)(
-            delayed(fit_to_bytes)(one, X_MISSING) for one in some
+        results = Parallel(n_jobs=2, backend=backend)(
+            delayed(fit_to_bytes)(clf, X_MISSING) for clf in classifiers
         )
-        print(backend, found == alone, flush=True)
+        print(backend, results == expected, flush=True)
 """
 
 
 @needs_fork
 @pytest.mark.slow
-def test_every_backend_of_joblib_fits_to_the_same_bits(tmp_path):
-    """Processes that are forked after a fit with threads, too."""
+def test_fits_are_bit_identical_with_every_backend_of_joblib(tmp_path):
+    """Also in processes that are forked after a fit with several threads."""
     program = tmp_path / "backends.py"
     program.write_text(BACKENDS)
     done = subprocess.run(
-        [sys.executable, program, HERE],
+        [sys.executable, program, HELPERS],
         stdout=subprocess.PIPE,
         timeout=240,
         text=True,
@@ -252,22 +258,22 @@ def test_every_backend_of_joblib_fits_to_the_same_bits(tmp_path):
     ]
 
 
-# What is left.
+# Leaks
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 @pytest.mark.slow
-def test_two_hundred_fits_leave_nothing():
+def test_two_hundred_fits_leak_no_resources():
     before, after = resources_before_and_after(200)
     assert after["bytes"] < 1.04 * before["bytes"]
     for kind in ("threads", "files", "children"):
         assert after[kind] == before[kind]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
 @pytest.mark.slow
-def test_fits_on_a_gpu_leave_no_memory():
-    def held(n):
+def test_fits_on_a_gpu_leak_no_memory():
+    def allocated_after(n):
         for seed in range(n):
             clf = make_classifier(device="cuda", random_state=seed).fit(X, FEW)
             clf.predict(X)
@@ -275,4 +281,4 @@ def test_fits_on_a_gpu_leave_no_memory():
         torch.cuda.synchronize()
         return torch.cuda.memory_allocated()
 
-    assert held(5) == held(50)
+    assert allocated_after(5) == allocated_after(50)

@@ -1,4 +1,4 @@
-"""Between devices: pickles, joblib's files and our own."""
+"""Pickles, joblib files and own files that move between devices."""
 
 import io
 import pickle
@@ -14,37 +14,39 @@ from skorch.exceptions import DeviceWarning
 import sk_ssvae
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
-no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
 MODELS = ["m2", "m1+m2", "sdgm"]
 
 
-def through_pickle(clf):
+def with_pickle(clf):
     return pickle.dumps(clf), pickle.loads
 
 
-def through_joblib(clf):
+def with_joblib(clf):
     file = io.BytesIO()
     joblib.dump(clf, file)
     return file.getvalue(), lambda data: joblib.load(io.BytesIO(data))
 
 
 @no_cuda
-@pytest.mark.parametrize("through", [through_pickle, through_joblib])
+@pytest.mark.parametrize("dump", [with_pickle, with_joblib])
 @pytest.mark.parametrize("model", MODELS)
-def test_pickles_of_another_device(through, model, monkeypatch):
-    """As a machine with CUDA would write them: where tensors are is in the bytes."""
+def test_pickles_from_a_cuda_device_are_loaded_on_the_cpu(dump, model, monkeypatch):
+    """The location of tensors in the pickles is that of a machine with CUDA."""
     clf = make_classifier(model=model).fit(X, FEW)
     expected = clf.predict_proba(X)
-    with monkeypatch.context() as there:
-        there.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+    with monkeypatch.context() as cuda_machine:
+        cuda_machine.setattr(
+            torch.serialization, "location_tag", lambda storage: "cuda:0"
+        )
         clf.net_.device = "cuda:0"
-        data, load = through(clf)
+        data, load = dump(clf)
         clf.net_.device = "cpu"
     with pytest.raises(RuntimeError, match="deserialize object on a CUDA device"):
-        torch.load(io.BytesIO(_inner(clf, monkeypatch)), weights_only=False)
-    with pytest.warns(DeviceWarning) as warned:
+        torch.load(io.BytesIO(torch_pickle(clf, monkeypatch)), weights_only=False)
+    with pytest.warns(DeviceWarning) as warnings:
         moved = load(data)
-    assert re.search("Loading on device .cpu. instead", str(warned[0].message))
+    assert re.search("Loading on device .cpu. instead", str(warnings[0].message))
     assert moved.device_ == torch.device("cpu")
     assert moved.net_.device == "cpu"
     np.testing.assert_array_equal(moved.predict_proba(X), expected)
@@ -55,10 +57,12 @@ def test_pickles_of_another_device(through, model, monkeypatch):
     )
 
 
-def _inner(clf, monkeypatch):
-    """Weights as PyTorch alone would write them there: what must not happen."""
-    with monkeypatch.context() as there:
-        there.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+def torch_pickle(clf, monkeypatch):
+    """Return weights as `torch.save` writes them there, which cannot be loaded here."""
+    with monkeypatch.context() as cuda_machine:
+        cuda_machine.setattr(
+            torch.serialization, "location_tag", lambda storage: "cuda:0"
+        )
         file = io.BytesIO()
         torch.save(clf.module_.state_dict(), file)
     return file.getvalue()
@@ -66,7 +70,7 @@ def _inner(clf, monkeypatch):
 
 @cuda
 @pytest.mark.parametrize("model", MODELS)
-def test_from_cuda_to_the_cpu_and_back(model, tmp_path):
+def test_files_move_from_cuda_to_the_cpu_and_back(model, tmp_path):
     clf = make_classifier(model=model, device="cuda").fit(X, FEW)
     expected = clf.predict_proba(X)
     clf.save(tmp_path / "file")
@@ -77,8 +81,8 @@ def test_from_cuda_to_the_cpu_and_back(model, tmp_path):
     back = sk_ssvae.load(tmp_path / "file", device="cuda")
     assert back.device_.type == "cuda"
     np.testing.assert_allclose(back.predict_proba(X), expected, atol=1e-5)
-    for through in (through_pickle, through_joblib):
-        data, load = through(clf)
-        again = load(data)
-        assert again.device_.type == "cuda"
-        np.testing.assert_array_equal(again.predict_proba(X), expected)
+    for dump in (with_pickle, with_joblib):
+        data, load = dump(clf)
+        unpickled = load(data)
+        assert unpickled.device_.type == "cuda"
+        np.testing.assert_array_equal(unpickled.predict_proba(X), expected)

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, over several configurations."""
+"""The checks of scikit-learn for estimators, for several configurations."""
 
 import os
 import subprocess
@@ -29,6 +29,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae.models import ADGM, M1M2, SDGM
 
 
 def quick(**params):
@@ -42,22 +43,22 @@ CONFIGURATIONS = [
     quick(alpha=0.5, batch_size=32, class_prior="empirical"),
     quick(teacher=LabelSpreading(kernel="knn", max_iter=500), batch_size=64),
     quick(teacher=SelfTrainingClassifier(LogisticRegression()), alpha=0.1),
-    quick(model="sdgm", inner_size=4, teacher=None, classifier_module=torch.nn.Linear),
-    quick(model="adgm", inner_size=4, teacher=None),
+    quick(model=SDGM(inner_size=4), teacher=None, classifier_module=torch.nn.Linear),
+    quick(model=ADGM(inner_size=4), teacher=None),
     VariationalAutoencoder(latent_size=2, hidden_sizes=(32,), max_epochs=5),
     OpinionPoolClassifier(views=("columns", "pca-4", "logistic", "whitened")),
 ]
 
-LONGER_ONES = [
+LONGER_TRAINING = [
     quick(likelihood="gaussian").set_params(hidden_sizes=(), max_epochs=40),
     quick(
-        model="m1+m2", inner_size=6, pretrain_epochs=5, finetune_epochs=40, teacher=None
+        model=M1M2(inner_size=6, pretrain_epochs=5, finetune_epochs=40), teacher=None
     ),
 ]
 
 
 def expected_failures(estimator):
-    """Return the failures that the design allows, with their reasons."""
+    """Return the checks that may fail, with their reasons."""
     if isinstance(estimator, VariationalAutoencoder):
         return {}
     return {
@@ -74,25 +75,25 @@ def expected_failures(estimator):
     }
 
 
-# Nothing is configured by a seed here: the checks set random_state themselves. The
-# array API check needs an environment variable, and has a test of its own below.
-ignored = pytest.mark.filterwarnings(
+# The checks set random_state themselves. The check of the array API needs an
+# environment variable, and has a test of its own below.
+ignore_expected_warnings = pytest.mark.filterwarnings(
     "ignore:Can't check array API:sklearn.exceptions.SkipTestWarning",
     "ignore:y contains no unlabeled samples:UserWarning",
     "ignore:max_iter=500 was reached:sklearn.exceptions.ConvergenceWarning",
 )
 
 
-@ignored
+@ignore_expected_warnings
 @parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expected_failures)
-def test_scikit_learns_checks(estimator, check):
+def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
 @pytest.mark.slow
-@ignored
-@parametrize_with_checks(LONGER_ONES, expected_failed_checks=expected_failures)
-def test_scikit_learns_checks_of_longer_training(estimator, check):
+@ignore_expected_warnings
+@parametrize_with_checks(LONGER_TRAINING, expected_failed_checks=expected_failures)
+def test_checks_of_scikit_learn_with_longer_training(estimator, check):
     check(estimator)
 
 
@@ -101,7 +102,7 @@ def test_scikit_learns_checks_of_longer_training(estimator, check):
 @pytest.mark.filterwarnings(
     "ignore:Can't check array API:sklearn.exceptions.SkipTestWarning",
 )
-def test_scikit_learns_checks_of_the_whole_pool(estimator):
+def test_checks_of_scikit_learn_with_all_views_of_the_pool(estimator):
     results = check_estimator(
         estimator, expected_failed_checks=expected_failures(estimator), on_skip=None
     )
@@ -110,7 +111,7 @@ def test_scikit_learns_checks_of_the_whole_pool(estimator):
     assert len(results) > 50
 
 
-# The checks of set_output themselves fit on frames and transform arrays.
+# The checks of set_output fit on frames and transform arrays.
 @pytest.mark.filterwarnings(
     "ignore:X (has|does not have valid) feature names:UserWarning"
 )
@@ -129,12 +130,12 @@ def test_scikit_learns_checks_of_the_whole_pool(estimator):
     ],
 )
 @pytest.mark.parametrize("estimator", [quick(), CONFIGURATIONS[-2]])
-def test_checks_that_check_estimator_leaves_out(check, estimator):
+def test_checks_that_check_estimator_does_not_run(check, estimator):
     check(type(estimator).__name__, estimator)
 
 
-def test_array_api_check():
-    """In a process of its own: SCIPY_ARRAY_API is read when scipy is imported."""
+def test_the_array_api_check():
+    """It needs a new process: SCIPY_ARRAY_API is read when scipy is imported."""
     code = """
         import torch
         from sklearn.utils.estimator_checks import check_array_api_input
@@ -161,7 +162,7 @@ def test_array_api_check():
 
 @pytest.mark.parametrize("dtype", [object, str])
 def test_string_labels(dtype):
-    """The half of check_classifiers_classes that does not use -1."""
+    """The half of `check_classifiers_classes` that does not use -1."""
     X, codes = load_iris(return_X_y=True)
     names = np.array(["ant", "bee", "cat"], dtype=dtype)
     y = names[codes]
@@ -176,19 +177,19 @@ def test_string_labels(dtype):
 
 
 def failed_checks(estimator):
-    """Names of the checks that an estimator fails."""
+    """Return the names of the checks that an estimator fails."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = check_estimator(estimator, on_fail=None)
     return {result["check_name"] for result in results if result["status"] == "failed"}
 
 
-def test_bernoulli_behind_a_scaler():
-    """The Bernoulli refuses what is not in [0, 1], so a pipeline is checked."""
+def test_checks_of_a_pipeline_with_the_bernoulli_likelihood():
+    """The likelihood needs values in [0, 1], so it is checked after a scaler."""
     scaler = MinMaxScaler(clip=True)
     bernoulli = quick(likelihood="bernoulli", random_state=0)
     ours = failed_checks(make_pipeline(scaler, bernoulli))
-    of_any_pipeline = failed_checks(make_pipeline(scaler, LogisticRegression()))
-    # A pipeline does not pass on that its steps allow NaN, and is to refuse it.
+    any_pipeline = failed_checks(make_pipeline(scaler, LogisticRegression()))
+    # The tags of a pipeline do not say that its steps allow NaN.
     expected = {"check_classifiers_classes", "check_estimators_nan_inf"}
-    assert ours - of_any_pipeline == expected
+    assert ours - any_pipeline == expected

@@ -1,4 +1,4 @@
-"""ONNX graphs answer as the estimators do that they come from."""
+"""ONNX graphs have the results of the estimators that they are exported from."""
 
 import copy
 import json
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from concurrency import BatchNormNetwork
+from model_objects import make_spec
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from torch import nn
@@ -23,17 +24,17 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
-HOLED = np.where(np.arange(600).reshape(150, 4) % 11, X, np.nan)
+X_MISSING = np.where(np.arange(600).reshape(150, 4) % 11, X, np.nan)
 COUNTS = np.random.RandomState(0).poisson(np.exp(X - 3)).astype(float)
-PEOPLE = pd.DataFrame(X[:, :2], columns=["height", "weight"]).assign(
+FRAME = pd.DataFrame(X[:, :2], columns=["height", "weight"]).assign(
     town=np.array(["Oslo", "Rome", "Lima"])[np.arange(150) * 7 % 3],
     floor=np.arange(150) // 3 % 4,
 )
-MISSED = PEOPLE.mask(np.arange(600).reshape(150, 4) % 11 == 0)
+FRAME_MISSING = FRAME.mask(np.arange(600).reshape(150, 4) % 11 == 0)
 
 
 class Convolution(nn.Sequential):
-    """On rows as signals of one channel."""
+    """A convolutional network on rows as signals of one channel."""
 
     def __init__(self, in_features, out_features):
         super().__init__(
@@ -45,52 +46,59 @@ class Convolution(nn.Sequential):
         )
 
 
-OWN = ("classifier_module", "encoder_module", "decoder_module")
+ROLES = ("classifier_module", "encoder_module", "decoder_module")
 CASES = {
     "m2": (X, {}),
     "no hidden layer": (X, {"hidden_sizes": (), "classifier_hidden_sizes": ()}),
     "single precision": (X.astype(np.float32), {}),
     "far from zero": (np.float32(1e5 + 10 * X), {}),
-    "single columns": (np.c_[X.astype(np.float32), np.ones(150, np.float32)], {}),
+    "single precision, constant column": (
+        np.c_[X.astype(np.float32), np.ones(150, np.float32)],
+        {},
+    ),
     "bernoulli": ((X.mean(0) < X).astype(float), {"likelihood": "bernoulli"}),
     "poisson": (COUNTS, {"likelihood": "poisson"}),
     "counts": (COUNTS, {"likelihood": "negative_binomial", "model": "m1+m2"}),
-    "gaps": (HOLED, {}),
-    "gaps, m1+m2": (HOLED, {"model": "m1+m2"}),
-    "gaps, sdgm": (HOLED, {"model": "sdgm"}),
+    "missing values": (X_MISSING, {}),
+    "missing values, m1+m2": (X_MISSING, {"model": "m1+m2"}),
+    "missing values, sdgm": (X_MISSING, {"model": "sdgm"}),
     "adgm": (X, {"model": "adgm"}),
     "temperature": (X, {"temperature": 1.7}),
     "estimate": (X, {"class_prior": "estimate"}),
-    "own networks": (X, dict.fromkeys(OWN, BatchNormNetwork)),
-    "own networks, sdgm": (
-        HOLED,
-        {"model": "sdgm", **dict.fromkeys(OWN, BatchNormNetwork)},
+    "user networks": (X, dict.fromkeys(ROLES, BatchNormNetwork)),
+    "user networks, sdgm": (
+        X_MISSING,
+        {"model": "sdgm", **dict.fromkeys(ROLES, BatchNormNetwork)},
     ),
     "convolution": (X, {"model": "m1+m2", "encoder_module": Convolution}),
-    "frame": (MISSED, {"categorical_features": ["floor"]}),
-    "m1": (X, None),
-    "m1, gaps": (HOLED, None),
+    "frame": (FRAME_MISSING, {"categorical_features": ["floor"]}),
+    "autoencoder": (X, None),
+    "autoencoder, missing values": (X_MISSING, None),
 }
 
 
 def fitted(case):
+    """Return the rows of a case and an estimator that is fitted to them."""
     rows, parameters = CASES[case]
-    given = {
+    defaults = {
         "latent_size": 2,
         "hidden_sizes": (8,),
         "max_epochs": 3,
         "random_state": 0,
     }
     if parameters is None:
-        return rows, VariationalAutoencoder(**given).fit(rows)
-    given |= {"teacher": None, "inner_size": 3, "pretrain_epochs": 2}
+        return rows, VariationalAutoencoder(**defaults).fit(rows)
+    defaults |= {"teacher": None}
+    model = make_spec(parameters.get("model", "m2"), inner_size=3, pretrain_epochs=2)
     y = np.array(["a", "b", "c"], dtype=object)[TRUTH]
     y[FEW < 0] = -1
-    return rows, SSVAEClassifier(**(given | parameters)).fit(rows, y)
+    return rows, SSVAEClassifier(**(defaults | parameters | {"model": model})).fit(
+        rows, y
+    )
 
 
-def cells(rows, columns):
-    """Rows as a graph takes them, by what its metadata say."""
+def graph_input(rows, columns):
+    """Return rows as a graph takes them, according to its metadata."""
     if not isinstance(rows, pd.DataFrame):
         return rows
     out = []
@@ -102,42 +110,43 @@ def cells(rows, columns):
     return np.stack(out, 1)
 
 
-def agrees(case, path):
+def check_graph(case, path):
+    """Export an estimator, and compare its results with those of the graph."""
     rows, estimator = fitted(case)
     sk_ssvae.to_onnx(estimator, path)
     session = onnxruntime.InferenceSession(path)
-    said = session.get_modelmeta().custom_metadata_map
-    table = cells(rows, json.loads(said["columns"]))
+    metadata = session.get_modelmeta().custom_metadata_map
+    X = graph_input(rows, json.loads(metadata["columns"]))
     for n in (150, 1, 7):
-        some = rows[:n]
-        *proba, latent = session.run(None, {"X": table[:n]})
+        *proba, latent = session.run(None, {"X": X[:n]})
         assert latent.dtype == np.float32
-        np.testing.assert_allclose(latent, estimator.transform(some), atol=1e-5)
+        np.testing.assert_allclose(latent, estimator.transform(rows[:n]), atol=1e-5)
         if isinstance(estimator, SSVAEClassifier):
-            expected = estimator.predict_proba(some)
+            expected = estimator.predict_proba(rows[:n])
             np.testing.assert_allclose(proba[0], expected, atol=1e-5)
-            assert json.loads(said["classes"]) == estimator.classes_.tolist()
+            assert json.loads(metadata["classes"]) == estimator.classes_.tolist()
         else:
             assert proba == []
-            assert "classes" not in said
-    assert json.loads(said["sk_ssvae"]) == sk_ssvae.__version__
+            assert "classes" not in metadata
+    assert json.loads(metadata["sk_ssvae"]) == sk_ssvae.__version__
 
 
-@pytest.mark.parametrize("case", ["m2"])
-def test_a_graph_answers_as_the_estimator(case, tmp_path):
-    agrees(case, tmp_path / "graph.onnx")
+def test_a_graph_has_the_results_of_the_classifier(tmp_path):
+    check_graph("m2", tmp_path / "graph.onnx")
     assert os.listdir(tmp_path) == ["graph.onnx"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case != "m2"])
-def test_graphs_of_all_kinds_answer_as_the_estimators(case, tmp_path):
-    agrees(case, tmp_path / "graph.onnx")
+def test_graphs_of_all_kinds_have_the_results_of_the_estimators(case, tmp_path):
+    check_graph(case, tmp_path / "graph.onnx")
 
 
 @pytest.mark.slow
-def test_nothing_else_is_touched(tmp_path, global_generators, caplog):
-    _, clf = fitted("own networks")
+def test_the_export_changes_neither_global_state_nor_the_estimator(
+    tmp_path, global_generators, caplog
+):
+    _, clf = fitted("user networks")
     clf.module_.train()
     before = (
         global_generators(),
@@ -166,24 +175,24 @@ def test_nothing_else_is_touched(tmp_path, global_generators, caplog):
 
 
 @pytest.mark.slow
-def test_networks_that_cannot_be_followed(tmp_path):
-    class Choosy(nn.Linear):
+def test_user_networks_that_torch_cannot_trace_are_errors(tmp_path):
+    class DataDependent(nn.Linear):
         def forward(self, x):
             return super().forward(x) * (1 if float(x.sum()) > 0 else 2)
 
     clf = SSVAEClassifier(
-        latent_size=2, classifier_module=Choosy, teacher=None, max_epochs=1
+        latent_size=2, classifier_module=DataDependent, teacher=None, max_epochs=1
     ).fit(X, FEW)
     with pytest.raises(ValueError) as error:
         sk_ssvae.to_onnx(clf, tmp_path / "graph.onnx")
     assert str(error.value).startswith(
-        "Networks of your own cannot be exported: PyTorch has to follow them by "
-        "torch.export, for any number of rows ("
+        "User-supplied networks cannot be exported: torch.export must be able to trace "
+        "them for any number of rows ("
     )
     assert os.listdir(tmp_path) == []
 
 
-def test_what_cannot_be_exported(tmp_path, quick):
+def test_unfitted_and_other_estimators_are_errors(tmp_path, quick):
     with pytest.raises(NotFittedError):
         sk_ssvae.to_onnx(quick(), tmp_path / "graph.onnx")
     with pytest.raises(TypeError) as error:
@@ -196,7 +205,7 @@ def test_what_cannot_be_exported(tmp_path, quick):
 
 
 @pytest.mark.parametrize("missing", ["onnx.helper", "onnxscript"])
-def test_missing_packages(tmp_path, quick, monkeypatch, missing):
+def test_missing_packages_are_named(tmp_path, quick, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError) as error:
         sk_ssvae.to_onnx(quick().fit(X, FEW), tmp_path / "graph.onnx")

@@ -1,10 +1,11 @@
-"""Parameters: how many, nested ones, short forms, and the plain model of the paper."""
+"""Constructor parameters: documentation, nested parameters, short forms, `plain`."""
 
 import inspect
 import re
 
 import numpy as np
 import pytest
+from docstrings import documented_names, documented_types
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
@@ -26,23 +27,9 @@ def test_constructors_have_few_parameters(estimator, most):
     assert len(inspect.signature(estimator).parameters) <= most
 
 
-def documented_parameters(kind):
-    """Return the types of the documented parameters by name, as numpydoc reads them."""
-    found, section = {}, ""
-    lines = inspect.getdoc(kind).splitlines()
-    for line, below in zip(lines, [*lines[1:], ""], strict=True):
-        if below and set(below) == {"-"}:
-            section = line
-        elif section in ("Parameters", "Other Parameters") and " : " in line:
-            names, _, type_ = line.partition(" : ")
-            if not names.startswith(" "):
-                found |= dict.fromkeys(names.split(", "), type_)
-    return found
-
-
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_every_parameter_is_documented_with_its_default(estimator):
-    documented = documented_parameters(estimator)
+    documented = documented_types(estimator, "Parameters", "Other Parameters")
     assert documented.pop("**module_parameters") == "dict"
     parameters = dict(inspect.signature(estimator).parameters)
     del parameters["module_parameters"]
@@ -66,7 +53,7 @@ def test_every_parameter_has_a_constraint(estimator):
 def test_every_option_is_documented_and_has_a_constraint(options):
     names = set(inspect.signature(options).parameters)
     assert set(options._parameter_constraints) == names
-    assert documented_parameters(options).keys() == names
+    assert documented_names(options, "Parameters") == names
 
 
 def test_nested_parameters_of_a_model_given_by_name():
@@ -87,14 +74,14 @@ def test_nested_parameters_of_options_that_are_none():
     assert vae.options.precision == "bf16"
 
 
-def test_objects_of_one_estimator_do_not_change_with_its_clone():
+def test_setting_nested_parameters_of_a_clone_leaves_the_original_unchanged():
     clf = SSVAEClassifier(model=SDGM(inner_size=3), options=ClassifierOptions(tol=0.1))
     twin = clone(clf).set_params(model__inner_size=4, options__tol=0.2)
     assert (clf.model.inner_size, clf.options.tol) == (3, 0.1)
     assert (twin.model.inner_size, twin.options.tol) == (4, 0.2)
 
 
-def test_a_name_stands_for_the_object_with_default_parameters(iris):
+def test_a_model_name_is_equivalent_to_its_object_with_default_parameters(iris):
     X, few, _ = iris
     for name, model in [("m2", M2()), ("adgm", ADGM()), ("sdgm", SDGM())]:
         a, b = (
@@ -106,7 +93,7 @@ def test_a_name_stands_for_the_object_with_default_parameters(iris):
         assert np.array_equal(a.predict_proba(X), b.predict_proba(X))
 
 
-def test_unknown_nested_parameters_are_refused_by_name():
+def test_unknown_nested_parameters_are_errors():
     message = r"Invalid parameter 'inner_size' for estimator M2\(\)"
     with pytest.raises(ValueError, match=message):
         SSVAEClassifier().set_params(model__inner_size=3)
@@ -115,7 +102,7 @@ def test_unknown_nested_parameters_are_refused_by_name():
         SSVAEClassifier().set_params(options__alpha=3)
 
 
-def test_parameters_that_have_moved_are_refused():
+def test_parameters_that_have_moved_are_errors():
     message = (
         r"^SSVAEClassifier.__init__\(\) got an unexpected keyword argument 'top_k'\.$"
     )
@@ -153,7 +140,9 @@ def test_parameters_that_have_moved_are_refused():
         ),
     ],
 )
-def test_invalid_objects_are_refused_before_training(iris, params, error, message):
+def test_invalid_model_and_options_objects_are_errors_before_training(
+    iris, params, error, message
+):
     X, few, _ = iris
     clf = SSVAEClassifier(teacher=None, max_epochs=1, **params)
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
@@ -179,7 +168,7 @@ def test_grid_search_reaches_nested_parameters(iris, quick):
     assert best.net_.objective.entropy_weight == best.options.entropy_weight
 
 
-def test_the_plain_model_is_that_of_the_paper(iris):
+def test_plain_has_the_objective_of_the_paper(iris):
     clf = SSVAEClassifier.plain(max_epochs=1, random_state=0)
     assert clf.get_params(deep=False).keys() == SSVAEClassifier().get_params().keys()
     X, few, _ = iris
@@ -192,7 +181,7 @@ def test_the_plain_model_is_that_of_the_paper(iris):
     assert clf.temperature_ == 1.0
 
 
-def test_parameters_of_the_plain_model_can_be_chosen():
+def test_parameters_passed_to_plain_take_precedence():
     clf = SSVAEClassifier.plain(alpha=1.0, latent_size=3)
     assert (clf.alpha, clf.latent_size, clf.teacher) == (1.0, 3, None)
     changed = clf.set_params(options__bound_rows=5)
@@ -216,7 +205,7 @@ def test_flat_parameters_rebuild_the_estimator():
     assert flat_parameters(SSVAEClassifier())["options"] is None
 
 
-def test_there_are_five_public_names():
+def test_public_names_of_the_package():
     assert set(sk_ssvae.__all__) == {
         "OpinionPoolClassifier",
         "SSVAEClassifier",

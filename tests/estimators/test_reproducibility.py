@@ -1,4 +1,4 @@
-"""One random_state fixes everything; global generators are neither read nor moved."""
+"""`random_state` fixes all results; global generators are neither used nor changed."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,10 +12,10 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from sk_ssvae import SSVAEClassifier
 
 
-def everything(clf, X, y):
-    """All that a fit gives, as bytes."""
+def fit_to_bytes(clf, X, y):
+    """Fit, and return weights, results and losses as bytes."""
     clf.fit(X, y)
-    drawn, classes = clf.sample(7)
+    samples, classes = clf.sample(7)
     parts = [
         *(v.numpy() for v in clf.module_.state_dict().values()),
         clf.predict_proba(X),
@@ -23,7 +23,7 @@ def everything(clf, X, y):
         clf.score_samples(X),
         clf.label_distributions_,
         clf.transduction_,
-        drawn,
+        samples,
         classes,
         np.array([epoch["train_loss"] for epoch in clf.history_]),
     ]
@@ -42,76 +42,76 @@ def estimator(request):
     )
 
 
-def test_two_runs(estimator, iris):
+def test_fits_with_the_same_random_state_are_bit_identical(estimator, iris):
     X, y, _ = iris
-    first = everything(clone(estimator), X, y)
-    assert first == everything(clone(estimator), X, y)
-    again = clone(estimator)
-    everything(again, X[:, :2], y)
-    assert first == everything(again, X, y)
-    assert first != everything(clone(estimator).set_params(random_state=8), X, y)
+    first = fit_to_bytes(clone(estimator), X, y)
+    assert first == fit_to_bytes(clone(estimator), X, y)
+    refitted = clone(estimator)
+    fit_to_bytes(refitted, X[:, :2], y)
+    assert first == fit_to_bytes(refitted, X, y)
+    assert first != fit_to_bytes(clone(estimator).set_params(random_state=8), X, y)
 
 
-def test_global_generators_in_any_state(estimator, iris):
+def test_the_state_of_global_generators_has_no_effect(estimator, iris):
     X, y, _ = iris
     results = []
     for seed in (0, 1):
         np.random.seed(seed)
         torch.manual_seed(seed)
-        results.append(everything(clone(estimator), X, y))
+        results.append(fit_to_bytes(clone(estimator), X, y))
     assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("random_state", [None, 0])
-def test_global_generators_are_untouched(
+def test_the_state_of_global_generators_is_unchanged(
     estimator, iris, global_generators, random_state
 ):
     X, y, _ = iris
     estimator.set_params(random_state=random_state)
     before = global_generators()
-    everything(estimator, X, y)
+    fit_to_bytes(estimator, X, y)
     estimator.inverse_transform(estimator.transform(X))
     estimator.partial_fit(X, y)
     assert before == global_generators()
 
 
-def test_threads_at_once_do_not_disturb_each_other(estimator, iris):
+def test_concurrent_fits_are_those_of_a_single_thread(estimator, iris):
     X, y, _ = iris
-    alone = [
-        everything(clone(estimator).set_params(random_state=seed), X, y)
+    expected = [
+        fit_to_bytes(clone(estimator).set_params(random_state=seed), X, y)
         for seed in (1, 2)
     ]
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             pool.submit(
-                everything, clone(estimator).set_params(random_state=seed), X, y
+                fit_to_bytes, clone(estimator).set_params(random_state=seed), X, y
             )
             for seed in (1, 2) * 4
         ]
-    assert [job.result() for job in jobs] == alone * 4
+    assert [job.result() for job in jobs] == expected * 4
 
 
-def test_a_random_state_instance_moves_on(estimator, iris):
+def test_a_random_state_instance_is_advanced(estimator, iris):
     X, y, _ = iris
     rng = np.random.RandomState(0)
     estimator.set_params(random_state=rng)
-    first = everything(estimator, X, y)
-    assert first != everything(estimator, X, y)
+    first = fit_to_bytes(estimator, X, y)
+    assert first != fit_to_bytes(estimator, X, y)
     same = estimator.set_params(random_state=np.random.RandomState(0))
-    assert first == everything(same, X, y)
+    assert first == fit_to_bytes(same, X, y)
 
 
-def test_none_is_fresh_every_time(estimator, iris):
+def test_fits_differ_without_a_random_state(estimator, iris):
     X, y, _ = iris
     estimator.set_params(random_state=None)
     np.random.seed(0)
-    first = everything(clone(estimator), X, y)
+    first = fit_to_bytes(clone(estimator), X, y)
     np.random.seed(0)
-    assert first != everything(clone(estimator), X, y)
+    assert first != fit_to_bytes(clone(estimator), X, y)
 
 
-def test_cutting_training_into_calls_changes_nothing(iris):
-    """Epoch t draws the same numbers whether or not training stopped before it."""
+def test_several_calls_with_warm_start_are_one_long_fit(iris):
+    """The random numbers of an epoch depend on its number only."""
     X, y, _ = iris
     whole = SSVAEClassifier(
         teacher=None, max_epochs=6, batch_size=32, random_state=0

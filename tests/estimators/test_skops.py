@@ -1,4 +1,4 @@
-"""skops: files whose only types to trust are this package's."""
+"""skops files: the only types to trust are the estimators and the user's own."""
 
 import copy
 import pickle
@@ -28,7 +28,7 @@ CLASSIFIER = "sk_ssvae.estimators.classifier.SSVAEClassifier"
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_answers_to_the_bit(name):
+def test_loaded_estimators_are_bit_identical_and_continue_training(name):
     estimator, X, y = CASES[name]()
     estimator.fit(X, y)
     kind = f"{type(estimator).__module__}.{type(estimator).__name__}"
@@ -37,15 +37,15 @@ def test_answers_to_the_bit(name):
     loaded = skops.loads(data, trusted=[kind])
     assert repr(loaded.get_params()) == repr(estimator.get_params())
     assert_identical(results(estimator, X), results(loaded, X))
-    again = pickle.loads(pickle.dumps(loaded))
+    unpickled = pickle.loads(pickle.dumps(loaded))
     if y is not None:
-        for one in (estimator, loaded, again):
-            one.partial_fit(X, y)
+        for each in (estimator, loaded, unpickled):
+            each.partial_fit(X, y)
     assert_identical(results(estimator, X), results(loaded, X))
-    assert_identical(results(estimator, X), results(again, X))
+    assert_identical(results(estimator, X), results(unpickled, X))
 
 
-def test_objects_of_the_user_have_to_be_trusted_too():
+def test_user_supplied_types_have_to_be_trusted():
     clf = make_estimator(
         teacher=LabelSpreading(gamma=3.0),
         classifier_module=Network,
@@ -60,23 +60,23 @@ def test_objects_of_the_user_have_to_be_trusted_too():
     assert_identical(results(clf, IRIS), results(loaded, IRIS))
 
 
-def test_in_a_pipeline_and_unfitted():
-    whole = make_pipeline(StandardScaler(), make_estimator()).fit(IRIS, FEW)
-    loaded = skops.loads(skops.dumps(whole), trusted=[CLASSIFIER])
-    assert np.array_equal(whole.predict_proba(IRIS), loaded.predict_proba(IRIS))
-    fresh = skops.loads(skops.dumps(make_estimator(alpha=7.0)), trusted=[CLASSIFIER])
-    assert not hasattr(fresh, "net_")
-    assert fresh.get_params() == make_estimator(alpha=7.0).get_params()
+def test_pipelines_and_unfitted_estimators():
+    pipeline = make_pipeline(StandardScaler(), make_estimator()).fit(IRIS, FEW)
+    loaded = skops.loads(skops.dumps(pipeline), trusted=[CLASSIFIER])
+    assert np.array_equal(pipeline.predict_proba(IRIS), loaded.predict_proba(IRIS))
+    unfitted = skops.loads(skops.dumps(make_estimator(alpha=7.0)), trusted=[CLASSIFIER])
+    assert not hasattr(unfitted, "net_")
+    assert unfitted.get_params() == make_estimator(alpha=7.0).get_params()
 
 
-def test_a_device_that_is_not_here_any_more():
+def test_a_device_that_is_not_available_is_replaced_by_the_cpu_with_a_warning():
     clf = make_estimator(device="cpu").fit(IRIS, FEW)
     state = clf.__getstate__()
     state["fitted"] = state["fitted"].replace('"device": "cpu"', '"device": "cuda:99"')
     loaded = SSVAEClassifier.__new__(SSVAEClassifier)
     message = (
-        "The estimator was saved with device='cuda:99', which is not here: it is on "
-        "the CPU now, with device='cpu'."
+        "The estimator was saved with device='cuda:99', which is not available here. "
+        "It is on the CPU now, with device='cpu'."
     )
     with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
         loaded.__setstate__(state)
@@ -84,11 +84,11 @@ def test_a_device_that_is_not_here_any_more():
     assert_identical(results(clf, IRIS), results(loaded, IRIS))
 
 
-def test_copies_hold_what_they_are_copies_of():
-    """Not the plain state: a callback or a hook would be lost."""
+def test_copies_and_pickles_keep_additional_attributes():
+    """They do not go through the plain state, which has no callbacks or hooks."""
     clf = make_estimator().fit(IRIS, FEW)
-    clf.net_.mark = clf.mark = "here"
-    for one in (copy.copy(clf), copy.deepcopy(clf), pickle.loads(pickle.dumps(clf))):
-        assert one.mark == one.net_.mark == "here"
+    clf.net_.note = clf.note = "kept"
+    for each in (copy.copy(clf), copy.deepcopy(clf), pickle.loads(pickle.dumps(clf))):
+        assert each.note == each.net_.note == "kept"
     assert copy.copy(clf).net_ is clf.net_
     assert clone(clf).get_params() == clf.get_params()

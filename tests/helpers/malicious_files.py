@@ -70,6 +70,38 @@ MALICIOUS_HEADERS = {
 }
 """Functions that change the header of a saved estimator."""
 
+MALICIOUS_FORMAT_1_HEADERS = {
+    name: MALICIOUS_HEADERS[name]
+    for name in (
+        *("class", "no class", "method", "dunder", "depth", "tag", "two tags", "array"),
+        *("dtype", "cells", "model", "parameter", "history", "list"),
+    )
+} | {
+    "record": set_entry("state", "_table", {"@": "record", "value": ["Popen", {}]}),
+    "polars": set_entry(
+        "state", "_table", {"@": "polars", "value": ["read_csv", "/x"]}
+    ),
+    "pandas": set_entry(
+        "state", "_table", {"@": "pandas", "value": ["X", "os.system"]}
+    ),
+    "no table": lambda header: header["state"].pop("_table"),
+    "no seed": lambda header: header["state"].pop("_seed"),
+    "fixed parameters": set_entry("state", "_fixed", {"@": "dict", "value": 3}),
+    "fixed parameters are a list": set_entry("state", "_fixed", []),
+    "model is a list": set_entry("params", "model", []),
+    "parameters are a number": set_entry("params", 3),
+    "huge": set_entry("net", "made_with", "latent_size", 10**9),
+    "huge layer": set_entry(
+        "net", "made_with", "hidden_sizes", {"@": "tuple", "value": [10**4] * 2}
+    ),
+    "negative": set_entry("net", "made_with", "n_features", -4),
+    "not a number": set_entry("net", "made_with", "n_features", "4"),
+    "networks are a number": set_entry("net", "made_with", 4),
+    "no objective": lambda header: header["net"].pop("trained_with"),
+    "user networks": set_entry("net", "own", "classifier_module"),
+}
+"""Functions that change the header of an estimator that was saved in format 1."""
+
 MALICIOUS_CHECKPOINTS = {
     "no seed": lambda header: header.pop("seed"),
     "seed": set_entry("seed", "x"),

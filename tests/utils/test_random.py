@@ -25,9 +25,17 @@ def test_none_does_not_use_the_global_generator(global_generators):
     assert global_generators() == before
 
 
-def test_streams_and_steps_have_different_seeds():
-    seeds = {stream_seed(0, stream, step) for stream in Stream for step in range(3)}
-    assert len(seeds) == 3 * len(Stream)
+def test_seeds_streams_and_steps_have_different_seeds():
+    seeds = {
+        stream_seed(seed, stream, step)
+        for seed in range(3)
+        for stream in Stream
+        for step in range(200)
+    }
+    assert len(seeds) == 3 * len(Stream) * 200
+
+
+def test_a_stream_has_the_same_numbers_each_time():
     first, second = (stream_generator(0, Stream.NOISE) for _ in range(2))
     assert torch.equal(torch.rand(3, generator=first), torch.rand(3, generator=second))
 
