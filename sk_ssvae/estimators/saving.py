@@ -9,7 +9,6 @@ import os
 import platform
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
@@ -130,10 +129,14 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
                 lost.append(name)
     if not _is_registered(params.get("model", "m2")):
         lost.append("model")
-        params = {k: v for k, v in params.items() if k.partition("__")[0] != "model"}
+        params = {k: v for k, v in params.items() if not _is_of_model(k)}
     state = {k: v for k, v in vars(estimator).items() if k in FITTED_ATTRIBUTES}
     fixed = estimator.fixed_parameters_
-    state["fixed_parameters_"] = {k: v for k, v in fixed.items() if k in params}
+    state["fixed_parameters_"] = {
+        name: value
+        for name, value in fixed.items()
+        if name in params or (_is_of_model(name) and _is_serializable(value))
+    }
     net: SSVAENet = estimator.net_
     arrays: Arrays = {
         f"module.{name}": tensor.detach().cpu().numpy()
@@ -179,11 +182,22 @@ def _module_options(net: SSVAENet) -> dict[str, Any]:
     common = {f"module__{name}" for name in (*MODULE_ARGUMENTS, "networks")}
     options = {}
     for name, value in vars(net).items():
-        if name.startswith("module__") and name not in common:
-            with suppress(NotSerializableError):
-                JSONEncoder()(value)
-                options[name.removeprefix("module__")] = value
+        is_option = name.startswith("module__") and name not in common
+        if is_option and _is_serializable(value):
+            options[name.removeprefix("module__")] = value
     return options
+
+
+def _is_of_model(name: str) -> bool:
+    return name.partition("__")[0] == "model"
+
+
+def _is_serializable(value: Any) -> bool:
+    try:
+        JSONEncoder()(value)
+    except NotSerializableError:
+        return False
+    return True
 
 
 def _user_networks(estimator: Any) -> list[str]:
