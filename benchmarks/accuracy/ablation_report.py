@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.ablations import VARIANTS
-from benchmarks.accuracy.panel_data import CHOSEN_ON, REPORTED_ON
+from benchmarks.accuracy.panel_data import CHOSEN_ON, MANY_ROWS, PANEL, REPORTED_ON
 from benchmarks.accuracy.panel_results import read
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.paths import RESULTS
 from benchmarks.common.tables import print_table
+
+ORDER = PANEL + MANY_ROWS
 
 
 def accuracy_by_setting(results, rows, name):
@@ -33,11 +35,15 @@ def accuracy_by_setting(results, rows, name):
 
 
 def differences(results, rows, name):
-    """Return the mean difference from the default by setting, over common seeds."""
+    """Return the mean difference from the default by setting, over common seeds.
+
+    Settings are in the order of the panel, which decides between ties in `extremes`.
+    """
     default = accuracy_by_setting(results, rows, "default")
     other = accuracy_by_setting(results, rows, name)
     paired = {}
-    for setting in default.keys() & other.keys():
+    common = default.keys() & other.keys()
+    for setting in sorted(common, key=lambda s: (ORDER.index(s[0]), s[1])):
         seeds = default[setting].keys() & other[setting].keys()
         if seeds:
             paired[setting] = np.mean(

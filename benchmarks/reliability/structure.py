@@ -7,10 +7,11 @@ Layers are counted from the imports: a module is one layer above the highest one
 imports from.
 """
 
-import argparse
 import ast
 from functools import cache
 from pathlib import Path
+
+from benchmarks.common.command_line import make_parser
 
 PACKAGE = "sk_ssvae"
 
@@ -61,8 +62,8 @@ def measures(root):
 
     between = {
         (package(a), package(b))
-        for a, found in graph.items()
-        for b in found
+        for a, targets in graph.items()
+        for b in targets
         if package(a) != package(b)
     }
     functions = [
@@ -89,7 +90,7 @@ def measures(root):
 
 def main(argv=None):
     """Print the measures."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = make_parser("reliability.structure", __doc__)
     parser.add_argument("checkout", nargs="?", default=".", help="default: this one")
     for name, value in measures(Path(parser.parse_args(argv).checkout)).items():
         print(f"{name:38s} {value}")

@@ -111,7 +111,7 @@ class VariationalAutoencoder(GenerationMixin):
         standardised units with the Gaussian likelihood, unlike `score_samples`.
     n_features_in_ : int
         Number of columns seen during `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if all are strings.
     n_iter_ : int
         Number of epochs of training.

@@ -145,9 +145,15 @@ class BaseVAE(
         keywords = {k: v for k, v in params.items() if is_network_keyword(self, k)}
         others = {k: v for k, v in params.items() if k not in keywords}
         nested = {k: v for k, v in others.items() if "__" in k}
-        super().set_params(**{k: v for k, v in others.items() if k not in nested})
-        expand_nested(self, nested, {"options": self._default_options})
-        super().set_params(**nested)
+        before = self.__dict__.copy()
+        try:
+            super().set_params(**{k: v for k, v in others.items() if k not in nested})
+            expand_nested(self, nested, {"options": self._default_options})
+            super().set_params(**nested)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
         for name, value in keywords.items():
             setattr(self, name, value)
         return self
@@ -157,10 +163,30 @@ class BaseVAE(
         return TrainingOptions()
 
     def _options(self) -> TrainingOptions:
-        """Return the validated options."""
-        options = self._default_options() if self.options is None else self.options
+        """Return the options."""
+        return self._default_options() if self.options is None else self.options
+
+    def _validate_params(self) -> None:
+        """Validate the parameters, those of model and options included.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is invalid, or the options have settings of another
+            estimator.
+        """
+        super()._validate_params()
+        model_spec(self)
+        options = self._options()
+        allowed = self._default_options().get_params()
+        unknown = sorted(set(options.get_params()) - set(allowed))
+        if unknown:
+            raise TypeError(
+                f"The 'options' parameter of {type(self).__name__} must be "
+                f"{type(self._default_options()).__name__}, got {options!r}, which "
+                f"has settings that do not apply: {unknown}."
+            )
         options._validate_params()
-        return options
 
     # Fitted state.
 
@@ -265,7 +291,10 @@ class BaseVAE(
     def _threads(self, n_rows: int) -> AbstractContextManager[None]:
         """Use as many threads as predictions for `n_rows` rows are worth."""
         n_weights = sum(p.numel() for p in self.module_.parameters())
-        n_threads = self._options().n_threads
+        n_threads = None
+        if self.options is not None and self.options.n_threads is not None:
+            self.options._validate_params()
+            n_threads = self.options.n_threads
         return intra_op_threads(threads_for(n_threads, n_rows * n_weights))
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:
@@ -405,6 +434,8 @@ class BaseVAE(
                 except NotSerializableError:
                     run[name] = repr(value)
         run |= {
+            # A run that continues a fitted model continues its random streams.
+            "seed": self.net_.seed if self._continues() else None,
             "epochs before": len(self.net_.history_) if self._continues() else 0,
             "X": digest(data.cells),
             "y": digest(data.codes),

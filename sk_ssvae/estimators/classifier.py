@@ -194,7 +194,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         standardised units with the Gaussian likelihood, unlike `score_samples`.
     n_features_in_ : int
         Number of columns seen during `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if all are strings.
     n_iter_ : int
         Number of epochs of training.
@@ -347,7 +347,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         Parameters
         ----------
         **params : dict
-            Parameters of the constructor, which take precedence.
+            Parameters, which take precedence; also nested ones:
+            ``options__n_threads=1`` changes one option, ``options=`` replaces all.
 
         Returns
         -------
@@ -367,7 +368,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             "alpha": 0.1,
             "options": ClassifierOptions(entropy_weight=0.0, bound_rows=None),
         }
-        return cls(**(paper | params))
+        nested = {name: params.pop(name) for name in [*params] if "options__" in name}
+        plain: Self = cls(**(paper | params)).set_params(**nested)
+        return plain
 
     def _default_options(self) -> ClassifierOptions:
         return ClassifierOptions()

@@ -28,6 +28,7 @@ __all__ = [
     "fixed_parameters",
     "flat_parameters",
     "is_network_keyword",
+    "model_name",
     "model_spec",
     "network_factories",
     "network_keywords",
@@ -170,7 +171,7 @@ def flat_parameters(
     estimator : estimator
         Its parameters.
     resolved : mapping of str to object, default=None
-        Objects in the place of the short forms of `model` and `options`.
+        Objects that replace the short forms of `model` and `options`.
 
     Returns
     -------
@@ -180,12 +181,18 @@ def flat_parameters(
     params = estimator.get_params(deep=False) | dict(resolved or {})
     for name, value in params.items():
         if isinstance(value, ModelSpec):
-            flat[name] = value.NAME
+            flat[name] = model_name(value)
         elif not isinstance(value, TrainingOptions):
             flat[name] = value
             continue
         flat |= {f"{name}__{k}": v for k, v in value.get_params(deep=False).items()}
     return flat
+
+
+def model_name(spec: ModelSpec) -> str:
+    """Return the registered name of a model, or the qualified name of its class."""
+    kind = type(spec)
+    return spec.NAME or f"{kind.__module__}.{kind.__qualname__}"
 
 
 def model_spec(estimator: BaseEstimator) -> ModelSpec:
@@ -203,9 +210,9 @@ def fixed_parameters(estimator: BaseEstimator) -> dict[str, Any]:
     """Return the parameters that cannot change while training continues."""
     params = estimator.get_params(deep=False)
     fixed = {name: params[name] for name in FIXED if name in params}
-    spec = model_spec(estimator)
-    if spec.NAME is not None:
-        fixed["model"] = spec.NAME
+    if "model" in params:
+        spec = model_spec(estimator)
+        fixed["model"] = model_name(spec)
         fixed |= {f"model__{k}": v for k, v in spec.module_options().items()}
     return fixed | network_keywords(estimator)
 

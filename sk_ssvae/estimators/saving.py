@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn import __version__ as sklearn_version
+from sklearn.base import clone
 from skorch import __version__ as skorch_version
 from skorch.history import History
 
@@ -28,13 +29,16 @@ from sk_ssvae.estimators.format_1 import convert_header
 from sk_ssvae.estimators.parameters import (
     fixed_parameters,
     flat_parameters,
+    model_name,
     model_spec,
     network_factories,
 )
+from sk_ssvae.models import MODELS, ModelSpec
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS
 from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.training.net import SSVAENet, make_net
 from sk_ssvae.training.objective import Objective
+from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.utils.devices import resolve_device
 from sk_ssvae.utils.files import write_file
 from sk_ssvae.utils.typing import Array
@@ -123,9 +127,16 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         except NotSerializableError:
             if name not in ROLES:
                 lost.append(name)
+    if not _is_registered(params.get("model", "m2")):
+        lost.append("model")
+        params = {k: v for k, v in params.items() if not _is_of_model(k)}
     state = {k: v for k, v in vars(estimator).items() if k in FITTED_ATTRIBUTES}
     fixed = estimator.fixed_parameters_
-    state["fixed_parameters_"] = {k: v for k, v in fixed.items() if k in params}
+    state["fixed_parameters_"] = {
+        name: value
+        for name, value in fixed.items()
+        if name in params or (_is_of_model(name) and _is_serializable(value))
+    }
     net: SSVAENet = estimator.net_
     arrays: Arrays = {
         f"module.{name}": tensor.detach().cpu().numpy()
@@ -149,7 +160,7 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
                 name: encode(getattr(net, f"module__{name}"))
                 for name in MODULE_ARGUMENTS
             },
-            "module_options": encode(_module_options(estimator)),
+            "module_options": encode(_module_options(net)),
             "objective": {k: encode(v) for k, v in asdict(net.objective).items()},
             "settings": {name: encode(getattr(net, name)) for name in NET_ARGUMENTS},
             "unsupervised": bool(net.module_.unsupervised),
@@ -159,10 +170,34 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
     return header, arrays | encode.arrays, lost
 
 
-def _module_options(estimator: Any) -> dict[str, Any]:
-    """Return the keyword arguments of the networks beyond the common ones."""
-    names = model_spec(estimator).module_options()
-    return {name: getattr(estimator.net_, f"module__{name}") for name in names}
+def _is_registered(model: Any) -> bool:
+    return model in MODELS
+
+
+def _module_options(net: SSVAENet) -> dict[str, Any]:
+    """Return the keyword arguments of the networks beyond the common ones.
+
+    Those that a file cannot hold are left out: they are parameters of the model.
+    """
+    common = {f"module__{name}" for name in (*MODULE_ARGUMENTS, "networks")}
+    options = {}
+    for name, value in vars(net).items():
+        is_option = name.startswith("module__") and name not in common
+        if is_option and _is_serializable(value):
+            options[name.removeprefix("module__")] = value
+    return options
+
+
+def _is_of_model(name: str) -> bool:
+    return name.partition("__")[0] == "model"
+
+
+def _is_serializable(value: Any) -> bool:
+    try:
+        JSONEncoder()(value)
+    except NotSerializableError:
+        return False
+    return True
 
 
 def _user_networks(estimator: Any) -> list[str]:
@@ -204,7 +239,10 @@ def from_state(
     decode = JSONDecoder(arrays)
     header = convert_header(header)
     params = {name: decode(value) for name, value in header["params"].items()}
-    params |= parameters
+    for name in {"model", "options"} & set(parameters):  # replace what the file has
+        params = {k: v for k, v in params.items() if not k.startswith(f"{name}__")}
+    for name, value in parameters.items():
+        params[name] = clone(value) if _is_object(value) else value
     nested = {k: v for k, v in params.items() if _is_nested(k)}
     estimator = classes[header["class"]](
         **{k: v for k, v in params.items() if k not in nested}
@@ -234,6 +272,24 @@ def _is_nested(name: str) -> bool:
     return name.startswith(("model__", "options__"))
 
 
+def _is_object(value: Any) -> bool:
+    return isinstance(value, ModelSpec | TrainingOptions)
+
+
+def _fitted_model(estimator: Any) -> ModelSpec:
+    """Return the model that was fitted; the parameter may have been changed since."""
+    current = model_spec(estimator)
+    name = estimator.fixed_parameters_.get("model", model_name(current))
+    if name == model_name(current):
+        return current
+    if name not in MODELS:
+        raise LookupError(
+            f"was saved with the model {name}, which has no registered name. Pass it: "
+            "sk_ssvae.load(path, model=...)"
+        )
+    return MODELS[name]()
+
+
 def _make_net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
     """Create the net with its weights and the state of its optimizer."""
     user_networks = header["user_networks"]
@@ -244,11 +300,12 @@ def _make_net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
                 f"no code. Pass it: sk_ssvae.load(path, {role}=...)"
             )
     module = {name: decode(header["module"][name]) for name in MODULE_ARGUMENTS}
-    options = decode(header["module_options"])
+    spec = _fitted_model(estimator)
+    options = spec.module_options() | decode(header["module_options"])
     _check_sizes(module, options, user_networks, decode.arrays)
     prior = np.asarray(module.pop("class_prior"), dtype=np.float64)
     net = make_net(
-        module_class=model_spec(estimator).module_class,
+        module_class=spec.module_class,
         class_prior=prior,
         device=resolve_device(estimator.device),
         module_options=options,
@@ -291,7 +348,7 @@ def _check_sizes(
         *(size for hidden_sizes in layers for size in hidden_sizes),
         module["n_features"],
         module["latent_size"],
-        *options.values(),
+        options.get("inner_size", 1),
         len(module["class_prior"]),
     ]
     for size in sizes:
@@ -307,6 +364,7 @@ def plain_state(estimator: Any) -> dict[str, Any]:
     """Return the state of a fitted estimator as arrays, text and parameters."""
     header, arrays, lost = to_state(estimator)
     params = flat_parameters(estimator)
+    params |= {"model": getattr(estimator, "model", None)}
     return {
         _JSON: json.dumps(header, allow_nan=False),
         _ARRAYS: {name: np.array(array) for name, array in arrays.items()},

@@ -71,8 +71,9 @@ def dense_rows(X: Any, seed: int) -> Array:
     """
     if not is_sparse(X):
         return np.asarray(X)
-    X = X.copy()
-    X.eliminate_zeros()  # tf-idf takes logarithms of the stored counts
+    if (X.data == 0).any():  # tf-idf takes logarithms of the stored counts
+        X = X.copy()
+        X.eliminate_zeros()
     rows = X.copy()
     are_counts = (X.data >= 0).all() and (X.data == np.floor(X.data)).all()
     if are_counts:

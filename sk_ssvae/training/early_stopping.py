@@ -75,6 +75,8 @@ class ResumableEarlyStopping(EarlyStopping):
         amid_stage : bool
             Whether a stage is in progress, so that its training begins with this state.
         """
+        if set(state) != set(SAVED):
+            raise ValueError(f"early stopping with the attributes {sorted(state)}")
         tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
         if amid_stage:
             self._resumed_state = state | {"best_model_weights_": tensors or None}

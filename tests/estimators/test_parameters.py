@@ -8,6 +8,7 @@ import pytest
 from docstrings import documented_names, documented_types
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.semi_supervised import LabelSpreading
 from torch import nn
 
 import sk_ssvae
@@ -214,3 +215,154 @@ def test_public_names_of_the_package():
         "load",
         "to_onnx",
     }
+
+
+def test_failing_set_params_changes_nothing():
+    clf = SSVAEClassifier(model="sdgm")
+    with pytest.raises(ValueError, match="Invalid parameter 'foo'"):
+        clf.set_params(alpha=3.0, options__tol=0.5, model__foo=1)
+    assert (clf.model, clf.alpha, clf.options) == ("sdgm", 30.0, None)
+
+
+def test_options_of_the_classifier_are_refused_by_the_autoencoder(iris):
+    vae = VariationalAutoencoder(options=ClassifierOptions(), max_epochs=1)
+    message = (
+        r"^The 'options' parameter of VariationalAutoencoder must be TrainingOptions, "
+        r"got ClassifierOptions\(\), which has settings that do not apply: "
+        r"\['adversarial_radius', .*\]\.$"
+    )
+    with pytest.raises(TypeError, match=message):
+        vae.fit(iris[0])
+    assert not hasattr(vae, "net_")
+
+
+class CountingTeacher(LabelSpreading):
+    """A teacher that counts its fits."""
+
+    fits = 0
+
+    def fit(self, X, y):
+        type(self).fits += 1
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "invalid",
+    [{"options": ClassifierOptions(tol=-1.0)}, {"model": SDGM(inner_size=0)}],
+    ids=["options", "model"],
+)
+def test_objects_are_validated_before_the_teacher_is_fitted(iris, invalid):
+    X, few, _ = iris
+    CountingTeacher.fits = 0
+    clf = SSVAEClassifier(teacher=CountingTeacher("knn"), **invalid)
+    with pytest.raises(ValueError, match=r"parameter of (ClassifierOptions|SDGM) must"):
+        clf.fit(X, few)
+    assert CountingTeacher.fits == 0
+
+
+def test_a_fitted_model_predicts_whatever_its_training_options_became(iris, quick):
+    X, few, _ = iris
+    clf = quick(max_epochs=1).fit(X, few)
+    before = clf.predict_proba(X)
+    clf.set_params(options__tol=-1.0)
+    assert np.array_equal(clf.predict_proba(X), before)
+
+
+def test_single_options_of_the_plain_model():
+    clf = SSVAEClassifier.plain(options__n_threads=1)
+    options = clf.options
+    assert (options.n_threads, options.entropy_weight, options.bound_rows) == (
+        1,
+        0.0,
+        None,
+    )
+
+
+class UnnamedSDGM(SDGM):
+    """A model without a registered name."""
+
+
+class OtherUnnamedSDGM(SDGM):
+    """Another one."""
+
+
+def test_unnamed_models_are_told_apart_when_training_continues(iris, quick):
+    X, few, _ = iris
+    clf = quick(model=UnnamedSDGM(inner_size=2), max_epochs=1, warm_start=True)
+    clf.fit(X, few).fit(X, few)
+    clf.set_params(model=OtherUnnamedSDGM(inner_size=2))
+    message = r"^model was '.*\.UnnamedSDGM' .* cannot change to '.*OtherUnnamedSDGM'"
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X, few)
+
+
+def test_unnamed_models_are_told_apart_by_checkpoints(iris, quick, tmp_path):
+    X, few, _ = iris
+    given = {"max_epochs": 1, "checkpoint": tmp_path / "state"}
+    quick(model=UnnamedSDGM(inner_size=2), **given).fit(X, few)
+    with pytest.raises(ValueError, match=r"a training run with different \['model'\]"):
+        quick(model=OtherUnnamedSDGM(inner_size=2), **given).fit(X, few)
+
+
+def test_checkpoints_compare_what_short_forms_stand_for(iris, quick, tmp_path):
+    X, few, _ = iris
+    given = {"max_epochs": 1, "checkpoint": tmp_path / "state"}
+    first = quick(model="m2", **given).fit(X, few)
+    again = quick(model=M2(), options=ClassifierOptions(n_threads=1), **given)
+    again.fit(X, few)
+    assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
+    message = r"a training run with different \['options__entropy_weight'\]"
+    with pytest.raises(ValueError, match=message):
+        quick(options=ClassifierOptions(entropy_weight=0.1), **given).fit(X, few)
+
+
+def test_unnamed_models_are_passed_to_load(iris, quick, tmp_path):
+    X, few, _ = iris
+    clf = quick(model=UnnamedSDGM(inner_size=2), max_epochs=1).fit(X, few)
+    with pytest.warns(UserWarning, match=r"cannot hold the objects .*\['model'\]"):
+        clf.save(tmp_path / "file")
+    message = (
+        r"file was saved with the model .*\.UnnamedSDGM, which has no registered "
+        r"name\. Pass it: sk_ssvae\.load\(path, model=\.\.\.\)\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        sk_ssvae.load(tmp_path / "file")
+    model = UnnamedSDGM(inner_size=2)
+    loaded = sk_ssvae.load(tmp_path / "file", model=model)
+    assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+
+
+def test_objects_passed_to_load_win_and_do_not_change(iris, quick, tmp_path):
+    X, few, _ = iris
+    quick(options=ClassifierOptions(tol=0.5), max_epochs=1).fit(X, few).save(
+        tmp_path / "file"
+    )
+    options = ClassifierOptions(n_threads=1)
+    loaded = sk_ssvae.load(tmp_path / "file", options=options)
+    assert repr(options) == "ClassifierOptions(n_threads=1)"
+    assert repr(loaded.options) == "ClassifierOptions(n_threads=1)"
+    assert sk_ssvae.load(tmp_path / "file").options.tol == 0.5
+
+
+def test_a_model_changed_after_fit_does_not_change_the_file(iris, quick, tmp_path):
+    X, few, _ = iris
+    clf = quick(max_epochs=1).fit(X, few)
+    before = clf.predict_proba(X)
+    clf.set_params(model="sdgm").save(tmp_path / "file")
+    loaded = sk_ssvae.load(tmp_path / "file")
+    assert np.array_equal(loaded.predict_proba(X), before)
+    assert loaded.model == "sdgm"
+
+
+def test_a_checkpoint_of_another_first_fit_is_refused(iris, quick, tmp_path):
+    X, few, _ = iris
+    given = {"warm_start": True, "max_epochs": 1}
+    for seed in (0, 1):
+        clf = quick(random_state=seed, **given).fit(X, few)
+        clf.set_params(checkpoint=tmp_path / "state")
+        if seed == 0:
+            clf.fit(X, few)
+        else:
+            message = r"a training run with different \['seed'\]"
+            with pytest.raises(ValueError, match=message):
+                clf.fit(X, few)
