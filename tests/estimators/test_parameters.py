@@ -77,9 +77,9 @@ def test_nested_parameters_of_options_that_are_none():
 
 def test_setting_nested_parameters_of_a_clone_leaves_the_original_unchanged():
     clf = SSVAEClassifier(model=SDGM(inner_size=3), options=ClassifierOptions(tol=0.1))
-    twin = clone(clf).set_params(model__inner_size=4, options__tol=0.2)
+    cloned = clone(clf).set_params(model__inner_size=4, options__tol=0.2)
     assert (clf.model.inner_size, clf.options.tol) == (3, 0.1)
-    assert (twin.model.inner_size, twin.options.tol) == (4, 0.2)
+    assert (cloned.model.inner_size, cloned.options.tol) == (4, 0.2)
 
 
 def test_a_model_name_is_equivalent_to_its_object_with_default_parameters(iris):
@@ -87,9 +87,9 @@ def test_a_model_name_is_equivalent_to_its_object_with_default_parameters(iris):
     for name, model in [("m2", M2()), ("adgm", ADGM()), ("sdgm", SDGM())]:
         a, b = (
             SSVAEClassifier(
-                model=given, teacher=None, max_epochs=1, latent_size=2, random_state=0
+                model=each, teacher=None, max_epochs=1, latent_size=2, random_state=0
             ).fit(X, few)
-            for given in (name, model)
+            for each in (name, model)
         )
         assert np.array_equal(a.predict_proba(X), b.predict_proba(X))
 
@@ -199,9 +199,9 @@ def test_flat_parameters_rebuild_the_estimator():
     flat = flat_parameters(clf)
     nested = {k: v for k, v in flat.items() if k.startswith(("model__", "options__"))}
     direct = {k: v for k, v in flat.items() if k not in nested}
-    twin = SSVAEClassifier(**direct).set_params(**nested)
-    assert flat_parameters(twin) == flat
-    assert repr(twin) == repr(clf)
+    rebuilt = SSVAEClassifier(**direct).set_params(**nested)
+    assert flat_parameters(rebuilt) == flat
+    assert repr(rebuilt) == repr(clf)
     assert flat_parameters(SSVAEClassifier())["model"] == "m2"
     assert flat_parameters(SSVAEClassifier())["options"] is None
 
@@ -217,14 +217,14 @@ def test_public_names_of_the_package():
     }
 
 
-def test_failing_set_params_changes_nothing():
+def test_set_params_changes_nothing_if_a_name_is_invalid():
     clf = SSVAEClassifier(model="sdgm")
     with pytest.raises(ValueError, match="Invalid parameter 'foo'"):
         clf.set_params(alpha=3.0, options__tol=0.5, model__foo=1)
     assert (clf.model, clf.alpha, clf.options) == ("sdgm", 30.0, None)
 
 
-def test_options_of_the_classifier_are_refused_by_the_autoencoder(iris):
+def test_options_of_the_classifier_are_an_error_for_the_autoencoder(iris):
     vae = VariationalAutoencoder(options=ClassifierOptions(), max_epochs=1)
     message = (
         r"^The 'options' parameter of VariationalAutoencoder must be TrainingOptions, "
@@ -260,7 +260,7 @@ def test_objects_are_validated_before_the_teacher_is_fitted(iris, invalid):
     assert CountingTeacher.fits == 0
 
 
-def test_a_fitted_model_predicts_whatever_its_training_options_became(iris, quick):
+def test_predictions_do_not_validate_the_options_of_training(iris, quick):
     X, few, _ = iris
     clf = quick(max_epochs=1).fit(X, few)
     before = clf.predict_proba(X)
@@ -283,10 +283,10 @@ class UnnamedSDGM(SDGM):
 
 
 class OtherUnnamedSDGM(SDGM):
-    """Another one."""
+    """Another model without a registered name."""
 
 
-def test_unnamed_models_are_told_apart_when_training_continues(iris, quick):
+def test_unnamed_models_are_distinguished_when_training_continues(iris, quick):
     X, few, _ = iris
     clf = quick(model=UnnamedSDGM(inner_size=2), max_epochs=1, warm_start=True)
     clf.fit(X, few).fit(X, few)
@@ -296,24 +296,26 @@ def test_unnamed_models_are_told_apart_when_training_continues(iris, quick):
         clf.fit(X, few)
 
 
-def test_unnamed_models_are_told_apart_by_checkpoints(iris, quick, tmp_path):
+def test_unnamed_models_are_distinguished_by_checkpoints(iris, quick, tmp_path):
     X, few, _ = iris
-    given = {"max_epochs": 1, "checkpoint": tmp_path / "state"}
-    quick(model=UnnamedSDGM(inner_size=2), **given).fit(X, few)
+    params = {"max_epochs": 1, "checkpoint": tmp_path / "state"}
+    quick(model=UnnamedSDGM(inner_size=2), **params).fit(X, few)
     with pytest.raises(ValueError, match=r"a training run with different \['model'\]"):
-        quick(model=OtherUnnamedSDGM(inner_size=2), **given).fit(X, few)
+        quick(model=OtherUnnamedSDGM(inner_size=2), **params).fit(X, few)
 
 
-def test_checkpoints_compare_what_short_forms_stand_for(iris, quick, tmp_path):
+def test_checkpoints_compare_the_objects_that_short_forms_stand_for(
+    iris, quick, tmp_path
+):
     X, few, _ = iris
-    given = {"max_epochs": 1, "checkpoint": tmp_path / "state"}
-    first = quick(model="m2", **given).fit(X, few)
-    again = quick(model=M2(), options=ClassifierOptions(n_threads=1), **given)
+    params = {"max_epochs": 1, "checkpoint": tmp_path / "state"}
+    first = quick(model="m2", **params).fit(X, few)
+    again = quick(model=M2(), options=ClassifierOptions(n_threads=1), **params)
     again.fit(X, few)
     assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
     message = r"a training run with different \['options__entropy_weight'\]"
     with pytest.raises(ValueError, match=message):
-        quick(options=ClassifierOptions(entropy_weight=0.1), **given).fit(X, few)
+        quick(options=ClassifierOptions(entropy_weight=0.1), **params).fit(X, few)
 
 
 def test_unnamed_models_are_passed_to_load(iris, quick, tmp_path):
@@ -332,7 +334,9 @@ def test_unnamed_models_are_passed_to_load(iris, quick, tmp_path):
     assert np.array_equal(loaded.predict_proba(X), clf.predict_proba(X))
 
 
-def test_objects_passed_to_load_win_and_do_not_change(iris, quick, tmp_path):
+def test_objects_passed_to_load_take_precedence_and_are_not_modified(
+    iris, quick, tmp_path
+):
     X, few, _ = iris
     quick(options=ClassifierOptions(tol=0.5), max_epochs=1).fit(X, few).save(
         tmp_path / "file"
@@ -354,11 +358,11 @@ def test_a_model_changed_after_fit_does_not_change_the_file(iris, quick, tmp_pat
     assert loaded.model == "sdgm"
 
 
-def test_a_checkpoint_of_another_first_fit_is_refused(iris, quick, tmp_path):
+def test_a_checkpoint_after_a_different_first_fit_is_an_error(iris, quick, tmp_path):
     X, few, _ = iris
-    given = {"warm_start": True, "max_epochs": 1}
+    params = {"warm_start": True, "max_epochs": 1}
     for seed in (0, 1):
-        clf = quick(random_state=seed, **given).fit(X, few)
+        clf = quick(random_state=seed, **params).fit(X, few)
         clf.set_params(checkpoint=tmp_path / "state")
         if seed == 0:
             clf.fit(X, few)

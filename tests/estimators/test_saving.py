@@ -213,7 +213,7 @@ def test_the_examples_of_the_user_guide_run(tmp_path, monkeypatch):
         names,
     )
     X, clf = names["X"], names["clf"]
-    assert_identical(names["twin"].predict_proba(X), clf.predict_proba(X))
+    assert_identical(names["loaded"].predict_proba(X), clf.predict_proba(X))
     exec(export + serving, names)
     np.testing.assert_allclose(names["probabilities"], clf.predict_proba(X), atol=1e-5)
     assert names["classes"] == [0, 1, 2]

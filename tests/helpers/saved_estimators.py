@@ -95,7 +95,7 @@ CASES = {
         IRIS.astype(np.float32),
         FEW,
     ),
-    "given prior": lambda: (
+    "prior as an array": lambda: (
         make_estimator(
             class_prior=np.array([0.2, 0.3, 0.5]), alpha=np.float32(3), device="cpu"
         ),
