@@ -38,7 +38,7 @@ def test_density_of_a_linear_decoder_is_that_of_probabilistic_pca():
     rng = np.random.RandomState(0)
     W = rng.randn(2, 5)
     X = rng.randn(2000, 2) @ W + 0.5 * rng.randn(2000, 5) + 3
-    model = make_vae(hidden_sizes=(), max_epochs=150, learning_rate=0.01).fit(X[:1500])
+    model = make_vae(hidden_sizes=(), max_epochs=100, learning_rate=0.01).fit(X[:1500])
     exact = stats.multivariate_normal(np.full(5, 3), W.T @ W + 0.25 * np.eye(5))
     assert model.score(X[1500:]) == pytest.approx(
         exact.logpdf(X[1500:]).mean(), abs=0.05

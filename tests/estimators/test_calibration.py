@@ -272,10 +272,10 @@ def prior_shift():
 
     The first 40 rows are labelled, 20 of each class.
     """
-    X, y_true = two_normal_classes(1500, [0.9, 0.1], seed=0)
+    X, y_true = two_normal_classes(700, [0.9, 0.1], seed=0)
     candidates, classes = two_normal_classes(400, [0.5, 0.5], seed=1)
     rows = np.concatenate([np.flatnonzero(classes == c)[:20] for c in (0, 1)])
-    y = np.append(classes[rows], np.full(1500, -1))
+    y = np.append(classes[rows], np.full(700, -1))
     return np.vstack([candidates[rows], X]), y, y_true
 
 
@@ -284,7 +284,7 @@ def prior_shift():
 )
 def test_estimated_prior_corrects_for_a_prior_shift(quick, teacher):
     X, y, y_true = prior_shift()
-    params = {"teacher": teacher, "max_epochs": 15}
+    params = {"teacher": teacher, "max_epochs": 10}
     params["options"] = ClassifierOptions(entropy_weight=0.0)
     clf = quick(class_prior="estimate", **params).fit(X, y)
     uniform = quick(class_prior="uniform", **params).fit(X, y)
@@ -366,7 +366,7 @@ def test_weighted_label_shares_are_the_prior_that_is_corrected(quick, heavy):
     """The classifier learns them, so the correction starts from them."""
     X, y, _ = prior_shift()
     weight = np.where(y == heavy, 9.0, 1.0)
-    params = {"class_prior": "estimate", "max_epochs": 20}
+    params = {"class_prior": "estimate", "max_epochs": 10}
     params["options"] = ClassifierOptions(entropy_weight=0.0)
     clf = quick(**params).fit(X, y, sample_weight=weight)
     plain = quick(**params).fit(X, y)

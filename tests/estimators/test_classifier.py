@@ -163,7 +163,7 @@ def test_probabilities_follow_the_weights_of_the_labels(quick):
     X = np.concatenate([np.zeros((50, 1)), np.zeros((50, 1)), [[1.0]]])
     y = np.array([0] * 50 + [1] * 50 + [-1])
     weight = np.array([1.0] * 50 + [9.0] * 50 + [1.0])
-    clf = quick(max_epochs=300, learning_rate=0.01).fit(X, y, sample_weight=weight)
+    clf = quick(max_epochs=100, learning_rate=0.01).fit(X, y, sample_weight=weight)
     assert clf.predict_proba([[0.0]])[0, 1] == pytest.approx(0.9, abs=0.05)
 
 
@@ -218,13 +218,13 @@ def test_one_labelled_row_per_class_is_enough(quick, blobs):
     y = np.full(len(y_true), -1)
     for k in range(3):
         y[np.flatnonzero(y_true == k)[0]] = k
-    clf = quick(max_epochs=300, learning_rate=0.01).fit(X, y)
+    clf = quick(max_epochs=50, learning_rate=0.01).fit(X, y)
     assert clf.score(X, y_true) > 0.6
 
 
 def test_all_rows_may_be_labelled(quick, iris):
     X, _, y_true = iris
-    clf = quick(max_epochs=300, learning_rate=0.01).fit(X, y_true)
+    clf = quick(max_epochs=60, learning_rate=0.01).fit(X, y_true)
     assert clf.score(X, y_true) > 0.95
 
 
@@ -244,9 +244,9 @@ def test_constant_columns_have_no_effect(quick, iris):
 
 def test_huge_and_tiny_values(quick, iris):
     X, y, _ = iris
-    plain = quick(max_epochs=60).fit(X, y)
+    plain = quick(max_epochs=20).fit(X, y)
     for scale in (1e-30, 1e30):
-        clf = quick(max_epochs=60).fit(X * scale, y)
+        clf = quick(max_epochs=20).fit(X * scale, y)
         assert (clf.predict(X * scale) == plain.predict(X)).mean() > 0.99
         assert np.isfinite(clf.sample(10)[0]).all()
     outlier = np.concatenate([X, [[1e30, 0, 0, 0]]])

@@ -9,6 +9,7 @@ import torch
 from few_labels import hide
 from model_objects import make_spec
 from sklearn.datasets import load_digits, make_blobs
+from sklearn.semi_supervised import LabelSpreading
 
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.training import compilation
@@ -87,12 +88,10 @@ def test_the_default_compiler_gives_nearly_the_same_model(quick, uncompiled):
     np.testing.assert_allclose(compiled, plain, atol=1e-4)
 
 
-def test_bfloat16_keeps_weights_in_single_precision(blobs):
+def test_bfloat16_keeps_weights_in_single_precision(quick, blobs):
     X, y, y_true = blobs
-    clf = SSVAEClassifier(
-        latent_size=2, hidden_sizes=(32,), max_epochs=30, random_state=0
-    )
-    clf.fit(X, y)
+    teacher = LabelSpreading(kernel="knn", max_iter=500)
+    clf = quick(hidden_sizes=(32,), max_epochs=30, teacher=teacher).fit(X, y)
     losses = clf.history_[:, "train_loss"]
     clf.set_params(options__precision="bf16").fit(X, y)
     assert {p.dtype for p in clf.module_.parameters()} == {torch.float32}

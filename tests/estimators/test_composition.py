@@ -29,7 +29,7 @@ from sk_ssvae.utils.estimator import SITE
 
 def test_a_pipeline_passes_unlabelled_rows_on(quick, iris):
     X, y, y_true = iris
-    pipeline = make_pipeline(MinMaxScaler(), quick(teacher="pool", max_epochs=60))
+    pipeline = make_pipeline(MinMaxScaler(), quick(teacher="pool", max_epochs=10))
     pipeline.fit(X, y)
     assert pipeline.score(X, y_true) > 0.8
     assert pipeline.transform(X).shape == (150, 2)
@@ -38,9 +38,7 @@ def test_a_pipeline_passes_unlabelled_rows_on(quick, iris):
 
 def test_latent_means_are_the_input_of_later_steps(quick, iris):
     X, _, y_true = iris
-    pipeline = make_pipeline(
-        quick(max_epochs=200, learning_rate=0.01), LogisticRegression()
-    )
+    pipeline = make_pipeline(quick(), LogisticRegression())
     predicted = pipeline.fit(X, y_true).predict(X)
     latent = clone(pipeline[0]).fit_transform(X, y_true)
     expected = LogisticRegression().fit(latent, y_true).predict(latent)
@@ -59,7 +57,7 @@ def test_a_pipeline_with_a_column_transformer(quick, iris):
             ("kind", OneHotEncoder(), ["kind"]),
         ]
     )
-    pipeline = make_pipeline(columns, quick(teacher="pool", max_epochs=60))
+    pipeline = make_pipeline(columns, quick(teacher="pool", max_epochs=20))
     assert pipeline.fit(frame, y).score(frame, y_true) > 0.8
     assert pipeline[-1].n_features_in_ == 7
 
@@ -98,7 +96,7 @@ def test_cross_val_predict_with_unlabelled_rows(quick, iris):
 
 def test_calibrated_classifier_cv_with_all_labels(quick, iris):
     X, _, y_true = iris
-    clf = CalibratedClassifierCV(quick(max_epochs=60, learning_rate=0.01), cv=3)
+    clf = CalibratedClassifierCV(quick(max_epochs=15, learning_rate=0.01), cv=3)
     assert clf.fit(X, y_true).score(X, y_true) > 0.9
 
 

@@ -42,19 +42,20 @@ CONFIGURATIONS = [
     quick(teacher=None),
     quick(alpha=0.5, batch_size=32, class_prior="empirical"),
     quick(teacher=LabelSpreading(kernel="knn", max_iter=500), batch_size=64),
-    quick(teacher=SelfTrainingClassifier(LogisticRegression()), alpha=0.1),
     quick(model=SDGM(inner_size=4), teacher=None, classifier_module=torch.nn.Linear),
-    quick(model=ADGM(inner_size=4), teacher=None),
     VariationalAutoencoder(latent_size=2, hidden_sizes=(32,), max_epochs=5),
     OpinionPoolClassifier(views=("columns", "pca-4", "logistic", "whitened")),
 ]
 
-LONGER_TRAINING = [
+FURTHER_CONFIGURATIONS = [
     quick(likelihood="gaussian").set_params(hidden_sizes=(), max_epochs=40),
     quick(
         model=M1M2(inner_size=6, pretrain_epochs=5, finetune_epochs=40), teacher=None
     ),
+    quick(teacher=SelfTrainingClassifier(LogisticRegression()), alpha=0.1),
+    quick(model=ADGM(inner_size=4), teacher=None),
 ]
+"""They run the same code of the estimator, or train longer."""
 
 
 def expected_failures(estimator):
@@ -92,8 +93,10 @@ def test_checks_of_scikit_learn(estimator, check):
 
 @pytest.mark.slow
 @ignore_expected_warnings
-@parametrize_with_checks(LONGER_TRAINING, expected_failed_checks=expected_failures)
-def test_checks_of_scikit_learn_with_longer_training(estimator, check):
+@parametrize_with_checks(
+    FURTHER_CONFIGURATIONS, expected_failed_checks=expected_failures
+)
+def test_checks_of_scikit_learn_for_further_configurations(estimator, check):
     check(estimator)
 
 
@@ -187,7 +190,7 @@ def failed_checks(estimator):
 def test_checks_of_a_pipeline_with_the_bernoulli_likelihood():
     """The likelihood needs values in [0, 1], so it is checked after a scaler."""
     scaler = MinMaxScaler(clip=True)
-    bernoulli = quick(likelihood="bernoulli", random_state=0)
+    bernoulli = quick(likelihood="bernoulli", random_state=0, teacher=None)
     ours = failed_checks(make_pipeline(scaler, bernoulli))
     any_pipeline = failed_checks(make_pipeline(scaler, LogisticRegression()))
     # The tags of a pipeline do not say that its steps allow NaN.
