@@ -118,7 +118,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
         Number of columns of X.
 
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Names of the columns of X. Defined only if X has names that are all strings.
 
     label_distributions_ : ndarray of float64 of shape (n_samples, n_classes)
