@@ -163,8 +163,22 @@ class BaseVAE(
         return TrainingOptions()
 
     def _options(self) -> TrainingOptions:
-        """Return the options."""
-        return self._default_options() if self.options is None else self.options
+        """Return the options.
+
+        Raises
+        ------
+        TypeError
+            If they are of another type.
+        """
+        default = self._default_options()
+        if self.options is None:
+            return default
+        if not isinstance(self.options, type(default)):
+            raise TypeError(
+                f"options must be {type(default).__name__} or None, got "
+                f"{self.options!r} of type {type(self.options).__name__}."
+            )
+        return self.options
 
     def _validate_params(self) -> None:
         """Validate the parameters, those of model and options included.
@@ -291,10 +305,10 @@ class BaseVAE(
     def _threads(self, n_rows: int) -> AbstractContextManager[None]:
         """Use as many threads as predictions for `n_rows` rows are worth."""
         n_weights = sum(p.numel() for p in self.module_.parameters())
-        n_threads = None
-        if self.options is not None and self.options.n_threads is not None:
-            self.options._validate_params()
-            n_threads = self.options.n_threads
+        options = self._options()
+        if options.n_threads is not None:
+            options._validate_params()
+        n_threads = options.n_threads
         return intra_op_threads(threads_for(n_threads, n_rows * n_weights))
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:

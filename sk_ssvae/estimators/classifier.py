@@ -368,7 +368,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             "alpha": 0.1,
             "options": ClassifierOptions(entropy_weight=0.0, bound_rows=None),
         }
-        nested = {name: params.pop(name) for name in [*params] if "options__" in name}
+        prefixes = ("model__", "options__")
+        nested = {k: params.pop(k) for k in [*params] if k.startswith(prefixes)}
         plain: Self = cls(**(paper | params)).set_params(**nested)
         return plain
 
@@ -492,6 +493,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         """
         with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
             resume = self.__sklearn_is_fitted__()
+            if resume:  # scikit-learn validates in the first call only
+                self._validate_params()
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             all_classes = self._partial_fit_classes(classes)
             _, data = self._read_training_rows(

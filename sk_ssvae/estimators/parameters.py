@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_ssvae.models import ModelSpec, resolve_model
@@ -136,7 +136,7 @@ def expand_nested(
     params: Mapping[str, Any],
     defaults: Mapping[str, Callable[[], BaseEstimator]],
 ) -> None:
-    """Replace short forms by objects where nested parameters are going to be set.
+    """Replace short forms by objects, and objects by clones, that are to be changed.
 
     ``set_params(model__inner_size=20)`` works with ``model="sdgm"``, and
     ``set_params(options__tol=0.0)`` with ``options=None``.
@@ -156,6 +156,9 @@ def expand_nested(
             setattr(estimator, name, resolve_model(value))
         elif name in defaults and value is None:
             setattr(estimator, name, defaults[name]())
+        elif isinstance(value, ModelSpec | TrainingOptions):
+            # Another estimator may have the same object.
+            setattr(estimator, name, clone(value))
 
 
 def flat_parameters(

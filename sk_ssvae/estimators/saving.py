@@ -98,6 +98,15 @@ _JSON, _ARRAYS, _OBJECTS = "fitted", "arrays", "objects"
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a file; see `SSVAEClassifier.save`."""
     header, arrays, lost = to_state(estimator)
+    if "model" in lost:
+        lost.remove("model")
+        warnings.warn(
+            f"A file cannot hold the class of {estimator.model!r}, which has no "
+            "registered name: sk_ssvae.load(path, model=...) has to be given the "
+            "model. Register it by class ...(ModelSpec, name=...).",
+            UserWarning,
+            stacklevel=3,
+        )
     if lost:
         warnings.warn(
             f"A file cannot hold the objects passed as {lost}: the loaded estimator "
@@ -265,6 +274,8 @@ def from_state(
     estimator.net_ = _make_net(estimator, header["net"], decode)
     for name, value in fixed_parameters(estimator).items():
         estimator.fixed_parameters_.setdefault(name, value)  # what a file cannot hold
+    if parameters:
+        estimator._validate_params()
     return estimator
 
 

@@ -134,11 +134,16 @@ def resolve_model(model: str | ModelSpec) -> ModelSpec:
                 f"{model!r}. A model of your own must be imported in every process "
                 "that uses it, including joblib workers."
             )
-        return MODELS[model]()
+        model = MODELS[model]()
     if not isinstance(model, ModelSpec):
         raise TypeError(
             f"model must be a string or a ModelSpec object such as M2(), got {model!r} "
             f"of type {type(model).__name__}."
+        )
+    if not hasattr(model, "module_class"):
+        raise TypeError(
+            f"model={model!r} has no networks: {type(model).__name__} must set "
+            "module_class, a subclass of VAEModule."
         )
     if not model.has_classes:
         raise ValueError(

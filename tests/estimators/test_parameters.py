@@ -15,7 +15,7 @@ import sk_ssvae
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.estimators.parameters import flat_parameters
 from sk_ssvae.model_selection import LabeledKFold
-from sk_ssvae.models import ADGM, M1M2, M2, SDGM
+from sk_ssvae.models import ADGM, M1M2, M2, SDGM, ModelSpec
 from sk_ssvae.training import ClassifierOptions, TrainingOptions
 
 ESTIMATORS = [SSVAEClassifier, VariationalAutoencoder]
@@ -321,7 +321,8 @@ def test_checkpoints_compare_the_objects_that_short_forms_stand_for(
 def test_unnamed_models_are_passed_to_load(iris, quick, tmp_path):
     X, few, _ = iris
     clf = quick(model=UnnamedSDGM(inner_size=2), max_epochs=1).fit(X, few)
-    with pytest.warns(UserWarning, match=r"cannot hold the objects .*\['model'\]"):
+    message = r"cannot hold the class of UnnamedSDGM\(inner_size=2\), which has no reg"
+    with pytest.warns(UserWarning, match=message):
         clf.save(tmp_path / "file")
     message = (
         r"file was saved with the model .*\.UnnamedSDGM, which has no registered "
@@ -370,3 +371,66 @@ def test_a_checkpoint_after_a_different_first_fit_is_an_error(iris, quick, tmp_p
             message = r"a training run with different \['seed'\]"
             with pytest.raises(ValueError, match=message):
                 clf.fit(X, few)
+
+
+def test_failing_set_params_does_not_change_nested_objects():
+    model = SDGM(inner_size=3)
+    clf = SSVAEClassifier(model=model)
+    with pytest.raises(ValueError, match="Invalid parameter 'foo'"):
+        clf.set_params(model__inner_size=7, model__foo=1)
+    assert clf.model is model
+    assert model.inner_size == 3
+
+
+def test_estimators_that_share_an_object_do_not_change_each_other():
+    options = ClassifierOptions(tol=0.1)
+    first, second = (SSVAEClassifier(options=options) for _ in range(2))
+    first.set_params(options__tol=0.2)
+    assert (first.options.tol, second.options.tol, options.tol) == (0.2, 0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tol": 1}, TrainingOptions()], ids=["dict", "other"]
+)
+def test_options_of_a_wrong_type_are_refused_by_every_method(iris, quick, wrong):
+    X, few, _ = iris
+    clf = quick(max_epochs=1).fit(X, few)
+    clf.options = wrong
+    message = r"options.* must be .*ClassifierOptions"
+    for call in (
+        lambda: clf.predict(X),
+        lambda: clf.sample(1),
+        lambda: clf.fit(X, few),
+        lambda: clf.partial_fit(X, few),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("alpha", -5.0), ("batch_size", -1), ("marginalization", 0), ("teacher", 5)],
+)
+def test_partial_fit_of_a_fitted_estimator_validates(iris, quick, parameter, value):
+    X, few, _ = iris
+    clf = quick(max_epochs=1).fit(X, few)
+    message = f"^The '{parameter}' parameter of SSVAEClassifier must be"
+    with pytest.raises(ValueError, match=message):
+        clf.set_params(**{parameter: value}).partial_fit(X, few)
+
+
+def test_a_model_without_networks_is_refused(iris, quick):
+    message = r"^model=ModelSpec\(\) has no networks: ModelSpec must set module_class"
+    with pytest.raises(TypeError, match=message):
+        quick(model=ModelSpec()).fit(*iris[:2])
+
+
+def test_nested_parameters_of_the_plain_model():
+    clf = SSVAEClassifier.plain(model="sdgm", model__inner_size=3)
+    assert clf.model.inner_size == 3
+
+
+def test_objects_passed_to_load_are_validated(iris, quick, tmp_path):
+    quick(max_epochs=1).fit(*iris[:2]).save(tmp_path / "file")
+    with pytest.raises(ValueError, match="The 'options' parameter of SSVAEClassifier"):
+        sk_ssvae.load(tmp_path / "file", options={"tol": 1})
