@@ -76,9 +76,9 @@ class BaseVAE(
 ):
     """Parameters, fitted state and steps of fitting that all estimators share.
 
-    `fit` of a subclass calls the steps in their order: `_read_training_rows`,
-    `_open_checkpoint`, `_new_net` or `_continued_net`, `_training_rows`, `_train`.
-    Every value that a step needs is an argument.
+    `fit` of a subclass reads the rows with a `Preprocessor` and then calls the steps in
+    this order: `_open_checkpoint`, `_new_net` or `_continued_net`, `_training_rows`,
+    `_trained`. Every value that a step needs is an argument.
     """
 
     latent_size: int

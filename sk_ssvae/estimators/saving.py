@@ -102,8 +102,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         lost.remove("model")
         warnings.warn(
             f"A file cannot hold the class of {estimator.model!r}, which has no "
-            "registered name: sk_ssvae.load(path, model=...) has to be given the "
-            "model. Register it by class ...(ModelSpec, name=...).",
+            "registered name. Pass the model to sk_ssvae.load(path, model=...), or "
+            "register a name: class MyModel(ModelSpec, name='my_model').",
             UserWarning,
             stacklevel=3,
         )
@@ -136,7 +136,7 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         except NotSerializableError:
             if name not in ROLES:
                 lost.append(name)
-    if not _is_registered(params.get("model", "m2")):
+    if "model" in params and params["model"] not in MODELS:
         lost.append("model")
         params = {k: v for k, v in params.items() if not _is_of_model(k)}
     state = {k: v for k, v in vars(estimator).items() if k in FITTED_ATTRIBUTES}
@@ -177,10 +177,6 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         },
     }
     return header, arrays | encode.arrays, lost
-
-
-def _is_registered(model: Any) -> bool:
-    return model in MODELS
 
 
 def _module_options(net: SSVAENet) -> dict[str, Any]:
