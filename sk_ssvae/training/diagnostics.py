@@ -11,6 +11,7 @@ from torch import Tensor
 from sk_ssvae.models import VAEModule
 from sk_ssvae.models.likelihoods import has_gaps
 from sk_ssvae.training.rows import Rows
+from sk_ssvae.utils.chunks import BOUND_CELLS, row_chunks
 
 __all__ = ["bound_terms", "diagnostic_rows", "gauss_hermite_points", "history_terms"]
 
@@ -87,14 +88,14 @@ def bound_terms(
     x : Tensor of shape (n_rows, n_features)
         Rows.
     weight : Tensor of shape (n_rows,)
-        Weights of the rows, with sum 1.
+        Weights of the rows.
     noise : Tensor of shape (n_draws, n_noise)
         Standard normal draws, the same for all rows, or `gauss_hermite_points`.
 
     Returns
     -------
     reconstruction, kl : scalar Tensor
-        Weighted means over rows, in nats. With `gauss_hermite_points` the divergence is
+        Weighted sums over rows, in nats. With `gauss_hermite_points` the divergence is
         exact for models without an inner variable, else an estimate.
     """
     if model.unsupervised:
@@ -138,6 +139,10 @@ def history_terms(
     """
     x, weight = diagnostic_rows(rows, len(model.classes))
     noise = gauss_hermite_points(model.n_noise, generator).to(x)
-    terms = bound_terms(model, x, weight, noise)
-    reconstruction, kl = torch.stack(terms).tolist()
+    cells_per_row = len(noise) * len(model.classes) * model.likelihood.n_outputs
+    terms = [
+        torch.stack(bound_terms(model, x[rows], weight[rows], noise))
+        for rows in row_chunks(len(x), cells_per_row, BOUND_CELLS)
+    ]
+    reconstruction, kl = torch.stack(terms).sum(0).tolist()
     return reconstruction, kl

@@ -10,6 +10,7 @@ from sk_ssvae.models import VAEModule
 from sk_ssvae.models.bounds import unlabelled_bound
 from sk_ssvae.training.adversarial import adversarial_kl
 from sk_ssvae.training.loss import Loss, ssvae_loss
+from sk_ssvae.utils.chunks import BOUND_CELLS, row_chunks
 
 __all__ = ["BALANCE_WEIGHT", "Objective", "kl_warm_up", "teacher_decay"]
 
@@ -202,7 +203,12 @@ class Objective:
         if model.unsupervised:
             bound = model.row_bound(sampled, noise)
         else:
-            bound = unlabelled_bound(log_q_y, model.class_bounds(sampled, noise))
+            cells_per_row = len(model.classes) * model.likelihood.n_outputs
+            class_bounds = [
+                model.class_bounds(sampled[rows], noise[rows])
+                for rows in row_chunks(len(x), cells_per_row, BOUND_CELLS)
+            ]
+            bound = unlabelled_bound(log_q_y, torch.cat(class_bounds))
         return -(inputs["bound_weight"] * bound).mean(), log_q_y
 
     def remedies(self, learning_rate: float, *, unsupervised: bool) -> str:

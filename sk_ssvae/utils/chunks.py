@@ -11,6 +11,7 @@ from torch import Tensor
 from sk_ssvae.utils.typing import Array, IntArray, Mask
 
 __all__ = [
+    "BOUND_CELLS",
     "CELLS",
     "SparseRows",
     "dense",
@@ -24,6 +25,11 @@ CELLS = 2**20
 """Number of elements in the largest array of a chunk: 4 MiB in single precision, about
 the cache size of one core. Larger chunks are not faster, and are several times slower
 where the operating system maps fresh pages for each of them."""
+
+
+BOUND_CELLS = 2**22
+"""Number of elements per chunk in evaluations of the bound, whose largest array has an
+element per row, class, draw and output of the decoder. Common data fit one chunk."""
 
 
 def row_chunks(n_rows: int, cells_per_row: int, cells: int = CELLS) -> Iterator[slice]:

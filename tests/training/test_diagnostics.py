@@ -164,6 +164,15 @@ def test_history_has_the_terms_of_every_epoch(estimator):
     assert history[-1]["reconstruction"] > history[0]["reconstruction"]
 
 
+def test_history_terms_in_chunks_of_rows_are_the_same(monkeypatch):
+    clf = SSVAEClassifier(teacher=None, max_epochs=3, random_state=0)
+    whole = clf.fit(X, FEW).history_[-1]
+    monkeypatch.setattr("sk_ssvae.training.diagnostics.BOUND_CELLS", 400)
+    chunked = clf.fit(X, FEW).history_[-1]
+    for name in ("reconstruction", "kl"):
+        assert chunked[name] == pytest.approx(whole[name], rel=1e-5)
+
+
 def test_diagnostics_do_not_change_training(monkeypatch):
     clf = SSVAEClassifier(teacher=None, max_epochs=3, random_state=0)
     expected = clf.fit(X, FEW).predict_proba(X)

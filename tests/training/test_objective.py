@@ -9,6 +9,8 @@ from exact_m2 import N_CLASSES, N_FEATURES, make_model
 
 from sk_ssvae.models.bounds import unlabelled_bound
 from sk_ssvae.models.m1 import M1Module
+from sk_ssvae.models.m2 import M2Module
+from sk_ssvae.models.sdgm import SDGMModule
 from sk_ssvae.training.batches import MixedBatches, OrderedBatches
 from sk_ssvae.training.loss import ssvae_loss
 from sk_ssvae.training.objective import (
@@ -143,6 +145,19 @@ def test_validation_loss_is_minus_the_mean_bound():
     expected = -unlabelled_bound(model(inputs["x"]), bounds).mean()
     torch.testing.assert_close(ours, expected)
     torch.testing.assert_close(log_q_y, model(inputs["x"]))
+
+
+@pytest.mark.parametrize("module_class", [M2Module, SDGMModule])
+def test_validation_loss_in_chunks_of_rows_is_the_same(module_class, monkeypatch):
+    prior, rows = (1 / N_CLASSES,) * N_CLASSES, make_rows()
+    model = module_class(N_FEATURES, prior, 2, (7,), "gaussian", seed=0).double()
+    inputs, _ = next(iter(OrderedBatches(rows, 100)))
+    losses = []
+    for cells in (10**9, 3 * N_CLASSES * N_FEATURES):
+        monkeypatch.setattr("sk_ssvae.training.objective.BOUND_CELLS", cells)
+        loss, _ = Objective().validation_loss(model, inputs, generator=generator())
+        losses.append(loss)
+    torch.testing.assert_close(*losses)
 
 
 def test_losses_of_an_unsupervised_model():
