@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sk_ssvae.models.auxiliary import N_FIXED_DRAWS
 from sk_ssvae.models.base import VAEModule
 from sk_ssvae.models.bounds import to_double
 from sk_ssvae.models.user_networks import UserNetwork
@@ -68,8 +67,8 @@ def _map_chunks(
 def _max_width(model: VAEModule) -> int:
     """Return the largest number of values per row in a layer, for all fixed draws."""
     user = [m.max_width for m in model.modules() if isinstance(m, UserNetwork)]
-    n_draws = N_FIXED_DRAWS if model.n_noise > model.latent_size else 1
-    return n_draws * max(*user, *(max(p.shape, default=1) for p in model.parameters()))
+    widths = (max(p.shape, default=1) for p in model.parameters())
+    return model.n_fixed_draws * max(*user, *widths)
 
 
 def _identity(rows: Tensor) -> Tensor:
