@@ -220,7 +220,8 @@ def importance_weighted_bound(
     model : VAEModule
         The model.
     x : ndarray or sparse array of shape (n_rows, n_features)
-        Rows; cells that are NaN are left out.
+        Rows; cells that are NaN are left out, and the bound of a row without other
+        cells is 0.
     n_draws : int
         S. All rows and classes share the same S standard normal draws, so the value of
         a row depends neither on other rows nor on its position.
@@ -244,7 +245,9 @@ def importance_weighted_bound(
             for draws in torch.split(noise, DRAWS_PER_CHUNK)
         ]
         log_p_x_given_y = torch.stack(parts, -1).logsumexp(-1) - math.log(n_draws)
-        return (log_p_x_given_y + to_double(model.log_prior)).logsumexp(-1)
+        bound = (log_p_x_given_y + to_double(model.log_prior)).logsumexp(-1)
+        # The probability of observing nothing is 1; the estimate has an error.
+        return bound.masked_fill(rows.isnan().all(-1), 0.0)
 
     cells_per_row = DRAWS_PER_CHUNK * len(model.classes) * _max_width(model)
     return _map_chunks(log_evidence, model, cells_per_row, x)
