@@ -38,8 +38,8 @@ COUNTS = ("poisson", "negative_binomial")
 """Types of columns that hold counts."""
 
 MAX_COUNT = 1e9
-"""Larger counts are refused. Beyond 2**24 single precision rounds whole numbers, here by
-up to 32, which is far less than the standard deviation of such counts."""
+"""Larger counts are refused. From 2**24 on, single precision rounds whole numbers, here
+by up to 32, far less than the standard deviation of such counts."""
 
 EPSILON = 1e-6
 """Lower bound of means and variances of counts, whose logarithms or inverses are
