@@ -65,10 +65,9 @@ def _map_chunks(
 
 
 def _max_width(model: VAEModule) -> int:
-    """Return the largest number of values per row in a layer, for all fixed draws."""
+    """Return the largest number of values per row in a layer."""
     user = [m.max_width for m in model.modules() if isinstance(m, UserNetwork)]
-    widths = (max(p.shape, default=1) for p in model.parameters())
-    return model.n_fixed_draws * max(*user, *widths)
+    return max(*user, *(max(p.shape, default=1) for p in model.parameters()))
 
 
 def _identity(rows: Tensor) -> Tensor:
@@ -85,7 +84,7 @@ def log_posterior_y(
         log_q_y: Tensor = model(encode(rows).to(device))
         return log_q_y
 
-    return _map_chunks(log_q, model, _max_width(model), x)
+    return _map_chunks(log_q, model, model.n_fixed_draws * _max_width(model), x)
 
 
 def latent_means(model: VAEModule, x: Rows, encode: Encode = _identity) -> FloatArray:
@@ -95,7 +94,8 @@ def latent_means(model: VAEModule, x: Rows, encode: Encode = _identity) -> Float
     def means(rows: Tensor) -> Tensor:
         return model.latent_means(encode(rows).to(device))
 
-    return _map_chunks(means, model, len(model.classes) * _max_width(model), x)
+    n_passes = model.n_fixed_draws * len(model.classes)
+    return _map_chunks(means, model, n_passes * _max_width(model), x)
 
 
 def decoded_means(model: VAEModule, z: FloatArray, weights: FloatArray) -> FloatArray:
@@ -121,8 +121,8 @@ def decoded_means(model: VAEModule, z: FloatArray, weights: FloatArray) -> Float
         expected = model.decoded_means(points.to(device), w.to(device))
         return model.likelihood.cells(expected)
 
-    cells_per_row = len(model.classes) * _max_width(model)
-    return _map_chunks(means, model, cells_per_row, z, weights)
+    n_passes = model.n_fixed_draws * len(model.classes)
+    return _map_chunks(means, model, n_passes * _max_width(model), z, weights)
 
 
 def draw_rows(model: VAEModule, codes: npt.NDArray[np.int64], seed: int) -> FloatArray:

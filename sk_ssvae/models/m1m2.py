@@ -216,9 +216,8 @@ class M1M2Module(InnerVAEModule):
     def latent_means(self, x: Tensor) -> Tensor:
         """Return the mean of sum_y q(y | u) mu(u, y) over q(u | x)."""
         u = self._sample_posterior_u(x, self.draws)
-        means = self.m2.latent_means(u.flatten(0, 1))
-        mean: Tensor = means.view(-1, self.n_fixed_draws, self.latent_size).mean(1)
-        return mean
+        means: Tensor = self.m2.latent_means(u).mean(1)
+        return means
 
     def _sample_prior_u(self, z: Tensor, codes: Tensor | None, noise: Tensor) -> Tensor:
         """Draw u from p(u | y, z), and the dimensions left out of M2 from N(0, 1)."""
@@ -228,11 +227,9 @@ class M1M2Module(InnerVAEModule):
 
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
         """Return the mean of x given z over p(u | y, z) and classes."""
-        means = z.new_zeros(())
-        for draw in self.draws:
-            u = self._sample_prior_u(z[:, None], None, draw)
-            means = means + self.m1.decoded_means(u)
-        return (weights[:, :, None] * means).sum(1) / self.n_fixed_draws
+        u = self._sample_prior_u(z[:, None, None], self.classes[:, None], self.draws)
+        means = self.m1.decoded_means(u).mean(2)
+        return (weights[:, :, None] * means).sum(1)
 
     def draw_rows(self, z: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw u from p(u | y, z), then x from p(x | u)."""

@@ -229,15 +229,10 @@ class SDGMModule(InnerVAEModule):
 
     def latent_means(self, x: Tensor) -> Tensor:
         """Return the mean of sum_y q(y | x, a) mu(x, a, y) over q(a | x)."""
-        q_a = self.posterior_a(x)
-        total = x.new_zeros(())
-        for draw in self.draws:
-            a = q_a.rsample(draw)
-            outputs = self.encoder.expected_output(
-                (self.inputs(x), a), self._log_q_y(x, a).exp()
-            )
-            total = total + outputs.chunk(2, -1)[0]
-        return total / self.n_fixed_draws
+        a = self.posterior_a(x)[:, None].rsample(self.draws)
+        q_y = self._log_q_y(x[:, None], a).exp()
+        outputs = self.encoder.expected_output((self.inputs(x)[:, None], a), q_y)
+        return outputs.chunk(2, -1)[0].mean(1)
 
     def _likelihood_x(
         self, z: Tensor, y: Tensor | None, noise_a: NoiseSource
@@ -249,14 +244,10 @@ class SDGMModule(InnerVAEModule):
 
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
         """Return the mean of x given z over p(a | y, z) and classes."""
-        means = z.new_zeros(())
-        for draw in self.draws:
-
-            def noise(mean: Tensor, draw: Tensor = draw) -> Tensor:
-                return draw
-
-            means = means + self._likelihood_x(z[:, None], None, noise).mean
-        return (weights[:, :, None] * means).sum(1) / self.n_fixed_draws
+        p_x = self._likelihood_x(
+            z[:, None, None], self.classes[:, None], lambda mean: self.draws
+        )
+        return (weights[:, :, None] * p_x.mean.mean(2)).sum(1)
 
     def draw_rows(self, z: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw a from p(a | y, z), then x from p(x | a, y, z)."""
