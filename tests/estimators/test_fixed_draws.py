@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.model_selection import mask_labels
 
-N_DRAWS = 8192
+N_DRAWS = 4096
 
 
 @pytest.mark.slow
