@@ -393,7 +393,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows: integers, or dtype object with strings
-            and the integer -1. At least two classes must have labels.
+            or booleans and the integer -1. At least two classes must have labels.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Nonnegative weights of the rows in the bounds and in the classification

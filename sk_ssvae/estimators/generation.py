@@ -256,7 +256,9 @@ class ClassGenerationMixin(GenerationMixin):
                 f"y has {len(labels)} labels for {n_rows} rows. Pass one label, or one "
                 "per row."
             )
-        codes = encode_labels(labels, self.classes_, unlabeled=self.unlabeled)[1]
+        codes = encode_labels(
+            labels, self.classes_, unlabeled=self.unlabeled, all_labelled=True
+        )[1]
         if (codes < 0).any():
             raise ValueError(
                 f"y contains {self.unlabeled!r}, which is not a class. The classes are "
