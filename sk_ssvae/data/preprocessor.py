@@ -22,6 +22,7 @@ from sk_ssvae.data.column_types import (
 from sk_ssvae.data.containers import Container, as_container
 from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout, fit_layout
 from sk_ssvae.data.missing import masked_to_nan
+from sk_ssvae.data.rows import as_rows
 from sk_ssvae.data.scaling import (
     MAX_DEVIATIONS,
     ColumnScaling,
@@ -154,13 +155,14 @@ class Preprocessor:
             If rows have the wrong shape or column names, cells are infinite, or a
             parameter does not fit the columns.
         TypeError
-            If values are neither numbers nor categories.
+            If X holds no rows, or values are neither numbers nor categories.
         """
         if reset:
             check_likelihood(self.likelihood)
             numeric = not self._declares_categories()
         else:
             numeric = self.schema.is_plain
+        X = as_rows(X)
         with readable_input_errors(X, numbers=numeric):
             rows = as_container(masked_to_nan(X))
             if not reset:

@@ -8,6 +8,7 @@ from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.data.preprocessor import Preprocessor
+from sk_ssvae.data.rows import as_rows
 from sk_ssvae.estimators.calibration import (
     TEMPERATURE_WITH_TEACHER,
     cross_fitted_temperature,
@@ -174,6 +175,7 @@ def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) ->
         return float(estimator.temperature)
     if estimator.temperature == "auto":
         return 1.0 if estimator.teacher is None else TEMPERATURE_WITH_TEACHER
+    X = as_rows(X)
     indexable = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
 
     def predict_held_out(codes: Array, rows: Array) -> Array:
