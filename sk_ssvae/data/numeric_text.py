@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from numbers import Real
 from typing import Any
 
@@ -18,6 +20,7 @@ __all__ = [
     "TextReader",
     "is_missing_number",
     "replace_words",
+    "user_is_told",
     "warn_of_words",
 ]
 
@@ -37,6 +40,18 @@ _NUMBER = re.compile(
 """A number in text. Codes such as 007 are none."""
 
 _N_EXAMPLES = 3
+
+_is_told = ContextVar("_is_told", default=False)
+
+
+@contextmanager
+def user_is_told() -> Iterator[None]:
+    """Issue no warnings of text in the body, because the user has had them."""
+    token = _is_told.set(True)
+    try:
+        yield
+    finally:
+        _is_told.reset(token)
 
 
 def _is_missing_word(value: Any) -> bool:
@@ -192,7 +207,7 @@ class TextReader:
         """
         if self.words:
             warn_of_words(self.words)
-        if self.remarks:
+        if self.remarks and not _is_told.get():
             warn_user(
                 "Columns of text are read as categories, which have neither order nor "
                 "distance, but look like something else. "
@@ -214,6 +229,8 @@ def warn_of_words(columns: dict[Any, Counter[str]]) -> None:
     -----
     UserWarning
     """
+    if _is_told.get():
+        return
     descriptions = []
     for name, words in columns.items():
         description = f"{name!r}"

@@ -308,6 +308,13 @@ def test_words_in_chunks_and_in_the_autoencoder():
     np.testing.assert_allclose(Z, vae.transform(WITH_NAN), rtol=1e-4)
 
 
+def test_cross_fitting_does_not_repeat_the_warnings():
+    rows = spoilt().assign(key=[f"row {i}" for i in range(N)])
+    with pytest.warns(UserWarning, match="Columns") as caught:
+        small_classifier(max_epochs=1, temperature="cross-fit").fit(rows, LABELS)
+    assert len(caught) == 2
+
+
 def test_without_categories_words_are_missing_and_other_text_is_refused():
     rows = spoilt().assign(b=[str(i % 3) for i in range(N)])
     with pytest.warns(UserWarning, match="read as numbers") as caught:
