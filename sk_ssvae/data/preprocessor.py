@@ -22,6 +22,8 @@ from sk_ssvae.data.column_types import (
 from sk_ssvae.data.containers import Container, as_container
 from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout, fit_layout
 from sk_ssvae.data.missing import masked_to_nan
+from sk_ssvae.data.numeric_text import replace_words, warn_of_words
+from sk_ssvae.data.rows import as_rows
 from sk_ssvae.data.scaling import (
     MAX_DEVIATIONS,
     ColumnScaling,
@@ -154,26 +156,31 @@ class Preprocessor:
             If rows have the wrong shape or column names, cells are infinite, or a
             parameter does not fit the columns.
         TypeError
-            If values are neither numbers nor categories.
+            If X holds no rows, or values are neither numbers nor categories.
         """
         if reset:
             check_likelihood(self.likelihood)
             numeric = not self._declares_categories()
         else:
             numeric = self.schema.is_plain
+        X = as_rows(X)
         with readable_input_errors(X, numbers=numeric):
             rows = as_container(masked_to_nan(X))
             if not reset:
+                if self.schema.is_plain and not rows.is_dataframe:
+                    rows, _ = _without_words(rows, self.schema.numbers_in_text)
                 return _validate(
                     estimator, rows, self.schema, y, ensure_finite=ensure_finite
                 )
             if rows.is_dataframe or not numeric:
                 self._infer_schema(estimator, rows, used)
                 return _validate(estimator, rows, self.schema, y, reset=True)
+            rows, in_text = _without_words(rows, ())
             checked = _validate(estimator, rows, None, y, reset=True)
             n_features = estimator.n_features_in_
+            names, categories = list(range(n_features)), (None,) * n_features
             self.schema = Schema(
-                rows.kind, list(range(n_features)), [], (None,) * n_features
+                rows.kind, names, [], categories, numbers_in_text=in_text
             )
             X = np.asarray(rows.X) if isinstance(rows.X, list) else rows.X
             self.assigned_types = assign_column_types(self.likelihood, X, n_features)
@@ -416,6 +423,17 @@ def _validate(
     if y:
         return check_X_y(cells, *y, **checks)
     return check_array(cells, input_name="X", **checks)
+
+
+def _without_words(
+    rows: Container, known: tuple[int, ...]
+) -> tuple[Container, tuple[int, ...]]:
+    """Read words in rows of numbers as missing; warn of those not in known columns."""
+    X, words = replace_words(rows.X)
+    new = {j: counts for j, counts in words.items() if j not in known}
+    if new:
+        warn_of_words(new)
+    return (as_container(X) if words else rows), tuple(words)
 
 
 def _refuse_numeric_likelihood(schema: Schema, assigned: Array) -> None:

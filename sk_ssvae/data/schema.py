@@ -15,6 +15,7 @@ from sk_ssvae.data.categories import (
 from sk_ssvae.data.columns import DecodedColumns, read_numbers
 from sk_ssvae.data.containers import CONTAINERS, Container, as_container
 from sk_ssvae.data.missing import masked_to_nan
+from sk_ssvae.data.numeric_text import TextReader
 from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = ["Schema", "infer_schema"]
@@ -36,6 +37,9 @@ class Schema:
         Categories of each column, in the order of their codes; None for numbers.
     n_objects : int
         Number of columns that an array of floats cannot hold.
+    numbers_in_text : tuple of int
+        Positions of the columns of text that are read as numbers, which the user has
+        been told.
     """
 
     kind: str
@@ -43,6 +47,7 @@ class Schema:
     dtypes: list[Any]
     categories: tuple[list[Any] | None, ...]
     n_objects: int = 0
+    numbers_in_text: tuple[int, ...] = ()
 
     @property
     def sizes(self) -> Array:
@@ -62,7 +67,8 @@ class Schema:
         rows : Container of shape (n_rows, n_features)
             Rows with the columns of `fit`.
         warn : bool, default=True
-            Warn of unknown categories.
+            Warn of unknown categories, and of words that are read as missing numbers
+            in columns that had none in `fit`.
 
         Returns
         -------
@@ -75,14 +81,19 @@ class Schema:
             If a value is neither a number nor a category; names the column.
         """
         cells = np.empty((rows.rows.shape[0], len(self.categories)))
+        texts = TextReader()
         for j, categories in enumerate(self.categories):
             values = rows.values(j, exact=categories is not None)
             if categories is None:
                 cells[:, j] = read_numbers(values, self.names[j])
+                if values.dtype.kind == "O" and j not in self.numbers_in_text:
+                    texts.add_words(values, self.names[j])
             else:
                 cells[:, j] = encode_categories(
                     values, categories, self.names[j], warn=warn
                 )
+        if warn:
+            texts.warn()
         return cells
 
     def restore(self, cells: Array, *, exact: bool = True) -> Any:
@@ -151,9 +162,16 @@ def infer_schema(
     TypeError
         If a category is not a string, number or boolean, or a column of objects has
         several of these kinds.
+
+    Warns
+    -----
+    UserWarning
+        If columns of text are read as numbers, and if columns of text that are read as
+        categories look like dates, amounts, spoilt numbers or keys.
     """
     categories: list[list[Any] | None] = [None] * len(rows.names)
     n_objects = 0
+    texts, numbers_in_text = TextReader(rows.kind, only_numbers=not from_dtype), []
     # Weights of the wrong length are refused later.
     has_weights = used is not None and len(used) == rows.rows.shape[0]
     counted = used if has_weights else slice(None)
@@ -164,8 +182,20 @@ def infer_schema(
         n_objects += not numeric
         values = rows.values(j, exact=True)
         declared = rows.is_categorical_column(j)
-        if categorical[j] or (from_dtype and (declared or contains_text(values))):
+        is_declared = categorical[j] or (from_dtype and declared)
+        is_text = not is_declared and contains_text(values)
+        if is_text and texts.holds_numbers(values, name):
+            numbers_in_text.append(j)
+        elif is_declared or is_text:
             if not declared:
                 refuse_mixed_types(values, name)
             categories[j] = collect_categories(values[counted], name)
-    return Schema(rows.kind, rows.names, rows.dtypes, tuple(categories), n_objects)
+    texts.warn()
+    return Schema(
+        rows.kind,
+        rows.names,
+        rows.dtypes,
+        tuple(categories),
+        n_objects,
+        tuple(numbers_in_text),
+    )

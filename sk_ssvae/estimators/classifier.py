@@ -139,7 +139,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, positions or names. "from_dtype" uses strings and
         categorical dtypes of data frames. Set it for category codes in arrays.
-        Categories that are not in `fit` count as missing, with a warning.
+        Categories that are not in `fit` count as missing, with a warning, and so do
+        words such as "?" among numbers (:doc:`user guide </columns>`).
     temperature : {"auto", "cross-fit"} or float, default="auto"
         T of `predict_proba`, which is q(y | x) to the power 1 / T, normalised [3]_.
         "auto" is 1.7 with a teacher, else 1. "cross-fit" fits it to labels hidden in
@@ -393,7 +394,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows: integers, or dtype object with strings
-            and the integer -1. At least two classes must have labels.
+            or booleans and the integer -1. At least two classes must have labels.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Nonnegative weights of the rows in the bounds and in the classification

@@ -111,7 +111,7 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
         predicted = self.predict(X)
         truth = column_or_1d(as_label_array(y, self.unlabeled), warn=True)
         check_consistent_length(predicted, truth)
-        labelled, labels = split_labels(truth, self.unlabeled)
+        labelled, labels = split_labels(truth, self.unlabeled, all_labelled=True)
         if not labelled.any():
             raise ValueError(
                 f"score needs labelled rows, but y is {self.unlabeled!r} (unlabelled) "

@@ -7,7 +7,9 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.markers import UNLABELED
+from sk_ssvae.data.numeric_text import user_is_told
 from sk_ssvae.data.preprocessor import Preprocessor
+from sk_ssvae.data.rows import as_rows
 from sk_ssvae.estimators.calibration import (
     TEMPERATURE_WITH_TEACHER,
     cross_fitted_temperature,
@@ -174,6 +176,7 @@ def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) ->
         return float(estimator.temperature)
     if estimator.temperature == "auto":
         return 1.0 if estimator.teacher is None else TEMPERATURE_WITH_TEACHER
+    X = as_rows(X)
     indexable = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
 
     def predict_held_out(codes: Array, rows: Array) -> Array:
@@ -187,10 +190,11 @@ def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) ->
             verbose=0,
         )
         model.set_callbacks()
-        model.fit(X, codes, sample_weight=data.weight)
-        # The temperature is fitted to labelled rows, which the shift is not meant for.
-        model.log_prior_shift_ = None
-        log_proba: Array = model.predict_log_proba(_safe_indexing(indexable, rows))
+        with user_is_told():  # by the fit that this is part of
+            model.fit(X, codes, sample_weight=data.weight)
+            # The shift is not meant for labelled rows, which set the temperature.
+            model.log_prior_shift_ = None
+            log_proba: Array = model.predict_log_proba(_safe_indexing(indexable, rows))
         return log_proba
 
     return cross_fitted_temperature(predict_held_out, data.codes, seed)

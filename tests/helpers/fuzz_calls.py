@@ -58,6 +58,7 @@ INTERNAL_ERROR = re.compile(
 
 OWN_WARNINGS = re.compile(
     "Column .* has categories that did not occur in fit"
+    "|Columns that hold text are read as numbers|Columns of text are read as categories"
     "|A file cannot hold the objects passed as|Training (was interrupted|diverged)"
 )
 KNOWN_WARNINGS = re.compile("X does not have valid feature names|X has feature names")
