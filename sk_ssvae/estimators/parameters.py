@@ -17,7 +17,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_ssvae.models import ModelSpec, resolve_model
 from sk_ssvae.models.m1 import M1
-from sk_ssvae.models.network_factories import NetworkFactories, check_modules
+from sk_ssvae.models.network_factories import (
+    NetworkFactories,
+    check_modules,
+    check_network_given,
+)
 from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.training.options import TrainingOptions
 
@@ -32,6 +36,7 @@ __all__ = [
     "model_spec",
     "network_factories",
     "network_keywords",
+    "replace_network_keywords",
     "set_network_keywords",
 ]
 
@@ -80,9 +85,9 @@ def is_network_keyword(estimator: BaseEstimator, name: str) -> bool:
     The name ``module_parameters`` itself counts: scikit-learn requires that every name
     in the signature is stored by the constructor and refused in `fit` at the earliest.
     """
-    role, separator, _ = name.partition("__")
+    role, _, keyword = name.partition("__")
     has_role = role in ROLES and hasattr(estimator, role)
-    return (bool(separator) and has_role) or name == _KEYWORDS
+    return (bool(keyword) and has_role) or name == _KEYWORDS
 
 
 def set_network_keywords(estimator: BaseEstimator, keywords: dict[str, Any]) -> None:
@@ -111,6 +116,37 @@ def network_keywords(estimator: BaseEstimator) -> dict[str, Any]:
     }
 
 
+def replace_network_keywords(
+    estimator: BaseEstimator, params: Mapping[str, Any], keywords: Mapping[str, Any]
+) -> None:
+    """Set keyword arguments of networks; remove those of networks set to None.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its attributes are set and removed.
+    params : mapping of str to object
+        The other parameters that are set by the same call.
+    keywords : mapping of str to object
+        Keyword arguments by parameter name.
+
+    Raises
+    ------
+    ValueError
+        If a keyword argument belongs to a network that is None.
+    """
+    for role in [name for name in ROLES if name in params and params[name] is None]:
+        for name in network_keywords(estimator):
+            if name.startswith(f"{role}__"):
+                delattr(estimator, name)
+    for name in keywords:
+        role = name.partition("__")[0]
+        if name != _KEYWORDS:
+            check_network_given(role, getattr(estimator, role), name)
+    for name, value in keywords.items():
+        setattr(estimator, name, value)
+
+
 def network_factories(estimator: BaseEstimator) -> NetworkFactories:
     """Return the factories of the user-supplied networks.
 
@@ -119,6 +155,8 @@ def network_factories(estimator: BaseEstimator) -> NetworkFactories:
     TypeError
         If keyword arguments were passed as one parameter, or a network is neither
         None nor a class or factory.
+    ValueError
+        If there are keyword arguments of a network that is None.
     """
     if hasattr(estimator, _KEYWORDS):
         raise TypeError(

@@ -10,7 +10,13 @@ from torch.nn import functional as F
 
 from sk_ssvae.models.user_networks import UserNetwork
 
-__all__ = ["BUILT_IN_NETWORKS", "NetworkFactories", "UserDecoder", "check_modules"]
+__all__ = [
+    "BUILT_IN_NETWORKS",
+    "NetworkFactories",
+    "UserDecoder",
+    "check_modules",
+    "check_network_given",
+]
 
 
 class UserDecoder(nn.Module):
@@ -106,6 +112,30 @@ BUILT_IN_NETWORKS = NetworkFactories()
 """No user-supplied networks."""
 
 
+def check_network_given(role: str, module: Any, name: str) -> None:
+    """Refuse a keyword argument of a network that is not given.
+
+    Parameters
+    ----------
+    role : str
+        Parameter of the network, one of `ROLES`.
+    module : callable or None
+        Its value.
+    name : str
+        Parameter of the keyword argument, ``classifier_module__channels`` and so on.
+
+    Raises
+    ------
+    ValueError
+        If `module` is None.
+    """
+    if module is None:
+        raise ValueError(
+            f"{name} is a keyword argument of a user-supplied network, but {role} is "
+            f"None. Set {role} to a class or factory, or leave {name} out."
+        )
+
+
 def check_modules(
     modules: dict[str, Any], keywords: dict[str, Any]
 ) -> NetworkFactories:
@@ -117,8 +147,6 @@ def check_modules(
         A class, a factory, or None for names in `ROLES`.
     keywords : dict
         Keyword arguments by parameter name, ``classifier_module__channels`` and so on.
-        Those of a module that is None are ignored, so that a parameter search may
-        include None.
 
     Returns
     -------
@@ -128,10 +156,13 @@ def check_modules(
     ------
     TypeError
         If a module is neither None nor callable, or is an ``nn.Module`` instance.
+    ValueError
+        If there are keyword arguments of a module that is None.
     """
     kwargs_by_role: dict[str, dict[str, Any]] = {role: {} for role in modules}
     for name, value in keywords.items():
         role, _, keyword = name.partition("__")
+        check_network_given(role, modules[role], name)
         kwargs_by_role[role][keyword] = value
     for role, factory in modules.items():
         if isinstance(factory, nn.Module):
