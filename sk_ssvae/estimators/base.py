@@ -364,7 +364,7 @@ class BaseVAE(
             seed=seed,
             device=resolve_device(self.device),
             module_options=spec.module_options(),
-            networks=network_factories(self),
+            networks=network_factories(self, preprocessor),
         )
 
     def _continued_net(self, data: TrainingData) -> SSVAENet:

@@ -221,7 +221,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     Notes
     -----
     Columns that are constant in `fit` carry no information. The model leaves them out,
-    and `sample` and `inverse_transform` return them unchanged.
+    and `sample` and `inverse_transform` return them unchanged. User-supplied networks
+    have inputs and outputs for them.
 
     References
     ----------

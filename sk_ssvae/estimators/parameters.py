@@ -15,6 +15,7 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.models import ModelSpec, resolve_model
 from sk_ssvae.models.m1 import M1
 from sk_ssvae.models.network_factories import (
@@ -22,6 +23,7 @@ from sk_ssvae.models.network_factories import (
     check_modules,
     check_network_given,
 )
+from sk_ssvae.models.user_columns import user_columns
 from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.training.options import TrainingOptions
 
@@ -147,8 +149,18 @@ def replace_network_keywords(
         setattr(estimator, name, value)
 
 
-def network_factories(estimator: BaseEstimator) -> NetworkFactories:
+def network_factories(
+    estimator: BaseEstimator, preprocessor: Preprocessor | None = None
+) -> NetworkFactories:
     """Return the factories of the user-supplied networks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters.
+    preprocessor : Preprocessor, default=None
+        Fitted; the networks then take and return all of its columns, also constant
+        ones. With None they take and return those of the model.
 
     Raises
     ------
@@ -163,9 +175,18 @@ def network_factories(estimator: BaseEstimator) -> NetworkFactories:
             f"{_KEYWORDS}={getattr(estimator, _KEYWORDS)!r} cannot be passed as one "
             "parameter. Pass each by its name, e.g. encoder_module__channels=16."
         )
-    roles = [role for role in ROLES if hasattr(estimator, role)]
-    return check_modules(
-        {role: getattr(estimator, role) for role in roles}, network_keywords(estimator)
+    modules = {r: getattr(estimator, r) for r in ROLES if hasattr(estimator, r)}
+    factories = check_modules(modules, network_keywords(estimator))
+    if preprocessor is None or not any(modules.values()):
+        return factories
+    return factories._replace(
+        columns=user_columns(
+            preprocessor.layout,
+            preprocessor.scaling.kept,
+            preprocessor.column_types,
+            preprocessor.schema.sizes,
+            preprocessor.scaling.mean,
+        )
     )
 
 

@@ -165,6 +165,7 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         "state": {name: encode(value) for name, value in state.items()},
         "net": {
             "user_networks": _user_networks(estimator),
+            "all_columns": net.module__networks.columns is not None,
             "module": {
                 name: encode(getattr(net, f"module__{name}"))
                 for name in MODULE_ARGUMENTS
@@ -329,12 +330,18 @@ def _make_net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
     options = spec.module_options() | decode(header["module_options"])
     _check_sizes(module, options, user_networks, decode.arrays)
     prior = np.asarray(module.pop("class_prior"), dtype=np.float64)
+    networks = BUILT_IN_NETWORKS
+    if user_networks:
+        # In older files, user-supplied networks do not take constant columns.
+        all_columns = header.get("all_columns", False)
+        preprocessor = estimator.preprocessor_ if all_columns else None
+        networks = network_factories(estimator, preprocessor)
     net = make_net(
         module_class=spec.module_class,
         class_prior=prior,
         device=resolve_device(estimator.device),
         module_options=options,
-        networks=network_factories(estimator) if user_networks else BUILT_IN_NETWORKS,
+        networks=networks,
         **module,
     )
     net.module_.load_state_dict(
