@@ -1,8 +1,10 @@
 """Base class of the estimators: parameters, fitted state, and steps of fitting."""
 
+from __future__ import annotations
+
 import copyreg
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
@@ -31,6 +33,7 @@ from sk_ssvae.estimators.parameters import (
     model_spec,
     network_factories,
     network_keywords,
+    replace_network_keywords,
 )
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.models import VAEModule, inference
@@ -48,7 +51,7 @@ from sk_ssvae.utils.devices import resolve_device
 from sk_ssvae.utils.estimator import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sk_ssvae.utils.random import RandomState
 from sk_ssvae.utils.threads import intra_op_threads, threads_for
-from sk_ssvae.utils.typing import Array, FloatArray
+from sk_ssvae.utils.typing import Array, FloatArray, LikelihoodParameter
 
 __all__ = ["BaseVAE"]
 
@@ -82,8 +85,8 @@ class BaseVAE(
     """
 
     latent_size: int
-    hidden_sizes: tuple[int, ...]
-    likelihood: str | list[tuple[str, Any]]
+    hidden_sizes: Sequence[int]
+    likelihood: LikelihoodParameter
     categorical_features: Any
     batch_size: int
     learning_rate: float
@@ -135,12 +138,18 @@ class BaseVAE(
             Values by name: ``latent_size``, ``model__inner_size``, ``options__tol``,
             ``encoder_module__channels`` and so on. A model that is given by its name,
             and ``options=None``, are replaced by their objects if nested parameters
-            are set.
+            are set. A network that is set to None loses its keyword arguments.
 
         Returns
         -------
         self : estimator
             This estimator.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, or a keyword argument belongs to a network that is
+            None. No parameter is then changed.
         """
         keywords = {k: v for k, v in params.items() if is_network_keyword(self, k)}
         others = {k: v for k, v in params.items() if k not in keywords}
@@ -150,12 +159,11 @@ class BaseVAE(
             super().set_params(**{k: v for k, v in others.items() if k not in nested})
             expand_nested(self, nested, {"options": self._default_options})
             super().set_params(**nested)
+            replace_network_keywords(self, others, keywords)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        for name, value in keywords.items():
-            setattr(self, name, value)
         return self
 
     def _default_options(self) -> TrainingOptions:
@@ -191,6 +199,7 @@ class BaseVAE(
         """
         super()._validate_params()
         model_spec(self)
+        network_factories(self)
         options = self._options()
         allowed = self._default_options().get_params()
         unknown = sorted(set(options.get_params()) - set(allowed))
@@ -216,23 +225,25 @@ class BaseVAE(
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.net_.module_.latent_size)
+        return int(self.module_.latent_size)
 
     @property
     def module_(self) -> VAEModule:
         """The networks."""
+        check_is_fitted(self)
         module: VAEModule = self.net_.module_
         return module
 
     @property
     def history_(self) -> History:
         """One entry per epoch."""
+        check_is_fitted(self)
         return self.net_.history_
 
     @property
     def n_iter_(self) -> int:
         """Number of epochs of training."""
-        return len(self.net_.history_)
+        return len(self.history_)
 
     @property
     def device_(self) -> torch.device:
@@ -357,7 +368,7 @@ class BaseVAE(
             seed=seed,
             device=resolve_device(self.device),
             module_options=spec.module_options(),
-            networks=network_factories(self),
+            networks=network_factories(self, preprocessor),
         )
 
     def _continued_net(self, data: TrainingData) -> SSVAENet:
@@ -399,6 +410,8 @@ class BaseVAE(
         parts: dict[str, Any] = {"weight": data.weight}
         if soft_targets is not None:
             parts["soft_targets"] = soft_targets
+            if data.class_weight is not None:
+                parts["soft_targets"] = soft_targets * data.class_weight
             parts["confidence"] = confidence(soft_targets)
         device = torch.device(net.device)
         x, parts["encode"] = preprocessor.device_rows(data.cells, device)
