@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -24,7 +23,7 @@ from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
-from sk_ssvae.utils.estimator import all_or_nothing, check_count
+from sk_ssvae.utils.estimator import all_or_nothing, check_count, fit_context
 from sk_ssvae.utils.random import RandomState, draw_seed
 
 __all__ = ["VariationalAutoencoder"]
@@ -201,7 +200,7 @@ class VariationalAutoencoder(GenerationMixin):
         self.options = options
         set_network_keywords(self, module_parameters)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
         """Fit the model to rows.
 

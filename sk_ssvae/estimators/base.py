@@ -31,6 +31,7 @@ from sk_ssvae.estimators.parameters import (
     model_spec,
     network_factories,
     network_keywords,
+    replace_network_keywords,
 )
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.models import VAEModule, inference
@@ -135,12 +136,18 @@ class BaseVAE(
             Values by name: ``latent_size``, ``model__inner_size``, ``options__tol``,
             ``encoder_module__channels`` and so on. A model that is given by its name,
             and ``options=None``, are replaced by their objects if nested parameters
-            are set.
+            are set. A network that is set to None loses its keyword arguments.
 
         Returns
         -------
         self : estimator
             This estimator.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, or a keyword argument belongs to a network that is
+            None. No parameter is then changed.
         """
         keywords = {k: v for k, v in params.items() if is_network_keyword(self, k)}
         others = {k: v for k, v in params.items() if k not in keywords}
@@ -150,12 +157,11 @@ class BaseVAE(
             super().set_params(**{k: v for k, v in others.items() if k not in nested})
             expand_nested(self, nested, {"options": self._default_options})
             super().set_params(**nested)
+            replace_network_keywords(self, others, keywords)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        for name, value in keywords.items():
-            setattr(self, name, value)
         return self
 
     def _default_options(self) -> TrainingOptions:
@@ -191,6 +197,7 @@ class BaseVAE(
         """
         super()._validate_params()
         model_spec(self)
+        network_factories(self)
         options = self._options()
         allowed = self._default_options().get_params()
         unknown = sorted(set(options.get_params()) - set(allowed))
@@ -357,7 +364,7 @@ class BaseVAE(
             seed=seed,
             device=resolve_device(self.device),
             module_options=spec.module_options(),
-            networks=network_factories(self),
+            networks=network_factories(self, preprocessor),
         )
 
     def _continued_net(self, data: TrainingData) -> SSVAENet:

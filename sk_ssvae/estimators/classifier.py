@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -51,7 +51,7 @@ from sk_ssvae.training.options import ClassifierOptions
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
-from sk_ssvae.utils.estimator import all_or_nothing
+from sk_ssvae.utils.estimator import all_or_nothing, fit_context
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.typing import Array, Mask
 
@@ -221,7 +221,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     Notes
     -----
     Columns that are constant in `fit` carry no information. The model leaves them out,
-    and `sample` and `inverse_transform` return them unchanged.
+    and `sample` and `inverse_transform` return them unchanged. User-supplied networks
+    have inputs and outputs for them.
 
     References
     ----------
@@ -376,7 +377,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     def _default_options(self) -> ClassifierOptions:
         return ClassifierOptions()
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
         X: npt.ArrayLike,
@@ -450,7 +451,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                     self._maximize_bound(net, data, rows, stages, tasks, checkpoint)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: npt.ArrayLike,

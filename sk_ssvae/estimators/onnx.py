@@ -155,12 +155,14 @@ class _UnwrappedNetwork(nn.Module):
 
     def __init__(self, wrapper: UserNetwork) -> None:
         super().__init__()
+        self.wrapper = [wrapper]  # not as a module, so that it is not traced
         self.network = wrapper.network
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in_features) to (..., out_features)."""
-        out: Tensor = self.network(x.clone().flatten(0, -2)).to(x.dtype)
-        return out.view(*x.shape[:-1], out.shape[-1])
+        """Map inputs of the model to its outputs."""
+        (wrapper,) = self.wrapper
+        out: Tensor = self.network(wrapper.network_inputs(x)).to(x.dtype)
+        return wrapper.model_outputs(out, x)
 
 
 def _unwrap_user_networks(module: nn.Module) -> None:

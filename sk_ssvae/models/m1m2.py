@@ -104,7 +104,10 @@ class M1M2Module(VAEModule):
         self.m2 = M2Module(
             inner_size, class_prior, latent_size, hidden_sizes, "gaussian",
             stream_seed(seed, Stream.INNER), classifier_hidden_sizes,
-            networks=networks._replace(encoder_module=None, decoder_module=None),
+            # Its rows are the latent variables of M1.
+            networks=networks._replace(
+                encoder_module=None, decoder_module=None, columns=None
+            ),
         )  # fmt: skip
         self.warms_up = self.m1.warms_up
         self.m2.likelihood = MaskedGaussian(inner_size)

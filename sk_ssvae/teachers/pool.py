@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -31,6 +31,7 @@ from sk_ssvae.utils.estimator import (
     DOC_LINK_MODULE,
     DOC_LINK_TEMPLATE,
     all_or_nothing,
+    fit_context,
 )
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.threads import intra_op_threads
@@ -200,7 +201,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         self.max_graph_rows = max_graph_rows
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Fit the views and their weights. A failed fit keeps the previous state.
 
