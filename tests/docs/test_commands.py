@@ -385,3 +385,27 @@ def test_pictures_of_the_pages_are_complete():
     for path in sorted((ROOT / "docs" / "images").glob("*.png")):
         with Image.open(path) as image:
             image.load()  # an OSError if the file is truncated
+
+
+def test_the_build_of_the_site_names_the_step_that_failed_and_the_cause(tmp_path):
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "docs", tmp_path / ".ci" / "docs")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\ncase "$*" in *sphinx*) echo why >&2; exit 3;; esac\n')
+    python.chmod(0o755)
+    done = subprocess.run([tmp_path / ".ci" / "docs"], capture_output=True, text=True)
+    assert done.returncode == 1
+    before, after = done.stderr.split("\n.ci/docs: failed: .venv/bin/python -m sphinx")
+    assert before.startswith("+ the packages of the extra docs\n")
+    assert after.endswith("The end of its output:\n    why\n")
+
+
+def test_the_build_of_the_site_runs_in_a_clone_without_an_environment():
+    script = (ROOT / ".ci" / "docs").read_text()
+    assert "[ -x .venv/bin/python ] || step" in script
+    assert EXTRAS["docs"][0] == "sk_ssvae[test]"  # tests/conftest.py needs hypothesis
+    pins = (ROOT / "constraints.txt").read_text().lower().replace("_", "-")
+    for requirement in EXTRAS["docs"][1:] + EXTRAS["test"][1:]:
+        name = re.match(r"[\w-]+", requirement)[0]
+        assert re.search(rf"^{name}==", pins, re.MULTILINE), name
