@@ -150,8 +150,10 @@ class ScoringNet(ClassifierMixin, RollbackNet, ABC):
         self, callback: Any, event: str, arguments: dict[str, Any]
     ) -> None:
         has_classes = len(self.module_.classes) > 1
-        at_end = event in ("on_batch_end", "on_epoch_end")
-        if at_end and has_classes and self.module_.unsupervised:
+        if event not in ("on_batch_end", "on_epoch_end"):
+            getattr(callback, event)(self, **arguments)
+            return
+        if has_classes and self.module_.unsupervised:
             return
         own = _scoring_arguments(event, arguments, has_classes=has_classes)
         if own is None:
