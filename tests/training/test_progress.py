@@ -13,6 +13,7 @@ from sklearn.semi_supervised import LabelSpreading
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
 
 from sk_ssvae import OpinionPoolClassifier, VariationalAutoencoder
+from sk_ssvae.model_selection import labeled_scorer
 from sk_ssvae.models import M1M2
 from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.training.progress import format_duration
@@ -298,7 +299,7 @@ def test_progress_bars_show_the_steps(quick, iris, capsys):
 
 def test_scores_of_scikit_learns_callbacks_are_those_of_epochs(quick, iris):
     X, _, y = iris
-    monitor = ScoringMonitor(scoring="accuracy")
+    monitor = ScoringMonitor(scoring={"accuracy": labeled_scorer("accuracy")})
     few = np.where(np.arange(150) % 5 == 0, y, -1)
     clf = quick(teacher=pool(), max_epochs=3).set_callbacks(monitor).fit(X, few)
     logs = monitor.get_logs().data
