@@ -42,6 +42,12 @@ RECORDED_IF_HELD_OUT = ("valid_loss", "valid_loss_best", "valid_batch_count")
 RECORDED_IF_LABELLED = ("valid_acc", "valid_acc_best")
 """Entries of the history if labelled rows are held out."""
 
+HOLD_OUT_LABELS = (
+    "Set options=ClassifierOptions(labeled_validation_fraction=0.2) (partial_fit holds "
+    "out none)"
+)
+"""Advice in messages."""
+
 Named = Iterable[tuple[str, Callback]]
 
 
@@ -189,15 +195,9 @@ def _check_scoring(name: str, callback: Any, held_out: HeldOut) -> None:
     if held_out.labels is False:
         raise ValueError(
             f"The callback {name} scores held-out labelled rows (on_train=False), but "
-            f"no labelled rows are held out. {_HOLD_OUT_LABELS}, or on_train=True to "
+            f"no labelled rows are held out. {HOLD_OUT_LABELS}, or on_train=True to "
             "score the labelled rows of training."
         )
-
-
-_HOLD_OUT_LABELS = (
-    "Set options=ClassifierOptions(labeled_validation_fraction=0.2) (partial_fit holds "
-    "out none)"
-)
 
 
 def _message(
@@ -222,7 +222,7 @@ def _message(
         )
     if monitor in RECORDED_IF_LABELLED and held_out.labels is False:
         return (
-            f"{start}but no labelled rows are held out. {_HOLD_OUT_LABELS}, or put "
+            f"{start}but no labelled rows are held out. {HOLD_OUT_LABELS}, or put "
             "EpochScoring('accuracy', lower_is_better=False, on_train=True) before it "
             "and set its monitor to 'accuracy'."
         )
