@@ -6,9 +6,11 @@ here are made before training, and so before a teacher is fitted.
 
 import copy
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from sklearn.metrics import get_scorer_names
 from skorch import NeuralNet
 from skorch.callbacks import (
     BatchScoring,
@@ -18,11 +20,12 @@ from skorch.callbacks import (
     LRScheduler,
     PassthroughScoring,
 )
+from skorch.exceptions import SkorchException
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sk_ssvae.training.loss import Loss
 
-__all__ = ["HeldOut", "check_monitors", "missing_monitor"]
+__all__ = ["HeldOut", "check_monitors", "explained_errors"]
 
 RECORDED = (
     "train_loss",
@@ -70,7 +73,7 @@ def check_monitors(callbacks: Named, held_out: HeldOut) -> None:
     """Raise an error if a callback monitors or scores what there will not be.
 
     The entries that a callback of the user's own class records are not known; a missing
-    one is then found after the first epoch (`missing_monitor`).
+    one is then found after the first epoch (`explained_errors`).
 
     Parameters
     ----------
@@ -97,29 +100,49 @@ def check_monitors(callbacks: Named, held_out: HeldOut) -> None:
         raise ValueError(_message(name, monitor, known, held_out, named[i + 1 :]))
 
 
-def missing_monitor(net: NeuralNet, held_out: HeldOut, error: Exception) -> str | None:
-    """Return a message if an error means that a monitored entry was not recorded.
+@contextmanager
+def explained_errors(net: NeuralNet, held_out: HeldOut) -> Iterator[None]:
+    """Explain the error of a callback that monitors what an epoch did not record.
 
     Parameters
     ----------
     net : NeuralNet
-        A net whose training a callback ended with the error.
+        The net that is trained in the context.
     held_out : HeldOut
         What the net is validated on.
-    error : Exception
-        The error; those of skorch hold the name of the entry.
 
-    Returns
-    -------
-    message : str or None
+    Raises
+    ------
+    ValueError
+        In the place of such an error.
     """
+    try:
+        yield
+    except (KeyError, ValueError, SkorchException) as error:
+        is_lookup = isinstance(error.__cause__ or error, KeyError | SkorchException)
+        message = _missing_monitor(net, held_out, error) if is_lookup else None
+        if message is None:
+            raise
+        raise ValueError(message) from error
+
+
+def _missing_monitor(net: NeuralNet, held_out: HeldOut, error: Exception) -> str | None:
+    """Return a message if an error of a callback names an entry that it monitors."""
     recorded = [key for key in net.history_[-1] if key != "batches"]
     if RECORDED[-1] not in recorded:  # the epoch had not ended
         return None
     for i, (name, callback) in enumerate(net.callbacks_):
         monitor = _monitored(callback)
         if monitor and monitor not in recorded and monitor in str(error):
-            after = net.callbacks_[i + 1 :]
+            before, after = net.callbacks_[:i], net.callbacks_[i + 1 :]
+            known = _known_entries(before, held_out, per_batch=False)
+            if monitor in known:
+                return (
+                    f"The callback {name} monitors {monitor!r}, a score, but epoch "
+                    f"{len(net.history_)} has none: it has no labelled rows, or is in "
+                    "an unsupervised stage of training. Set its monitor to "
+                    "'train_loss'."
+                )
             return _message(name, monitor, recorded, held_out, after)
     return None
 
@@ -226,9 +249,22 @@ def _message(
             "EpochScoring('accuracy', lower_is_better=False, on_train=True) before it "
             "and set its monitor to 'accuracy'."
         )
+    score = monitor.removesuffix("_best")
+    if held_out.labels is not None and score in get_scorer_names():
+        return (
+            f"{start}which is a score and not in the history. Put "
+            f"EpochScoring({score!r}, on_train=True) before it, with "
+            "lower_is_better=False if higher scores are better."
+        )
     nearest = difflib.get_close_matches(monitor, known, n=len(known), cutoff=0.0)
-    return (
+    message = (
         f"{start}which is not in the history. Its entries are, the nearest name first: "
         f"{', '.join(map(repr, nearest))}. Put a callback that records further ones, "
         "such as EpochScoring, before it."
     )
+    if not held_out.rows:
+        every = [*known, *RECORDED_IF_HELD_OUT[:2]]
+        closest = difflib.get_close_matches(monitor, every, n=1)
+        if closest and closest[0] not in known:
+            message += f" With validation_fraction > 0 there is also {closest[0]!r}."
+    return message

@@ -9,7 +9,6 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
-from skorch.exceptions import SkorchException
 from skorch.helper import predefined_split
 from skorch.history import History
 
@@ -22,7 +21,7 @@ from sk_ssvae.training.callbacks import set_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, CheckpointWriter, Position
 from sk_ssvae.training.divergence import STEP_FACTOR
 from sk_ssvae.training.early_stopping import ResumableEarlyStopping
-from sk_ssvae.training.monitors import HeldOut, check_monitors, missing_monitor
+from sk_ssvae.training.monitors import HeldOut, check_monitors, explained_errors
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
@@ -168,7 +167,7 @@ def train(
         internal.append(("checkpoint", writer))
     net.callbacks_ += internal
     try:
-        with _explained(net, validation):
+        with explained_errors(net, validation):
             _run_stages(
                 net, rows, stages, learning_rate, start, table, progress, writer
             )
@@ -188,19 +187,6 @@ def train(
         return None
     final = net.history_[-1] if stopper is None else _epoch(net, stopper.best_epoch_)
     return -float(final["valid_loss"])
-
-
-@contextmanager
-def _explained(net: SSVAENet, validation: HeldOut) -> Iterator[None]:
-    """Explain the error of a callback that monitors a missing entry."""
-    try:
-        yield
-    except (KeyError, ValueError, SkorchException) as error:
-        is_lookup = isinstance(error.__cause__ or error, KeyError | SkorchException)
-        message = missing_monitor(net, validation, error) if is_lookup else None
-        if message is None:
-            raise
-        raise ValueError(message) from error
 
 
 def _run_stages(

@@ -1,5 +1,6 @@
 """Callbacks that monitor entries of the history that are not there."""
 
+import numpy as np
 import pytest
 from skorch.callbacks import (
     BatchScoring,
@@ -11,6 +12,7 @@ from skorch.callbacks import (
 )
 
 from sk_ssvae import VariationalAutoencoder
+from sk_ssvae.models import M1M2
 from sk_ssvae.training import ClassifierOptions
 
 ADD = " Put a callback that records further ones, such as EpochScoring, before it."
@@ -92,7 +94,7 @@ def test_advice_for_held_out_rows_is_given_where_it_is_right(quick, iris):
             )
         message = error_of(lambda: VariationalAutoencoder(callbacks=stop).fit(X))  # noqa: B023
         assert "which is not in the history" in message
-        assert "validation" not in message
+        assert "labeled_validation_fraction" not in message
 
 
 def test_entries_of_other_callbacks_have_to_come_first(quick, iris):
@@ -108,6 +110,41 @@ def test_entries_of_other_callbacks_have_to_come_first(quick, iris):
         quick(callbacks=[score, stop]).fit(X, y)
     schedule = LRScheduler("StepLR", step_size=1)
     quick(callbacks=[schedule, EarlyStopping("event_lr")]).fit(X, y)
+
+
+def test_scores_and_names_of_other_libraries_get_their_own_advice(quick, iris):
+    X, y, _ = iris
+    for monitor in ("balanced_accuracy", "balanced_accuracy_best"):
+        clf = quick(callbacks=[EarlyStopping(monitor)])
+        assert error_of(lambda c=clf: c.fit(X, y)) == (
+            f"The callback EarlyStopping monitors '{monitor}', which is a score and "
+            "not in the history. Put EpochScoring('balanced_accuracy', on_train=True) "
+            "before it, with lower_is_better=False if higher scores are better."
+        )
+    stop = [EarlyStopping("val_loss")]
+    message = error_of(lambda: quick(callbacks=stop).fit(X, y))
+    assert message.endswith(" With validation_fraction > 0 there is also 'valid_loss'.")
+    held_out = {"validation_fraction": 0.2}
+    message = error_of(lambda: quick(callbacks=stop, **held_out).fit(X, y))
+    assert "the nearest name first: 'valid_loss', " in message
+    assert message.endswith(ADD)
+
+
+def test_epochs_without_scores_cannot_be_monitored(quick, iris):
+    X, y, _ = iris
+    score = EpochScoring("accuracy", on_train=True, lower_is_better=False)
+    callbacks = [score, EarlyStopping("accuracy", lower_is_better=False)]
+    message = (
+        "The callback EarlyStopping monitors 'accuracy', a score, but epoch {} has "
+        "none: it has no labelled rows, or is in an unsupervised stage of training. "
+        "Set its monitor to 'train_loss'."
+    )
+    model = M1M2(inner_size=3, pretrain_epochs=2)
+    clf = quick(callbacks=callbacks, model=model)
+    assert error_of(lambda: clf.fit(X, y)) == message.format(1)
+    clf = quick(callbacks=callbacks).partial_fit(X, y, classes=[0, 1, 2])
+    none = np.full(150, -1)
+    assert error_of(lambda: clf.partial_fit(X, none)) == message.format(2)
 
 
 def test_classes_of_callbacks_are_checked(quick, iris):
