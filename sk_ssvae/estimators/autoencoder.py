@@ -78,7 +78,8 @@ class VariationalAutoencoder(GenerationMixin):
         Fixes weights, minibatches, noise and samples. Pass an int for reproducible
         results.
     verbose : int, default=0
-        1 prints one line per epoch.
+        1 prints a table with one line per epoch: loss, bound, elapsed and remaining
+        time.
 
     Other Parameters
     ----------------
@@ -88,8 +89,9 @@ class VariationalAutoencoder(GenerationMixin):
         Share of the rows that is held out for the bound; "auto" is 0.1 with
         `early_stopping`, else 0.
     callbacks : list of skorch callbacks, default=None
-        They can monitor ``"train_loss"`` and ``"bound"``. Set scikit-learn's callbacks
-        by `set_callbacks`.
+        Callbacks, or pairs of a name and a callback; see the :doc:`user guide
+        </callbacks>`. They can monitor ``"train_loss"`` and ``"bound"``. Set
+        scikit-learn's callbacks by `set_callbacks`.
     checkpoint : str or path-like, default=None
         File from which the same `fit` resumes if the process ends. For long training.
     warm_start : bool, default=False
@@ -289,20 +291,16 @@ class VariationalAutoencoder(GenerationMixin):
                 self.fixed_parameters_ = fixed_parameters(self)
                 net = self._new_net(preprocessor, np.ones(1), seed)
             with restored_on_error(net):
-                rows = self._training_rows(
-                    data,
-                    preprocessor,
-                    net,
-                    validation_fraction=self._validation_share(),
-                )
+                held_out = self._held_out_rows(data, net.seed)
+                rows = self._training_rows(data, preprocessor, net, held_out=held_out)
                 n_epochs = resolve_max_epochs(
                     self.max_epochs, len(rows[0]), self.batch_size
                 )
                 stages = [("all", n_epochs)]
                 with (
-                    self._fit_task(n_epochs, X, y, {}) as tasks,
+                    self._fit_task(stages, X, y, {}) as progress,
                     self._trained(
-                        net, rows, stages, Objective(), tasks, checkpoint
+                        net, rows, stages, Objective(), progress, checkpoint
                     ) as bound,
                 ):
                     self.validation_bound_ = bound

@@ -39,17 +39,18 @@ from sk_ssvae.estimators.teaching import (
     choose_temperature,
     estimates_prior,
     make_soft_targets,
+    needs_teacher,
 )
 from sk_ssvae.models import ModelSpec, inference
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
-from sk_ssvae.training.callbacks import EpochTaskReporter
 from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import ClassifierOptions
+from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
@@ -137,7 +138,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the teacher. Global random generators are not used. Pass an int for
         reproducible results.
     verbose : int, default=0
-        1 prints one line per epoch.
+        1 prints a line per view of the teacher, and a table with one line per epoch:
+        loss, bound, accuracy of held-out labels if there are any, elapsed and remaining
+        time.
 
     Other Parameters
     ----------------
@@ -159,11 +162,13 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         many classes.
     validation_fraction : "auto" or float, default="auto"
         Share of the unlabelled rows that is held out for the bound (``"valid_loss"``
-        of skorch's callbacks); "auto" is 0.1 with `early_stopping`, else 0. Labels
-        are too scarce to hold out.
+        of skorch's callbacks); "auto" is 0.1 with `early_stopping`, else 0. Labels are
+        held out by `labeled_validation_fraction` of `options`.
     callbacks : list of skorch callbacks, default=None
-        They can monitor ``"train_loss"``, ``"bound"`` and ``"classification"``. Set
-        scikit-learn's callbacks by `set_callbacks`.
+        Callbacks, or pairs of a name and a callback; see the :doc:`user guide
+        </callbacks>`. They can monitor ``"train_loss"``, ``"bound"`` and
+        ``"classification"``, and score the labelled rows. Set scikit-learn's callbacks
+        by `set_callbacks`.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, 1 by default. The weight of its class multiplies the
         `sample_weight` of each labelled row. "balanced" are weights proportional to the
@@ -509,25 +514,33 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 seed = seed if saved_seed is None else saved_seed
                 preprocessor.fit(data.cells, used=data.used, sample_weight=data.weight)
                 self._check_networks()  # before the teacher takes its time
-            targets = make_soft_targets(
-                self.teacher, self.class_prior, data, preprocessor, len(classes), seed
-            )
-            if not resume:
-                net = self._initialize(data, preprocessor, classes, targets, seed)
-            self.temperature_ = choose_temperature(self, X, data, seed)
-            with restored_on_error(net):
-                rows = self._training_rows(
-                    data,
+            held_out = self._held_out_rows(data, seed)
+            # Neither the teacher nor training sees the labels that are held out.
+            hidden = np.where(held_out, UNLABELED, data.codes)
+            seen = data._replace(codes=hidden)
+            n_used = len(hidden) if data.used is None else int(data.used.sum())
+            stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
+            has_teacher = needs_teacher(self.teacher, self.class_prior, seen)
+            n_steps = has_teacher + (self.temperature == "cross-fit")
+            metadata = {"sample_weight": sample_weight}
+            with self._fit_task(stages, X, y, metadata, n_steps) as progress:
+                targets = make_soft_targets(
+                    self.teacher,
+                    self.class_prior,
+                    seen,
                     preprocessor,
-                    net,
-                    targets.probabilities,
-                    self._validation_share(),
+                    len(classes),
+                    seed,
+                    progress,
                 )
-                stages = self._stages(len(rows[0]), pretrained=resume)
-                n_epochs = sum(n for _, n in stages)
-                metadata = {"sample_weight": sample_weight}
-                with self._fit_task(n_epochs, X, y, metadata) as tasks:
-                    self._maximize_bound(net, data, rows, stages, tasks, checkpoint)
+                if not resume:
+                    net = self._initialize(seen, preprocessor, classes, targets, seed)
+                self.temperature_ = choose_temperature(self, X, seen, seed, progress)
+                with restored_on_error(net):
+                    rows = self._training_rows(
+                        data, preprocessor, net, targets.probabilities, held_out
+                    )
+                    self._maximize_bound(net, data, rows, stages, progress, checkpoint)
         return self
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -749,12 +762,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         data: TrainingData,
         rows: tuple[Rows, Rows | None],
         stages: list[tuple[str, int]],
-        tasks: EpochTaskReporter | None = None,
+        progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
         objective = self._objective(net)
-        with self._trained(net, rows, stages, objective, tasks, checkpoint) as bound:
+        with self._trained(net, rows, stages, objective, progress, checkpoint) as bound:
             log_q = inference.log_posterior_y(
                 net.module_, data.cells, self.preprocessor_.row_encoder(self)
             )

@@ -28,6 +28,7 @@ from sk_ssvae.teachers.registry import (
     resolve_view_names,
 )
 from sk_ssvae.teachers.views import View, ViewSettings
+from sk_ssvae.training.progress import Part, no_report
 from sk_ssvae.utils.devices import default_torch_state
 from sk_ssvae.utils.estimator import (
     DOC_LINK_MODULE,
@@ -186,6 +187,9 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    on_view: Part = staticmethod(no_report)
+    """Reports a view; set on an instance to follow its `fit`."""
+
     def __init__(
         self,
         *,
@@ -258,10 +262,11 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         for stage in (FIRST_STAGE_VIEWS, SECOND_STAGE_VIEWS):
             stage_names = [name for name in stage if name in names]
             for name in stage_names:
-                views[name] = make_view(name, rows.shape, settings)
-                probabilities[name] = views[name].fit_predict_proba(
-                    rows, label_vectors, len(classes), pooled
-                )
+                with self.on_view(name, len(views) + 1, len(names)):
+                    views[name] = make_view(name, rows.shape, settings)
+                    probabilities[name] = views[name].fit_predict_proba(
+                        rows, label_vectors, len(classes), pooled
+                    )
             if stage_names:
                 pooled = pool.fit_pool(probabilities)
         distributions = pooled[0].astype(np.float64)
