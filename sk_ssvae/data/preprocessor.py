@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from sk_ssvae.data.categories import resolve_categorical
+from sk_ssvae.data.column_names import check_column_names
 from sk_ssvae.data.column_types import (
     assign_column_types,
     check_likelihood,
@@ -21,6 +22,7 @@ from sk_ssvae.data.column_types import (
 )
 from sk_ssvae.data.containers import Container, as_container
 from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout, fit_layout
+from sk_ssvae.data.loading import load_rows
 from sk_ssvae.data.missing import masked_to_nan
 from sk_ssvae.data.scaling import (
     MAX_DEVIATIONS,
@@ -82,6 +84,7 @@ class Preprocessor:
     ) -> None:
         self.likelihood = likelihood
         self.categorical_features = categorical_features
+        self._reported: set[int] = set()
 
     @classmethod
     def from_fitted(
@@ -154,19 +157,35 @@ class Preprocessor:
             If rows have the wrong shape or column names, cells are infinite, or a
             parameter does not fit the columns.
         TypeError
-            If values are neither numbers nor categories.
+            If values are neither numbers nor categories, or X is a query, a data set or
+            a stream that is not in memory.
+
+        Warns
+        -----
+        UserWarning
+            If X is loaded into memory as a whole; if `reset`, for columns most of whose
+            categories occur once; else for categories that did not occur in `fit`, once
+            for each column, or if only X or the rows of `fit` have column names.
         """
         if reset:
             check_likelihood(self.likelihood)
             numeric = not self._declares_categories()
         else:
             numeric = self.schema.is_plain
+        X = load_rows(X)
         with readable_input_errors(X, numbers=numeric):
             rows = as_container(masked_to_nan(X))
             if not reset:
+                check_column_names(estimator, rows, self.schema)
                 return _validate(
-                    estimator, rows, self.schema, y, ensure_finite=ensure_finite
+                    estimator,
+                    rows,
+                    self.schema,
+                    y,
+                    ensure_finite=ensure_finite,
+                    reported=self._reported,
                 )
+            self._reported = set()
             if rows.is_dataframe or not numeric:
                 self._infer_schema(estimator, rows, used)
                 return _validate(estimator, rows, self.schema, y, reset=True)
@@ -395,10 +414,12 @@ def _validate(
     *,
     reset: bool = False,
     ensure_finite: bool = True,
+    reported: set[int] | None = None,
 ) -> Any:
     """Return validated cells, and labels if any, as scikit-learn validates arrays.
 
-    A schema of None stands for rows that must be numbers.
+    A schema of None stands for rows that must be numbers. `reported` is passed to
+    `Schema.cells`.
     """
     checks: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -411,7 +432,7 @@ def _validate(
             estimator, rows.X, *y, reset=reset, ensure_all_finite=finite, **checks
         )
     validate_data(estimator, rows.rows, reset=reset, skip_check_array=True)
-    cells = schema.cells(rows, warn=not reset)
+    cells = schema.cells(rows, reported=reported)
     checks |= {"estimator": estimator, "ensure_all_finite": "allow-nan"}
     if y:
         return check_X_y(cells, *y, **checks)

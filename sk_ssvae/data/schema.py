@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_ssvae.data.categories import (
     collect_categories,
     contains_text,
     encode_categories,
+    find_unknown,
     refuse_mixed_types,
+    warn_of_many,
+    warn_of_unknown,
 )
 from sk_ssvae.data.columns import DecodedColumns, read_numbers
 from sk_ssvae.data.containers import CONTAINERS, Container, as_container
-from sk_ssvae.data.missing import masked_to_nan
+from sk_ssvae.data.dataframes import declared_levels
+from sk_ssvae.data.missing import is_missing, masked_to_nan
 from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = ["Schema", "infer_schema"]
@@ -26,7 +29,7 @@ class Schema:
 
     Attributes
     ----------
-    kind : {"array", "sparse", "pandas", "polars"}
+    kind : {"array", "sparse", "pandas", "polars", "pyarrow"}
         The container.
     names : list
         Names of the columns; positions in an array.
@@ -54,36 +57,48 @@ class Schema:
         """Whether all columns hold numbers, so that an array of floats holds them."""
         return self.n_objects == 0 and not any(self.sizes)
 
-    def cells(self, rows: Container, *, warn: bool = True) -> npt.NDArray[np.float64]:
+    def cells(self, rows: Container, *, reported: set[int] | None = None) -> Array:
         """Convert rows to cells.
 
         Parameters
         ----------
         rows : Container of shape (n_rows, n_features)
             Rows with the columns of `fit`.
-        warn : bool, default=True
-            Warn of unknown categories.
+        reported : set of int, default=None
+            Columns whose unknown categories have been reported. Those of others are
+            reported by a warning, and the columns are added. None reports nothing.
 
         Returns
         -------
-        cells : ndarray of float64 of shape (n_rows, n_features)
-            NaN for missing values and unknown categories.
+        cells : ndarray of shape (n_rows, n_features)
+            float64, or float32 if the rows hold no wider numbers and no categories; NaN
+            for missing values and unknown categories.
 
         Raises
         ------
         TypeError
             If a value is neither a number nor a category; names the column.
         """
-        cells = np.empty((rows.rows.shape[0], len(self.categories)))
+        single = rows.holds_singles and self.is_plain
+        shape = (rows.rows.shape[0], len(self.categories))
+        cells = np.empty(shape, dtype=np.float32 if single else np.float64)
         for j, categories in enumerate(self.categories):
-            values = rows.values(j, exact=categories is not None)
             if categories is None:
-                cells[:, j] = read_numbers(values, self.names[j])
-            else:
-                cells[:, j] = encode_categories(
-                    values, categories, self.names[j], warn=warn
-                )
+                cells[:, j] = read_numbers(rows.values(j), self.names[j])
+                continue
+            values, positions = rows.factorize(j)
+            codes = encode_categories(values, categories, self.names[j])
+            if reported is not None and j not in reported:
+                unknown = find_unknown(values, codes, self._declared(j))
+                if unknown:
+                    reported.add(j)
+                    warn_of_unknown(unknown, self.names[j])
+            cells[:, j] = np.append(codes, np.nan)[positions]
         return cells
+
+    def _declared(self, j: int) -> list[Any]:
+        """Return the categories that the type of a column declares."""
+        return declared_levels(self.dtypes[j]) if self.dtypes else []
 
     def restore(self, cells: Array, *, exact: bool = True) -> Any:
         """Convert cells to rows of the container of `fit`.
@@ -151,21 +166,32 @@ def infer_schema(
     TypeError
         If a category is not a string, number or boolean, or a column of objects has
         several of these kinds.
+
+    Warns
+    -----
+    UserWarning
+        If most categories of a column that is not in `categorical` occur only once.
     """
     categories: list[list[Any] | None] = [None] * len(rows.names)
     n_objects = 0
     # Weights of the wrong length are refused later.
     has_weights = used is not None and len(used) == rows.rows.shape[0]
-    counted = used if has_weights else slice(None)
     for j, name in enumerate(rows.names):
         numeric = rows.is_numeric_column(j)
         if numeric and not categorical[j]:
             continue
         n_objects += not numeric
-        values = rows.values(j, exact=True)
+        values, positions = rows.factorize(j)
         declared = rows.is_categorical_column(j)
         if categorical[j] or (from_dtype and (declared or contains_text(values))):
             if not declared:
                 refuse_mixed_types(values, name)
-            categories[j] = collect_categories(values[counted], name)
+            counted = positions[used] if has_weights else positions
+            present = ~is_missing(values)
+            counted = counted[counted >= 0]
+            counted = counted[present[counted]]
+            levels = collect_categories(values[np.unique(counted)], name)
+            if not categorical[j]:
+                warn_of_many(len(levels), len(counted), name)
+            categories[j] = levels
     return Schema(rows.kind, rows.names, rows.dtypes, tuple(categories), n_objects)

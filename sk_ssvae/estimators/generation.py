@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from sk_ssvae.data.labels import encode_labels
+from sk_ssvae.data.loading import load_rows
 from sk_ssvae.data.markers import as_label_array
 from sk_ssvae.data.scaling import MAX_DEVIATIONS, missing_rows
 from sk_ssvae.data.validation import quiet_sums
@@ -112,6 +113,8 @@ class GenerationMixin(BaseVAE):
             If `n_draws` is not positive, or the likelihood does not allow a value of a
             row with missing cells.
         """
+        check_is_fitted(self)
+        X = load_rows(X)
         cells = self._read(X)
         check_count("n_draws", n_draws)
         preprocessor = self.preprocessor_
