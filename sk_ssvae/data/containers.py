@@ -241,4 +241,5 @@ def as_table(X: Any) -> Any:
     ValueError
         If X has not two dimensions.
     """
-    return X.toarray() if sparse.issparse(X) else as_container(X).rows
+    rows = as_container(X).rows
+    return rows.toarray() if sparse.issparse(rows) else rows

@@ -1,5 +1,6 @@
 """Rows that cannot be read as they are: lazy tables, and containers to convert."""
 
+from collections import Counter
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -51,6 +52,8 @@ def load_rows(X: Any) -> Any:
 
     Raises
     ------
+    ValueError
+        If X is a table of Arrow in which names of columns are repeated.
     TypeError
         If X is a query that is not evaluated yet (a lazy frame of polars, a table of
         Ibis, a relation of DuckDB, a frame of Spark), or a data set or a stream of
@@ -81,6 +84,14 @@ def _load_arrow(X: Any) -> Any:
             raise TypeError(
                 f"X is a {_name_of(X)}, which is not in memory yet. Pass "
                 f"{_ARROW_SOURCES[base.__name__]}."
+            )
+    if hasattr(X, "schema"):
+        counts = Counter(X.schema.names)
+        repeated = [name for name, count in counts.items() if count > 1]
+        if repeated:
+            raise ValueError(
+                f"X has several columns of the same name: {repeated}. Column names "
+                "must be unique."
             )
     if type(X).__name__ == "RecordBatch":
         return nw.from_arrow(X, backend="pyarrow").to_native()

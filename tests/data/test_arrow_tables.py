@@ -157,3 +157,14 @@ def test_names_of_columns_are_compared():
     clf = small_classifier().fit(X, TOWN_LABELS)
     with pytest.raises(ValueError, match="must be in the same order"):
         clf.predict(X.select(["weight", "height", "town"]))
+
+
+def test_repeated_names_of_columns_are_refused():
+    X = pa.table([np.arange(40.0)] * 4, names=["a", "b", "a", "b"])
+    for rows in (X, X.to_batches()[0]):
+        with pytest.raises(ValueError) as error:
+            small_classifier().fit(rows, TOWN_LABELS)
+        assert str(error.value) == (
+            "X has several columns of the same name: ['a', 'b']. Column names must be "
+            "unique."
+        )
