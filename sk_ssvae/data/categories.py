@@ -1,7 +1,6 @@
 """Categorical columns: which they are, their categories, and the codes of these."""
 
 import math
-import warnings
 from collections.abc import Hashable, Sequence
 from numbers import Real
 from typing import Any
@@ -11,20 +10,27 @@ import numpy.typing as npt
 
 from sk_ssvae.data.missing import is_missing
 from sk_ssvae.utils.typing import Array, Mask
+from sk_ssvae.utils.warnings import warn_user
 
 __all__ = [
     "collect_categories",
     "contains_text",
     "decode_categories",
     "encode_categories",
+    "find_unknown",
     "refuse_mixed_types",
     "resolve_categorical",
+    "warn_of_many",
+    "warn_of_unknown",
 ]
 
 CATEGORY_TYPES = (str, bytes, bool, np.bool_, Real)
 
 LARGEST_EXACT_INTEGER = 2**53
 """Every integer up to here is a float64."""
+
+MIN_ROWS_OF_TEXT = 20
+"""Number of rows from which a column may be reported as text."""
 
 
 def resolve_categorical(
@@ -166,24 +172,22 @@ def collect_categories(values: Array, name: Any) -> list[Any]:
 
 
 def encode_categories(
-    values: Array, categories: list[Any], name: Any, *, warn: bool
+    values: Array, categories: list[Any], name: Any
 ) -> npt.NDArray[np.float64]:
-    """Return the codes of the values of a column.
+    """Return the codes of values.
 
     Parameters
     ----------
-    values : ndarray of shape (n_rows,)
-        Values of the column.
+    values : ndarray of shape (n_values,)
+        Values of a column.
     categories : list
         The categories of `fit`.
     name : object
-        Name of the column, for messages.
-    warn : bool
-        Whether to warn of unknown categories.
+        Name of the column, for error messages.
 
     Returns
     -------
-    codes : ndarray of float64 of shape (n_rows,)
+    codes : ndarray of float64 of shape (n_values,)
         Positions in `categories`; NaN for missing values and unknown categories.
 
     Raises
@@ -197,16 +201,68 @@ def encode_categories(
     code_of = {category: float(code) for code, category in enumerate(categories)}
     codes = np.full(len(values), np.nan)
     codes[~missing] = [code_of.get(_as_python(v), np.nan) for v in values[~missing]]
-    unknown = np.isnan(codes) & ~missing
-    if warn and unknown.any():
-        new = sorted({str(v) for v in values[unknown]})
-        warnings.warn(
-            f"Column {name!r} has categories that did not occur in fit; they are "
-            f"treated as missing: {new[:5]}{' ...' if len(new) > 5 else ''}.",
-            UserWarning,
-            stacklevel=2,
-        )
     return codes
+
+
+def find_unknown(values: Array, codes: Array, declared: Sequence[Any]) -> list[str]:
+    """Return the texts of the values that did not occur in `fit`, sorted.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_values,)
+        Values of a column.
+    codes : ndarray of shape (n_values,)
+        Their codes, as returned by `encode_categories`.
+    declared : sequence
+        Categories that the column type of `fit` declares: that they are possible is
+        known, whether they occurred or not.
+
+    Returns
+    -------
+    unknown : list of str
+    """
+    without = values[np.isnan(codes)]
+    known = set(declared)
+    return sorted({str(v) for v in without[~is_missing(without)] if v not in known})
+
+
+def warn_of_unknown(unknown: list[str], name: Any) -> None:
+    """Report categories that did not occur in `fit`.
+
+    Parameters
+    ----------
+    unknown : list of str
+        The categories.
+    name : object
+        Name of the column.
+    """
+    warn_user(
+        f"Column {name!r} has categories that did not occur in fit; they are treated "
+        f"as missing: {unknown[:5]}{' ...' if len(unknown) > 5 else ''}. Later ones in "
+        "this column are not reported."
+    )
+
+
+def warn_of_many(n_categories: int, n_values: int, name: Any) -> None:
+    """Report a column most of whose categories occur once, such as a free text.
+
+    Parameters
+    ----------
+    n_categories : int
+        Number of categories of the column.
+    n_values : int
+        Number of its values that are not missing. Below 20 nothing is reported.
+    name : object
+        Name of the column.
+    """
+    if n_values >= MIN_ROWS_OF_TEXT and 2 * n_categories > n_values:
+        warn_user(
+            f"Column {name!r} has {n_categories} categories in {n_values} rows. A "
+            "category that occurs once says nothing about other rows. If the column "
+            "holds identifiers, drop it; if it holds texts, encode them as numbers, "
+            "for instance with sklearn.feature_extraction.text.TfidfVectorizer. To "
+            "keep the categories, name the column in categorical_features."
+        )
 
 
 def decode_categories(codes: Array, categories: list[Any]) -> Array:

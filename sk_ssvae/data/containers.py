@@ -6,8 +6,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from scipy import sparse
 
+from sk_ssvae.data.arrow import ArrowContainer
 from sk_ssvae.data.columns import DecodedColumns
 from sk_ssvae.data.dataframes import PandasContainer, PolarsContainer, dataframe_library
+from sk_ssvae.data.loading import load_rows
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["CONTAINERS", "Container", "as_container", "as_table"]
@@ -43,6 +45,10 @@ class Container(Protocol):
     def is_numeric(self) -> bool:
         """Whether scikit-learn reads the rows as a single array of numbers."""
 
+    @property
+    def holds_singles(self) -> bool:
+        """Whether numbers that scikit-learn does not read fit into float32."""
+
     def is_numeric_column(self, j: int) -> bool:
         """Return whether the type of a column is numeric or boolean."""
 
@@ -54,6 +60,13 @@ class Container(Protocol):
 
         Floats if the column type is numeric, else objects; objects in any case with
         `exact`, because floats cannot hold all integers.
+        """
+
+    def factorize(self, j: int) -> tuple[Array, Array]:
+        """Return the values of a column as objects, and each row's position in them.
+
+        Values of the usual types occur once, and missing values, of position -1, not at
+        all. Otherwise the values are those of the rows, missing ones included.
         """
 
     def fill(self, columns: DecodedColumns) -> Any:
@@ -104,6 +117,11 @@ class ArrayContainer:
         """True: an array that is not of numbers is an error."""
         return True
 
+    @property
+    def holds_singles(self) -> bool:
+        """False: scikit-learn reads rows of numbers."""
+        return False
+
     def is_numeric_column(self, j: int) -> bool:
         """Return True: columns that are not declared as categorical hold numbers."""
         return True
@@ -116,6 +134,11 @@ class ArrayContainer:
         """Return a column as objects."""
         values: Array = self.rows[:, j]
         return values
+
+    def factorize(self, j: int) -> tuple[Array, Array]:
+        """Return the values of a column and all positions."""
+        values = self.values(j, exact=True)
+        return values, np.arange(len(values))
 
     def fill(self, columns: DecodedColumns) -> Any:
         """Return an array with missing values replaced; of objects if not of floats."""
@@ -175,7 +198,13 @@ class SparseContainer(ArrayContainer):
 
 CONTAINERS: dict[str, type[Container]] = {
     container.kind: container
-    for container in (ArrayContainer, SparseContainer, PandasContainer, PolarsContainer)
+    for container in (
+        ArrayContainer,
+        SparseContainer,
+        PandasContainer,
+        PolarsContainer,
+        ArrowContainer,
+    )
 }
 """Containers by the names that files have for them."""
 
@@ -195,8 +224,9 @@ def as_container(X: Any) -> Container:
     Raises
     ------
     TypeError
-        If X is a lazy frame of polars.
+        If X is a query, a data set or a stream that is not in memory.
     """
+    X = load_rows(X)
     if sparse.issparse(X):
         return SparseContainer(X)
     library = dataframe_library(X)
@@ -211,4 +241,5 @@ def as_table(X: Any) -> Any:
     ValueError
         If X has not two dimensions.
     """
-    return X.toarray() if sparse.issparse(X) else as_container(X).rows
+    rows = as_container(X).rows
+    return rows.toarray() if sparse.issparse(rows) else rows

@@ -1,64 +1,103 @@
 """Rows in data frames of pandas and polars, read and written by columns.
 
-Neither library is imported before the user does.
+Columns are read with narwhals, which imports no library before the user does. Those of
+pandas are read with pandas itself: narwhals refuses names that are repeated and does
+not know sparse columns, it looks at the first hundred values of a column of objects
+only, and encoding a column of strings takes it five times as long.
 """
 
 from functools import cached_property
-from numbers import Real
 from typing import Any, ClassVar
 
+import narwhals.stable.v2 as nw
 import numpy as np
 
 from sk_ssvae.data.columns import DecodedColumns
+from sk_ssvae.data.rounding import are_numbers, clip_to_dtype, round_to_integers
 from sk_ssvae.utils.typing import Array, Mask
 
-__all__ = ["PandasContainer", "PolarsContainer", "dataframe_library", "dtype_library"]
+__all__ = [
+    "DataFrameContainer",
+    "PandasContainer",
+    "PolarsContainer",
+    "dataframe_library",
+    "declared_levels",
+    "dtype_library",
+]
 
 POLARS_TEXTS = ("String", "Categorical")
 """Types of polars that hold any string."""
 
 
 def dataframe_library(X: Any) -> str | None:
-    """Return "pandas" or "polars" for a data frame, None for anything else.
-
-    Raises
-    ------
-    TypeError
-        If X is a lazy frame of polars.
-    """
-    libraries = {c.__module__.partition(".")[0] for c in type(X).__mro__}
-    if "polars" in libraries and hasattr(X, "collect"):
-        raise TypeError(
-            f"X is a {type(X).__name__}, which is not evaluated yet. Pass X.collect()."
-        )
-    for library in ("pandas", "polars"):
-        if library in libraries and hasattr(X, "columns"):
-            return library
-    return None
+    """Return "pandas", "polars" or "pyarrow" for a data frame, else None."""
+    if nw.dependencies.is_pandas_dataframe(X):
+        return "pandas"
+    if nw.dependencies.is_polars_dataframe(X):
+        return "polars"
+    return "pyarrow" if nw.dependencies.is_pyarrow_table(X) else None
 
 
 def dtype_library(dtype: Any) -> str | None:
-    """Return "pandas" or "polars" for a column type that one of them defines.
+    """Return "pandas", "polars" or "pyarrow" for a column type that it defines.
 
     None for the types of numpy, and for objects that are no types.
     """
     kind = dtype if isinstance(dtype, type) else type(dtype)
+    bases = {
+        ("pandas", "ExtensionDtype"),
+        ("polars", "DataType"),
+        ("pyarrow", "DataType"),
+    }
     for base in kind.__mro__:
         library = base.__module__.partition(".")[0]
-        if library == "pandas" and base.__name__ == "ExtensionDtype":
-            return "pandas"
-        if library == "polars" and base.__name__ == "DataType":
-            return "polars"
+        if (library, base.__name__) in bases:
+            return library
     return None
 
 
+def declared_levels(dtype: Any) -> list[Any]:
+    """Return the categories that a column type declares, whether they occur or not.
+
+    Parameters
+    ----------
+    dtype : object
+        A categorical type of pandas, an Enum of polars, or the pair of a dictionary
+        type of Arrow and its values. Other types declare none.
+
+    Returns
+    -------
+    levels : list
+    """
+    levels = dtype[1] if isinstance(dtype, tuple) else None
+    if dtype_library(dtype) in ("pandas", "polars"):
+        levels = getattr(dtype, "categories", None)
+    try:
+        return [] if levels is None else list(levels)
+    except TypeError:  # of a Categorical of polars: an object that holds any string
+        return []
+
+
 class DataFrameContainer:
-    """Rows in a data frame."""
+    """Rows in a data frame, whose columns narwhals reads."""
 
     is_dataframe: ClassVar[bool] = True
 
     def __init__(self, X: Any) -> None:
         self.X = X
+
+    @property
+    def readable(self) -> Any:
+        """The data frame with columns of types that narwhals reads."""
+        return self.X
+
+    @cached_property
+    def _frame(self) -> Any:
+        return nw.from_native(self.readable, eager_only=True)
+
+    @cached_property
+    def _types(self) -> list[Any]:
+        return list(self._frame.schema.values())
 
     @property
     def rows(self) -> Any:
@@ -68,18 +107,63 @@ class DataFrameContainer:
     @property
     def names(self) -> list[Any]:
         """Column names."""
-        return list(self.X.columns)
+        return list(self._frame.columns)
 
     @cached_property
     def dtypes(self) -> list[Any]:
         """Column types."""
         return list(self.X.dtypes)
 
+    @property
+    def is_numeric(self) -> bool:
+        """Whether all columns are of numbers or booleans."""
+        return all(map(_is_numeric, self._types))
+
+    @property
+    def holds_singles(self) -> bool:
+        """False: scikit-learn reads rows of numbers."""
+        return False
+
+    def is_numeric_column(self, j: int) -> bool:
+        """Return whether a column is of numbers or booleans."""
+        return _is_numeric(self._types[j])
+
+    def is_categorical_column(self, j: int) -> bool:
+        """Return whether a column is of a categorical type."""
+        return isinstance(self._types[j], nw.Categorical | nw.Enum)
+
+    def values(self, j: int, *, exact: bool = False) -> Array:
+        """Return a column of numbers as floats, others and `exact` ones as objects."""
+        column = self._frame[:, j]
+        if self._types[j].is_numeric() and not exact:
+            numbers = column.cast(nw.Float64).to_numpy()
+            return np.asarray(numbers, dtype=np.float64)
+        return _as_objects(column.to_list())
+
+    def factorize(self, j: int) -> tuple[Array, Array]:
+        """Return the values of a column, each string once, and the rows' positions."""
+        if isinstance(self._types[j], nw.String | nw.Categorical | nw.Enum):
+            column = self._frame[:, j]
+            distinct = column.drop_nulls().unique().to_list()
+            if distinct and all(type(value) is str for value in distinct):
+                codes = column.replace_strict(
+                    distinct, list(range(len(distinct))), return_dtype=nw.Float64
+                ).to_numpy()
+                positions = np.where(np.isnan(codes), -1, codes).astype(np.intp)
+                return _as_objects(distinct), positions
+        values = self.values(j, exact=True)
+        return values, np.arange(len(values))
+
 
 class PandasContainer(DataFrameContainer):
     """Rows in a data frame of pandas."""
 
     kind: ClassVar[str] = "pandas"
+
+    @property
+    def names(self) -> list[Any]:
+        """Column names."""
+        return list(self.X.columns)
 
     @property
     def is_numeric(self) -> bool:
@@ -108,6 +192,19 @@ class PandasContainer(DataFrameContainer):
             return numbers
         return np.asarray(column.astype(object), dtype=object)
 
+    def factorize(self, j: int) -> tuple[Array, Array]:
+        """Return the values of a column, most of them once, and the rows' positions."""
+        import pandas as pd
+
+        column = self.X.iloc[:, j]
+        # Among objects of several types, pandas takes 1 and True for the same.
+        safe = column.dtype != object or pd.api.types.infer_dtype(column) == "string"
+        if safe and not isinstance(column.dtype, pd.SparseDtype):
+            positions, distinct = pd.factorize(column)
+            return np.asarray(distinct.astype(object), dtype=object), positions
+        values = self.values(j, exact=True)
+        return values, np.arange(len(values))
+
     def fill(self, columns: DecodedColumns) -> Any:
         """Return a copy of the data frame with missing values replaced."""
         frame = self.X.copy()
@@ -133,7 +230,7 @@ class PandasContainer(DataFrameContainer):
             else:
                 restored = pd.Series(values)
                 if dtype.kind == "f":
-                    restored = pd.Series(_clip_to_dtype(values, dtype)).astype(dtype)
+                    restored = pd.Series(clip_to_dtype(values, dtype)).astype(dtype)
                 elif dtype.kind == "O":
                     restored = restored.astype(dtype)
             series.append(restored)
@@ -146,28 +243,6 @@ class PolarsContainer(DataFrameContainer):
     """Rows in a data frame of polars."""
 
     kind: ClassVar[str] = "polars"
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether all columns are of numbers or booleans."""
-        return all(_is_numeric_polars(dtype) for dtype in self.dtypes)
-
-    def is_numeric_column(self, j: int) -> bool:
-        """Return whether a column is of numbers or booleans."""
-        return _is_numeric_polars(self.dtypes[j])
-
-    def is_categorical_column(self, j: int) -> bool:
-        """Return whether a column is of a categorical type."""
-        return str(self.dtypes[j]).startswith(("Categorical", "Enum"))
-
-    def values(self, j: int, *, exact: bool = False) -> Array:
-        """Return a column of numbers as floats, others and `exact` ones as objects."""
-        column = self.X[:, j]
-        if column.dtype.is_numeric() and not exact:
-            return np.asarray(column.cast(float).to_numpy(), dtype=np.float64)
-        objects = np.empty(len(column), dtype=object)
-        objects[:] = column.to_list()
-        return objects
 
     def fill(self, columns: DecodedColumns) -> Any:
         """Return a copy of the data frame with missing values replaced."""
@@ -195,14 +270,14 @@ class PolarsContainer(DataFrameContainer):
             else:
                 restored = pl.Series(values).fill_nan(None)
                 if dtype.is_float():
-                    clipped = pl.Series(_clip_to_dtype(values, dtype))
+                    clipped = pl.Series(clip_to_dtype(values, dtype))
                     restored = clipped.fill_nan(None).cast(dtype)
                 elif exact and str(dtype) == "Boolean":
                     restored = restored > 0.5
                 elif exact and not dtype.is_integer():  # Decimal
                     restored = restored.cast(dtype, strict=False)
                 elif exact:
-                    integers = _round_to_integers(values, str(dtype))
+                    integers = round_to_integers(values, str(dtype))
                     restored = pl.Series(integers).cast(dtype)
             series.append(restored.alias(str(columns.names[j])))
         return pl.DataFrame(series)
@@ -213,8 +288,15 @@ def _is_numeric_pandas(dtype: Any) -> bool:
     return getattr(dtype, "kind", "O") in "iufb" and "category" not in str(dtype)
 
 
-def _is_numeric_polars(dtype: Any) -> bool:
+def _is_numeric(dtype: Any) -> bool:
+    """Return whether a type of narwhals or polars is of numbers or booleans."""
     return bool(dtype.is_numeric() or str(dtype) == "Boolean")
+
+
+def _as_objects(values: list[Any]) -> Array:
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    return objects
 
 
 def _fill_series(series: Any, missing: Mask, values: Array) -> Any:
@@ -228,10 +310,10 @@ def _fill_series(series: Any, missing: Mask, values: Array) -> Any:
     if isinstance(dtype, pd.CategoricalDtype):
         new = [v for v in dict.fromkeys(values) if v not in dtype.categories]
         filled = filled.cat.add_categories(new)
-    elif kind in "iub" and _are_numbers(values):
+    elif kind in "iub" and are_numbers(values):
         values = _round_to_pandas(values.astype(float), dtype).to_numpy()
-    elif kind == "f" and _are_numbers(values):
-        numbers = _clip_to_dtype(values.astype(float), dtype)
+    elif kind == "f" and are_numbers(values):
+        numbers = clip_to_dtype(values.astype(float), dtype)
         values = pd.Series(numbers).astype(dtype).to_numpy()
     elif isinstance(dtype, pd.StringDtype) and not missing.all():
         values = values.astype(str)
@@ -254,9 +336,9 @@ def _fill_polars_series(series: Any, missing: Mask, values: Array) -> Any:
 
     dtype = series.dtype
     new = values.tolist()
-    numbers = _are_numbers(values)
+    numbers = are_numbers(values)
     if numbers and dtype.is_integer():
-        new = _round_to_integers(values.astype(float), str(dtype)).tolist()
+        new = round_to_integers(values.astype(float), str(dtype)).tolist()
     elif numbers and dtype.is_decimal():
         new = pl.Series(values.astype(float)).cast(dtype, strict=False).to_list()
     elif numbers and str(dtype) == "Boolean":
@@ -268,7 +350,7 @@ def _fill_polars_series(series: Any, missing: Mask, values: Array) -> Any:
         filled[i] = value
     # A column of nulls, or of other categories, cannot hold the values of fit.
     if numbers:
-        fits = _is_numeric_polars(dtype)
+        fits = _is_numeric(dtype)
     elif isinstance(dtype, pl.Enum):
         fits = set(new) <= set(dtype.categories)
     else:
@@ -277,29 +359,6 @@ def _fill_polars_series(series: Any, missing: Mask, values: Array) -> Any:
     if not fits:
         dtype = pl.String if any(isinstance(v, str) for v in new) else None
     return pl.Series(series.name, filled, dtype=dtype, strict=False)
-
-
-def _are_numbers(values: Array) -> bool:
-    return values.dtype.kind in "iufb" or all(isinstance(v, Real) for v in values)
-
-
-def _clip_to_dtype(values: Array, dtype: Any) -> Array:
-    """Clip numbers to the range of a type of floats."""
-    name = str(getattr(dtype, "subtype", dtype)).lower().partition("[")[0]
-    arrow = {"halffloat": "float16", "float": "float32", "double": "float64"}
-    largest = float(np.finfo(arrow.get(name, name)).max)
-    return np.asarray(np.clip(values, -largest, largest))
-
-
-def _round_to_integers(values: Array, name: str) -> Array:
-    """Round numbers to integers within the range of the type of that name."""
-    # numpy has no integers of 128 bits.
-    limits = np.iinfo(name.lower().replace("128", "64"))
-    # The largest float that is no more than the limit.
-    high = np.nextafter(float(limits.max), 0) if limits.bits == 64 else limits.max
-    rounded = np.clip(np.round(values), limits.min, high)
-    integers: Array = rounded.astype(limits.dtype)
-    return integers
 
 
 def _round_to_pandas(values: Array, dtype: Any) -> Any:
@@ -312,7 +371,7 @@ def _round_to_pandas(values: Array, dtype: Any) -> Any:
     if dtype.kind == "b":
         rounded = values > 0.5
     else:
-        rounded = _round_to_integers(np.where(missing, 0, values), name)
+        rounded = round_to_integers(np.where(missing, 0, values), name)
     if not missing.any():
         return pd.Series(rounded).astype(dtype)
     if isinstance(dtype, np.dtype):  # cannot hold missing values

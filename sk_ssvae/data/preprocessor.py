@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from sk_ssvae.data.categories import resolve_categorical
+from sk_ssvae.data.column_names import check_column_names
 from sk_ssvae.data.column_types import (
     assign_column_types,
     check_likelihood,
@@ -84,6 +85,7 @@ class Preprocessor:
     ) -> None:
         self.likelihood = likelihood
         self.categorical_features = categorical_features
+        self._reported: set[int] = set()
 
     @classmethod
     def from_fitted(
@@ -156,7 +158,16 @@ class Preprocessor:
             If rows have the wrong shape or column names, cells are infinite, or a
             parameter does not fit the columns.
         TypeError
-            If X holds no rows, or values are neither numbers nor categories.
+            If X holds no rows, values are neither numbers nor categories, or X is a
+            query, a data set or a stream that is not in memory.
+
+        Warns
+        -----
+        UserWarning
+            If X is loaded into memory as a whole; if `reset`, for columns of text that
+            are read as numbers, or are hardly categories; else for categories that did
+            not occur in `fit`, once for each column, or if only X or the rows of `fit`
+            have column names.
         """
         if reset:
             check_likelihood(self.likelihood)
@@ -167,11 +178,18 @@ class Preprocessor:
         with readable_input_errors(X, numbers=numeric):
             rows = as_container(masked_to_nan(X))
             if not reset:
+                check_column_names(estimator, rows, self.schema)
                 if self.schema.is_plain and not rows.is_dataframe:
                     rows, _ = _without_words(rows, self.schema.numbers_in_text)
                 return _validate(
-                    estimator, rows, self.schema, y, ensure_finite=ensure_finite
+                    estimator,
+                    rows,
+                    self.schema,
+                    y,
+                    ensure_finite=ensure_finite,
+                    reported=self._reported,
                 )
+            self._reported = set()
             if rows.is_dataframe or not numeric:
                 self._infer_schema(estimator, rows, used)
                 return _validate(estimator, rows, self.schema, y, reset=True)
@@ -402,10 +420,12 @@ def _validate(
     *,
     reset: bool = False,
     ensure_finite: bool = True,
+    reported: set[int] | None = None,
 ) -> Any:
     """Return validated cells, and labels if any, as scikit-learn validates arrays.
 
-    A schema of None stands for rows that must be numbers.
+    A schema of None stands for rows that must be numbers. `reported` is passed to
+    `Schema.cells`.
     """
     checks: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -418,7 +438,7 @@ def _validate(
             estimator, rows.X, *y, reset=reset, ensure_all_finite=finite, **checks
         )
     validate_data(estimator, rows.rows, reset=reset, skip_check_array=True)
-    cells = schema.cells(rows, warn=not reset)
+    cells = schema.cells(rows, reported=reported)
     checks |= {"estimator": estimator, "ensure_all_finite": "allow-nan"}
     if y:
         return check_X_y(cells, *y, **checks)

@@ -9,6 +9,8 @@ import torch
 from scipy import sparse
 from torch.utils.data import Dataset
 
+from sk_ssvae.data.loading import load_rows
+
 __all__ = ["as_rows"]
 
 _FRAME_METHODS = ("__dataframe__", "__arrow_c_stream__", "collect")
@@ -34,7 +36,8 @@ def as_rows(X: Any, *, name: str = "X") -> Any:
     Returns
     -------
     X : object
-        Arrays, sparse arrays, tensors, lists, tuples and data frames unchanged. Objects
+        Arrays, sparse arrays, tensors, lists, tuples and data frames unchanged. Rows
+        that are stored elsewhere are loaded (`load_rows`). Objects
         that numpy converts (``__array__``, ``__array_interface__``, ``__dlpack__``, the
         buffer protocol), such as skorch's `SliceDataset`, as an array. Other sequences
         as a list.
@@ -47,6 +50,7 @@ def as_rows(X: Any, *, name: str = "X") -> Any:
     ValueError
         If X is a list of strings.
     """
+    X = load_rows(X)
     if isinstance(X, np.ndarray | torch.Tensor) or sparse.issparse(X):
         return X
     if isinstance(X, list | tuple):

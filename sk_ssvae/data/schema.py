@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_ssvae.data.categories import (
     collect_categories,
     contains_text,
     encode_categories,
+    find_unknown,
     refuse_mixed_types,
+    warn_of_many,
+    warn_of_unknown,
 )
 from sk_ssvae.data.columns import DecodedColumns, read_numbers
 from sk_ssvae.data.containers import CONTAINERS, Container, as_container
-from sk_ssvae.data.missing import masked_to_nan
+from sk_ssvae.data.dataframes import declared_levels
+from sk_ssvae.data.missing import is_missing, masked_to_nan
 from sk_ssvae.data.numeric_text import TextReader
 from sk_ssvae.utils.typing import Array, Mask
 
@@ -27,7 +30,7 @@ class Schema:
 
     Attributes
     ----------
-    kind : {"array", "sparse", "pandas", "polars"}
+    kind : {"array", "sparse", "pandas", "polars", "pyarrow"}
         The container.
     names : list
         Names of the columns; positions in an array.
@@ -59,42 +62,57 @@ class Schema:
         """Whether all columns hold numbers, so that an array of floats holds them."""
         return self.n_objects == 0 and not any(self.sizes)
 
-    def cells(self, rows: Container, *, warn: bool = True) -> npt.NDArray[np.float64]:
+    def cells(self, rows: Container, *, reported: set[int] | None = None) -> Array:
         """Convert rows to cells.
 
         Parameters
         ----------
         rows : Container of shape (n_rows, n_features)
             Rows with the columns of `fit`.
-        warn : bool, default=True
-            Warn of unknown categories, and of words that are read as missing numbers
-            in columns that had none in `fit`.
+        reported : set of int, default=None
+            Columns whose unknown categories, or words for missing numbers, have been
+            reported. Those of others are reported by a warning, and the columns are
+            added. None reports nothing.
 
         Returns
         -------
-        cells : ndarray of float64 of shape (n_rows, n_features)
-            NaN for missing values and unknown categories.
+        cells : ndarray of shape (n_rows, n_features)
+            float64, or float32 if the rows hold no wider numbers and no categories; NaN
+            for missing values and unknown categories.
 
         Raises
         ------
         TypeError
             If a value is neither a number nor a category; names the column.
         """
-        cells = np.empty((rows.rows.shape[0], len(self.categories)))
+        single = rows.holds_singles and self.is_plain
+        shape = (rows.rows.shape[0], len(self.categories))
+        cells = np.empty(shape, dtype=np.float32 if single else np.float64)
         texts = TextReader()
         for j, categories in enumerate(self.categories):
-            values = rows.values(j, exact=categories is not None)
             if categories is None:
+                values = rows.values(j)
                 cells[:, j] = read_numbers(values, self.names[j])
-                if values.dtype.kind == "O" and j not in self.numbers_in_text:
+                has_words = values.dtype.kind == "O" and j not in self.numbers_in_text
+                if has_words and reported is not None and j not in reported:
                     texts.add_words(values, self.names[j])
-            else:
-                cells[:, j] = encode_categories(
-                    values, categories, self.names[j], warn=warn
-                )
-        if warn:
-            texts.warn()
+                    if self.names[j] in texts.words:
+                        reported.add(j)
+                continue
+            values, positions = rows.factorize(j)
+            codes = encode_categories(values, categories, self.names[j])
+            if reported is not None and j not in reported:
+                unknown = find_unknown(values, codes, self._declared(j))
+                if unknown:
+                    reported.add(j)
+                    warn_of_unknown(unknown, self.names[j])
+            cells[:, j] = np.append(codes, np.nan)[positions]
+        texts.warn()
         return cells
+
+    def _declared(self, j: int) -> list[Any]:
+        """Return the categories that the type of a column declares."""
+        return declared_levels(self.dtypes[j]) if self.dtypes else []
 
     def restore(self, cells: Array, *, exact: bool = True) -> Any:
         """Convert cells to rows of the container of `fit`.
@@ -166,30 +184,37 @@ def infer_schema(
     Warns
     -----
     UserWarning
-        If columns of text are read as numbers, and if columns of text that are read as
-        categories look like dates, amounts, spoilt numbers or keys.
+        If columns of text are read as numbers, if columns of text that are read as
+        categories look like dates, amounts, spoilt numbers or keys, and if most
+        categories of a column of a categorical type occur only once.
     """
     categories: list[list[Any] | None] = [None] * len(rows.names)
     n_objects = 0
     texts, numbers_in_text = TextReader(rows.kind, only_numbers=not from_dtype), []
     # Weights of the wrong length are refused later.
     has_weights = used is not None and len(used) == rows.rows.shape[0]
-    counted = used if has_weights else slice(None)
     for j, name in enumerate(rows.names):
         numeric = rows.is_numeric_column(j)
         if numeric and not categorical[j]:
             continue
         n_objects += not numeric
-        values = rows.values(j, exact=True)
+        values, positions = rows.factorize(j)
         declared = rows.is_categorical_column(j)
         is_declared = categorical[j] or (from_dtype and declared)
         is_text = not is_declared and contains_text(values)
-        if is_text and texts.holds_numbers(values, name):
+        if is_text and texts.holds_numbers(_by_row(values, positions), name):
             numbers_in_text.append(j)
         elif is_declared or is_text:
             if not declared:
                 refuse_mixed_types(values, name)
-            categories[j] = collect_categories(values[counted], name)
+            counted = positions[used] if has_weights else positions
+            present = ~is_missing(values)
+            counted = counted[counted >= 0]
+            counted = counted[present[counted]]
+            levels = collect_categories(values[np.unique(counted)], name)
+            if is_declared and not categorical[j]:
+                warn_of_many(len(levels), len(counted), name)
+            categories[j] = levels
     texts.warn()
     return Schema(
         rows.kind,
@@ -199,3 +224,11 @@ def infer_schema(
         n_objects,
         tuple(numbers_in_text),
     )
+
+
+def _by_row(values: Array, positions: Array) -> Array:
+    """Return the value of each row, as objects; None where the position is -1."""
+    table = np.empty(len(values) + 1, dtype=object)
+    table[:-1] = values
+    column: Array = table[positions]
+    return column

@@ -157,6 +157,13 @@ def _type_parts(dtype: Any, library: str) -> Any:
             inner = dtype.categories
             return [name, [list(inner), str(inner.dtype)], bool(dtype.ordered)]
         return [name, str(dtype)]
+    if library == "pyarrow":
+        if name == "DictionaryType":
+            types = (str(dtype.index_type), str(dtype.value_type))
+            return [name, *types, bool(dtype.ordered)]
+        if name.startswith("Decimal"):
+            return [name, dtype.precision, dtype.scale]
+        return [name, str(dtype)]
     if name == "Enum":
         return [name, list(dtype.categories)]
     if name == "Decimal":
@@ -213,6 +220,7 @@ class JSONDecoder:
             "dict": self._dict,
             "pandas": lambda v, d: _pandas_type(*self(v, d)),
             "polars": lambda v, d: _polars_type(*self(v, d)),
+            "pyarrow": lambda v, d: _arrow_type(*self(v, d)),
             "History": lambda v, d: History(self(v, d)),
             "tuple": lambda v, d: tuple(self(x, d) for x in v),
             "bytes": lambda v, d: base64.b64decode(v, validate=True),
@@ -290,6 +298,21 @@ def _polars_type(name: str, *parts: Any) -> Any:
         return dtype(*parts[0])
     return dtype(*parts) if parts else dtype()
 
+
+def _arrow_type(name: str, *parts: Any) -> Any:
+    import pyarrow as pa
+
+    if name == "DictionaryType":
+        index, value, ordered = parts
+        types = [pa.type_for_alias(str(alias)) for alias in (index, value)]
+        return pa.dictionary(*types, ordered=bool(ordered))
+    if name in ARROW_DECIMALS:
+        return getattr(pa, ARROW_DECIMALS[name])(*parts)
+    return pa.type_for_alias(str(parts[0]))
+
+
+ARROW_DECIMALS = {f"Decimal{bits}Type": f"decimal{bits}" for bits in (32, 64, 128, 256)}
+"""Functions of pyarrow that make types with parameters, by the types' names."""
 
 POLARS_TYPES = (
     *("Int8", "Int16", "Int32", "Int64", "Int128"),

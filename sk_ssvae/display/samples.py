@@ -229,7 +229,7 @@ class SamplesDisplay:
     def _plot_columns(self, ax: Any, style: dict[str, Any]) -> None:
         samples = as_table(self.samples)
         real = None if self.real is None else as_table(self.real)
-        names = [*getattr(samples, "columns", range(samples.shape[1]))]
+        names = as_container(samples).names
         indices = _column_indices(self.features, names)
         n_across = min(4, len(indices))
         n_down = -(-len(indices) // n_across)

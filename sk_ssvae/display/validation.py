@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from sk_ssvae.data.containers import as_table
+from sk_ssvae.data.containers import as_container, as_table
 
 __all__ = ["as_numbers", "check_estimator"]
 
@@ -63,12 +63,12 @@ def as_numbers(rows: Any, caller: str) -> npt.NDArray[np.float64]:
     try:
         return np.asarray(dense, dtype=np.float64)
     except (TypeError, ValueError):
-        names = getattr(dense, "columns", None)
-    if names is None:
-        names = range(dense.shape[1])
-        columns = [dense[:, i] for i in names]
-    else:
+        container = as_container(dense)
+    names = container.names
+    if container.is_dataframe:
         columns = [dense[name] for name in names]
+    else:
+        columns = [dense[:, i] for i in names]
     other = [
         name
         for name, column in zip(names, columns, strict=True)

@@ -256,8 +256,9 @@ class VariationalAutoencoder(GenerationMixin):
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
-            Numbers, or categories in a data frame of pandas or polars. NaN, None and
-            nulls are missing. At least two rows, and one column that varies.
+            Numbers, or categories in a data frame of pandas or polars or a table of
+            Arrow. NaN, None and nulls are missing. At least two rows, and one column
+            that varies.
 
         y : None
             Ignored, for compatibility with pipelines.

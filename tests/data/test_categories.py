@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from mixed_rows import N_SURVEY, N_TOWNS, TOWN_LABELS, small_classifier, survey
+from sklearn.pipeline import make_pipeline
 
 
 def test_unknown_categories_are_missing_with_one_warning():
@@ -18,11 +20,59 @@ def test_unknown_categories_are_missing_with_one_warning():
         proba = clf.predict_proba(new)
     assert [str(w.message) for w in caught] == [
         "Column 'town' has categories that did not occur in fit; they are treated as "
-        "missing: ['Bonn', 'Kyiv']."
+        "missing: ['Bonn', 'Kyiv']. Later ones in this column are not reported."
     ]
+    assert caught[0].filename == __file__
     np.testing.assert_array_equal(proba, clf.predict_proba(gone))
-    with pytest.warns(UserWarning, match="town"):
-        assert clf.impute(new)["town"][1] == "Bonn"
+    assert clf.impute(new)["town"][1] == "Bonn"
+    with pytest.warns(UserWarning, match="town") as caught:
+        make_pipeline(clf.fit(X, few)).predict(new)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_declared_categories_are_missing_without_a_warning(library):
+    X, _, few = survey()
+    new = X.assign(colour=X["colour"].astype(object).mask(X.index < 3, "never"))
+    new["colour"] = new["colour"].astype(X["colour"].dtype)
+    gone = X.assign(colour=X["colour"].mask(X.index < 3, None))
+    if library == "polars":
+        enum = pl.Enum(["red", "green", "blue", "never"])
+        frames = [pl.from_pandas(f) for f in (X, new, gone)]
+        frames = [f.with_columns(pl.col("colour").cast(enum)) for f in frames]
+    elif library == "pyarrow":
+        frames = [pa.Table.from_pandas(f) for f in (X, new, gone)]
+    else:
+        frames = [X, new, gone]
+    clf = small_classifier().fit(frames[0], few)
+    np.testing.assert_array_equal(
+        clf.predict_proba(frames[1]), clf.predict_proba(frames[2])
+    )
+    with pytest.warns(UserWarning, match=r"\['pink'\]"):
+        clf.predict(new.assign(colour="pink"))
+
+
+def test_columns_of_texts_are_reported_in_fit():
+    y = np.arange(N_TOWNS) % 2
+    texts = [f"text {i // 2 if i < 20 else i}" for i in range(N_TOWNS)]
+    X = pd.DataFrame({"h": np.arange(N_TOWNS) / 9, "note": texts})
+    X.loc[39, "note"] = None
+    message = (
+        "Column 'note' has 29 categories in 39 rows. A category that occurs once says "
+        "nothing about other rows. If the column holds identifiers, drop it; if it "
+        "holds texts, encode them as numbers, for instance with "
+        "sklearn.feature_extraction.text.TfidfVectorizer. To keep the categories, name "
+        "the column in categorical_features."
+    )
+    for frame in (X, X.astype({"note": "category"}), X.astype(object)):
+        with pytest.warns(UserWarning, match="note") as caught:
+            clf = small_classifier().fit(frame, y)
+        assert [(str(w.message), w.filename) for w in caught] == [(message, __file__)]
+        assert clf.predict(frame).shape == (N_TOWNS,)
+    small_classifier(categorical_features=["note"]).fit(X, y)
+    small_classifier().fit(X[:18], y[:18])
+    weight = 1.0 * (np.arange(N_TOWNS) < 20)  # ten texts in twenty rows
+    small_classifier().fit(X, y, sample_weight=weight)
 
 
 def test_categorical_features_by_position_mask_and_name():

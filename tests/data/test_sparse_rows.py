@@ -34,6 +34,43 @@ def test_sparse_and_dense_rows_give_identical_results(make):
     assert small_classifier().fit(make(X * 1.5), few).likelihood_ == "gaussian"
 
 
+FORMATS = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+
+
+@pytest.mark.parametrize("kind", ["array", "matrix"])
+def test_all_sparse_formats_give_identical_results(kind):
+    X = np.random.RandomState(0).poisson(0.3, size=(N_TOWNS, 6)).astype(float)
+    weight = np.ones(N_TOWNS)
+    vae = VariationalAutoencoder(2, hidden_sizes=(8,), max_epochs=2, random_state=0)
+    expected = None
+    for name in FORMATS:
+        rows = getattr(sparse, f"{name}_{kind}")(X)
+        clf = small_classifier(max_epochs=2).fit(rows, TOWN_LABELS, weight)
+        results = [
+            *(
+                clf.predict_proba(rows),
+                clf.score_samples(rows),
+                vae.fit_transform(rows),
+            ),
+            *(vae.score_samples(rows), [clf.score(rows, TOWN_LABELS)]),
+            clf.partial_fit(rows, TOWN_LABELS).predict_proba(rows),
+            *(clf.impute(rows).toarray(), vae.impute(rows).toarray()),
+        ]
+        expected = results if expected is None else expected
+        for result, of_first in zip(results, expected, strict=True):
+            np.testing.assert_array_equal(result, of_first)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_missing_entries_of_all_sparse_formats_are_imputed(name):
+    X = np.random.RandomState(0).randn(N_TOWNS, 6)
+    X[::5, 2] = np.nan
+    rows = getattr(sparse, f"{name}_array")(X)
+    filled = small_classifier().fit(X, TOWN_LABELS).impute(rows).toarray()
+    np.testing.assert_array_equal(filled[~np.isnan(X)], X[~np.isnan(X)])
+    assert np.isfinite(filled).all()
+
+
 def test_sparse_rows_with_a_teacher():
     rng = np.random.RandomState(0)
     y = np.arange(N_SURVEY) % 2

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.sparse import csr_array
 from sklearn.datasets import load_digits, load_iris
@@ -28,6 +29,7 @@ from sk_ssvae.display import (
 )
 from sk_ssvae.display.axes import PALETTE
 from sk_ssvae.display.images import mosaic
+from sk_ssvae.display.validation import as_numbers
 from sk_ssvae.models import M1M2, M2, SDGM
 from sk_ssvae.utils.random import Stream, draw_seed, stream_seed
 
@@ -583,3 +585,14 @@ def test_plots_equal_the_stored_images(name, tmp_path):
     actual = tmp_path / f"{name}.png"
     PLOTS[name]().figure_.savefig(actual, dpi=50)
     assert compare_images(BASELINES / f"{name}.png", actual, tol=8) is None
+
+
+def test_samples_of_arrow_tables_are_plotted():
+    rows = pa.table({"a": np.arange(40) / 9, "b": ["x", "y"] * 20})
+    vae = VariationalAutoencoder(2, hidden_sizes=(8,), max_epochs=1, random_state=0)
+    display = SamplesDisplay.from_estimator(vae.fit(rows), X=rows)
+    assert [axes.get_title() for axes in display.axes_.flat] == ["a", "b"]
+    numbers = rows.select(["a"])
+    with pytest.raises(ValueError, match=r"the columns \['b'\] are not numeric"):
+        as_numbers(rows, "A display")
+    np.testing.assert_array_equal(as_numbers(numbers, "A display")[:, 0], rows["a"])

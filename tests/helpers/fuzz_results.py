@@ -147,11 +147,11 @@ def _check_density(
 
 
 def container(X: Any) -> str:
-    """Return the container of rows: "pandas", "polars", "sparse" or "array"."""
+    """Return the container of rows: a library of frames, "sparse" or "array"."""
     if sparse.issparse(X):
         return "sparse"
     library = type(X).__module__.partition(".")[0]
-    return library if library in ("pandas", "polars") else "array"
+    return library if library in ("pandas", "polars", "pyarrow") else "array"
 
 
 def cells(X: Any) -> list[list[Any]]:
@@ -162,6 +162,8 @@ def cells(X: Any) -> list[list[Any]]:
         return [X.iloc[:, j].tolist() for j in range(X.shape[1])]
     if container(X) == "polars":
         return [column.to_list() for column in X]
+    if container(X) == "pyarrow":
+        return [column.to_pylist() for column in X.columns]
     if isinstance(X, np.ma.MaskedArray):
         return [column.tolist() for column in X.T]
     return [column.tolist() for column in np.asarray(X, dtype=object).T]
@@ -216,6 +218,11 @@ def _check_sample(monitor: CallMonitor, clf: Any, X: Any, arguments: Any) -> Non
         monitor.report("sample", f"is {type(samples)} for {type(X)}")
         return
     _check_cells(monitor, "sample", samples)
+    if container(X) == "pyarrow":
+        if samples.column_names != X.schema.names:
+            monitor.report("sample", f"has the columns {samples.column_names}")
+        if samples.schema.types != X.schema.types:
+            monitor.report("sample", f"has the types {samples.schema.types}")
     if container(X) in ("pandas", "polars"):
         if repr(list(samples.columns)) != repr(list(X.columns)):
             monitor.report("sample", f"has the columns {list(samples.columns)}")

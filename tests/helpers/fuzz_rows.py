@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import torch
 from fuzz_numbers import DTYPES, LAYOUTS, cast, make_numbers
 from scipy import sparse
@@ -258,6 +259,13 @@ FORMS = {
     "polars_decimal": _polars(
         pl.Decimal(20, 2), lambda x: np.nan_to_num(x).clip(-9, 9).tolist()
     ),
+    "arrow_numbers": lambda x: pa.Table.from_pandas(frame(x)),
+    "arrow_single": lambda x: pa.Table.from_pandas(frame(x, ("single",))),
+    "arrow_several": lambda x: pa.Table.from_pandas(
+        frame(x, ("number", "category", "Int64", "boolean", "text"))
+    ),
+    "arrow_date": lambda x: pa.Table.from_pandas(frame(x, ("number", "date"))),
+    "arrow_batch": lambda x: pa.RecordBatch.from_pandas(frame(x)),
     "polars_date": _polars(make=_days),
     "polars_list": _polars(make=lambda x: [[1, 2]] * len(x)),
     "polars_struct": _polars(make=lambda x: [{"a": 1}] * len(x)),
