@@ -99,8 +99,9 @@ def to_onnx(
         raise TypeError(
             "to_onnx exports single estimators, got a Pipeline. Export its last step, "
             "to_onnx(pipeline[-1], path), and pass it rows that the other steps have "
-            "transformed: pipeline[:-1].transform(X). Scaling, categories and missing "
-            "cells need no step of a pipeline; the graph of the estimator has them."
+            "transformed, pipeline[:-1].transform(X), or join both graphs by "
+            "onnx.compose.merge_models; skl2onnx exports pipeline[:-1]. Scaling, "
+            "categories and missing cells need no step of a pipeline."
         )
     if not isinstance(estimator, SSVAEClassifier | VariationalAutoencoder):
         raise TypeError(

@@ -36,7 +36,7 @@ def check_categories(name: Any, values: Sequence[Any] | None) -> None:
             f"The categories of column {name!r} are of the types {kinds}, but a graph "
             "takes strings or numbers. Convert the column to strings before fit."
         )
-    if len(set(np.float32(values).tolist())) < len(values):
+    if len(np.unique(np.asarray(values, np.float32))) < len(values):
         raise ValueError(
             f"The categories of column {name!r} are numbers that single precision, "
             "which a graph uses for them, does not distinguish. Convert the column to "
@@ -74,7 +74,7 @@ def name_inputs(
         columns.append(name if values is None else f"code_of_column_{j}")
         if values is None:
             continue
-        encoded = {
+        encoded: dict[str, Any] = {
             "values_floats": [float(code) for code in range(len(values))],
             "default_float": float("nan"),
         }
