@@ -14,6 +14,7 @@ __all__ = [
     "COUNTS",
     "LIKELIHOOD_NAMES",
     "MAX_COUNT",
+    "UNIT_INTERVAL",
     "ColumnGroup",
     "Layout",
     "as_layout",
@@ -25,14 +26,18 @@ Floats = npt.NDArray[np.float64]
 LIKELIHOOD_NAMES = (
     "bernoulli",
     "categorical",
+    "censored_logistic",
     "gaussian",
     "negative_binomial",
     "poisson",
 )
 """Types of columns; `sk_ssvae.models.likelihoods` has a density for each."""
 
-PLAIN = ("gaussian", "bernoulli")
+PLAIN = ("gaussian", "bernoulli", "censored_logistic")
 """Types of columns that the networks take without further encoding."""
+
+UNIT_INTERVAL = ("bernoulli", "censored_logistic")
+"""Types of columns with values in [0, 1]."""
 
 COUNTS = ("poisson", "negative_binomial")
 """Types of columns that hold counts."""
@@ -211,7 +216,7 @@ def fit_layout(
             statistics = _count_statistics(fill[positions], variances[positions])
             if kind == "poisson":
                 statistics.pop("log_size")
-            groups.append(ColumnGroup(kind, positions, **statistics))
+            groups.append(ColumnGroup(kind, positions, (), **statistics))
         else:
             groups.append(ColumnGroup(kind, positions))
     return Layout(tuple(groups), fill, gaps, shift, scale)

@@ -195,7 +195,9 @@ class Poisson(Likelihood):
         self.register_buffer("offset", torch.tensor(start, dtype=torch.float32))
         factor = [1.0] * n_features if scale is None else scale
         self.register_buffer("scale", torch.tensor(factor, dtype=torch.float32))
-        self.register_load_state_dict_pre_hook(_add_old_buffers)
+        self.register_load_state_dict_pre_hook(  # type: ignore[no-untyped-call]
+            _add_old_buffers
+        )
 
     def old_buffers(self) -> dict[str, Tensor]:
         """Return the values of buffers that files of older versions do not have."""
