@@ -119,7 +119,7 @@ def grey_rows(n=240):
 
 def test_score_samples_is_a_density_on_the_unit_square_with_its_edges():
     X, y = grey_rows()
-    clf = small_classifier(max_epochs=40).fit(X, y)
+    clf = small_classifier(max_epochs=60, learning_rate=0.02).fit(X, y)
     assert clf.likelihood_ == "censored_logistic"
     n = 40
     inner = (np.arange(n) + 0.5) / n
