@@ -20,10 +20,9 @@ X = X / 16
 few = mask_labels(y, n_per_class=20, random_state=0)
 
 # %%
-# With the Gaussian likelihood the latent variable describes more of a digit than with
-# the Bernoulli likelihood, the default for such data, which models a grey pixel as
-# uncertainty between black and white.
-clf = SSVAEClassifier(latent_size=5, likelihood="gaussian", random_state=0).fit(X, few)
+# The default likelihood for such data, the censored logistic, has a density for grey
+# pixels and probabilities for black and white ones.
+clf = SSVAEClassifier(latent_size=5, random_state=0).fit(X, few)
 
 # %%
 # Samples: z from its prior and pixels from p(x | y, z), for every class.

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._indexing import _get_column_indices
 
-from sk_ssvae.data.layout import COUNTS, LIKELIHOOD_NAMES, MAX_COUNT
+from sk_ssvae.data.layout import COUNTS, LIKELIHOOD_NAMES, MAX_COUNT, UNIT_INTERVAL
 from sk_ssvae.utils.chunks import is_sparse, iter_row_chunks
 from sk_ssvae.utils.typing import Array, Mask
 
@@ -17,6 +17,10 @@ __all__ = [
     "choose_likelihood",
     "likelihood_pairs",
 ]
+
+MIN_BINARY = 10
+"""Number of zeros and of ones from which a column without other values is binary though
+other columns are grey."""
 
 
 def check_likelihood(likelihood: Any) -> None:
@@ -135,7 +139,8 @@ def choose_column_types(
         "categorical" for codes. If some columns are assigned or categorical, the others
         are "bernoulli" where they hold zeros and ones, else "gaussian". If none is, all
         columns have the same type: "negative_binomial" for a sparse array of counts,
-        else the result of `choose_likelihood`.
+        else the result of `choose_likelihood`; but among grey columns, those of zeros
+        and ones are "bernoulli" if both occur `MIN_BINARY` times.
     """
     column_types = assigned.copy()
     column_types[categorical] = "categorical"
@@ -147,16 +152,28 @@ def choose_column_types(
         column_types[:] = (
             "negative_binomial" if is_counts else choose_likelihood(X, used)
         )
+        if column_types[0] == "censored_logistic":
+            # In a few rows of images, a pixel may happen to have no grey values.
+            column_types[_binary_columns(X, used, MIN_BINARY)] = "bernoulli"
         return column_types
     # Both must occur: later rows of a constant column may hold any value.
-    binary, zero, one = np.ones(X.shape[1], dtype=bool), False, False
-    for _, part in iter_row_chunks(X, used):
-        binary &= ((part == 0) | (part == 1) | np.isnan(part)).all(axis=0)
-        zero, one = zero | (part == 0).any(axis=0), one | (part == 1).any(axis=0)
-    binary &= zero & one
+    binary = _binary_columns(X, used, 1)
     column_types[open_columns & binary] = "bernoulli"
     column_types[open_columns & ~binary] = "gaussian"
     return column_types
+
+
+def _binary_columns(X: Any, used: Mask | None, at_least: int) -> Mask:
+    """Return which columns hold zeros and ones only, both `at_least` so many times."""
+    other = np.zeros(X.shape[1], dtype=bool)
+    n_zeros, n_ones = np.zeros((2, X.shape[1]))
+    for _, part in iter_row_chunks(X, used):
+        zero, one = part == 0, part == 1
+        other |= ~(zero | one | np.isnan(part)).all(axis=0)
+        n_zeros += zero.sum(axis=0)
+        n_ones += one.sum(axis=0)
+    binary: Mask = ~other & (n_zeros >= at_least) & (n_ones >= at_least)
+    return binary
 
 
 def _holds_counts(X: Any, used: Mask | None) -> bool:
@@ -170,12 +187,13 @@ def _holds_counts(X: Any, used: Mask | None) -> bool:
 
 
 def choose_likelihood(X: Array, where: Mask | None = None) -> str:
-    """Choose "bernoulli" or "gaussian" from the data, as ``likelihood="auto"`` does.
+    """Choose one likelihood for all columns, as ``likelihood="auto"`` does.
 
-    Bernoulli is chosen only if every value lies in [0, 1] and at least a third of all
+    The Gaussian is chosen unless every value lies in [0, 1] and at least a third of all
     cells are exactly 0 or 1: all of them in binary data, the background and the
     saturated pixels in images scaled to [0, 1]. Measurements that were scaled to
-    [0, 1] reach the ends about once per column, and get the Gaussian.
+    [0, 1] reach the ends about once per column. Zeros and ones get the Bernoulli
+    distribution, grey values the censored logistic one.
 
     Parameters
     ----------
@@ -186,14 +204,16 @@ def choose_likelihood(X: Array, where: Mask | None = None) -> str:
 
     Returns
     -------
-    name : {"bernoulli", "gaussian"}
+    name : {"bernoulli", "censored_logistic", "gaussian"}
 
     Examples
     --------
     >>> import numpy as np
     >>> from sk_ssvae.data.column_types import choose_likelihood
-    >>> choose_likelihood(np.array([[0.0, 1.0], [0.3, 0.0]]))
+    >>> choose_likelihood(np.array([[0.0, 1.0], [1.0, 0.0]]))
     'bernoulli'
+    >>> choose_likelihood(np.array([[0.0, 1.0], [0.3, 0.0]]))
+    'censored_logistic'
     >>> choose_likelihood(np.array([[0.1, 0.9], [0.3, 1.0]]))
     'gaussian'
     """
@@ -203,7 +223,9 @@ def choose_likelihood(X: Array, where: Mask | None = None) -> str:
             return "gaussian"
         n_cells += part.size - int(np.isnan(part).sum())
         n_at_ends += int(((part == 0) | (part == 1)).sum())
-    return "bernoulli" if n_at_ends >= n_cells / 3 else "gaussian"
+    if n_at_ends == n_cells:
+        return "bernoulli"
+    return "censored_logistic" if n_at_ends >= n_cells / 3 else "gaussian"
 
 
 def likelihood_pairs(
@@ -249,8 +271,9 @@ def check_support(
     X : ndarray or sparse array of shape (n_rows, n_features)
         Finite numbers, or NaN.
     column_types : ndarray of object of shape (n_features,)
-        Names of likelihoods. The support of "bernoulli" is [0, 1], that of "poisson"
-        and "negative_binomial" the whole numbers from 0 to `MAX_COUNT`.
+        Names of likelihoods. The support of "bernoulli" and "censored_logistic" is
+        [0, 1], that of "poisson" and "negative_binomial" the whole numbers from 0 to
+        `MAX_COUNT`.
     rows : ndarray of bool of shape (n_rows,), default=None
         The rows to check; all by default.
     columns : ndarray of bool of shape (n_features,), default=None
@@ -262,7 +285,7 @@ def check_support(
         If there is another value; names the row, the column and the value.
     """
     checked = columns if columns is not None else np.ones(len(column_types), dtype=bool)
-    unit = checked & (column_types == "bernoulli")
+    unit = checked & np.isin(column_types.astype(str), UNIT_INTERVAL)
     counts = checked & np.isin(column_types.astype(str), COUNTS)
     if not unit.any() and not counts.any():
         return

@@ -14,6 +14,7 @@ __all__ = [
     "COUNTS",
     "LIKELIHOOD_NAMES",
     "MAX_COUNT",
+    "UNIT_INTERVAL",
     "ColumnGroup",
     "Layout",
     "as_layout",
@@ -25,14 +26,18 @@ Floats = npt.NDArray[np.float64]
 LIKELIHOOD_NAMES = (
     "bernoulli",
     "categorical",
+    "censored_logistic",
     "gaussian",
     "negative_binomial",
     "poisson",
 )
 """Types of columns; `sk_ssvae.models.likelihoods` has a density for each."""
 
-PLAIN = ("gaussian", "bernoulli")
+PLAIN = ("gaussian", "bernoulli", "censored_logistic")
 """Types of columns that the networks take without further encoding."""
+
+UNIT_INTERVAL = ("bernoulli", "censored_logistic")
+"""Types of columns with values in [0, 1]."""
 
 COUNTS = ("poisson", "negative_binomial")
 """Types of columns that hold counts."""
@@ -44,6 +49,15 @@ by up to 32, far less than the standard deviation of such counts."""
 EPSILON = 1e-6
 """Lower bound of means and variances of counts, whose logarithms or inverses are
 taken."""
+
+MAX_SIZE_PER_MEAN = 1e3
+"""Upper bound of the sizes that negative binomials start with, in units of the mean:
+then the variance is 1.001 times that of a Poisson."""
+
+OUTPUT_RANGE = 3.0
+"""Number of relative standard deviations of a count that a change of the decoder's
+output by 1 may at most correspond to. The relative deviation of large counts may be
+smaller than the noise of gradient steps."""
 
 MIN_CATEGORY_WEIGHT = 0.5
 """Lower bound of the total weight of a category: one with hardly any weight is rare,
@@ -65,12 +79,19 @@ class ColumnGroup:
     offset : ndarray of float64, default=None
         Initial bias of the decoder's outputs: logarithms of frequencies of categories,
         or of means of counts.
+    scale : ndarray of float64, default=None
+        For counts, multiplies the decoder's outputs before the offset is added.
+    log_size : ndarray of float64, default=None
+        For negative binomial columns, the logarithms of the sizes from which training
+        starts.
     """
 
     kind: str
     columns: IntArray
     sizes: tuple[int, ...] = ()
     offset: Any = None
+    scale: Any = None
+    log_size: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +194,8 @@ def fit_layout(
     weights = np.ones(X.shape[0]) if weight is None else weight
     # Measurements are standardised, so their mean is 0. Their sums may overflow.
     summed = column_types[kept] != "gaussian"
-    fill, log_means, squares = _moments(X, kept, summed, weights, used)
+    moments = _moments(X, kept, summed, weights, used)
+    fill, variances, log_means, squares = moments
     # Zeros stay zeros where most counts are.
     variance = squares - log_means**2
     shift = np.where(log_means**2 > variance, log_means, 0.0)
@@ -192,8 +214,10 @@ def fit_layout(
             group_sizes = tuple(sizes[columns].tolist())
             groups.append(ColumnGroup(kind, positions, group_sizes, offset))
         elif kind in COUNTS:
-            offset = np.log(np.maximum(fill[positions], EPSILON))
-            groups.append(ColumnGroup(kind, positions, (), offset))
+            statistics = _count_statistics(fill[positions], variances[positions])
+            if kind == "poisson":
+                statistics.pop("log_size")
+            groups.append(ColumnGroup(kind, positions, (), **statistics))
         else:
             groups.append(ColumnGroup(kind, positions))
     return Layout(tuple(groups), fill, gaps, shift, scale)
@@ -201,22 +225,39 @@ def fit_layout(
 
 def _moments(
     X: Any, kept: Array, summed: Mask, weight: Array, used: Mask | None
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, Array]:
     """Return weighted moments of the observed cells of the columns `kept`.
 
-    The mean, and the mean and mean square of log(1 + x); zeros for columns that are not
-    `summed`.
+    Mean and variance, and mean and mean square of log(1 + x); zeros for columns that
+    are not `summed`.
     """
-    total, log_total, squares, n = np.zeros((4, len(kept)))
+    total, total_squares, log_total, squares, n = np.zeros((5, len(kept)))
     for rows, part in iter_row_chunks(X, used):
         observed = ~np.isnan(part[:, kept])
         cells = np.where(observed & summed, part[:, kept], 0.0)
         n += weight[rows] @ observed
         total += weight[rows] @ cells
+        total_squares += weight[rows] @ cells**2
         logs = np.log1p(np.maximum(cells, 0))
         log_total += weight[rows] @ logs
         squares += weight[rows] @ logs**2
-    return total / n, log_total / n, squares / n
+    mean = total / n
+    return mean, total_squares / n - mean**2, log_total / n, squares / n
+
+
+def _count_statistics(mean: Array, variance: Array) -> dict[str, Array]:
+    r"""Return where training of count columns starts, from their moments.
+
+    The size of a negative binomial follows from the variance, :math:`\mu + \mu^2 / r`.
+    """
+    mean, variance = np.maximum(mean, EPSILON), np.maximum(variance, 0.0)
+    relative_deviation = np.sqrt(variance) / mean
+    excess = np.maximum(variance - mean, mean / MAX_SIZE_PER_MEAN)
+    return {
+        "offset": np.log(mean),
+        "scale": np.clip(OUTPUT_RANGE * relative_deviation, EPSILON, 1.0),
+        "log_size": 2 * np.log(mean) - np.log(excess),
+    }
 
 
 def _log_frequencies(

@@ -1,5 +1,6 @@
 """Conversion of the user's rows to numeric cells and network inputs, and back."""
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from sk_ssvae.data.scaling import (
     fit_column_scaling,
 )
 from sk_ssvae.data.schema import Schema, infer_schema
+from sk_ssvae.data.support import Support, fit_support
 from sk_ssvae.data.validation import quiet_sums, readable_input_errors
 from sk_ssvae.utils.chunks import SparseRows
 from sk_ssvae.utils.typing import Array, Mask
@@ -72,6 +74,9 @@ class Preprocessor:
         Location and scale of every column.
     layout : Layout
         Column groups, for the networks.
+    support : Support or None
+        Values that decoded cells are restricted to, in columns whose Gaussian
+        likelihood was chosen from the data; None in files of older versions.
     """
 
     schema: Schema
@@ -79,6 +84,7 @@ class Preprocessor:
     column_types: Array
     scaling: ColumnScaling
     layout: Layout
+    support: Support | None = None
 
     def __init__(
         self, likelihood: Any = "auto", categorical_features: Any = "from_dtype"
@@ -96,6 +102,7 @@ class Preprocessor:
         column_types: Array,
         scaling: ColumnScaling,
         layout: Layout,
+        support: Support | None = None,
     ) -> Self:
         """Make a fitted preprocessor from its attributes."""
         preprocessor = cls()
@@ -104,6 +111,7 @@ class Preprocessor:
         preprocessor.column_types = column_types
         preprocessor.scaling = scaling
         preprocessor.layout = layout
+        preprocessor.support = support
         return preprocessor
 
     @property
@@ -285,7 +293,19 @@ class Preprocessor:
         self.layout = fit_layout(
             cells, self.column_types, sizes, self.scaling, used, sample_weight
         )
+        self.support = self._fit_support(cells, used)
         return self
+
+    def _fit_support(self, cells: Any, used: Mask | None) -> Support:
+        chosen = (self.column_types == "gaussian") & (self.assigned_types == "")
+        return fit_support(cells, chosen, used)
+
+    def widened(self, cells: Any, used: Mask | None = None) -> Self:
+        """Return a copy whose support includes further rows; see `fit`."""
+        copied = copy.copy(self)
+        if self.support is not None:
+            copied.support = self.support.union(self._fit_support(cells, used))
+        return copied
 
     def check_support(
         self, cells: Any, *, rows: Mask | None = None, kept_only: bool = False
@@ -376,6 +396,26 @@ class Preprocessor:
         """
         return device_rows(cells, self.scaling, device)
 
+    def decode(self, values: Array, *, exact: bool = True) -> Array:
+        """Convert network outputs to cells.
+
+        Parameters
+        ----------
+        values : ndarray of float32 of shape (n_rows, n_kept)
+            In the networks' units.
+        exact : bool, default=True
+            Round columns of whole numbers, where the Gaussian was chosen from the data.
+
+        Returns
+        -------
+        cells : ndarray of shape (n_rows, n_features)
+            In the user's units, constant columns included.
+        """
+        cells = self.scaling.decode(values)
+        if self.support is None:
+            return cells
+        return self.support.restrict(cells, exact=exact)
+
     def restore(self, values: Array, *, exact: bool = True) -> Any:
         """Convert network outputs to rows in the container of `fit`.
 
@@ -384,15 +424,15 @@ class Preprocessor:
         values : ndarray of float32 of shape (n_rows, n_kept)
             In the networks' units.
         exact : bool, default=True
-            Round columns of integers and booleans; otherwise they are floats, as means
-            are.
+            As in `decode`; also rounds columns of integers and booleans of a data
+            frame. Otherwise they are floats, as means are.
 
         Returns
         -------
         X : ndarray, sparse array or data frame of shape (n_rows, n_features)
             In the user's units, constant columns included.
         """
-        return self.schema.restore(self.scaling.decode(values), exact=exact)
+        return self.schema.restore(self.decode(values, exact=exact), exact=exact)
 
     def fill(self, X: Any, expected: Array) -> Any:
         """Fill the missing values of the user's rows; the others stay unchanged.
@@ -402,7 +442,7 @@ class Preprocessor:
         X : array-like, sparse array or data frame of shape (n_rows, n_features)
             Rows as the user passed them.
         expected : ndarray of shape (n_rows, n_features)
-            Cells in the user's units (`ColumnScaling.decode`) for the missing values.
+            Cells in the user's units (`decode`) for the missing values.
 
         Returns
         -------

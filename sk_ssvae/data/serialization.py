@@ -21,6 +21,7 @@ from sk_ssvae.data.layout import ColumnGroup, Layout
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.scaling import ColumnScaling
 from sk_ssvae.data.schema import Schema
+from sk_ssvae.data.support import Support
 
 __all__ = ["JSONDecoder", "JSONEncoder", "NotSerializableError"]
 
@@ -33,6 +34,7 @@ RECORDS: dict[str, type[Any]] = {
     "Group": ColumnGroup,
     "Layout": Layout,
     "Preprocessor": Preprocessor,
+    "Support": Support,
     "Table": Schema,
 }
 """Dataclasses whose fields are serialized, by the tags that files have for them."""

@@ -61,8 +61,8 @@ class VariationalAutoencoder(GenerationMixin):
         Passes over the rows. "auto" is 60, or more for few rows (at least 1000
         minibatches). Increase it for a better density. The weight of the KL divergence
         increases from 0 to 1 over the first 40 % of training [3]_ unless the likelihood
-        learns a scale ("gaussian", "negative_binomial"), and the learning rate falls to
-        zero over the last 40 %.
+        learns a scale ("gaussian", "censored_logistic", "negative_binomial"), and the
+        learning rate falls to zero over the last 40 %.
     batch_size : int, default=128
         Rows per minibatch. Increase it on a GPU.
     learning_rate : float, default=3e-3

@@ -394,6 +394,7 @@ class BaseVAE(
         check_unchanged(self.fixed_parameters_, fixed_parameters(self))
         preprocessor, net = self.preprocessor_, self.net_
         preprocessor.check_support(data.cells, rows=data.used)
+        self.preprocessor_ = preprocessor.widened(data.cells, data.used)
         kept = preprocessor.scaling.kept
         if not net.module_.inputs.has_gaps and any(
             np.isnan(part[:, kept]).any()

@@ -95,12 +95,13 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         `sk_ssvae.models` with its own parameters, such as ``M1M2(inner_size=50)``. Try
         the others when the density matters more than training time.
     likelihood : str or list of (str, columns), default="auto"
-        p(x | y, z) of the columns: "gaussian", "bernoulli", "categorical", "poisson" or
-        "negative_binomial" for all, or pairs of a name and columns as
-        :class:`~sklearn.compose.ColumnTransformer` takes them. "auto" uses "bernoulli"
-        if all values lie in [0, 1] and a third of them are 0 or 1,
-        "negative_binomial" for sparse counts, else "gaussian" on standardised columns;
-        with categorical columns it decides for each column. Set it for counts.
+        p(x | y, z) of the columns: "gaussian", "bernoulli", "censored_logistic",
+        "categorical", "poisson" or "negative_binomial" for all, or pairs of a name and
+        columns as :class:`~sklearn.compose.ColumnTransformer` takes them. "auto" uses
+        "bernoulli" if all values are 0 or 1, "censored_logistic" if all lie in [0, 1]
+        and a third of them are 0 or 1, "negative_binomial" for sparse counts, else
+        "gaussian" on standardised columns; with categorical columns it decides for each
+        column. Set it for counts.
     teacher : "pool", estimator or None, default="pool"
         Classifier that provides soft targets for the unlabelled rows, whose weight
         falls to a half over the first 35 % of training. "pool" is

@@ -52,8 +52,9 @@ class GenerationMixin(BaseVAE):
         -------
         bound : ndarray of float32 of shape (n_samples,)
             In nats, for densities in the user's units: with the Gaussian likelihood the
-            log-determinant of the scaling is included. Columns that were constant in
-            `fit` are left out.
+            log-determinant of the scaling is included. The values 0 and 1 of grey
+            columns ("censored_logistic") have probabilities, the values in between a
+            density. Columns that were constant in `fit` are left out.
 
         Raises
         ------
@@ -108,7 +109,7 @@ class GenerationMixin(BaseVAE):
             other array-likes. Missing
             cells are posterior means, averaged over the classes with the probabilities
             q(y | x), and the most probable category in columns of categories. Means are
-            rounded in columns of integers or booleans.
+            rounded and clipped as draws of `sample` are.
 
         Raises
         ------
@@ -135,7 +136,7 @@ class GenerationMixin(BaseVAE):
                     stream_generator(self.net_.seed, Stream.SCORE),
                     self._row_encoder(),
                 )
-            expected[incomplete] = preprocessor.scaling.decode(means)
+            expected[incomplete] = preprocessor.decode(means)
         return preprocessor.fill(X, expected)
 
     def _check_latent_points(self, Z: npt.ArrayLike) -> FloatArray:
@@ -189,8 +190,8 @@ class ClassGenerationMixin(GenerationMixin):
         Returns
         -------
         X : array or frame of shape (n_samples, n_features)
-            Means of p(x | y, z) in the units and columns of `fit`, and the most
-            probable category in columns of categories.
+            Means of p(x | y, z) in the units and columns of `fit`, clipped as draws of
+            `sample` are, and the most probable category in columns of categories.
 
         Raises
         ------
@@ -223,7 +224,11 @@ class ClassGenerationMixin(GenerationMixin):
         X : array, sparse array or frame of shape (n_samples, n_features)
             Drawn rows, of the type that was passed to `fit`, with its columns, dtypes
             and categories. Draws are rounded in columns of integers and booleans of a
-            frame.
+            frame. Where "auto" chose the Gaussian likelihood, draws are also rounded in
+            columns of whole numbers, and clipped: at 0 if the column is never negative
+            (or never positive), at 0 and 1 if all values lie in [0, 1], and at the
+            smallest or largest value if 1 % of the cells, and at least ten, have it.
+            ``likelihood="gaussian"`` disables both.
 
         y : ndarray of shape (n_samples,)
             Classes of the rows.

@@ -41,8 +41,9 @@ def test_columns_are_selected_by_a_column_selector():
         ),
         (
             {"likelihood": [("normal", ["visits"])]},
-            "likelihood must be one of ['bernoulli', 'categorical', 'gaussian', "
-            "'negative_binomial', 'poisson'], got 'normal'.",
+            "likelihood must be one of ['bernoulli', 'categorical', "
+            "'censored_logistic', 'gaussian', 'negative_binomial', 'poisson'], got "
+            "'normal'.",
         ),
         (
             {"likelihood": [("gaussian", ["town"])]},
@@ -94,8 +95,9 @@ def test_a_list_without_pairs_is_refused():
     with pytest.raises(TypeError) as error:
         small_classifier(likelihood=[3]).fit(*survey()[::2])
     assert str(error.value) == (
-        "likelihood must be one of ['auto', 'bernoulli', 'categorical', 'gaussian', "
-        "'negative_binomial', 'poisson'] or a list of pairs (name, columns), got [3]."
+        "likelihood must be one of ['auto', 'bernoulli', 'categorical', "
+        "'censored_logistic', 'gaussian', 'negative_binomial', 'poisson'] or a list of "
+        "pairs (name, columns), got [3]."
     )
 
 

@@ -47,7 +47,7 @@ def test_the_likelihood_is_chosen_from_the_data(quick):
     X, y = load_digits(return_X_y=True)
     X, y = X[:100], y[:100]
     assert quick(max_epochs=1).fit(X, y).likelihood_ == "gaussian"
-    assert quick(max_epochs=1).fit(X / 16, y).likelihood_ == "bernoulli"
+    assert quick(max_epochs=1).fit(X / 16, y).likelihood_ == "censored_logistic"
     explicit = quick(max_epochs=1, likelihood="gaussian").fit(X / 16, y)
     assert explicit.likelihood_ == "gaussian"
 

@@ -66,7 +66,8 @@ NO_LABELS = "SSVAEClassifier needs labelled rows"
         (
             {"likelihood": "normal"},
             "likelihood must be one of ['auto', 'bernoulli', 'categorical', "
-            "'gaussian', 'negative_binomial', 'poisson'], got 'normal'.",
+            "'censored_logistic', 'gaussian', 'negative_binomial', 'poisson'], got "
+            "'normal'.",
         ),
         (
             {"model": "m3"},

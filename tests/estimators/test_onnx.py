@@ -60,6 +60,7 @@ CASES = {
         {},
     ),
     "bernoulli": ((X.mean(0) < X).astype(float), {"likelihood": "bernoulli"}),
+    "grey": (np.clip(X / 4 - 0.5, 0, 1), {"likelihood": "censored_logistic"}),
     "poisson": (COUNTS, {"likelihood": "poisson"}),
     "counts": (COUNTS, {"likelihood": "negative_binomial", "model": "m1+m2"}),
     "missing values": (X_MISSING, {}),

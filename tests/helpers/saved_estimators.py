@@ -18,6 +18,10 @@ NAMES = np.array(["left", "right", -1, -1] * (N // 4), dtype=object)
 
 IRIS, TRUTH = load_iris(return_X_y=True)
 
+GREY = np.clip((IRIS - IRIS.mean(0)) / (2 * IRIS.std(0)) + 0.5, 0, 1)
+GREY[GREY < 0.4] = 0
+"""Values in [0, 1], many of them 0."""
+
 FEW = np.where(np.arange(150) % 4, -1, TRUTH)
 """Labels of every fourth row of the iris data set, -1 for the others."""
 
@@ -102,6 +106,7 @@ CASES = {
         IRIS,
         FEW,
     ),
+    "grey": lambda: (make_estimator(), GREY, FEW),
     "bernoulli": lambda: (
         make_estimator(),
         (IRIS.mean(axis=0) < IRIS).astype(float),

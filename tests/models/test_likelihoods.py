@@ -94,7 +94,8 @@ def test_draws_depend_on_the_generator_alone():
     ("X", "name"),
     [
         (load_digits().data, "gaussian"),
-        (load_digits().data / 16, "bernoulli"),
+        (load_digits().data / 16, "censored_logistic"),
+        ((load_digits().data > 8).astype(float), "bernoulli"),
         (load_iris().data, "gaussian"),
         (load_wine().data, "gaussian"),
         (

@@ -15,6 +15,10 @@ from sk_ssvae.models.likelihoods.counts import (
     Poisson,
     PoissonVector,
 )
+from sk_ssvae.models.likelihoods.logistic import (
+    CensoredLogistic,
+    CensoredLogisticVector,
+)
 from sk_ssvae.models.likelihoods.normal import (
     ColumnNormal,
     DiagonalNormal,
@@ -33,6 +37,8 @@ __all__ = [
     "BernoulliVector",
     "Categorical",
     "CategoricalVector",
+    "CensoredLogistic",
+    "CensoredLogisticVector",
     "ColumnNormal",
     "Density",
     "DiagonalNormal",

@@ -34,17 +34,24 @@ class BernoulliVector(IndependentColumns):
         return self.logits.sigmoid()
 
     def log_probs(self, x: Tensor) -> Tensor:
-        """Return the log-probability of each cell.
+        r"""Return the log-probability of each cell.
 
-        For intensities between 0 and 1 this is the negative cross-entropy
-        ``x log p + (1 - x) log(1 - p)``. VAEs commonly use it for grey-scale images; it
-        is not a normalised density.
+        For an intensity between 0 and 1 it is not a density but minus the KL divergence
+        of Bern(p) from Bern(x),
+
+        .. math:: x \log p + (1 - x) \log(1 - p) - x \log x - (1 - x) \log(1 - x).
+
+        The first two terms alone, which VAEs commonly use, are larger for zeros and
+        ones than for the intensities of real images.
         """
+        x = x.to(self.logits.dtype)
+        zeros = (1 - x).clamp_min(0)  # rows may exceed 1 by a rounding error
+        entropy = -torch.xlogy(x, x) - torch.xlogy(zeros, zeros)
         logits, x = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
-            self.logits, x.to(self.logits.dtype)
+            self.logits, x
         )
         losses = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
-        return -losses
+        return entropy - losses
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Return one draw of zeros and ones."""

@@ -20,7 +20,7 @@ from sk_ssvae.models.likelihoods.base import (
     RowDistribution,
 )
 from sk_ssvae.models.likelihoods.categorical import Categorical
-from sk_ssvae.models.likelihoods.counts import Poisson
+from sk_ssvae.models.likelihoods.counts import NegativeBinomial, Poisson
 
 __all__ = ["Product", "ProductRow", "make_likelihood"]
 
@@ -122,9 +122,12 @@ def _group_likelihood(group: ColumnGroup) -> Likelihood:
     likelihood = LIKELIHOODS[group.kind]
     if issubclass(likelihood, Categorical):
         return likelihood(group.sizes, group.offset)
+    n_features = len(group.columns)
+    if issubclass(likelihood, NegativeBinomial):
+        return likelihood(n_features, group.offset, group.scale, group.log_size)
     if issubclass(likelihood, Poisson):
-        return likelihood(len(group.columns), group.offset)
-    return likelihood(len(group.columns))
+        return likelihood(n_features, group.offset, group.scale)
+    return likelihood(n_features)
 
 
 def make_likelihood(layout: Layout) -> Likelihood:
