@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sk_ssvae.data.accuracy import labelled_accuracy
 from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.scaling import fit_column_scaling
@@ -33,7 +34,7 @@ from sk_ssvae.utils.estimator import (
     all_or_nothing,
 )
 from sk_ssvae.utils.random import RandomState, draw_seed
-from sk_ssvae.utils.threads import intra_op_threads
+from sk_ssvae.utils.threads import one_thread
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["OpinionPoolClassifier"]
@@ -43,11 +44,12 @@ __all__ = ["OpinionPoolClassifier"]
 def _fixed_global_state() -> Iterator[None]:
     """Make results independent of settings of torch and scikit-learn.
 
-    One thread, because the rounding of sums depends on the number of threads.
+    One thread, because the rounding of sums, and which of several neighbours at the
+    same distance is found, depend on the number of threads.
     """
     with (
         default_torch_state(torch.device("cpu")),
-        intra_op_threads(1),
+        one_thread(),
         config_context(transform_output="default"),
     ):
         yield
@@ -55,6 +57,11 @@ def _fixed_global_state() -> Iterator[None]:
 
 class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     r"""Semi-supervised classifier that pools simple classifiers of different kinds.
+
+    It takes dense arrays of finite numbers only: no missing values, categories or
+    sparse arrays, and neither `sample_weight` in `fit` nor another marker of unlabelled
+    rows than -1, and it has no `save`. `SSVAEClassifier` has all of these, and this
+    classifier is its default teacher, for which it encodes the rows.
 
     The classes of a data set may follow its clusters, its principal components, a
     linear boundary or single columns; which of these is not known in advance. The
@@ -81,8 +88,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     shares of the labels if label counts are uneven. Columns are standardised and
     constant columns removed.
 
-    This is the default teacher of `SSVAEClassifier`, to which it provides soft targets
-    for the unlabelled rows. It can also be used on its own.
+    As a teacher it provides soft targets for the unlabelled rows.
 
     Parameters
     ----------
@@ -330,3 +336,34 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         codes: Array = self.predict_proba(X).argmax(axis=1)
         labels: Array = self.classes_[codes]
         return labels
+
+    def score(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Return the accuracy over the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        y : array-like of shape (n_samples,)
+            True labels. Rows with the label -1 are left out.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        accuracy : float
+            In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If no row is labelled, or no labelled row has a positive weight.
+        """
+        return labelled_accuracy(y, self.predict(X), self.classes_, sample_weight)
