@@ -113,7 +113,8 @@ def make_soft_targets(
     codes = data.codes[used]
     if (teacher is None and not estimate) or not (codes == UNLABELED).any():
         return SoftTargets()
-    rows = network_inputs(data.cells[used], preprocessor.scaling, preprocessor.layout)
+    cells = data.cells if data.used is None else data.cells[used]
+    rows = network_inputs(cells, preprocessor.scaling, preprocessor.layout)
     estimator: Any = teacher
     if teacher is None or isinstance(teacher, str):
         estimator = OpinionPoolClassifier(

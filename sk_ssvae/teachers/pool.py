@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sk_ssvae.data.accuracy import labelled_accuracy
 from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
-from sk_ssvae.data.scaling import fit_column_scaling
 from sk_ssvae.data.validation import quiet_sums
+from sk_ssvae.teachers.blocks import standardise, standardised_scaling
 from sk_ssvae.teachers.label_spreading import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
@@ -236,11 +236,15 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any) -> None:
         with quiet_sums():
             checked, labels = validate_data(
-                self, X, as_label_array(y), dtype=np.float64, ensure_min_samples=2
+                self,
+                X,
+                as_label_array(y),
+                dtype=[np.float64, np.float32],
+                ensure_min_samples=2,
             )
         classes, codes = encode_labels(labels, owner=type(self).__name__)
-        scaling = fit_column_scaling(checked, standardize=True)
-        rows = scaling.encode(checked).astype(np.float64)
+        scaling = standardised_scaling(checked)
+        rows = standardise(checked, scaling)
         names = resolve_view_names(self.views, rows.shape[1])
         seed = draw_seed(self.random_state)
         pool = OpinionPool(
@@ -312,9 +316,11 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         with quiet_sums():
-            checked: Array = validate_data(self, X, dtype=np.float64, reset=False)
+            checked: Array = validate_data(
+                self, X, dtype=[np.float64, np.float32], reset=False
+            )
         with _fixed_global_state():
-            rows = self._scaling.encode(checked).astype(np.float64)
+            rows = standardise(checked, self._scaling)
             probabilities = {
                 name: view.predict_proba(rows) for name, view in self._views.items()
             }
