@@ -5,9 +5,8 @@
 The time is CPU time on one thread, against the numbers of rows, columns and labels. The
 exponent b of a view is that of seconds = a n^b, by least squares on logarithms. Epochs
 are those of the default fit, extrapolated from two. Memory is the peak growth of the
-process during a fit to a memory-mapped file, whose pages count. Graphs and numbers of
-steps are small there, and "svm" and "forest", which take minutes, are left out: they
-have no larger copy of the rows than other views.
+process while the views that have the largest arrays are fitted to a memory-mapped file,
+whose pages count. Their graphs are small: their size does not depend on the rows.
 """
 
 import tempfile
@@ -30,7 +29,7 @@ SIZES = {
     "labels": [100, 500, 2500],
 }
 N_EPOCHS = 2
-SLOW_VIEWS = ("svm", "forest")
+MEMORY_VIEWS = ["columns", "min-max", "pca-4", "logistic", "discriminant"]
 MEMORY_SHAPES = [(60_000, 300)]
 
 
@@ -80,33 +79,23 @@ def view_seconds(rows, columns, labels):
 
 
 def memory_of(rows, columns):
-    """Return the bytes that a fit with the default teacher takes."""
-    from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
-    from sk_ssvae.teachers import registry
+    """Return the bytes that soft targets from some views take."""
+    from sk_ssvae import OpinionPoolClassifier
+    from sk_ssvae.teachers.soft_targets import fit_soft_targets
+
+    teacher = OpinionPoolClassifier(views=MEMORY_VIEWS, max_graph_rows=100)
 
     def fit(X, y):
-        views = [name for name in registry.FIRST_STAGE_VIEWS if name not in SLOW_VIEWS]
-        teacher = OpinionPoolClassifier(
-            views=[*views, *registry.SECOND_STAGE_VIEWS],
-            max_graph_rows=500,
-            random_state=0,
-        )
-        SSVAEClassifier(
-            teacher=teacher, max_epochs=1, random_state=0, device="cpu"
-        ).fit(X, y)
+        fit_soft_targets(teacher, X, y, 2, 0)
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(registry, "LATENT_STEPS", (20, 20)),
-    ):
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"
-        shape = (rows, columns)
-        X = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        X = np.lib.format.open_memmap(path, "w+", np.float32, (rows, columns))
         X[:], y = blobs(rows, columns, 2, distance=0.1)
         del X
-        y = hide_labels(y, 50, 0)
+        y = hide_labels(y, 20, 0)
         X = np.load(path, mmap_mode="r")
-        few = np.concatenate([np.flatnonzero(y >= 0), np.arange(500)])
+        few = np.concatenate([np.flatnonzero(y >= 0), np.arange(300)])
         fit(X[few], y[few])  # the first call loads code
         _, n_bytes = peak_memory(fit, X, y)
     return {"bytes": n_bytes}
