@@ -15,6 +15,7 @@ from sk_ssvae.utils.chunks import (
     iter_row_chunks,
     tensor_sharing_memory,
 )
+from sk_ssvae.utils.threads import one_blas_thread
 from sk_ssvae.utils.typing import Array, FloatArray, IntArray, Mask
 
 __all__ = [
@@ -99,10 +100,11 @@ class ColumnScaling:
         total = np.full(X.shape[0], self.log_det)
         if not logs.any() or (is_sparse(X) and not np.isnan(X.data).any()):
             return total
-        for rows, part in iter_row_chunks(X):
-            missing = np.isnan(part)
-            if missing.any():
-                total[rows] += missing @ logs
+        with one_blas_thread():
+            for rows, part in iter_row_chunks(X):
+                missing = np.isnan(part)
+                if missing.any():
+                    total[rows] += missing @ logs
         return total
 
     @property

@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_consistent_length, column_or_1d
 
-from sk_ssvae.data.labels import split_labels
-from sk_ssvae.data.markers import as_label_array
-from sk_ssvae.data.validation import check_weights
+from sk_ssvae.data.accuracy import labelled_accuracy
 from sk_ssvae.estimators.base import BaseVAE
 from sk_ssvae.estimators.calibration import adjust_log_proba
 from sk_ssvae.models import inference
@@ -110,31 +107,6 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
         ValueError
             If no row is labelled, or no labelled row has a positive weight.
         """
-        predicted = self.predict(X)
-        truth = column_or_1d(as_label_array(y, self.unlabeled), warn=True)
-        check_consistent_length(predicted, truth)
-        labelled, labels = split_labels(truth, self.unlabeled, all_labelled=True)
-        if not labelled.any():
-            raise ValueError(
-                f"score needs labelled rows, but y is {self.unlabeled!r} (unlabelled) "
-                f"in all {len(truth)} rows."
-            )
-        if (labels.dtype.kind in "OUS") != (self.classes_.dtype.kind in "OUS"):
-            raise ValueError(
-                f"y has labels such as {labels.tolist()[0]!r}, but the classes are "
-                f"{self.classes_.tolist()}."
-            )
-        weight = None
-        if sample_weight is not None:
-            weight = check_weights(sample_weight, predicted)
-            weight = (weight / weight.max())[labelled]
-            if not weight.any():
-                raise ValueError(
-                    "score needs labelled rows with a positive sample_weight, but it "
-                    f"is 0 for all {len(weight)} labelled rows."
-                )
-        predicted = predicted[labelled]
-        if labels.dtype.kind != predicted.dtype.kind:  # e.g. str and bytes
-            labels = labels.astype(object)
-        # accuracy_score would take large floats without a fraction for continuous.
-        return float(np.average(labels == predicted, weights=weight))
+        return labelled_accuracy(
+            y, self.predict(X), self.classes_, sample_weight, self.unlabeled
+        )

@@ -133,7 +133,8 @@ def make_soft_targets(
     if data.used is not None:
         used = np.flatnonzero(data.used)
     codes = data.codes[used]
-    rows = network_inputs(data.cells[used], preprocessor.scaling, preprocessor.layout)
+    cells = data.cells if data.used is None else data.cells[used]
+    rows = network_inputs(cells, preprocessor.scaling, preprocessor.layout)
     estimator: Any = teacher
     if teacher is None or isinstance(teacher, str):
         estimator = OpinionPoolClassifier(

@@ -144,7 +144,7 @@ def _fill(
             continue
         if kind == "level":
             fill[i] = values[column] == code[0]
-        elif column_types[column] == "bernoulli":
+        elif column_types[column] in UNIT_INTERVAL:
             fill[i] = values[column]
     return fill
 

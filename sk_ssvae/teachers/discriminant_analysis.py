@@ -24,6 +24,7 @@ from scipy.special import softmax
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from sk_ssvae.data.markers import UNLABELED
+from sk_ssvae.teachers.blocks import row_blocks
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
@@ -92,8 +93,11 @@ def within_class_covariance(
     """
     mass = posterior.sum(axis=0)
     means = posterior.T @ X / np.maximum(mass, np.finfo(float).tiny)[:, None]
-    residuals = X - posterior @ means
-    return means, shrink_covariance(residuals.T @ residuals / len(X), shrinkage)
+    scatter = np.zeros((X.shape[1], X.shape[1]))
+    for block in row_blocks(*X.shape):
+        residuals = X[block] - posterior[block] @ means
+        scatter += residuals.T @ residuals
+    return means, shrink_covariance(scatter / len(X), shrinkage)
 
 
 def whitening(X: Array, posterior: Array) -> Array:

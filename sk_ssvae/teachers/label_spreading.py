@@ -14,24 +14,66 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import KDTree, NearestNeighbors
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["NeighbourGraph", "choose_graph_rows"]
+__all__ = ["NeighbourGraph", "choose_graph_rows", "neighbour_index"]
 
 
 MIN_RELATIVE_RADIUS = 0.1
 """Smallest radius of a row, relative to the median radius."""
+
+MIN_PROBED_ROWS = 4000
+"""Number of rows from which the search of `neighbour_index` is chosen by a trial."""
+
+N_PROBES = 200
+"""Number of queries in the trial."""
+
+MAX_VISITED_SHARE = 0.2
+"""Share of the rows that a tree may visit in a query. A visit takes about 40 ns, brute
+force 6 ns a row (`python -m benchmarks speed.teacher`)."""
 
 RELATIVE_FLOOR = 1e-3
 """Score added for each row, relative to the median score of the graph's rows."""
 
 TINY: float = np.finfo(np.float32).tiny.item()
 """Smallest positive normal number in single precision."""
+
+
+def neighbour_index(Z: Array, n_neighbors: int) -> NearestNeighbors:
+    """Return an index of the nearest neighbours by the faster search for these rows.
+
+    scikit-learn chooses a k-d tree up to 15 dimensions. Whether it is fast depends on
+    the rows: in about ten dimensions that are not correlated, a query visits most of
+    them. Both searches find the same neighbours, except for rows that are equally
+    distant.
+
+    Parameters
+    ----------
+    Z : ndarray of float32 of shape (n_rows, n_dimensions)
+        Rows.
+    n_neighbors : int
+        Number of neighbours, less than `n_rows`.
+
+    Returns
+    -------
+    index : NearestNeighbors
+        Fitted. Fewer than `MIN_PROBED_ROWS` rows are left to scikit-learn.
+    """
+    index = NearestNeighbors(n_neighbors=n_neighbors).fit(Z)
+    # The rule of scikit-learn for a k-d tree.
+    is_tree = Z.shape[1] <= 15 and 2 * n_neighbors < len(Z)
+    if len(Z) >= MIN_PROBED_ROWS and is_tree:
+        tree = KDTree(Z)
+        probes = np.linspace(0, len(Z) - 1, N_PROBES).astype(int)
+        tree.query(Z[probes], k=n_neighbors + 1)
+        if tree.get_n_calls() > MAX_VISITED_SHARE * N_PROBES * len(Z):
+            index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(Z)
+    return index
 
 
 def _min_radius(distance: Array) -> float:
@@ -91,7 +133,7 @@ class NeighbourGraph:
         nodes = Z[self.graph_rows]
         n = len(nodes)
         k = min(n_neighbors, n - 1)
-        self.index = NearestNeighbors(n_neighbors=k).fit(nodes)
+        self.index = neighbour_index(nodes, k)
         with WARNING_FILTERS_LOCK.taken():
             distance, neighbour = self.index.kneighbors()
         self.min_radius = _min_radius(distance)
@@ -104,7 +146,7 @@ class NeighbourGraph:
         self.S: Any = (scale @ W @ scale).tocsr().astype(np.float32)
         self.averaging = None
         if len(self.other_rows):
-            self.averaging = self._averaging_matrix(Z[self.other_rows])
+            self.averaging = self._averaging_matrix(Z, self.other_rows)
 
     def _radius(self, distance: Array) -> Array:
         """Return the distance to the farthest neighbour, but at least the minimum."""
@@ -118,13 +160,13 @@ class NeighbourGraph:
         )
         return weight
 
-    def _averaging_matrix(self, Z: Array) -> sparse.csr_array:
-        """Return the matrix that averages scores of nodes for rows off the graph."""
+    def _averaging_matrix(self, Z: Array, which: IntArray) -> sparse.csr_array:
+        """Return the matrix that averages scores of nodes for these rows."""
         n_nodes = len(self.graph_rows)
         blocks = []
-        for rows in row_chunks(len(Z), Z.shape[1]):
+        for rows in row_chunks(len(which), Z.shape[1]):
             with WARNING_FILTERS_LOCK.taken():
-                distance, neighbour = self.index.kneighbors(Z[rows])
+                distance, neighbour = self.index.kneighbors(Z[which[rows]])
             weight = self._weights(distance, self._radius(distance), neighbour)
             # If all weights underflow, the nearest node alone counts.
             weight[:, 0] += TINY
@@ -219,7 +261,8 @@ class NeighbourGraph:
             From the weighted mean score of the nearest nodes.
         """
         Z = np.ascontiguousarray(Z, dtype=np.float32)
-        return self._normalise(self._averaging_matrix(Z) @ self.first_scores, 0)
+        averaging = self._averaging_matrix(Z, np.arange(len(Z)))
+        return self._normalise(averaging @ self.first_scores, 0)
 
 
 def choose_graph_rows(codes: IntArray, max_rows: int, seed: int) -> IntArray | None:

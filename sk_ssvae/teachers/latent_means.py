@@ -5,13 +5,15 @@ Kingma, Rezende, Mohamed & Welling 2014, arXiv 1406.5298, section 2.1.
 """
 
 import contextlib
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.models.m1 import M1Module
+from sk_ssvae.teachers.blocks import transformed
 from sk_ssvae.training.divergence import DivergenceError
 from sk_ssvae.training.net import make_net
 from sk_ssvae.training.rows import Rows
@@ -43,6 +45,8 @@ class LatentMeans(TransformerMixin, BaseEstimator):
         Rows in a minibatch.
     learning_rate : float, default=3e-3
         Step size of Adam.
+    scaler : transformer, default=None
+        Fitted to the rows and applied to them first, in blocks if there are many.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class LatentMeans(TransformerMixin, BaseEstimator):
         seed: int,
         batch_size: int = 128,
         learning_rate: float = 3e-3,
+        scaler: Any = None,
     ) -> None:
         self.latent_size = latent_size
         self.hidden_sizes = hidden_sizes
@@ -62,6 +67,7 @@ class LatentMeans(TransformerMixin, BaseEstimator):
         self.seed = seed
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.scaler = scaler
 
     def fit(self, X: Array, y: None = None) -> "LatentMeans":
         """Train the VAE.
@@ -80,7 +86,8 @@ class LatentMeans(TransformerMixin, BaseEstimator):
         -------
         self : LatentMeans
         """
-        x = np.ascontiguousarray(X, dtype=np.float32)
+        self.scaler_ = None if self.scaler is None else clone(self.scaler).fit(X)
+        x = self._scaled(X)
         net = make_net(
             module_class=M1Module,
             n_features=x.shape[1],
@@ -121,6 +128,12 @@ class LatentMeans(TransformerMixin, BaseEstimator):
         """
         means = np.empty((len(X), self.latent_size), dtype=np.float32)
         for rows in row_chunks(len(X), X.shape[1]):
-            x = torch.from_numpy(np.ascontiguousarray(X[rows], dtype=np.float32))
+            x = torch.from_numpy(self._scaled(X[rows]))
             means[rows] = self.model_.latent_means(x).numpy()
         return means
+
+    def _scaled(self, X: Array) -> FloatArray:
+        """Return the rows that the networks take, in single precision and C order."""
+        if self.scaler_ is None:
+            return np.ascontiguousarray(X, dtype=np.float32)
+        return transformed(self.scaler_, X)

@@ -15,10 +15,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sk_ssvae.data.accuracy import labelled_accuracy
 from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
-from sk_ssvae.data.scaling import fit_column_scaling
 from sk_ssvae.data.validation import quiet_sums
+from sk_ssvae.teachers.blocks import standardise, standardised_scaling
 from sk_ssvae.teachers.label_spreading import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
@@ -37,7 +38,7 @@ from sk_ssvae.utils.estimator import (
     fit_context,
 )
 from sk_ssvae.utils.random import RandomState, draw_seed
-from sk_ssvae.utils.threads import intra_op_threads
+from sk_ssvae.utils.threads import one_thread
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["OpinionPoolClassifier"]
@@ -47,11 +48,12 @@ __all__ = ["OpinionPoolClassifier"]
 def _fixed_global_state() -> Iterator[None]:
     """Make results independent of settings of torch and scikit-learn.
 
-    One thread, because the rounding of sums depends on the number of threads.
+    One thread, because the rounding of sums, and which of several neighbours at the
+    same distance is found, depend on the number of threads.
     """
     with (
         default_torch_state(torch.device("cpu")),
-        intra_op_threads(1),
+        one_thread(),
         config_context(transform_output="default"),
     ):
         yield
@@ -59,6 +61,11 @@ def _fixed_global_state() -> Iterator[None]:
 
 class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     r"""Semi-supervised classifier that pools simple classifiers of different kinds.
+
+    It takes dense arrays of finite numbers only: no missing values, categories or
+    sparse arrays, and neither `sample_weight` in `fit` nor another marker of unlabelled
+    rows than -1, and it has no `save`. `SSVAEClassifier` has all of these, and this
+    classifier is its default teacher, for which it encodes the rows.
 
     The classes of a data set may follow its clusters, its principal components, a
     linear boundary or single columns; which of these is not known in advance. The
@@ -85,8 +92,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     shares of the labels if label counts are uneven. Columns are standardised and
     constant columns removed.
 
-    This is the default teacher of `SSVAEClassifier`, to which it provides soft targets
-    for the unlabelled rows. It can also be used on its own.
+    As a teacher it provides soft targets for the unlabelled rows.
 
     Parameters
     ----------
@@ -237,11 +243,15 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any) -> None:
         with quiet_sums():
             checked, labels = validate_data(
-                self, X, as_label_array(y), dtype=np.float64, ensure_min_samples=2
+                self,
+                X,
+                as_label_array(y),
+                dtype=[np.float64, np.float32],
+                ensure_min_samples=2,
             )
         classes, codes = encode_labels(labels, owner=type(self).__name__)
-        scaling = fit_column_scaling(checked, standardize=True)
-        rows = scaling.encode(checked).astype(np.float64)
+        scaling = standardised_scaling(checked)
+        rows = standardise(checked, scaling)
         names = resolve_view_names(self.views, rows.shape[1])
         seed = draw_seed(self.random_state)
         pool = OpinionPool(
@@ -314,9 +324,11 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         with quiet_sums():
-            checked: Array = validate_data(self, X, dtype=np.float64, reset=False)
+            checked: Array = validate_data(
+                self, X, dtype=[np.float64, np.float32], reset=False
+            )
         with _fixed_global_state():
-            rows = self._scaling.encode(checked).astype(np.float64)
+            rows = standardise(checked, self._scaling)
             probabilities = {
                 name: view.predict_proba(rows) for name, view in self._views.items()
             }
@@ -338,3 +350,34 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         codes: Array = self.predict_proba(X).argmax(axis=1)
         labels: Array = self.classes_[codes]
         return labels
+
+    def score(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> float:
+        """Return the accuracy over the labelled rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        y : array-like of shape (n_samples,)
+            True labels. Rows with the label -1 are left out.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        accuracy : float
+            In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If no row is labelled, or no labelled row has a positive weight.
+        """
+        return labelled_accuracy(y, self.predict(X), self.classes_, sample_weight)

@@ -139,12 +139,15 @@ def _latent_means(likelihood: str, n_rows: int, n_features: int, seed: int) -> A
     """Return a transformer to the latent means of an unsupervised VAE."""
     n_epochs = LATENT_EPOCHS * min(1.0, LATENT_MAX_COLUMNS / n_features)
     n_steps = int(np.clip(n_epochs * n_rows / LATENT_BATCH_SIZE, *LATENT_STEPS))
-    means = LatentMeans(
-        LATENT_SIZE, LATENT_HIDDEN_SIZES, likelihood, n_steps, seed, LATENT_BATCH_SIZE
+    return LatentMeans(
+        LATENT_SIZE,
+        LATENT_HIDDEN_SIZES,
+        likelihood,
+        n_steps,
+        seed,
+        LATENT_BATCH_SIZE,
+        scaler=MinMaxScaler(clip=True) if likelihood == "bernoulli" else None,
     )
-    if likelihood == "gaussian":
-        return means
-    return make_pipeline(MinMaxScaler(clip=True), means)
 
 
 def make_view(name: str, shape: tuple[int, int], settings: ViewSettings) -> View:

@@ -46,9 +46,9 @@ def _class_probabilities(
             final.label_distributions_, dtype=np.float64
         )
     if hasattr(teacher, "predict_proba"):
-        proba = np.asarray(teacher.predict_proba(X), dtype=np.float64)
+        proba = np.asarray(teacher.predict_proba(X.copy()), dtype=np.float64)
         return np.asarray(teacher.classes_), proba
-    classes, codes = np.unique(teacher.predict(X), return_inverse=True)
+    classes, codes = np.unique(teacher.predict(X.copy()), return_inverse=True)
     return classes, np.eye(len(classes))[codes]
 
 
@@ -106,9 +106,10 @@ def fit_soft_targets(
     if isinstance(final, OpinionPoolClassifier):
         final.on_view = on_view
     try:
-        # Copies, because a step of a pipeline may work in place.
-        teacher.fit(X.copy(), codes.copy())
-        classes, proba = _class_probabilities(teacher, X.copy())
+        # Copies, because a step of a pipeline may work in place; the pool does not.
+        is_pool = isinstance(teacher, OpinionPoolClassifier)
+        teacher.fit(X if is_pool else X.copy(), codes.copy())
+        classes, proba = _class_probabilities(teacher, X)
     except Exception as error:
         error.add_note(f"This was raised by the teacher {teacher!r}.")
         raise

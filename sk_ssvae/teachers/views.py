@@ -18,6 +18,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from sk_ssvae.data.markers import UNLABELED
+from sk_ssvae.teachers.blocks import row_blocks, transformed
 from sk_ssvae.teachers.discriminant_analysis import SemiSupervisedLDA
 from sk_ssvae.teachers.label_spreading import NeighbourGraph
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
@@ -142,13 +143,18 @@ class SpreadingView(View):
         soft_labels: Array | None = None,
     ) -> Array:
         """See `View.fit_predict_proba`."""
-        Z = X if self.transformer is None else self.transformer.fit_transform(X)
+        if self.transformer is None:
+            Z = X
+        elif len(list(row_blocks(*X.shape))) == 1:
+            Z = self.transformer.fit_transform(X)
+        else:
+            Z = transformed(self.transformer.fit(X), X)
         self.graph = self._graph(Z)
         return self.graph.spread(label_vectors, n_classes, self.settings.alpha)
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
-        Z = X if self.transformer is None else self.transformer.transform(X)
+        Z = X if self.transformer is None else transformed(self.transformer, X)
         return self.graph.predict_proba(Z)
 
 
@@ -309,20 +315,27 @@ def _no_warning_of_many_classes(codes: IntArray) -> Iterator[None]:
 
 
 def _class_probabilities(classifier: Any, X: Array, n_classes: int) -> Array:
-    """Return float32 probabilities of all classes, from a fitted classifier.
+    """Return float32 probabilities of all classes, from a fitted classifier."""
+    # A class may be missing if the number of labelled rows is limited.
+    probabilities = np.zeros((len(X), n_classes), dtype=np.float32)
+    for block in row_blocks(*X.shape):
+        p = _own_probabilities(classifier, X[block])
+        probabilities[block, classifier.classes_] = p
+    return probabilities
+
+
+def _own_probabilities(classifier: Any, X: Array) -> Array:
+    """Return probabilities of the classes that the classifier has seen.
 
     Without `predict_proba`, they are a softmax of the margins. The scale of margins is
     arbitrary, but the opinion pool calibrates it.
     """
     if hasattr(classifier, "predict_proba"):
         with WARNING_FILTERS_LOCK.taken():
-            p = classifier.predict_proba(X)
-    else:
-        margin = classifier.decision_function(X)
-        if margin.ndim == 1:
-            margin = np.stack([-margin, margin], axis=1)
-        p = softmax(2 * margin, axis=1)
-    # A class may be missing if the number of labelled rows is limited.
-    probabilities = np.zeros((len(X), n_classes), dtype=np.float32)
-    probabilities[:, classifier.classes_] = p
+            probabilities: Array = classifier.predict_proba(X)
+        return probabilities
+    margin = classifier.decision_function(X)
+    if margin.ndim == 1:
+        margin = np.stack([-margin, margin], axis=1)
+    probabilities = softmax(2 * margin, axis=1)
     return probabilities

@@ -1,11 +1,11 @@
-"""The device of a computation, and torch's default settings while it runs."""
+"""The device of a computation, and default settings while it runs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
 
-from sk_ssvae.utils.threads import fork_safe_threads
+from sk_ssvae.utils.threads import fork_safe_threads, one_blas_thread
 
 __all__ = ["default_torch_state", "resolve_device", "retain_freed_memory"]
 
@@ -57,7 +57,8 @@ def default_torch_state(device: torch.device) -> Iterator[None]:
     """Enable gradients, disable autocast and make `device` the default device.
 
     The result of a computation then does not depend on the caller's context: inference
-    mode, ``no_grad``, autocast, another default device, or a forked process.
+    mode, ``no_grad``, autocast, another default device, the number of threads of the
+    BLAS library, or a forked process.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ def default_torch_state(device: torch.device) -> Iterator[None]:
         torch.autocast(device.type, enabled=False),
         nullcontext() if is_default else device,
         fork_safe_threads(),
+        one_blas_thread(),
     ):
         yield
 

@@ -1,17 +1,22 @@
-"""Thread safety: locks for process-global state, and torch's number of threads.
+"""Thread safety: locks for process-global state, and the numbers of threads.
 
-torch's number of intra-op threads is process-global too: a new thread starts with the
-value that was set last, by whatever thread. The functions below set it for the
-duration of a computation and restore the user's setting afterwards.
+The rounding of sums depends on the number of threads among which they are divided. The
+numbers of threads of torch and of the BLAS library are process-global: a new thread
+starts with the value of torch that was set last, by whatever thread, and a BLAS library
+has a single value. The functions below set them for the duration of a computation and
+restore the user's settings afterwards.
 """
 
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from threading import RLock
+from typing import Any
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 __all__ = [
     "MAX_THREADS",
@@ -19,6 +24,8 @@ __all__ = [
     "ForkSafeLock",
     "fork_safe_threads",
     "intra_op_threads",
+    "one_blas_thread",
+    "one_thread",
     "threads_for",
 ]
 
@@ -66,6 +73,10 @@ _user_setting = 1
 """torch's number of threads when no `intra_op_threads` was active."""
 _local = threading.local()
 """For each thread: `user_setting` inside `intra_op_threads`, and `forked`."""
+_blas_users: list[int] = []
+"""Thread identifier of each active `one_blas_thread`."""
+_blas_limit: Any = None
+"""threadpoolctl's limiter, which holds the user's setting, or None without a limit."""
 
 
 def _after_fork() -> None:
@@ -75,6 +86,8 @@ def _after_fork() -> None:
     does not exist in the child, which would wait for it forever.
     """
     _active[:] = [entry for entry in _active if entry[0] == threading.get_ident()]
+    # If none is left, the next `one_blas_thread` restores the user's setting.
+    _blas_users[:] = [user for user in _blas_users if user == threading.get_ident()]
     _local.forked = True
 
 
@@ -158,3 +171,66 @@ def intra_op_threads(n_threads: int) -> Iterator[None]:
         with _LOCK.taken():
             _active.remove(entry)
             torch.set_num_threads(before)
+
+
+@cache
+def _thread_pools(user_api: str) -> Any:
+    """Return the controller of the BLAS or OpenMP libraries that are loaded.
+
+    Looking for them takes milliseconds. numpy, scipy, scikit-learn and torch have been
+    imported by then.
+    """
+    return ThreadpoolController().select(user_api=user_api)
+
+
+def _take_blas_control() -> None:
+    """Let the current thread set the number of BLAS threads.
+
+    From version 3.8 on, threadpoolctl obeys a single thread: the first one that set a
+    limit, as long as it is alive. It ignores the others silently.
+    """
+    for library in _thread_pools("blas").lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Limit the BLAS libraries of numpy and scipy to one thread.
+
+    The limit is process-global. Among concurrent computations the first one sets it,
+    and the last one to finish restores the user's setting: with a limiter each, one
+    would lift the limit of the others, and the last one would restore the limit.
+    """
+    global _blas_limit
+    user = threading.get_ident()
+    with _LOCK.taken():
+        if _blas_limit is None:
+            _take_blas_control()
+            _blas_limit = _thread_pools("blas").limit(limits=1)
+        _blas_users.append(user)
+    try:
+        yield
+    finally:
+        with _LOCK.taken():
+            _blas_users.remove(user)
+            if not _blas_users:
+                limit, _blas_limit = _blas_limit, None
+                _take_blas_control()
+                limit.restore_original_limits()
+                _take_blas_control()  # not kept from other threads
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Limit torch, BLAS and OpenMP to one thread.
+
+    OpenMP has a setting for each thread of the process, so that concurrent computations
+    do not share it.
+    """
+    with (
+        intra_op_threads(1),
+        one_blas_thread(),
+        _thread_pools("openmp").limit(limits=1),
+    ):
+        yield

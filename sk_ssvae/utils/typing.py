@@ -35,6 +35,7 @@ LikelihoodName: TypeAlias = Literal[
     "auto",
     "gaussian",
     "bernoulli",
+    "censored_logistic",
     "categorical",
     "poisson",
     "negative_binomial",

@@ -268,3 +268,41 @@ def test_default_dtype_of_torch_does_not_matter(iris):
     finally:
         torch.set_default_dtype(torch.float32)
     np.testing.assert_array_equal(before, after)
+
+
+def test_score_is_the_accuracy_over_the_labelled_rows(iris):
+    X, y, true = iris
+    pool = OpinionPoolClassifier(views=["logistic"], random_state=0).fit(X, y)
+    few = np.where(np.arange(len(y)) % 3 == 0, true, -1)
+    shown = few >= 0
+    right = pool.predict(X) == true
+    assert pool.score(X, true) == right.mean()
+    assert pool.score(X, few) == right[shown].mean()
+    weight = np.arange(len(y)) % 7
+    expected = np.average(right[shown], weights=weight[shown])
+    np.testing.assert_allclose(pool.score(X, few, weight), expected)
+    names = np.array(["setosa", "versicolor", "virginica"], dtype=object)
+    named = OpinionPoolClassifier(views=["logistic"], random_state=0)
+    named.fit(X, np.where(y >= 0, names[y], -1))
+    assert named.score(X, np.where(shown, names[true], -1)) == right[shown].mean()
+
+
+def test_score_without_labelled_rows_is_refused(iris):
+    X, y, _ = iris
+    pool = OpinionPoolClassifier(views=["logistic"], random_state=0).fit(X, y)
+    with pytest.raises(ValueError) as error:
+        pool.score(X, np.full(len(X), -1))
+    assert str(error.value) == (
+        "score needs labelled rows, but y is -1 (unlabelled) in all 150 rows."
+    )
+    with pytest.raises(ValueError) as error:
+        pool.score(X, y, (y < 0).astype(float))
+    assert str(error.value) == (
+        "score needs labelled rows with a positive sample_weight, but it is 0 for all "
+        f"{(y >= 0).sum()} labelled rows."
+    )
+    with pytest.raises(ValueError) as error:
+        pool.score(X, np.array(["a", "b"] * 75))
+    assert str(error.value) == (
+        "y has labels such as 'a', but the classes are [0, 1, 2]."
+    )

@@ -1,13 +1,21 @@
-"""Number of threads of torch: chosen by the work, restored after every call."""
+"""Numbers of threads of torch and BLAS: set for a call, restored after it."""
 
+import os
 import threading
 
 import pytest
 import torch
 from skorch.callbacks import Callback
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sk_ssvae.training import ClassifierOptions
-from sk_ssvae.utils.threads import WORK_PER_THREAD, intra_op_threads, threads_for
+from sk_ssvae.utils.threads import (
+    WORK_PER_THREAD,
+    intra_op_threads,
+    one_blas_thread,
+    one_thread,
+    threads_for,
+)
 
 
 @pytest.fixture
@@ -177,3 +185,98 @@ def test_nested_fits_restore_the_setting_of_the_outer_fit(quick, iris):
         callbacks=[RecordThreads(recorded), NestedFit()],
     ).fit(X, y)
     assert recorded == [2] * 2
+
+
+def pool_sizes(user_api):
+    return {
+        library["num_threads"]
+        for library in threadpool_info()
+        if library["user_api"] == user_api
+    }
+
+
+@pytest.fixture
+def user_set_two_blas_threads():
+    with threadpool_limits(2, user_api="blas"):
+        if pool_sizes("blas") != {2}:
+            pytest.skip("The BLAS library has one thread.")
+        yield
+
+
+@pytest.mark.usefixtures("user_set_two_blas_threads")
+def test_blas_threads_are_restored_by_the_last_of_concurrent_computations():
+    entered, left = threading.Event(), threading.Event()
+    first_exit = []
+
+    def compute():
+        with one_blas_thread():
+            entered.set()
+            left.wait()
+            first_exit.append(pool_sizes("blas"))
+
+    worker = threading.Thread(target=compute)
+    with one_blas_thread():
+        assert pool_sizes("blas") == {1}
+        with one_blas_thread():
+            assert pool_sizes("blas") == {1}
+        worker.start()
+        entered.wait()
+    # This computation began first and ended first: the other one is still limited.
+    assert pool_sizes("blas") == {1}
+    left.set()
+    worker.join()
+    assert first_exit == [{1}]
+    assert pool_sizes("blas") == {2}
+    with pytest.raises(KeyError), one_blas_thread():
+        raise KeyError
+    assert pool_sizes("blas") == {2}
+
+
+@pytest.mark.usefixtures("user_set_two_blas_threads")
+def test_blas_threads_are_limited_in_a_thread_that_did_not_set_them_first():
+    sizes = []
+
+    def compute():
+        with one_blas_thread():
+            sizes.append(pool_sizes("blas"))
+        sizes.append(pool_sizes("blas"))
+
+    worker = threading.Thread(target=compute)
+    worker.start()
+    worker.join()
+    assert sizes == [{1}, {2}]
+
+
+@pytest.mark.usefixtures("user_set_two_blas_threads")
+def test_openmp_threads_are_restored():
+    before = pool_sizes("openmp")
+    with one_thread():
+        assert pool_sizes("openmp") == pool_sizes("blas") == {1}
+        assert torch.get_num_threads() == 1
+    assert pool_sizes("openmp") == before
+    assert pool_sizes("blas") == {2}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.usefixtures("user_set_two_blas_threads")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_forgets_the_computations_of_other_threads():
+    entered, left = threading.Event(), threading.Event()
+
+    def compute():
+        with one_blas_thread():
+            entered.set()
+            left.wait()
+
+    worker = threading.Thread(target=compute)
+    worker.start()
+    entered.wait()
+    child = os.fork()
+    if child == 0:
+        with one_blas_thread():
+            pass
+        os._exit(pool_sizes("blas") != {2})
+    left.set()
+    worker.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert pool_sizes("blas") == {2}

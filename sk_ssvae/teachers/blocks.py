@@ -1,0 +1,128 @@
+"""Computations on rows in double precision, in blocks if there are many.
+
+The views of the pool compute in double precision. Copies of the rows in double
+precision would need several times the memory of rows in single precision.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sk_ssvae.data.scaling import ColumnScaling, fit_column_scaling
+from sk_ssvae.utils.chunks import row_chunks
+from sk_ssvae.utils.typing import Array, FloatArray
+
+__all__ = ["row_blocks", "standardise", "standardised_scaling", "transformed"]
+
+MAX_CELLS = 2**24
+"""Rows with more cells are processed in blocks. Products of matrices may then differ in
+their last digits from those of all rows at once."""
+
+BLOCK_CELLS = 2**22
+"""Number of cells in a block: 32 MiB in double precision."""
+
+
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Yield slices of rows: a single one unless there are more than `MAX_CELLS` cells.
+
+    Parameters
+    ----------
+    n_rows, n_columns : int
+        Shape of the array.
+
+    Yields
+    ------
+    block : slice
+        Consecutive rows. The blocks together cover all rows.
+    """
+    if n_rows * n_columns <= MAX_CELLS:
+        yield slice(0, n_rows)
+    else:
+        yield from row_chunks(n_rows, n_columns, BLOCK_CELLS)
+
+
+class _DoubleRows:
+    """Rows in single precision that are converted to double precision when read."""
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, X: Array) -> None:
+        self.X = X
+        self.shape = X.shape
+
+    def __getitem__(self, rows: slice) -> Array:
+        return self.X[rows].astype(np.float64)
+
+
+def _in_double_precision(X: Array) -> Any:
+    return X if X.dtype == np.float64 else _DoubleRows(X)
+
+
+def standardised_scaling(X: Array) -> ColumnScaling:
+    """Fit the standardisation of the columns in double precision.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64 of shape (n_rows, n_features)
+        Finite numbers.
+
+    Returns
+    -------
+    scaling : ColumnScaling
+
+    Raises
+    ------
+    ValueError
+        If all columns are constant.
+    """
+    return fit_column_scaling(_in_double_precision(X), standardize=True)
+
+
+def standardise(X: Array, scaling: ColumnScaling) -> Array:
+    """Standardise rows in double precision.
+
+    Parameters
+    ----------
+    X : ndarray of float32 or float64 of shape (n_rows, n_features)
+        Finite numbers.
+    scaling : ColumnScaling
+        As returned by `standardised_scaling`.
+
+    Returns
+    -------
+    rows : ndarray of float64 of shape (n_rows, n_kept)
+        Rounded to single precision.
+    """
+    double = _in_double_precision(X)
+    rows = np.empty((len(X), scaling.n_kept))
+    for chunk in row_chunks(*X.shape):
+        rows[chunk] = scaling.encode(double[chunk])
+    return rows
+
+
+def transformed(transformer: Any, X: Array) -> FloatArray:
+    """Return transformed rows in single precision.
+
+    Parameters
+    ----------
+    transformer : transformer
+        Fitted. It transforms each row independently of the others.
+    X : ndarray of float64 of shape (n_rows, n_features)
+        Rows.
+
+    Returns
+    -------
+    Z : ndarray of float32 of shape (n_rows, n_dimensions)
+        In C order.
+    """
+    Z: FloatArray | None = None
+    for block in row_blocks(*X.shape):
+        part = transformer.transform(X[block])
+        if len(part) == len(X):
+            return np.ascontiguousarray(part, dtype=np.float32)
+        if Z is None:
+            Z = np.empty((len(X), part.shape[1]), dtype=np.float32)
+        Z[block] = part
+    assert Z is not None  # rows are validated: there are at least two
+    return Z

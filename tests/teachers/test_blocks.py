@@ -1,0 +1,70 @@
+"""Rows in blocks and in single precision have the results of all rows at once."""
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import MinMaxScaler
+
+from sk_ssvae import OpinionPoolClassifier
+from sk_ssvae.teachers import blocks, label_spreading
+from sk_ssvae.teachers.label_spreading import neighbour_index
+
+VIEWS = ["min-max", "pca-4", "ranks", "logistic", "svm", "linear-generative"]
+
+
+@pytest.fixture
+def many_blocks(monkeypatch):
+    monkeypatch.setattr(blocks, "MAX_CELLS", 100)
+    monkeypatch.setattr(blocks, "BLOCK_CELLS", 100)
+
+
+def test_blocks_cover_the_rows():
+    assert list(blocks.row_blocks(1000, 5)) == [slice(0, 1000)]
+    many = list(blocks.row_blocks(2**23 + 1, 4))
+    assert [b.stop - b.start for b in many] == [2**20] * 8 + [1]
+    assert [b.start for b in many[1:]] == [b.stop for b in many[:-1]]
+
+
+def test_single_precision_has_the_bits_of_double_precision():
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(50, 4)) * 10.0 ** np.arange(4) + 1000).astype(np.float32)
+    single, double = (blocks.standardised_scaling(a) for a in (X, X.astype(float)))
+    np.testing.assert_array_equal(single.mean, double.mean)
+    np.testing.assert_array_equal(single.scale, double.scale)
+    rows = blocks.standardise(X, single)
+    assert rows.dtype == np.float64
+    np.testing.assert_array_equal(rows, blocks.standardise(X.astype(float), double))
+
+
+@pytest.mark.usefixtures("many_blocks")
+def test_blocks_of_rows_are_transformed_as_all_rows():
+    X = np.random.default_rng(0).normal(size=(99, 7))
+    scaler = MinMaxScaler().fit(X)
+    Z = blocks.transformed(scaler, X)
+    assert Z.dtype == np.float32
+    np.testing.assert_array_equal(Z, scaler.transform(X).astype(np.float32))
+
+
+def test_the_pool_has_the_same_probabilities_in_blocks(iris, request):
+    X, y, _ = iris
+    views = [*VIEWS, "whitened", "discriminant", "latent-bernoulli"]
+    pool = OpinionPoolClassifier(views=views, random_state=0)
+    whole = pool.fit(X, y).label_distributions_, pool.predict_proba(X)
+    request.getfixturevalue("many_blocks")
+    parts = pool.fit(X, y).label_distributions_, pool.predict_proba(X)
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_dimensions", [3, 10])
+def test_the_chosen_search_finds_the_neighbours_of_a_tree(n_dimensions, monkeypatch):
+    monkeypatch.setattr(label_spreading, "MIN_PROBED_ROWS", 1000)
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(1500, n_dimensions)).astype(np.float32)
+    index = neighbour_index(Z, 10)
+    # In 10 dimensions a tree visits most rows.
+    assert index.algorithm == {3: "auto", 10: "brute"}[n_dimensions]
+    expected = NearestNeighbors(n_neighbors=10, algorithm="kd_tree").fit(Z)
+    for found, right in zip(index.kneighbors(), expected.kneighbors(), strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-6)
+    monkeypatch.setattr(label_spreading, "MIN_PROBED_ROWS", 1501)
+    assert neighbour_index(Z, 10).algorithm == "auto"
