@@ -32,9 +32,9 @@ def to_onnx(
 ) -> None:
     """Export the predictions of a fitted estimator as an ONNX graph.
 
-    The graph takes rows as one tensor, and contains the scaling of columns and the
-    handling of missing cells. ONNX Runtime and other engines evaluate it without
-    PyTorch and without this package; results agree up to rounding.
+    The graph takes rows as one tensor, and contains the scaling of columns. ONNX
+    Runtime and other engines evaluate it without PyTorch and without this package;
+    results agree up to rounding.
 
     Parameters
     ----------
@@ -64,16 +64,18 @@ def to_onnx(
     Notes
     -----
     The input ``X`` has shape (n_rows, n_features), with dtype float64, or float32 if
-    the estimator was fitted on float32; NaN marks missing cells. The outputs are
-    ``probabilities``, float32 of shape (n_rows, n_classes), for a classifier only, and
-    ``latent``, float32 of shape (n_rows, latent_size): the results of `predict_proba`
-    and `transform`. Unlike these methods, the graph does not refuse infinite cells; it
-    clips them.
+    the estimator was fitted on float32. The outputs are ``probabilities``, float32 of
+    shape (n_rows, n_classes), for a classifier only, and ``latent``, float32 of shape
+    (n_rows, latent_size): the results of `predict_proba` and `transform`. For rows with
+    missing cells (NaN) these methods average over draws from the model, which a graph
+    does not contain: it returns NaN for such rows. Fill missing cells first, for
+    example by `impute`. Unlike the methods, the graph does not refuse infinite cells;
+    it clips them.
 
     The metadata of the graph hold JSON: ``classes``, in the order of the columns of
     ``probabilities``, and ``columns``, each with a ``name``, and ``categories`` for
     columns of categories. In ``X`` a category is represented by its position in this
-    list, counted from 0, and any other value by NaN.
+    list, counted from 0; any other value is missing.
 
     Examples
     --------
@@ -141,13 +143,15 @@ class _ExportedNetwork(nn.Module):
     def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Map the user's rows to the results of `predict_proba` and `transform`."""
         cells = self.encode(rows)
+        incomplete = cells.isnan().any(-1, keepdim=True)
         latent = self.model.latent_means(cells)
+        latent = latent.masked_fill(incomplete, torch.nan)
         if "probabilities" not in self.outputs:
             return (latent,)
         scores = self.model(cells) / self.temperature
         if self.shift is not None:
             scores = scores.log_softmax(-1) + self.shift
-        return scores.softmax(-1), latent
+        return scores.softmax(-1).masked_fill(incomplete, torch.nan), latent
 
 
 class _UnwrappedNetwork(nn.Module):
