@@ -4,10 +4,11 @@ r"""Log-loss against the share of cells that are missing in held-out rows.
     python -m benchmarks accuracy.gaps
 
 Every method is fitted to rows without missing cells, ten labels of each class; 40 % of
-the rows, at most 400, are held out, and their cells are hidden at random. The imputers
-and LogisticRegression see all rows, or the labelled ones. The prior is that of the
-labels, `DummyClassifier(strategy="prior")`, which is uniform. Log-losses are in nats,
-with probabilities clipped at 1e-6. ``--measure`` computes the results that are not in
+the rows, at most 400, are held out, and their cells are hidden at random. Imputers are
+fitted to all rows, LogisticRegression, on standardised columns, and
+HistGradientBoosting, with ``min_samples_leaf=5``, to the labelled ones. The prior is
+that of the labels, `DummyClassifier(strategy="prior")`, which is uniform. Log-losses
+are in nats, with probabilities clipped at 1e-6. ``--measure`` computes the results that are not in
 the file; without it tables are printed and the curves are drawn.
 
 Iris, wine, breast cancer and digits are from scikit-learn; phoneme comes from the
@@ -90,7 +91,7 @@ METHODS = {
         IterativeImputer(random_state=seed), logistic()
     ),
     "HistGradientBoosting": lambda seed: LabelledRows(
-        None, HistGradientBoostingClassifier(random_state=seed)
+        None, HistGradientBoostingClassifier(min_samples_leaf=5, random_state=seed)
     ),
     "prior": lambda seed: LabelledRows(None, DummyClassifier(strategy="prior")),
 }
@@ -206,7 +207,7 @@ def main(argv=None):
     """Compute the results that are not in the file, or print and plot them."""
     parser = make_parser("accuracy.gaps", __doc__)
     parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--out", type=Path, default=RESULTS / "gaps.json")
     parser.add_argument("--images", type=Path, default=IMAGES, help="folder")

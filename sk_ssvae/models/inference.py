@@ -266,7 +266,7 @@ def expected_cells(
         prior_weights = prior_p_x.log_prob(rows[:, None, None], gaps=True)
         joint = torch.cat([log_weights, prior_weights], -1) + log_prior
         weights = joint.flatten(1).softmax(-1).view_as(joint)
-        own, shared = weights.split(n_draws, -1)
+        own, shared = torch.split(weights, n_draws, -1)
         means = (own[..., None] * p_x.mean).sum((1, 2))
         means = means + torch.einsum("ncs,csm->nm", shared, prior_means)
         return model.likelihood.cells(means)
