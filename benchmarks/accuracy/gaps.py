@@ -8,8 +8,8 @@ the rows, at most 400, are held out, and their cells are hidden at random. Imput
 fitted to all rows, LogisticRegression, on standardised columns, and
 HistGradientBoosting, with ``min_samples_leaf=5``, to the labelled ones. The prior is
 that of the labels, `DummyClassifier(strategy="prior")`, which is uniform. Log-losses
-are in nats, with probabilities clipped at 1e-6. ``--measure`` computes the results that are not in
-the file; without it tables are printed and the curves are drawn.
+are in nats, with probabilities clipped at 1e-6. ``--measure`` computes the results that
+are not in the file; without it tables are printed and the curves are drawn.
 
 Iris, wine, breast cancer and digits are from scikit-learn; phoneme comes from the
 folder ``SK_SSVAE_DATA`` or from OpenML (``benchmarks/common/data.py``).
