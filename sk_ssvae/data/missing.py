@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from sk_ssvae.utils.typing import Array, Mask
+from sk_ssvae.utils.chunks import is_sparse, iter_row_chunks
+from sk_ssvae.utils.typing import Array, IntArray, Mask
 
-__all__ = ["find_missing", "is_missing", "masked_to_nan"]
+__all__ = ["find_missing", "incomplete_rows", "is_missing", "masked_to_nan"]
 
 _MISSING_TYPES = ("NAType", "NaTType")
 """Types of pandas.NA and pandas.NaT; pandas is not imported before the user does."""
@@ -49,6 +50,30 @@ def is_missing(values: Sequence[Any] | Array) -> Mask:
 def find_missing(values: Array) -> Mask:
     """Return a mask of the missing values of a column of any dtype."""
     return np.isnan(values) if values.dtype.kind == "f" else is_missing(values)
+
+
+def incomplete_rows(cells: Any, kept: Mask) -> tuple[IntArray, IntArray]:
+    """Return the rows with missing cells, and those without any observed cell.
+
+    Parameters
+    ----------
+    cells : ndarray or sparse array of shape (n_rows, n_features)
+        Cells, NaN where missing.
+    kept : ndarray of bool of shape (n_features,)
+        The columns that count.
+
+    Returns
+    -------
+    incomplete, empty : ndarray of int64
+        Indices of rows. Empty ones are incomplete, too.
+    """
+    n_missing = np.zeros(cells.shape[0], dtype=np.int64)
+    if not is_sparse(cells) or np.isnan(cells.data).any():
+        for rows, part in iter_row_chunks(cells):
+            missing = np.isnan(part)
+            if missing.any():
+                n_missing[rows] = missing[:, kept].sum(axis=1)
+    return np.flatnonzero(n_missing), np.flatnonzero(n_missing == kept.sum())
 
 
 def masked_to_nan(X: Any) -> Any:

@@ -22,6 +22,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
+from sk_ssvae.data.missing import incomplete_rows
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
 from sk_ssvae.estimators import saving
@@ -343,6 +344,9 @@ class BaseVAE(
     def transform(self, X: npt.ArrayLike) -> FloatArray:
         """Return latent means, averaged over the classes if there are any.
 
+        For rows with missing cells they are also averaged over draws of these cells
+        from the model given the observed ones.
+
         Parameters
         ----------
         X : array-like, sparse array or frame of shape (n_samples, n_features)
@@ -353,9 +357,16 @@ class BaseVAE(
         Z : ndarray of float32 of shape (n_samples, latent_size)
             Means of q(z | x): of a classifier, sum_y q(y | x) mu(x, y).
         """
-        cells = self._read(X)
+        cells, encode = self._read(X), self._row_encoder()
+        module = self.module_
         with self._threads(cells.shape[0]):
-            return inference.latent_means(self.module_, cells, self._row_encoder())
+            means = inference.latent_means(module, cells, encode)
+            which, _ = incomplete_rows(cells, self.preprocessor_.scaling.kept)
+            if len(which):
+                means[which] = inference.mean_over_missing(
+                    module, module.latent_means, cells, which, self.net_.seed, encode
+                )
+        return means
 
     # Steps of fitting.
 

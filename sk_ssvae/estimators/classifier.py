@@ -23,7 +23,6 @@ from sk_ssvae.data.labels import encode_classes, encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.validation import check_weights, rows_with_weight
-from sk_ssvae.estimators.calibration import adjust_log_proba
 from sk_ssvae.estimators.generation import ClassGenerationMixin
 from sk_ssvae.estimators.parameters import (
     COMMON_CONSTRAINTS,
@@ -41,7 +40,7 @@ from sk_ssvae.estimators.teaching import (
     make_soft_targets,
     needs_teacher,
 )
-from sk_ssvae.models import ModelSpec, inference
+from sk_ssvae.models import ModelSpec
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
@@ -770,10 +769,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         """Train the net, and set the fitted attributes that depend on it."""
         objective = self._objective(net)
         with self._trained(net, rows, stages, objective, progress, checkpoint) as bound:
-            log_q = inference.log_posterior_y(
-                net.module_, data.cells, self.preprocessor_.row_encoder(self)
-            )
-        log_proba = adjust_log_proba(log_q, self.temperature_, self.log_prior_shift_)
+            log_proba = self._class_log_proba(net, data.cells)
         distributions = np.exp(log_proba)
         if not np.isfinite(distributions).all():
             raise ValueError(

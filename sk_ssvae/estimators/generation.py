@@ -100,16 +100,17 @@ class GenerationMixin(BaseVAE):
 
         n_draws : int, default=100
             Number of draws of the latent variables (for each class, if there are
-            classes). All rows share the same draws, which are weighted by importance.
+            classes) from q(z | x, y), and of as many from p(z). All rows share the same
+            draws, which are weighted by importance.
 
         Returns
         -------
         X : array, sparse array or frame of shape (n_samples, n_features)
             A copy of the same type with all observed cells unchanged; an array for
-            other array-likes. Missing
-            cells are posterior means, averaged over the classes with the probabilities
-            q(y | x), and the most probable category in columns of categories. Means are
-            rounded and clipped as draws of `sample` are.
+            other array-likes. Missing cells are means given the observed cells, over
+            p(y, z | x) of the model if there are classes, and the most probable
+            category in columns of categories. Means are rounded and clipped as draws of
+            `sample` are.
 
         Raises
         ------

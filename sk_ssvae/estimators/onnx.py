@@ -34,9 +34,9 @@ def to_onnx(
 ) -> None:
     """Export the predictions of a fitted estimator as an ONNX graph.
 
-    The graph contains the encoding of categories, the scaling of columns and the
-    handling of missing cells. ONNX Runtime and other engines evaluate it without
-    PyTorch and without this package; results agree up to rounding.
+    The graph contains the encoding of categories and the scaling of columns. ONNX
+    Runtime and other engines evaluate it without PyTorch and without this package;
+    results agree up to rounding.
 
     Parameters
     ----------
@@ -67,15 +67,17 @@ def to_onnx(
     Notes
     -----
     Without columns of categories the input is ``X`` of shape (n_rows, n_features), with
-    dtype float64, or float32 if the estimator was fitted on float32; NaN marks missing
-    cells. With columns of categories there is one input of shape (n_rows, 1) for each
-    column, with its name, as in the graphs of skl2onnx: strings for categories that are
-    strings, else numbers. Any string or number that is no category is a missing cell.
+    dtype float64, or float32 if the estimator was fitted on float32. With columns of
+    categories there is one input of shape (n_rows, 1) for each column, with its name,
+    as in the graphs of skl2onnx: strings for categories that are strings, else numbers.
+    Any string or number that is no category is a missing cell.
 
     The outputs are ``probabilities``, float32 of shape (n_rows, n_classes), for a
     classifier only, and ``latent``, float32 of shape (n_rows, latent_size): the results
-    of `predict_proba` and `transform`. Unlike these methods, the graph does not refuse
-    infinite cells; it clips them.
+    of `predict_proba` and `transform`. For rows with missing cells (NaN) these methods
+    average over draws from the model, which a graph does not contain: it returns NaN
+    for such rows. Fill missing cells first, for example by `impute`. Unlike the
+    methods, the graph does not refuse infinite cells; it clips them.
 
     The metadata of the graph hold JSON: ``classes``, in the order of the columns of
     ``probabilities``, and ``columns``, each with a ``name``, and ``categories`` for
@@ -167,13 +169,15 @@ class _ExportedNetwork(nn.Module):
     def forward(self, rows: Tensor) -> tuple[Tensor, ...]:
         """Map the user's rows to the results of `predict_proba` and `transform`."""
         cells = self.encode(rows)
+        incomplete = cells.isnan().any(-1, keepdim=True)
         latent = self.model.latent_means(cells)
+        latent = latent.masked_fill(incomplete, torch.nan)
         if "probabilities" not in self.outputs:
             return (latent,)
         scores = self.model(cells) / self.temperature
         if self.shift is not None:
             scores = scores.log_softmax(-1) + self.shift
-        return scores.softmax(-1), latent
+        return scores.softmax(-1).masked_fill(incomplete, torch.nan), latent
 
 
 class _UnwrappedNetwork(nn.Module):

@@ -6,15 +6,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.base import ClassifierMixin
+from torch import Tensor
 
 from sk_ssvae.data.accuracy import labelled_accuracy
+from sk_ssvae.data.missing import incomplete_rows
 from sk_ssvae.estimators.base import BaseVAE
 from sk_ssvae.estimators.calibration import adjust_log_proba
 from sk_ssvae.models import inference
+from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.utils.typing import Array, FloatArray
 
 __all__ = ["PredictionMixin"]
+
+TINY = np.finfo(np.float32).tiny
+"""Smallest average probability, so that its logarithm is finite."""
 
 
 class PredictionMixin(ClassifierMixin, BaseVAE):
@@ -39,14 +46,38 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
         """
         cells = self._read(X)
         with self._threads(cells.shape[0]):
-            log_q = inference.log_posterior_y(self.module_, cells, self._row_encoder())
-        return adjust_log_proba(log_q, self.temperature_, self.log_prior_shift_)
+            return self._class_log_proba(self.net_, cells)
+
+    def _class_log_proba(self, net: SSVAENet, cells: Any) -> FloatArray:
+        """Return log-probabilities; averages over missing cells where there are any."""
+        module, encode = net.module_, self._row_encoder()
+        temperature, shift = self.temperature_, self.log_prior_shift_
+        log_q = inference.log_posterior_y(module, cells, encode)
+        log_proba = adjust_log_proba(log_q, temperature, shift)
+        incomplete, empty = incomplete_rows(cells, self.preprocessor_.scaling.kept)
+        if len(incomplete):
+
+            def proba(rows: Tensor) -> Tensor:
+                log_q = module(rows).cpu().numpy()
+                return torch.from_numpy(
+                    np.exp(adjust_log_proba(log_q, temperature, shift))
+                )
+
+            means = inference.mean_over_missing(
+                module, proba, cells, incomplete, net.seed, encode
+            )
+            log_proba[incomplete] = np.log(np.maximum(means, TINY))
+        # Without observed cells, p(y | x) is p(y).
+        log_proba[empty] = np.log(self.class_prior_)
+        return log_proba
 
     def predict_proba(self, X: npt.ArrayLike) -> FloatArray:
         """Return class probabilities, q(y | x) at the temperature `temperature_`.
 
         With ``class_prior="estimate"`` and no teacher they are also corrected for the
-        estimated prior.
+        estimated prior. For rows with missing cells they are averaged over draws of
+        these cells from the model given the observed ones; for a row without any
+        observed cell they are `class_prior_`.
 
         Parameters
         ----------

@@ -68,6 +68,10 @@ class ADGMModule(SDGMModule):
         """Return the decoder outputs for p(x | y, z); a is not used."""
         return self._run_network(self.decoder, z, y)
 
+    def _sample_prior_a(self, z: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+        """Return `noise`: p(x | y, z) does not depend on a."""
+        return noise
+
     def _likelihood_x(
         self, z: Tensor, y: Tensor | None, noise_a: NoiseSource
     ) -> RowDistribution:

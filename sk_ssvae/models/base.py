@@ -272,3 +272,19 @@ class VAEModule(nn.Module, ABC):
         p_x : RowDistribution
             p(x | latents, y) at the draws; its leading axes broadcast against those.
         """
+
+    @abstractmethod
+    def prior_rows(self, noise: Tensor) -> RowDistribution:
+        """Return p(x | latents, y) at draws of the latents from p(latents | y).
+
+        Parameters
+        ----------
+        noise : Tensor of shape (n_draws, n_noise)
+            Standard normal draws, the same for all classes.
+
+        Returns
+        -------
+        p_x : RowDistribution
+            In float64 (float32 on devices without it); its leading axes are
+            (n_classes, n_draws).
+        """

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from sk_ssvae.models.base import VAEModule
 from sk_ssvae.models.bounds import to_double
+from sk_ssvae.models.filling import N_FILLED, RowPool
 from sk_ssvae.models.user_networks import UserNetwork
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
 from sk_ssvae.utils.devices import default_torch_state, retain_freed_memory
 from sk_ssvae.utils.random import Stream, stream_generator
-from sk_ssvae.utils.typing import FloatArray
+from sk_ssvae.utils.typing import FloatArray, IntArray
 
 __all__ = [
     "decoded_means",
@@ -24,6 +25,7 @@ __all__ = [
     "importance_weighted_bound",
     "latent_means",
     "log_posterior_y",
+    "mean_over_missing",
 ]
 
 Rows = Any
@@ -98,6 +100,73 @@ def latent_means(model: VAEModule, x: Rows, encode: Encode = _identity) -> Float
     return _map_chunks(means, model, n_passes * _max_width(model), x)
 
 
+def mean_over_missing(
+    model: VAEModule,
+    predict: Callable[[Tensor], Tensor],
+    x: Rows,
+    which: IntArray,
+    seed: int,
+    encode: Encode = _identity,
+) -> FloatArray:
+    r"""Average predictions for rows with missing cells over draws of these cells.
+
+    With x_o the observed cells, x_m the missing ones in columns without missing cells
+    in training, and x_g those in columns with some,
+
+    .. math::
+        E[(1 - s) f(x_o, x_m) + s f(x_o, x_m, x_g)], \qquad
+        x_m, x_g \sim p(x_m, x_g | x_o),
+
+    where s is the share of missing cells. The networks were trained on rows with gaps
+    in x_g, and may have learned what a gap says about the class, but on few rows in
+    which most cells are missing. If training had no gaps, this is E[f(x_o, x_m)].
+
+    Parameters
+    ----------
+    model : VAEModule
+        The model.
+    predict : callable
+        f; maps cells of shape (n, n_features), on the model's device, to predictions of
+        shape (n, n_outputs).
+    x : ndarray or sparse array of shape (n_rows, n_features)
+        Rows.
+    which : ndarray of int64 of shape (n_incomplete,)
+        The rows to predict, which have missing cells.
+    seed : int
+        Seed of the draws, which all rows share (`RowPool`).
+    encode : callable
+        Maps rows on the CPU to the cells that the model takes.
+
+    Returns
+    -------
+    means : ndarray of float32 of shape (n_incomplete, n_outputs)
+    """
+    device = _device(model)
+    with default_torch_state(device), torch.inference_mode():
+        pool = RowPool(model, seed)
+
+    def mean(filled: Tensor) -> Tensor:
+        predicted = to_double(predict(filled.flatten(0, 1)))
+        return predicted.view(*filled.shape[:2], -1).mean(1)
+
+    def means(positions: Tensor) -> Tensor:
+        rows = encode(tensor_sharing_memory(x[positions.numpy()])).to(device)
+        filled = pool.fill(rows)
+        completed = mean(filled)
+        if not model.inputs.has_gaps:
+            return completed
+        missing = rows.isnan()
+        share = to_double(missing).mean(1, keepdim=True)
+        known = torch.zeros_like(missing)
+        known[:, model.inputs.gaps] = missing[:, model.inputs.gaps]
+        direct = mean(filled.masked_fill(known[:, None], torch.nan))
+        return torch.lerp(direct, completed, share)
+
+    n_features = len(model.inputs.fill)
+    cells_per_row = max(len(pool) * n_features, N_FILLED * _max_width(model))
+    return _map_chunks(means, model, cells_per_row, which)
+
+
 def decoded_means(model: VAEModule, z: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the means of p(x | y, z), averaged over classes.
 
@@ -164,14 +233,14 @@ def expected_cells(
     r"""Return the expectation of all cells given the observed ones.
 
     .. math::
-        \sum_y q(y | x) \sum_s w_{ys}\, E[x | y, z_{ys}], \qquad
-        w_{ys} \propto \frac{p(x | y, z_{ys}) p(z_{ys})}{q(z_{ys} | x, y)}, \qquad
-        z_{ys} \sim q(z | x, y)
+        \sum_y \sum_s w_{ys}\, E[x | y, z_{ys}], \qquad
+        w_{ys} \propto \frac{p(y)\, p(x | y, z_{ys})\, p(z_{ys})}{r(z_{ys})}
 
-    where x are the observed cells and the weights sum to 1 over s: self-normalised
-    importance sampling of the posterior given y. Rezende, Mohamed & Wierstra 2014,
-    arXiv 1401.4082, appendix F, and Mattei & Frellsen 2019, arXiv 1812.02633, impute
-    missing values in this way.
+    where x are the observed cells and the weights sum to 1 over y and s:
+    self-normalised importance sampling of p(y, z | x). Half of the draws of z come from
+    r = q(z | x, y) and half from r = p(z), which is the better proposal if most cells
+    are missing. Rezende, Mohamed & Wierstra 2014, arXiv 1401.4082, appendix F, and
+    Mattei & Frellsen 2019, arXiv 1812.02633, impute missing values in this way.
 
     Parameters
     ----------
@@ -185,12 +254,20 @@ def expected_cells(
     """
     device = _device(model)
     noise = _standard_normal(n_draws, model.n_noise, generator).to(device)
+    with default_torch_state(device), torch.inference_mode():
+        prior_p_x = model.prior_rows(noise)
+        prior_means = prior_p_x.mean
+    log_prior = to_double(model.log_prior)[:, None]
 
     def expected(rows: Tensor) -> Tensor:
         rows = encode(rows).to(device)
         log_weights, p_x = model.importance(rows, noise)
-        weights = to_double(model(rows)).exp()[..., None] * log_weights.softmax(-1)
-        means = (weights[..., None] * p_x.mean).sum((1, 2))
+        prior_weights = prior_p_x.log_prob(rows[:, None, None], gaps=True)
+        joint = torch.cat([log_weights, prior_weights], -1) + log_prior
+        weights = joint.flatten(1).softmax(-1).view_as(joint)
+        own, shared = torch.split(weights, n_draws, -1)
+        means = (own[..., None] * p_x.mean).sum((1, 2))
+        means = means + torch.einsum("ncs,csm->nm", shared, prior_means)
         return model.likelihood.cells(means)
 
     cells_per_row = n_draws * len(model.classes) * _max_width(model)

@@ -156,6 +156,10 @@ class M1Module(VAEModule):
         p_x = self.likelihood_in_double(q_z.rsample(noise))
         return p_x.log_prob(x, has_gaps(x)) + log_prior_ratio(q_z, noise), p_x
 
+    def prior_rows(self, noise: Tensor) -> RowDistribution:
+        """Return p(x | z) at draws of z from N(0, I), for the one class."""
+        return self.likelihood_in_double(noise[None])
+
 
 class M1(ModelSpec):
     """M1, the unsupervised variational autoencoder.

@@ -259,6 +259,12 @@ class M1M2Module(InnerVAEModule):
         log_weights = log_weights + (log_p_x + log_u)[:, None]
         return log_weights, self.m1.likelihood_in_double(u[:, None])
 
+    def prior_rows(self, noise: Tensor) -> RowDistribution:
+        """Return p(x | u) at draws of u from p(u | y, z), and of z from N(0, I)."""
+        noise_u, noise_z = torch.split(noise, [self.inner_size, self.latent_size], -1)
+        u = self._sample_prior_u(noise_z, self.classes[:, None], noise_u)
+        return self.m1.likelihood_in_double(u)
+
 
 class M1M2(ModelSpec, name="m1+m2"):
     """M1+M2: M2 trained on samples of the latent variable of an unsupervised VAE.

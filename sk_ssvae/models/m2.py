@@ -190,6 +190,11 @@ class M2Module(VAEModule):
         p_x = self.density()(outputs)
         return p_x.log_prob(x, has_gaps(x)) + log_prior_ratio(q_z, noise), p_x
 
+    def prior_rows(self, noise: Tensor) -> RowDistribution:
+        """Return p(x | y, z) at draws of z from N(0, I)."""
+        outputs = self._run_network(self.decoder, noise, self.classes[:, None])
+        return self.density()(to_double(outputs))
+
 
 class M2(ModelSpec, name="m2"):
     """M2, the semi-supervised VAE of Kingma et al. 2014, arXiv 1406.5298.

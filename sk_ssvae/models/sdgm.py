@@ -273,6 +273,17 @@ class SDGMModule(InnerVAEModule):
         log_a = _in_double(p_a).log_prob(a) - _in_double(q_a).log_prob(a)
         return log_p_x + log_a + log_prior_ratio(q_z, noise_z), p_x
 
+    def prior_rows(self, noise: Tensor) -> RowDistribution:
+        """Return p(x | a, y, z) at draws of z from N(0, I) and a from p(a | y, z)."""
+        noise_a, z = torch.split(noise, [self.inner_size, self.latent_size], -1)
+        classes = self.classes[:, None]
+        outputs = self.outputs_x(self._sample_prior_a(z, classes, noise_a), z, classes)
+        return self.density()(to_double(outputs))
+
+    def _sample_prior_a(self, z: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+        """Draw a from p(a | y, z)."""
+        return self.prior_a(z, z, y).rsample(noise)  # the first argument is not used
+
 
 def _in_double(q: DiagonalNormal) -> DiagonalNormal:
     return DiagonalNormal(to_double(q.mean), to_double(q.log_scale))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_ssvae.data.layout import ColumnGroup, Layout
+from sk_ssvae.data.layout import UNIT_INTERVAL, ColumnGroup, Layout
 from sk_ssvae.models.likelihoods import make_likelihood
 from sk_ssvae.utils.typing import Array, IntArray, Mask
 

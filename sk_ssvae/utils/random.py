@@ -46,6 +46,7 @@ class Stream(IntEnum):
     OWN_WEIGHTS = 10  # of user-supplied modules
     OWN_NOISE = 11
     INNER = 12
+    FILL = 13
 
 
 def draw_seed(random_state: RandomState) -> int:
