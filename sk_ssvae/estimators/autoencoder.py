@@ -1,8 +1,10 @@
 """The variational autoencoder, as a transformer and a density."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,7 @@ from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
 from sk_ssvae.utils.estimator import all_or_nothing, check_count, fit_context
 from sk_ssvae.utils.random import RandomState, draw_seed
+from sk_ssvae.utils.typing import LikelihoodParameter
 
 __all__ = ["VariationalAutoencoder"]
 
@@ -157,18 +160,62 @@ class VariationalAutoencoder(GenerationMixin):
         "options": [TrainingOptions, None],
     }
 
+    # Misspelt parameters are errors for type checkers; keyword arguments of a network
+    # are only allowed next to a network.
+    @overload
     def __init__(
         self,
         latent_size: int = 10,
         *,
-        hidden_sizes: tuple[int, ...] = (128,),
-        likelihood: str | list[tuple[str, Any]] = "auto",
+        hidden_sizes: Sequence[int] = (128,),
+        likelihood: LikelihoodParameter = "auto",
         categorical_features: Any = "from_dtype",
-        max_epochs: str | int = "auto",
+        max_epochs: Literal["auto"] | int = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         early_stopping: bool = False,
-        validation_fraction: str | float = "auto",
+        validation_fraction: Literal["auto"] | float = "auto",
+        device: str | torch.device = "auto",
+        callbacks: list[Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        encoder_module: Callable[..., nn.Module] | None = None,
+        decoder_module: Callable[..., nn.Module] | None = None,
+        options: TrainingOptions | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        encoder_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        decoder_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        hidden_sizes: Sequence[int] = (128,),
+        likelihood: LikelihoodParameter = "auto",
+        categorical_features: Any = "from_dtype",
+        max_epochs: Literal["auto"] | int = "auto",
+        batch_size: int = 128,
+        learning_rate: float = 3e-3,
+        early_stopping: bool = False,
+        validation_fraction: Literal["auto"] | float = "auto",
         device: str | torch.device = "auto",
         callbacks: list[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,

@@ -1,8 +1,10 @@
 """Base class of the estimators: parameters, fitted state, and steps of fitting."""
 
+from __future__ import annotations
+
 import copyreg
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
@@ -49,7 +51,7 @@ from sk_ssvae.utils.devices import resolve_device
 from sk_ssvae.utils.estimator import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sk_ssvae.utils.random import RandomState
 from sk_ssvae.utils.threads import intra_op_threads, threads_for
-from sk_ssvae.utils.typing import Array, FloatArray
+from sk_ssvae.utils.typing import Array, FloatArray, LikelihoodParameter
 
 __all__ = ["BaseVAE"]
 
@@ -83,8 +85,8 @@ class BaseVAE(
     """
 
     latent_size: int
-    hidden_sizes: tuple[int, ...]
-    likelihood: str | list[tuple[str, Any]]
+    hidden_sizes: Sequence[int]
+    likelihood: LikelihoodParameter
     categorical_features: Any
     batch_size: int
     learning_rate: float
@@ -223,23 +225,25 @@ class BaseVAE(
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.net_.module_.latent_size)
+        return int(self.module_.latent_size)
 
     @property
     def module_(self) -> VAEModule:
         """The networks."""
+        check_is_fitted(self)
         module: VAEModule = self.net_.module_
         return module
 
     @property
     def history_(self) -> History:
         """One entry per epoch."""
+        check_is_fitted(self)
         return self.net_.history_
 
     @property
     def n_iter_(self) -> int:
         """Number of epochs of training."""
-        return len(self.net_.history_)
+        return len(self.history_)
 
     @property
     def device_(self) -> torch.device:
@@ -406,6 +410,8 @@ class BaseVAE(
         parts: dict[str, Any] = {"weight": data.weight}
         if soft_targets is not None:
             parts["soft_targets"] = soft_targets
+            if data.class_weight is not None:
+                parts["soft_targets"] = soft_targets * data.class_weight
             parts["confidence"] = confidence(soft_targets)
         device = torch.device(net.device)
         x, parts["encode"] = preprocessor.device_rows(data.cells, device)

@@ -1,9 +1,11 @@
 """The semi-supervised classifier."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +42,7 @@ from sk_ssvae.estimators.teaching import (
 )
 from sk_ssvae.models import ModelSpec, inference
 from sk_ssvae.models.networks import check_hidden_sizes
-from sk_ssvae.teachers.class_priors import resolve_class_prior
+from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.callbacks import EpochTaskReporter
 from sk_ssvae.training.checkpoint import Checkpoint
@@ -53,9 +55,14 @@ from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
 from sk_ssvae.utils.estimator import all_or_nothing, fit_context
 from sk_ssvae.utils.random import RandomState, draw_seed
-from sk_ssvae.utils.typing import Array, Mask
+from sk_ssvae.utils.typing import Array, LikelihoodParameter, Mask, ModelName
 
 __all__ = ["SSVAEClassifier"]
+
+ClassPrior: TypeAlias = (
+    Literal["auto", "uniform", "empirical", "estimate"] | Sequence[float] | Array
+)
+"""Values of the parameter `class_prior`."""
 
 
 class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
@@ -156,6 +163,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     callbacks : list of skorch callbacks, default=None
         They can monitor ``"train_loss"``, ``"bound"`` and ``"classification"``. Set
         scikit-learn's callbacks by `set_callbacks`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, 1 by default. The weight of its class multiplies the
+        `sample_weight` of each labelled row. "balanced" are weights proportional to the
+        inverse frequencies of the labels. The teacher is fitted without weights; its
+        soft targets are multiplied by them in the loss. Use it for rare classes.
     checkpoint : str or path-like, default=None
         File that keeps the state of training. If the process ends, the same `fit`
         resumes from it with bit-identical results. For long training; needs
@@ -267,6 +279,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             Interval(Real, 0.01, 100, closed="both"),
         ],
         "unlabeled": [MissingValues()],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "marginalization": [
             StrOptions({"auto", "exact"}),
@@ -276,26 +289,90 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         "options": [ClassifierOptions, None],
     }
 
+    # Misspelt parameters are errors for type checkers; keyword arguments of a network
+    # are only allowed next to a network.
+    @overload
     def __init__(
         self,
         latent_size: int = 10,
         *,
-        hidden_sizes: tuple[int, ...] = (128,),
-        classifier_hidden_sizes: tuple[int, ...] | None = (200, 200),
-        model: str | ModelSpec = "m2",
-        likelihood: str | list[tuple[str, Any]] = "auto",
+        hidden_sizes: Sequence[int] = (128,),
+        classifier_hidden_sizes: Sequence[int] | None = (200, 200),
+        model: ModelName | ModelSpec = "m2",
+        likelihood: LikelihoodParameter = "auto",
         categorical_features: Any = "from_dtype",
-        teacher: BaseEstimator | str | None = "pool",
-        class_prior: str | npt.ArrayLike = "auto",
-        temperature: str | float = "auto",
+        teacher: BaseEstimator | Literal["pool"] | None = "pool",
+        class_prior: ClassPrior = "auto",
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        temperature: Literal["auto", "cross-fit"] | float = "auto",
         unlabeled: Any = UNLABELED,
         alpha: float = 30.0,
-        max_epochs: str | int = "auto",
+        max_epochs: Literal["auto"] | int = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
-        marginalization: str | int = "auto",
+        marginalization: Literal["auto", "exact"] | int = "auto",
         early_stopping: bool = False,
-        validation_fraction: str | float = "auto",
+        validation_fraction: Literal["auto"] | float = "auto",
+        device: str | torch.device = "auto",
+        callbacks: list[Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        classifier_module: Callable[..., nn.Module] | None = None,
+        encoder_module: Callable[..., nn.Module] | None = None,
+        decoder_module: Callable[..., nn.Module] | None = None,
+        options: ClassifierOptions | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        classifier_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        encoder_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        decoder_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        hidden_sizes: Sequence[int] = (128,),
+        classifier_hidden_sizes: Sequence[int] | None = (200, 200),
+        model: ModelName | ModelSpec = "m2",
+        likelihood: LikelihoodParameter = "auto",
+        categorical_features: Any = "from_dtype",
+        teacher: BaseEstimator | Literal["pool"] | None = "pool",
+        class_prior: ClassPrior = "auto",
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        temperature: Literal["auto", "cross-fit"] | float = "auto",
+        unlabeled: Any = UNLABELED,
+        alpha: float = 30.0,
+        max_epochs: Literal["auto"] | int = "auto",
+        batch_size: int = 128,
+        learning_rate: float = 3e-3,
+        marginalization: Literal["auto", "exact"] | int = "auto",
+        early_stopping: bool = False,
+        validation_fraction: Literal["auto"] | float = "auto",
         device: str | torch.device = "auto",
         callbacks: list[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -316,6 +393,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         self.categorical_features = categorical_features
         self.teacher = teacher
         self.class_prior = class_prior
+        self.class_weight = class_weight
         self.temperature = temperature
         self.unlabeled = unlabeled
         self.alpha = alpha
@@ -490,12 +568,20 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         Raises
         ------
         ValueError
-            As for `fit`; the estimator is then unchanged.
+            As for `fit`, and with ``class_weight="balanced"``; the estimator is then
+            unchanged.
         """
         with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
             resume = self.__sklearn_is_fitted__()
             if resume:  # scikit-learn validates in the first call only
                 self._validate_params()
+            if isinstance(self.class_weight, str):
+                raise ValueError(
+                    "class_weight='balanced' is not supported by partial_fit, because "
+                    "a chunk need not have the class frequencies of all rows. Pass the "
+                    "weights: dict(zip(classes, compute_class_weight('balanced', "
+                    "classes=classes, y=labels))) with sklearn.utils.class_weight."
+                )
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             all_classes = self._partial_fit_classes(classes)
             _, data = self._read_training_rows(
@@ -563,7 +649,6 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             # Only ratios matter, so that weights of any size cannot overflow.
             weight = weight / weight.max()
             used = weight > 0
-            weight /= weight[used].mean()
             if reset and used.sum() < 2:
                 raise ValueError(
                     f"{type(self).__name__} needs at least 2 rows with a positive "
@@ -577,7 +662,14 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             owner=type(self).__name__,
             unlabeled=self.unlabeled,
         )
-        return classes, TrainingData(cells, codes, used, weight)
+        class_weight = resolve_class_weight(self.class_weight, classes, codes, weight)
+        if class_weight is not None:
+            factor = np.append(class_weight, 1.0)[codes]  # 1 for the code -1
+            weight = factor if weight is None else weight * factor
+            weight = weight / weight.max()
+        if weight is not None:
+            weight = weight / weight[chosen].mean()
+        return classes, TrainingData(cells, codes, used, weight, class_weight)
 
     def _classifier_sizes(self) -> tuple[int, ...]:
         """Return the sizes of the classifier's hidden layers."""

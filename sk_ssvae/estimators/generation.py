@@ -1,5 +1,7 @@
 """Density, imputation, decoding and sampling, in the user's units and columns."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Class probabilities, predicted classes and accuracy of a fitted classifier."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

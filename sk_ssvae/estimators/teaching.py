@@ -45,12 +45,15 @@ class TrainingData(NamedTuple):
         Rows with a positive weight; None for all.
     weight : ndarray of shape (n_rows,) or None
         Weights with mean 1 over the rows that are used; None for equal weights.
+    class_weight : ndarray of shape (n_classes,) or None
+        Weights of the classes, which `weight` includes; None for equal weights.
     """
 
     cells: Any
     codes: IntArray
     used: Mask | None = None
     weight: Array | None = None
+    class_weight: Array | None = None
 
 
 class SoftTargets(NamedTuple):
@@ -179,6 +182,7 @@ def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) ->
     def predict_held_out(codes: Array, rows: Array) -> Array:
         model: Any = clone(estimator).set_params(
             temperature=1.0,
+            class_weight=None,  # data.weight includes it
             unlabeled=UNLABELED,
             warm_start=False,
             callbacks=None,

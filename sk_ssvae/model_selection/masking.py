@@ -1,5 +1,7 @@
 """Hide labels of a labelled data set, for experiments with few labels."""
 
+from __future__ import annotations
+
 from numbers import Real
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Predictions of labelled rows by models that were fitted without their labels."""
 
+from __future__ import annotations
+
 from numbers import Integral
 from typing import Any
 

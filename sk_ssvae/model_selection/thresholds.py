@@ -1,5 +1,7 @@
 """Decision thresholds that are tuned on the labelled rows."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self

@@ -1,5 +1,7 @@
 """A semi-supervised classifier that pools many simple classifiers."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
