@@ -217,7 +217,8 @@ def _run_stages(
         if table is not None:
             table.start_stage(number, epochs_done)
         if progress is not None:
-            progress.start_stage(stage, n_epochs)
+            is_only = n_epochs == total
+            progress.start_stage("training" if is_only else stage, n_epochs)
         net.partial_fit(rows)
         if progress is not None:
             progress.finish_stage()

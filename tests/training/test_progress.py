@@ -234,8 +234,8 @@ def test_every_step_of_a_fit_is_a_task(quick, iris):
     quick(**params).set_callbacks(tasks).fit(X, y)
     views = [f"fit/teacher/{name}" for name in ("columns", "logistic", "whitened")]
     folds = ["fit/temperature/fold"] * 3
-    epochs = ["fit/all/epoch"] * 2
-    steps = ["fit/teacher", "fit/temperature", "fit/all"]
+    epochs = ["fit/training/epoch"] * 2
+    steps = ["fit/teacher", "fit/temperature", "fit/training"]
     assert tasks.begun == [
         "fit",
         *(steps[0], *views),
@@ -273,7 +273,7 @@ def test_the_teacher_is_a_task_without_subtasks(quick, iris):
     tasks = Tasks()
     clf = quick(max_epochs=1, teacher=LabelSpreading(kernel="knn"))
     clf.set_callbacks(tasks).fit(X, y)
-    assert tasks.begun == ["fit", "fit/teacher", "fit/all", "fit/all/epoch"]
+    assert tasks.begun == ["fit", "fit/teacher", "fit/training", "fit/training/epoch"]
     assert tasks.sizes["fit/teacher"] == 0
 
 
@@ -285,14 +285,15 @@ def test_cross_fitting_without_folds_is_a_task(quick, blobs):
     tasks = Tasks()
     clf = quick(max_epochs=1, temperature="cross-fit").set_callbacks(tasks)
     clf.fit(X, y)
-    assert tasks.begun == ["fit", "fit/temperature", "fit/all", "fit/all/epoch"]
+    training = ["fit/training", "fit/training/epoch"]
+    assert tasks.begun == ["fit", "fit/temperature", *training]
 
 
 def test_progress_bars_show_the_steps(quick, iris, capsys):
     X, y, _ = iris
     quick(teacher=pool()).set_callbacks(ProgressBar()).fit(X, y)
     shown = capsys.readouterr().out
-    for name in ("fit", "teacher #0", "all #1"):
+    for name in ("fit", "teacher #0", "training #1"):
         assert f"SSVAEClassifier - {name}" in shown
     assert shown.count("100%") == 3
 
