@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.common.fresh_process import ONE_THREAD
 
+INSTALL = 'pip install -c constraints.txt -e ".[bench]"'
 GROUPS = ("accuracy", "mnist", "speed", "reliability")
 
 
@@ -78,8 +79,20 @@ def main(argv=None):
         )
     if name.startswith("speed."):
         os.environ |= ONE_THREAD  # before numpy and torch are imported
-    importlib.import_module(f"benchmarks.{name}").main(argv[1:])
+    try:
+        importlib.import_module(f"benchmarks.{name}").main(argv[1:])
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"{name} needs the package {error.name}, which is not installed. The extra "
+            f"bench has all packages of the benchmarks:\n{INSTALL}"
+        ) from None
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as head, has enough. Python would complain at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -65,13 +65,15 @@ SCIKIT_LEARN_PAGES = {
 @functools.cache
 def run_report(benchmark, *arguments):
     """Return the tables that a benchmark prints from its results."""
+    command = ["-m", "benchmarks", benchmark, *arguments]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", benchmark, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True
     )
+    if done.returncode != 0:
+        raise RuntimeError(
+            f"python {' '.join(command)} ended with status {done.returncode}:\n"
+            f"{done.stderr}"
+        )
     return done.stdout
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.accuracy.panel_report import NAMES
 from benchmarks.accuracy.panel_results import read
 from benchmarks.common.command_line import make_parser
+from benchmarks.common.figures import save_figure
 from benchmarks.common.paths import IMAGES, RESULTS
 from benchmarks.common.tables import print_table
 
@@ -68,8 +69,7 @@ def plot(curves, path):
     np.atleast_1d(every)[0].set_ylabel("held-out accuracy, %")
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def main(argv=None):

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import studentized_range
 
 from benchmarks.accuracy.panel_data import CHOSEN_ON, REPORTED_ON
+from benchmarks.common.figures import save_figure
 
 __all__ = ["plot_differences", "plot_ranks"]
 
@@ -94,8 +95,7 @@ def plot_ranks(path, names, ranks, sets):
     axes.set_title(
         "Mean ranks of held-out accuracy; bars span less than the critical distance"
     )
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def plot_differences(path, cells):
@@ -151,5 +151,4 @@ def plot_differences(path, cells):
     bar = figure.colorbar(image, ax=every[0], fraction=0.03)
     bar.set_label("points")
     figure.suptitle("SSVAEClassifier minus the best of the others, held-out accuracy")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save_figure(figure, path)

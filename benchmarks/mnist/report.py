@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common.command_line import make_parser
+from benchmarks.common.figures import save_figure
 from benchmarks.common.paths import IMAGES, RESULTS
 from benchmarks.common.tables import print_table
 from benchmarks.mnist.methods import METHODS
@@ -73,7 +74,7 @@ def plot(results, path):
             )
     axes.set(xlabel="minutes", ylabel="test error, %", ylim=(0, 20))
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path)
 
 
 def main(argv=None):

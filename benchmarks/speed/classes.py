@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.common.data import blobs, few_labels, standardise
+from benchmarks.common.figures import save_figure
 from benchmarks.common.plain import plain_m2
 from benchmarks.common.rounds import Results, seconds_of
 from benchmarks.common.tables import format_number, format_percent, print_table
@@ -104,8 +105,7 @@ def plot(results, seconds):
     axes.set_xticks([], minor=True)
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
-    results.images.mkdir(parents=True, exist_ok=True)
-    figure.savefig(results.images / "cost_classes.png", dpi=120)
+    save_figure(figure, results.images / "cost_classes.png")
 
 
 @cache

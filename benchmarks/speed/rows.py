@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.common.data import blobs, hide_labels
+from benchmarks.common.figures import save_figure
 from benchmarks.common.fresh_process import in_fresh_process, peak_memory
 from benchmarks.common.plain import plain_m2
 from benchmarks.common.rounds import Results, seconds_of
@@ -138,8 +139,7 @@ def plot(results, sizes, seconds, n_bytes):
     for axes in (left, right):
         axes.legend(frameon=False)
         axes.grid(alpha=0.3)
-    results.images.mkdir(parents=True, exist_ok=True)
-    figure.savefig(results.images / "cost_rows.png", dpi=120)
+    save_figure(figure, results.images / "cost_rows.png")
 
 
 def main(argv=None):

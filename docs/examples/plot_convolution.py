@@ -19,33 +19,17 @@ from sk_ssvae.model_selection import mask_labels
 
 # %%
 # A network is a module class, or any factory, that takes its numbers of inputs and
-# outputs, and keyword arguments that become parameters of the estimator. Its input are
-# rows without the columns that are constant in `fit`: `ToImage` inserts those columns
-# again.
-
-
-class ToImage(nn.Module):
-    """Reshape rows to images of shape (n, 1, side, side)."""
-
-    def __init__(self, varies):
-        super().__init__()
-        self.side = round(len(varies) ** 0.5)
-        self.register_buffer("columns", torch.from_numpy(np.flatnonzero(varies)))
-
-    def forward(self, x):
-        """Insert the constant columns and reshape."""
-        image = x.new_zeros(len(x), self.side**2)
-        image[:, self.columns] = x
-        return image.view(-1, 1, self.side, self.side)
+# outputs, and keyword arguments that become parameters of the estimator. Its inputs are
+# all columns, also those that are constant in `fit`.
 
 
 class Convolutional(nn.Sequential):
     """Two convolutions with ReLU, max pooling, and a linear layer."""
 
-    def __init__(self, in_features, out_features, varies, channels=16):
-        side = round(len(varies) ** 0.5)
+    def __init__(self, in_features, out_features, channels=16):
+        side = round(in_features**0.5)
         super().__init__(
-            ToImage(varies),
+            nn.Unflatten(1, (1, side, side)),
             nn.Conv2d(1, channels, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(channels, 2 * channels, 3, padding=1),
@@ -71,7 +55,6 @@ for seed in range(3):
     convolutional = SSVAEClassifier(
         **common,
         classifier_module=Convolutional,
-        classifier_module__varies=X_train.std(axis=0) > 0,
         classifier_module__channels=16,
     )
     for name, model in zip(accuracy, (perceptron, convolutional), strict=True):
@@ -85,7 +68,7 @@ for name, values in accuracy.items():
 # first layer for six digits.
 network = convolutional.module_.classifier
 layers = next(m for m in network.modules() if isinstance(m, Convolutional))
-rows = torch.from_numpy(X_test[:6][:, layers[0].columns.numpy()])
+rows = torch.from_numpy(X_test[:6])
 with torch.no_grad():
     activations = layers[2](layers[1](layers[0](rows))).numpy()
 strongest = np.argsort(-activations.mean(axis=(0, 2, 3)))[:6]

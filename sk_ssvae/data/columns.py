@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_ssvae.data.categories import decode_categories
-from sk_ssvae.data.missing import find_missing, is_missing
+from sk_ssvae.data.missing import find_missing
+from sk_ssvae.data.numeric_text import is_missing_number
 from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = ["DecodedColumns", "read_numbers"]
@@ -74,7 +75,7 @@ class DecodedColumns:
     def find_missing(self, j: int, values: Array) -> Mask:
         """Return which values of column `j` of new rows are missing.
 
-        As in reading, the string "nan" is a missing number.
+        As in reading, words such as "?" are missing numbers.
         """
         if values.dtype.kind == "O" and not self.is_categorical(j):
             values = read_numbers(values, self.names[j])
@@ -94,7 +95,7 @@ def read_numbers(values: Array, name: Any) -> npt.NDArray[np.float64]:
     Returns
     -------
     numbers : ndarray of float64 of shape (n_rows,)
-        NaN where values are missing.
+        NaN where values are missing, or words that stand for a missing value.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def read_numbers(values: Array, name: Any) -> npt.NDArray[np.float64]:
     """
     if values.dtype.kind in "iufb":
         return values.astype(np.float64)
-    missing = is_missing(values)
+    missing = is_missing_number(values)
     numbers = np.full(len(values), np.nan)
     try:
         numbers[~missing] = [float(v) for v in values[~missing]]

@@ -18,7 +18,9 @@ from sk_ssvae.utils.typing import Array, IntArray, Mask
 __all__ = ["encode_classes", "encode_labels", "split_labels"]
 
 
-def split_labels(y: Array, unlabeled: Any = UNLABELED) -> tuple[Mask, Array]:
+def split_labels(
+    y: Array, unlabeled: Any = UNLABELED, *, all_labelled: bool = False
+) -> tuple[Mask, Array]:
     """Separate the labelled rows from the unlabelled ones.
 
     Parameters
@@ -27,21 +29,25 @@ def split_labels(y: Array, unlabeled: Any = UNLABELED) -> tuple[Mask, Array]:
         Integers, whole floats, strings, or dtype object; -1 marks an unlabelled row.
     unlabeled : int, str, None, NaN or pandas.NA
         The marker that was passed to `as_label_array`, which returned `y`.
+    all_labelled : bool, default=False
+        Take an array of booleans, which has no room for a marker, as labels of all
+        rows.
 
     Returns
     -------
     labelled : ndarray of bool of shape (n_rows,)
         True where the row has a label.
     labels : ndarray of shape (n_labelled,)
-        The labels of those rows; objects that are numbers as an array of numbers.
+        The labels of those rows; objects that are numbers or booleans as an array of
+        these.
 
     Raises
     ------
     ValueError
-        If `y` is boolean, holds the string "-1", has missing values, mixes types or
-        is continuous.
+        If `y` is an array of booleans and not `all_labelled`, holds the string "-1",
+        has missing values, mixes types or is continuous.
     """
-    labelled = ~mask_unlabeled(y, unlabeled)
+    labelled = ~mask_unlabeled(y, unlabeled, all_labelled=all_labelled)
     labels = _numbers_or_strings(y[labelled])
     if labels.dtype.kind == "f":
         # Only here: check_classification_targets would warn of integers and strings if
@@ -57,14 +63,15 @@ def split_labels(y: Array, unlabeled: Any = UNLABELED) -> tuple[Mask, Array]:
 
 
 def _numbers_or_strings(labels: Array) -> Array:
-    """Return objects that are numbers as an array of numbers; refuse mixtures."""
+    """Return objects that are numbers or booleans as an array; refuse mixtures."""
     if labels.dtype.kind != "O" or len(labels) == 0:
         return labels
     types = {type(v).__name__ for v in labels}
     numbers = [is_number(v) for v in labels]
-    if all(numbers):
+    booleans = [isinstance(v, bool | np.bool_) for v in labels]
+    if all(numbers) or all(booleans):
         return np.array(labels.tolist())
-    if any(numbers) or {"str", "bytes"} <= types:
+    if any(numbers) or any(booleans) or {"str", "bytes"} <= types:
         raise ValueError(
             f"y mixes labels of the types {sorted(types)}. Use labels of one type, "
             "and the integer -1 for unlabelled rows."
@@ -99,7 +106,7 @@ def encode_classes(classes: npt.ArrayLike, unlabeled: Any = UNLABELED) -> Array:
         array = np.asarray(as_label_array(classes))
     else:
         array = as_label_array(array, unlabeled)
-    labelled, labels = split_labels(array, unlabeled)
+    labelled, labels = split_labels(array, unlabeled, all_labelled=True)
     if not labelled.all():
         raise ValueError(
             f"classes contains {unlabeled!r}, which marks unlabelled rows and is not "
@@ -119,6 +126,7 @@ def encode_labels(
     *,
     owner: str = "The estimator",
     unlabeled: Any = UNLABELED,
+    all_labelled: bool = False,
 ) -> tuple[Array, IntArray]:
     """Map labels to codes 0 ... n_classes - 1, and the marker to -1.
 
@@ -132,6 +140,9 @@ def encode_labels(
         Name of the estimator, for error messages.
     unlabeled : int, str, None, NaN or pandas.NA
         The marker that was passed to `as_label_array`, which returned `y`.
+    all_labelled : bool, default=False
+        Take an array of booleans, which has no room for a marker, as labels of all
+        rows.
 
     Returns
     -------
@@ -154,7 +165,7 @@ def encode_labels(
     >>> encode_labels(np.array(["cat", -1, "ant"], dtype=object))
     (array(['ant', 'cat'], dtype=object), array([ 1, -1,  0]))
     """
-    labelled, labels = split_labels(y, unlabeled)
+    labelled, labels = split_labels(y, unlabeled, all_labelled=all_labelled)
     if classes is None:
         if len(labels) == 0:
             raise ValueError(

@@ -5,6 +5,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils.validation import column_or_1d
 
 from sk_ssvae.data.missing import is_missing
@@ -47,7 +48,9 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
 
 
-def mask_unlabeled(y: Array, unlabeled: Any = UNLABELED) -> Mask:
+def mask_unlabeled(
+    y: Array, unlabeled: Any = UNLABELED, *, all_labelled: bool = False
+) -> Mask:
     """Return a mask of the unlabelled rows.
 
     Parameters
@@ -56,6 +59,8 @@ def mask_unlabeled(y: Array, unlabeled: Any = UNLABELED) -> Mask:
         Labels, as returned by `as_label_array`.
     unlabeled : int, str, None, NaN or pandas.NA
         The marker.
+    all_labelled : bool, default=False
+        Take an array of booleans as labels of all rows, for uses that need no marker.
 
     Returns
     -------
@@ -64,20 +69,25 @@ def mask_unlabeled(y: Array, unlabeled: Any = UNLABELED) -> Mask:
     Raises
     ------
     ValueError
-        If the marker is -1, and y is boolean or holds the string "-1"; or if y holds
-        anything but numbers and strings.
+        If y is an array of booleans, where a marker would have become a label, and not
+        `all_labelled`; if the marker is -1 and y holds the string "-1"; or if y holds
+        anything but numbers, booleans and strings.
     """
+    if y.dtype.kind == "b":
+        if all_labelled:
+            return np.zeros(len(y), dtype=bool)
+        raise ValueError(
+            "y is an array of booleans, which has no room for a marker of unlabelled "
+            "rows: -1 is stored in it as True, and None as False. Use "
+            "y.astype(object), and assign the marker afterwards if any row is "
+            "unlabelled, or integers."
+        )
     if not is_default_marker(unlabeled):
         hidden = np.zeros(len(y), dtype=bool)
         if y.dtype.kind == "O":
             hidden = np.fromiter((v is _HIDDEN for v in y), bool, len(y))
             _check_label_types(y, hidden)
         return hidden
-    if y.dtype.kind == "b":
-        raise ValueError(
-            "y is boolean, which cannot hold -1: assigning -1 to a boolean array "
-            "stores True. Use integers: y.astype(int), with -1 for unlabelled rows."
-        )
     if y.dtype.kind in "US":
         minus_one = "-1" if y.dtype.kind == "U" else b"-1"
         if bool((y == minus_one).any()):
@@ -103,17 +113,9 @@ def mask_unlabeled(y: Array, unlabeled: Any = UNLABELED) -> Mask:
 
 
 def _check_label_types(y: Array, hidden: Mask) -> None:
-    """Refuse labels that are neither numbers nor strings."""
+    """Refuse labels that are neither numbers, booleans nor strings."""
     for row, value in enumerate(y):
-        if hidden[row] or isinstance(value, str | bytes):
-            continue
-        if isinstance(value, bool | np.bool_):
-            raise ValueError(
-                f"y contains the boolean {value} (row {row}), which cannot be "
-                "distinguished from the integers 0 and 1. Use integers or strings as "
-                "labels."
-            )
-        if not is_number(value):
+        if not (hidden[row] or isinstance(value, str | bytes | np.bool_ | Real)):
             raise ValueError(_invalid_label(value, row))
 
 
@@ -131,10 +133,12 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
     -------
     y : array-like
         Lists of strings and numbers as an array of dtype object (numpy would convert
-        the numbers to strings), pandas' extension arrays as numpy arrays (scikit-learn
-        would convert integers to floats), numpy's StringDType as dtype object; anything
-        else unchanged. Where the marker is not -1, dtype object with a placeholder for
-        the marker, which `mask_unlabeled` recognises.
+        the numbers to strings), and so are booleans in lists and in columns of pandas
+        and polars, which have room for a marker; arrays of booleans, which have not,
+        as such arrays; pandas' extension arrays as numpy arrays (scikit-learn would
+        convert integers to floats), numpy's StringDType as dtype object; anything else
+        unchanged. Where the marker is not -1, dtype object with a placeholder for the
+        marker, which `mask_unlabeled` recognises.
 
     Raises
     ------
@@ -144,21 +148,33 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
     TypeError
         If the marker is a boolean.
     """
+    if isinstance(unlabeled, bool | np.bool_):
+        raise TypeError(
+            f"unlabeled={unlabeled} is a boolean, which cannot be distinguished from "
+            "the integers 0 and 1. Use a number, a string or None."
+        )
+    if _has_no_room(y):
+        return np.asarray(y)
     if not is_default_marker(unlabeled):
         return _replace_marker(y, unlabeled)
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        objects = ".astype(object)" if y.dtype.kind == "b" else ""  # else -1 is True
         raise ValueError(
             "y is an array with masked values. Mark unlabelled rows by the integer -1: "
-            "y.filled(-1)."
+            f"y{objects}.filled(-1)."
         )
     if isinstance(y, list | tuple):
         _refuse_ragged(y)
         is_text = {isinstance(v, str | bytes) for v in y}
-        if is_text == {True, False}:
+        if is_text == {True, False} or any(isinstance(v, bool | np.bool_) for v in y):
             array = np.empty(len(y), dtype=object)
             array[:] = y
             y = array
-    elif hasattr(y, "null_count") and hasattr(y, "to_list") and y.null_count():
+    elif (
+        hasattr(y, "null_count")
+        and hasattr(y, "to_list")
+        and (y.null_count() or str(y.dtype) == "Boolean")
+    ):
         y = np.array(y.to_list(), dtype=object)  # polars converts nulls to NaN
     elif hasattr(y, "dtype") and hasattr(y, "isna") and hasattr(y, "to_numpy"):
         if y.isna().any():
@@ -167,7 +183,8 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
                 f"y has a missing value in row {row}. Mark unlabelled rows by the "
                 "integer -1 (SSVAEClassifier also takes unlabeled=None)."
             )
-        y = y.to_numpy()
+        is_boolean = getattr(y.dtype, "kind", "O") == "b"
+        y = y.to_numpy(dtype=object) if is_boolean else y.to_numpy()
     if isinstance(y, np.ndarray) and y.dtype.kind == "T":  # unknown to scikit-learn
         y = y.astype(object)
     if isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "fO":
@@ -181,6 +198,19 @@ def as_label_array(y: Any, unlabeled: Any = UNLABELED) -> Any:
                 "unlabeled=None)."
             )
     return y
+
+
+def _has_no_room(y: Any) -> bool:
+    """Return whether labels are booleans of a type that stores any marker as one.
+
+    These are arrays of numpy and tensors. Lists and objects hold the marker itself,
+    columns of pandas and polars refuse it or change their type.
+    """
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        return False
+    if isinstance(y, np.ndarray | torch.Tensor):
+        return y.dtype in (np.dtype(bool), torch.bool)
+    return isinstance(y, bool | np.bool_)
 
 
 def _refuse_arrays(y: Array) -> None:
@@ -210,11 +240,6 @@ def _refuse_ragged(y: Sequence[Any]) -> None:
 
 def _replace_marker(y: Any, unlabeled: Any) -> Any:
     """Return labels of dtype object with `_HIDDEN` in the place of the marker."""
-    if isinstance(unlabeled, bool | np.bool_):
-        raise TypeError(
-            f"unlabeled={unlabeled} is a boolean, which cannot be distinguished from "
-            "the integers 0 and 1. Use a number, a string or None."
-        )
     if isinstance(y, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(y)
         y = y.data.astype(object)
@@ -235,6 +260,6 @@ def _replace_marker(y: Any, unlabeled: Any) -> Any:
             f"y has a missing value in row {row}, but unlabelled rows are marked by "
             f"unlabeled={unlabeled!r}. Set unlabeled=None if missing means unlabelled."
         )
-    marked = [type(v) is not bool and v == unlabeled for v in labels]
+    marked = [not isinstance(v, bool | np.bool_) and v == unlabeled for v in labels]
     labels[np.array(marked, dtype=bool)] = _HIDDEN
     return labels

@@ -22,8 +22,9 @@ from sk_ssvae.data.column_types import (
 )
 from sk_ssvae.data.containers import Container, as_container
 from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout, fit_layout
-from sk_ssvae.data.loading import load_rows
 from sk_ssvae.data.missing import masked_to_nan
+from sk_ssvae.data.numeric_text import replace_words, warn_of_words
+from sk_ssvae.data.rows import as_rows
 from sk_ssvae.data.scaling import (
     MAX_DEVIATIONS,
     ColumnScaling,
@@ -157,26 +158,28 @@ class Preprocessor:
             If rows have the wrong shape or column names, cells are infinite, or a
             parameter does not fit the columns.
         TypeError
-            If values are neither numbers nor categories, or X is a query, a data set or
-            a stream that is not in memory.
+            If X holds no rows, or is a query, a data set or a stream that is not in
+            memory, or values are neither numbers nor categories.
 
         Warns
         -----
         UserWarning
-            If X is loaded into memory as a whole; if `reset`, for columns most of whose
-            categories occur once; else for categories that did not occur in `fit`, once
-            for each column, or if only X or the rows of `fit` have column names.
+            If X is loaded into memory as a whole; if columns of text are read as
+            numbers; if not `reset`, for categories that did not occur in `fit`, once
+            for each column, and if only X or the rows of `fit` have column names.
         """
         if reset:
             check_likelihood(self.likelihood)
             numeric = not self._declares_categories()
         else:
             numeric = self.schema.is_plain
-        X = load_rows(X)
+        X = as_rows(X)
         with readable_input_errors(X, numbers=numeric):
             rows = as_container(masked_to_nan(X))
             if not reset:
                 check_column_names(estimator, rows, self.schema)
+                if self.schema.is_plain and not rows.is_dataframe:
+                    rows, _ = _without_words(rows, self.schema.numbers_in_text)
                 return _validate(
                     estimator,
                     rows,
@@ -189,10 +192,12 @@ class Preprocessor:
             if rows.is_dataframe or not numeric:
                 self._infer_schema(estimator, rows, used)
                 return _validate(estimator, rows, self.schema, y, reset=True)
+            rows, in_text = _without_words(rows, ())
             checked = _validate(estimator, rows, None, y, reset=True)
             n_features = estimator.n_features_in_
+            names, categories = list(range(n_features)), (None,) * n_features
             self.schema = Schema(
-                rows.kind, list(range(n_features)), [], (None,) * n_features
+                rows.kind, names, [], categories, numbers_in_text=in_text
             )
             X = np.asarray(rows.X) if isinstance(rows.X, list) else rows.X
             self.assigned_types = assign_column_types(self.likelihood, X, n_features)
@@ -437,6 +442,17 @@ def _validate(
     if y:
         return check_X_y(cells, *y, **checks)
     return check_array(cells, input_name="X", **checks)
+
+
+def _without_words(
+    rows: Container, known: tuple[int, ...]
+) -> tuple[Container, tuple[int, ...]]:
+    """Read words in rows of numbers as missing; warn of those not in known columns."""
+    X, words = replace_words(rows.X)
+    new = {j: counts for j, counts in words.items() if j not in known}
+    if new:
+        warn_of_words(new)
+    return (as_container(X) if words else rows), tuple(words)
 
 
 def _refuse_numeric_likelihood(schema: Schema, assigned: Array) -> None:

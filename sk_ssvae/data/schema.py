@@ -11,13 +11,13 @@ from sk_ssvae.data.categories import (
     encode_categories,
     find_unknown,
     refuse_mixed_types,
-    warn_of_many,
     warn_of_unknown,
 )
 from sk_ssvae.data.columns import DecodedColumns, read_numbers
 from sk_ssvae.data.containers import CONTAINERS, Container, as_container
 from sk_ssvae.data.dataframes import declared_levels
 from sk_ssvae.data.missing import is_missing, masked_to_nan
+from sk_ssvae.data.numeric_text import TextReader
 from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = ["Schema", "infer_schema"]
@@ -39,6 +39,9 @@ class Schema:
         Categories of each column, in the order of their codes; None for numbers.
     n_objects : int
         Number of columns that an array of floats cannot hold.
+    numbers_in_text : tuple of int
+        Positions of the columns of text that are read as numbers, which the user has
+        been told.
     """
 
     kind: str
@@ -46,6 +49,7 @@ class Schema:
     dtypes: list[Any]
     categories: tuple[list[Any] | None, ...]
     n_objects: int = 0
+    numbers_in_text: tuple[int, ...] = ()
 
     @property
     def sizes(self) -> Array:
@@ -66,7 +70,9 @@ class Schema:
             Rows with the columns of `fit`.
         reported : set of int, default=None
             Columns whose unknown categories have been reported. Those of others are
-            reported by a warning, and the columns are added. None reports nothing.
+            reported by a warning, and the columns are added. Words that are read as
+            missing numbers in columns that had none in `fit` are reported, too. None
+            reports nothing.
 
         Returns
         -------
@@ -82,9 +88,13 @@ class Schema:
         single = rows.holds_singles and self.is_plain
         shape = (rows.rows.shape[0], len(self.categories))
         cells = np.empty(shape, dtype=np.float32 if single else np.float64)
+        texts = TextReader()
         for j, categories in enumerate(self.categories):
             if categories is None:
-                cells[:, j] = read_numbers(rows.values(j), self.names[j])
+                values = rows.values(j)
+                cells[:, j] = read_numbers(values, self.names[j])
+                if values.dtype.kind == "O" and j not in self.numbers_in_text:
+                    texts.add_words(values, self.names[j])
                 continue
             values, positions = rows.factorize(j)
             codes = encode_categories(values, categories, self.names[j])
@@ -94,6 +104,8 @@ class Schema:
                     reported.add(j)
                     warn_of_unknown(unknown, self.names[j])
             cells[:, j] = np.append(codes, np.nan)[positions]
+        if reported is not None:
+            texts.warn()
         return cells
 
     def _declared(self, j: int) -> list[Any]:
@@ -170,10 +182,12 @@ def infer_schema(
     Warns
     -----
     UserWarning
-        If most categories of a column that is not in `categorical` occur only once.
+        If columns of text are read as numbers, and if columns of text that are read as
+        categories look like dates, amounts, spoilt numbers or keys.
     """
     categories: list[list[Any] | None] = [None] * len(rows.names)
     n_objects = 0
+    texts, numbers_in_text = TextReader(rows.kind, only_numbers=not from_dtype), []
     # Weights of the wrong length are refused later.
     has_weights = used is not None and len(used) == rows.rows.shape[0]
     for j, name in enumerate(rows.names):
@@ -183,15 +197,25 @@ def infer_schema(
         n_objects += not numeric
         values, positions = rows.factorize(j)
         declared = rows.is_categorical_column(j)
-        if categorical[j] or (from_dtype and (declared or contains_text(values))):
+        is_declared = categorical[j] or (from_dtype and declared)
+        is_text = not is_declared and contains_text(values)
+        counts = np.bincount(positions[positions >= 0], minlength=len(values))
+        if is_text and texts.holds_numbers(values, name, counts):
+            numbers_in_text.append(j)
+        elif is_declared or is_text:
             if not declared:
                 refuse_mixed_types(values, name)
             counted = positions[used] if has_weights else positions
             present = ~is_missing(values)
             counted = counted[counted >= 0]
             counted = counted[present[counted]]
-            levels = collect_categories(values[np.unique(counted)], name)
-            if not categorical[j]:
-                warn_of_many(len(levels), len(counted), name)
-            categories[j] = levels
-    return Schema(rows.kind, rows.names, rows.dtypes, tuple(categories), n_objects)
+            categories[j] = collect_categories(values[np.unique(counted)], name)
+    texts.warn()
+    return Schema(
+        rows.kind,
+        rows.names,
+        rows.dtypes,
+        tuple(categories),
+        n_objects,
+        tuple(numbers_in_text),
+    )

@@ -116,7 +116,12 @@ class JSONEncoder:
         ]
 
     def _record(self, value: Any) -> Any:
-        parts = {f.name: self(getattr(value, f.name)) for f in fields(value)}
+        parts = {
+            f.name: self(getattr(value, f.name))
+            for f in fields(value)
+            # Older versions, which do not know it, can read a file without it.
+            if not (f.name == "numbers_in_text" and not value.numbers_in_text)
+        }
         return _tagged("record", [TAG_OF[type(value)], parts])
 
     def _array(self, value: Any) -> Any:

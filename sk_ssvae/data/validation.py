@@ -1,6 +1,6 @@
 """Validation of rows and sample weights, with clear error messages."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any
@@ -44,7 +44,7 @@ def readable_input_errors(X: Any, *, numbers: bool) -> Iterator[None]:
     Parameters
     ----------
     X : object
-        Rows as the user passed them.
+        Rows, as returned by `as_rows`.
     numbers : bool
         Whether all cells of an array must be numbers.
 
@@ -54,16 +54,10 @@ def readable_input_errors(X: Any, *, numbers: bool) -> Iterator[None]:
         If there are no columns, or several of the same name, rows are of different
         lengths, a string is not a number, or numbers are complex.
     TypeError
-        If X is not a container of rows, or cells are dates, records, arrays or other
-        objects that are not numbers.
+        If cells are dates, records, arrays or other objects that are not numbers.
     """
     _refuse_other_dtypes(X)
     _refuse_unreadable_tensors(X)
-    if isinstance(X, str | bytes | Mapping | Set | Iterator):
-        raise TypeError(
-            f"X must be an array, a sparse array or a data frame, got a "
-            f"{type(X).__name__}."
-        )
     try:
         with quiet_sums():
             yield

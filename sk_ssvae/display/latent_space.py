@@ -187,7 +187,7 @@ class LatentSpaceDisplay:
             classes[:] = _check_labels("y_pred", y_pred, n).tolist()
         if y is not None:
             label_array = as_label_array(_check_labels("y", y, n), unlabeled)
-            labelled, labels = split_labels(label_array, unlabeled)
+            labelled, labels = split_labels(label_array, unlabeled, all_labelled=True)
             classes[labelled] = labels.tolist()
         has_class = np.array([name is not None for name in classes])
         names = sorted({*classes[has_class]}, key=lambda name: (str(type(name)), name))

@@ -1,7 +1,7 @@
 """Samples of a fitted model: images by class, or distributions of the columns."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from sk_ssvae.data.missing import is_missing
 from sk_ssvae.display.axes import axes_grid, class_colours
 from sk_ssvae.display.images import check_image_shape, plot_images
 from sk_ssvae.display.validation import as_numbers, check_estimator
+from sk_ssvae.utils.estimator import check_count
+from sk_ssvae.utils.random import Stream, draw_seed, stream_seed
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["SamplesDisplay"]
@@ -28,6 +30,10 @@ class SamplesDisplay:
     class. Otherwise, each column has a panel with its distribution in the samples and,
     for comparison, in real rows.
 
+    Images are by default decoded means: z is drawn from p(z), and the image is the mean
+    of p(x | y, z). A draw from p(x | y, z) adds independent noise to each pixel; with
+    the Bernoulli likelihood, its pixels are black or white.
+
     Parameters
     ----------
     samples : array or data frame of shape (n_samples, n_features)
@@ -40,6 +46,9 @@ class SamplesDisplay:
         Shape of the image that a row represents: height and width, and colours.
     features : sequence of int or str, default=None
         Columns to plot. None plots the first twelve.
+    kind : {"draws", "means"}, default="draws"
+        Whether the samples are draws from p(x | y, z) or its means at draws of z. Only
+        used in the title of images.
 
     Attributes
     ----------
@@ -74,12 +83,14 @@ class SamplesDisplay:
         real: Any = None,
         image_shape: Sequence[int] | None = None,
         features: Sequence[Any] | None = None,
+        kind: Literal["draws", "means"] = "draws",
     ) -> None:
         self.samples = samples
         self.classes = classes
         self.real = real
         self.image_shape = image_shape
         self.features = features
+        self.kind = kind
 
     @classmethod
     def from_estimator(
@@ -90,6 +101,7 @@ class SamplesDisplay:
         n_samples: int | None = None,
         image_shape: Sequence[int] | None = None,
         features: Sequence[Any] | None = None,
+        kind: Literal["auto", "means", "draws"] = "auto",
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
@@ -109,6 +121,11 @@ class SamplesDisplay:
             Shape of the image that a row represents: height and width, and colours.
         features : sequence of int or str, default=None
             Columns to plot. None plots the first twelve.
+        kind : {"auto", "means", "draws"}, default="auto"
+            "draws" plots draws from p(x | y, z), as `sample` returns them. "means"
+            plots means of p(x | y, z), as `inverse_transform` returns them, where z is
+            drawn from p(z); the classes share these z, so that the images of a column
+            have the same z. "auto" is "means" with `image_shape`, otherwise "draws".
         ax : matplotlib Axes or array of them, default=None
             Axes to plot on; single axes are subdivided. None creates a figure.
         **kwargs : dict
@@ -125,26 +142,31 @@ class SamplesDisplay:
         TypeError
             If the estimator is a pipeline, or `ax` is not axes.
         ValueError
-            If `image_shape` does not fit the number of columns, a feature is not a
-            column, or `ax` holds the wrong number of axes.
+            If `kind` is unknown, or "means" without `image_shape`, `image_shape` does
+            not fit the number of columns, a feature is not a column, or `ax` holds the
+            wrong number of axes.
         """
         check_estimator(estimator, "sample", cls.__name__)
+        classes: Any = None
+        kind = _check_kind(kind, image_shape)
         if image_shape is not None:
             n = 10 if n_samples is None else n_samples
             check_image_shape(image_shape, estimator.n_features_in_)
-            if hasattr(estimator, "classes_"):
-                y = np.repeat(estimator.classes_, n)
-                samples, classes = estimator.sample(y=y)
-            else:
-                samples, classes = estimator.sample(n), np.full(n, "")
+            check_count("n_samples", n)
+            samples, classes = _sample_images(estimator, int(n), kind)
         else:
             if n_samples is None:
                 n_samples = 1000 if X is None else as_container(X).rows.shape[0]
-            samples, classes = estimator.sample(n_samples), None
+            samples = estimator.sample(n_samples)
             if hasattr(estimator, "classes_"):
                 samples, classes = samples
         display = cls(
-            samples, classes, real=X, image_shape=image_shape, features=features
+            samples,
+            classes,
+            real=X,
+            image_shape=image_shape,
+            features=features,
+            kind=kind,
         )
         return display.plot(ax=ax, **kwargs)
 
@@ -191,11 +213,17 @@ class SamplesDisplay:
             images, self.image_shape, ax, type(self).__name__, style
         )
         height = self.image_shape[0]
+        has_classes = names != [""]
+        if self.kind == "means":
+            mean = "p(x | y, z)" if has_classes else "p(x | z)"
+            title = f"Means of {mean}, z from p(z)"
+        else:
+            title = f"Draws from {'p(x | y)' if has_classes else 'p(x)'}"
         self.axes_[0, 0].set(
-            ylabel="class" if names != [""] else "",
+            ylabel="class" if has_classes else "",
             yticks=(np.arange(len(names)) + 0.5) * (height + 1),
             yticklabels=names,
-            title="Draws from p(x | y)" if names != [""] else "Draws from p(x)",
+            title=title,
         )
 
     def _plot_columns(self, ax: Any, style: dict[str, Any]) -> None:
@@ -216,6 +244,38 @@ class SamplesDisplay:
         for axes in self.axes_.flat[len(indices) :]:
             axes.set_axis_off()
         self.axes_.flat[0].legend(fontsize="small")
+
+
+def _check_kind(
+    kind: str, image_shape: Sequence[int] | None
+) -> Literal["means", "draws"]:
+    """Return "means" or "draws"."""
+    if kind == "draws" or (kind == "auto" and image_shape is None):
+        return "draws"
+    if kind not in ("auto", "means"):
+        raise ValueError(f"kind must be 'auto', 'means' or 'draws', got {kind!r}.")
+    if image_shape is None:
+        raise ValueError(
+            "kind='means' needs image_shape: the distribution of the means of a column "
+            "is narrower than that of its values. Pass image_shape, or kind='draws'."
+        )
+    return "means"
+
+
+def _sample_images(
+    estimator: Any, n: int, kind: Literal["means", "draws"]
+) -> tuple[Any, Array]:
+    """Return means or draws of `n` rows of each class, and their classes."""
+    names = getattr(estimator, "classes_", None)
+    classes = np.full(n, "") if names is None else np.repeat(names, n)
+    if kind == "draws":
+        drawn = estimator.sample(n) if names is None else estimator.sample(y=classes)[0]
+        return drawn, classes
+    seed = stream_seed(draw_seed(estimator.random_state), Stream.SAMPLE_Z)
+    Z = np.random.default_rng(seed).standard_normal((n, estimator.module_.latent_size))
+    if names is None:
+        return estimator.inverse_transform(Z), classes
+    return estimator.inverse_transform(np.tile(Z, (len(names), 1)), y=classes), classes
 
 
 def _column_indices(features: Sequence[Any] | None, names: list[Any]) -> list[int]:

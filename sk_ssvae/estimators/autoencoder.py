@@ -1,13 +1,14 @@
 """The variational autoencoder, as a transformer and a density."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -24,8 +25,9 @@ from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
-from sk_ssvae.utils.estimator import all_or_nothing, check_count
+from sk_ssvae.utils.estimator import all_or_nothing, check_count, fit_context
 from sk_ssvae.utils.random import RandomState, draw_seed
+from sk_ssvae.utils.typing import LikelihoodParameter
 
 __all__ = ["VariationalAutoencoder"]
 
@@ -76,7 +78,8 @@ class VariationalAutoencoder(GenerationMixin):
         Fixes weights, minibatches, noise and samples. Pass an int for reproducible
         results.
     verbose : int, default=0
-        1 prints one line per epoch.
+        1 prints a table with one line per epoch: loss, bound, elapsed and remaining
+        time.
 
     Other Parameters
     ----------------
@@ -86,8 +89,9 @@ class VariationalAutoencoder(GenerationMixin):
         Share of the rows that is held out for the bound; "auto" is 0.1 with
         `early_stopping`, else 0.
     callbacks : list of skorch callbacks, default=None
-        They can monitor ``"train_loss"`` and ``"bound"``. Set scikit-learn's callbacks
-        by `set_callbacks`.
+        Callbacks, or pairs of a name and a callback; see the :doc:`user guide
+        </callbacks>`. They can monitor ``"train_loss"`` and ``"bound"``. Set
+        scikit-learn's callbacks by `set_callbacks`.
     checkpoint : str or path-like, default=None
         File from which the same `fit` resumes if the process ends. For long training.
     warm_start : bool, default=False
@@ -158,18 +162,62 @@ class VariationalAutoencoder(GenerationMixin):
         "options": [TrainingOptions, None],
     }
 
+    # Misspelt parameters are errors for type checkers; keyword arguments of a network
+    # are only allowed next to a network.
+    @overload
     def __init__(
         self,
         latent_size: int = 10,
         *,
-        hidden_sizes: tuple[int, ...] = (128,),
-        likelihood: str | list[tuple[str, Any]] = "auto",
+        hidden_sizes: Sequence[int] = (128,),
+        likelihood: LikelihoodParameter = "auto",
         categorical_features: Any = "from_dtype",
-        max_epochs: str | int = "auto",
+        max_epochs: Literal["auto"] | int = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         early_stopping: bool = False,
-        validation_fraction: str | float = "auto",
+        validation_fraction: Literal["auto"] | float = "auto",
+        device: str | torch.device = "auto",
+        callbacks: list[Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        encoder_module: Callable[..., nn.Module] | None = None,
+        decoder_module: Callable[..., nn.Module] | None = None,
+        options: TrainingOptions | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        encoder_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        decoder_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        hidden_sizes: Sequence[int] = (128,),
+        likelihood: LikelihoodParameter = "auto",
+        categorical_features: Any = "from_dtype",
+        max_epochs: Literal["auto"] | int = "auto",
+        batch_size: int = 128,
+        learning_rate: float = 3e-3,
+        early_stopping: bool = False,
+        validation_fraction: Literal["auto"] | float = "auto",
         device: str | torch.device = "auto",
         callbacks: list[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -201,7 +249,7 @@ class VariationalAutoencoder(GenerationMixin):
         self.options = options
         set_network_keywords(self, module_parameters)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:
         """Fit the model to rows.
 
@@ -244,20 +292,16 @@ class VariationalAutoencoder(GenerationMixin):
                 self.fixed_parameters_ = fixed_parameters(self)
                 net = self._new_net(preprocessor, np.ones(1), seed)
             with restored_on_error(net):
-                rows = self._training_rows(
-                    data,
-                    preprocessor,
-                    net,
-                    validation_fraction=self._validation_share(),
-                )
+                held_out = self._held_out_rows(data, net.seed)
+                rows = self._training_rows(data, preprocessor, net, held_out=held_out)
                 n_epochs = resolve_max_epochs(
                     self.max_epochs, len(rows[0]), self.batch_size
                 )
                 stages = [("all", n_epochs)]
                 with (
-                    self._fit_task(n_epochs, X, y, {}) as tasks,
+                    self._fit_task(stages, X, y, {}) as progress,
                     self._trained(
-                        net, rows, stages, Objective(), tasks, checkpoint
+                        net, rows, stages, Objective(), progress, checkpoint
                     ) as bound,
                 ):
                     self.validation_bound_ = bound

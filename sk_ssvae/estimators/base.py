@@ -1,8 +1,10 @@
 """Base class of the estimators: parameters, fitted state, and steps of fitting."""
 
+from __future__ import annotations
+
 import copyreg
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
@@ -13,6 +15,7 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    is_classifier,
 )
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import Tags
@@ -22,6 +25,12 @@ from skorch.history import History
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
 from sk_ssvae.estimators import saving
+from sk_ssvae.estimators.nested_parameters import (
+    CALLBACKS,
+    callback_parameters,
+    check_nested,
+    set_callback_parameters,
+)
 from sk_ssvae.estimators.parameters import (
     check_unchanged,
     expand_nested,
@@ -31,16 +40,19 @@ from sk_ssvae.estimators.parameters import (
     model_spec,
     network_factories,
     network_keywords,
+    replace_network_keywords,
 )
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.models import VAEModule, inference
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.soft_targets import confidence
-from sk_ssvae.training.callbacks import EpochTaskReporter
+from sk_ssvae.training.callbacks import check_callbacks, named_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, digest
+from sk_ssvae.training.monitors import HeldOut, check_monitors
 from sk_ssvae.training.net import SSVAENet, make_net, step_work
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
+from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.training.rows import Rows, choose_held_out
 from sk_ssvae.training.trainer import train
 from sk_ssvae.utils.chunks import iter_row_chunks
@@ -48,7 +60,7 @@ from sk_ssvae.utils.devices import resolve_device
 from sk_ssvae.utils.estimator import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sk_ssvae.utils.random import RandomState
 from sk_ssvae.utils.threads import intra_op_threads, threads_for
-from sk_ssvae.utils.typing import Array, FloatArray
+from sk_ssvae.utils.typing import Array, FloatArray, LikelihoodParameter, Mask
 
 __all__ = ["BaseVAE"]
 
@@ -82,8 +94,8 @@ class BaseVAE(
     """
 
     latent_size: int
-    hidden_sizes: tuple[int, ...]
-    likelihood: str | list[tuple[str, Any]]
+    hidden_sizes: Sequence[int]
+    likelihood: LikelihoodParameter
     categorical_features: Any
     batch_size: int
     learning_rate: float
@@ -116,7 +128,8 @@ class BaseVAE(
         Parameters
         ----------
         deep : bool, default=True
-            Whether parameters of nested objects are included.
+            Whether parameters of nested objects are included, also those of callbacks:
+            ``callbacks__name__patience``.
 
         Returns
         -------
@@ -124,6 +137,8 @@ class BaseVAE(
             Values by name.
         """
         own: dict[str, Any] = super().get_params(deep)
+        if deep:
+            own |= callback_parameters(self.callbacks)
         return own | network_keywords(self)
 
     def set_params(self, **params: Any) -> Self:
@@ -133,29 +148,40 @@ class BaseVAE(
         ----------
         **params : dict
             Values by name: ``latent_size``, ``model__inner_size``, ``options__tol``,
-            ``encoder_module__channels`` and so on. A model that is given by its name,
-            and ``options=None``, are replaced by their objects if nested parameters
-            are set.
+            ``encoder_module__channels``, ``callbacks__name__patience`` and so on. A
+            model that is given by its name, and ``options=None``, are replaced by their
+            objects if nested parameters are set. Callbacks are named as in skorch, by a
+            pair in `callbacks` or by their class; ``callbacks__name=None`` disables
+            one. A network that is set to None loses its keyword arguments.
 
         Returns
         -------
         self : estimator
             This estimator.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, or a keyword argument belongs to a network that is
+            None. No parameter is then changed.
         """
         keywords = {k: v for k, v in params.items() if is_network_keyword(self, k)}
         others = {k: v for k, v in params.items() if k not in keywords}
         nested = {k: v for k, v in others.items() if "__" in k}
+        of_callbacks = {k: nested.pop(k) for k in [*nested] if k.startswith(CALLBACKS)}
+        plain = {k: v for k, v in others.items() if "__" not in k}
         before = self.__dict__.copy()
         try:
-            super().set_params(**{k: v for k, v in others.items() if k not in nested})
+            super().set_params(**plain)
             expand_nested(self, nested, {"options": self._default_options})
+            check_nested(self, nested)
             super().set_params(**nested)
+            replace_network_keywords(self, others, keywords)
+            set_callback_parameters(self, of_callbacks)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        for name, value in keywords.items():
-            setattr(self, name, value)
         return self
 
     def _default_options(self) -> TrainingOptions:
@@ -191,6 +217,7 @@ class BaseVAE(
         """
         super()._validate_params()
         model_spec(self)
+        network_factories(self)
         options = self._options()
         allowed = self._default_options().get_params()
         unknown = sorted(set(options.get_params()) - set(allowed))
@@ -216,23 +243,25 @@ class BaseVAE(
 
     @property
     def _n_features_out(self) -> int:
-        return int(self.net_.module_.latent_size)
+        return int(self.module_.latent_size)
 
     @property
     def module_(self) -> VAEModule:
         """The networks."""
+        check_is_fitted(self)
         module: VAEModule = self.net_.module_
         return module
 
     @property
     def history_(self) -> History:
         """One entry per epoch."""
+        check_is_fitted(self)
         return self.net_.history_
 
     @property
     def n_iter_(self) -> int:
         """Number of epochs of training."""
-        return len(self.net_.history_)
+        return len(self.history_)
 
     @property
     def device_(self) -> torch.device:
@@ -357,7 +386,7 @@ class BaseVAE(
             seed=seed,
             device=resolve_device(self.device),
             module_options=spec.module_options(),
-            networks=network_factories(self),
+            networks=network_factories(self, preprocessor),
         )
 
     def _continued_net(self, data: TrainingData) -> SSVAENet:
@@ -383,29 +412,59 @@ class BaseVAE(
             )
         return net
 
+    def _held_out_rows(self, data: TrainingData, seed: int) -> Mask:
+        """Choose the rows that `fit` holds out, and check callbacks against them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the fractions leave no row, an entry of `callbacks` is not a callback, or
+            one needs rows or labels that are not held out.
+        """
+        used = np.arange(data.cells.shape[0])
+        if data.used is not None:
+            used = np.flatnonzero(data.used)
+        labelled = getattr(self._options(), "labeled_validation_fraction", 0.0)
+        held_out = np.zeros(data.cells.shape[0], dtype=bool)
+        held_out[used] = choose_held_out(
+            data.codes[used], self._validation_share(), seed, float(labelled)
+        )
+        check_callbacks(self.callbacks or [])
+        callbacks = [
+            (name, c() if isinstance(c, type) else c)
+            for name, c in named_callbacks(self.callbacks)
+            if c is not None
+        ]
+        labels = labelled > 0 if is_classifier(self) else None
+        check_monitors(callbacks, HeldOut(bool(held_out.any()), labels))
+        return held_out
+
     def _training_rows(
         self,
         data: TrainingData,
         preprocessor: Preprocessor,
         net: SSVAENet,
         soft_targets: Array | None = None,
-        validation_fraction: float = 0.0,
+        held_out: Mask | None = None,
     ) -> tuple[Rows, Rows | None]:
         """Return the rows to train on, and those held out (None if there are none)."""
-        used = np.arange(data.cells.shape[0])
-        if data.used is not None:
-            used = np.flatnonzero(data.used)
-        held_out = choose_held_out(data.codes[used], validation_fraction, net.seed)
+        n_rows = data.cells.shape[0]
+        used = np.ones(n_rows, dtype=bool) if data.used is None else data.used
+        if held_out is None:
+            held_out = np.zeros(n_rows, dtype=bool)
         parts: dict[str, Any] = {"weight": data.weight}
         if soft_targets is not None:
             parts["soft_targets"] = soft_targets
+            if data.class_weight is not None:
+                parts["soft_targets"] = soft_targets * data.class_weight
             parts["confidence"] = confidence(soft_targets)
         device = torch.device(net.device)
         x, parts["encode"] = preprocessor.device_rows(data.cells, device)
-        train_rows = Rows(x, data.codes, which=used[~held_out], **parts)
+        which = np.flatnonzero(used & ~held_out)
+        train_rows = Rows(x, data.codes, which=which, **parts)
         if not held_out.any():
             return train_rows, None
-        return train_rows, Rows(x, data.codes, which=used[held_out], **parts)
+        return train_rows, Rows(x, data.codes, which=np.flatnonzero(held_out), **parts)
 
     def _validation_share(self) -> float:
         """Return the share of the unlabelled rows that is held out.
@@ -462,14 +521,38 @@ class BaseVAE(
 
     @contextmanager
     def _fit_task(
-        self, n_epochs: int, X: Any, y: Any, metadata: dict[str, Any]
-    ) -> Iterator[EpochTaskReporter]:
-        """Report a fit to scikit-learn's callbacks; yield a reporter of its epochs."""
-        context = self._init_callback_context(max_subtasks=n_epochs)
+        self,
+        stages: list[tuple[str, int]],
+        X: Any,
+        y: Any,
+        metadata: dict[str, Any],
+        n_steps_before: int = 0,
+    ) -> Iterator[FitProgress]:
+        """Report a fit to scikit-learn's callbacks; yield the reporter of its steps.
+
+        Parameters
+        ----------
+        stages : list of (str, int)
+            The stages of training, and their numbers of epochs.
+        X, y, metadata
+            Arguments of `fit`, for the hooks.
+        n_steps_before : int
+            Number of steps before training.
+        """
+        n_epochs = [n for _, n in stages if n > 0]
+        n_steps = n_steps_before + len(n_epochs)
+        context = self._init_callback_context(
+            max_subtasks=n_steps if n_steps > 1 else sum(n_epochs)
+        )
         data = {"X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(estimator=self, **data)
-        yield EpochTaskReporter(
-            self, context, data, lambda net: {"net_": net.snapshot()}
+        yield FitProgress(
+            self,
+            context,
+            data,
+            lambda net: {"net_": net.snapshot()},
+            n_steps=n_steps,
+            verbose=self.verbose,
         )
         context.call_on_fit_task_end(
             estimator=self, **data, reconstruction_attributes=dict
@@ -482,7 +565,7 @@ class BaseVAE(
         rows: tuple[Rows, Rows | None],
         stages: list[tuple[str, int]],
         objective: Objective,
-        tasks: EpochTaskReporter | None = None,
+        progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> Iterator[float | None]:
         """Train the net; yield the validation bound, on the same threads.
@@ -506,6 +589,6 @@ class BaseVAE(
                 early_stopping=bool(self.early_stopping),
                 callbacks=self.callbacks,
                 verbose=self.verbose,
-                epoch_tasks=tasks,
+                progress=progress,
                 checkpoint=checkpoint,
             )

@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.teachers.pooling import make_folds
+from sk_ssvae.training.progress import Part, no_report
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
@@ -128,6 +129,7 @@ def cross_fitted_temperature(
     predict_held_out: Callable[[IntArray, IntArray], Array],
     codes: IntArray,
     seed: int,
+    on_fold: Part = no_report,
 ) -> float:
     """Fit the temperature by cross-validation on the labelled rows.
 
@@ -141,6 +143,8 @@ def cross_fitted_temperature(
         Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
     seed : int
         Seed for the folds.
+    on_fold : callable
+        Reports a fold; see `sk_ssvae.training.progress.Part`.
 
     Returns
     -------
@@ -153,10 +157,11 @@ def cross_fitted_temperature(
     if not folds:
         return TEMPERATURE_WITH_TEACHER
     predictions = []
-    for fold in folds:
+    for i, fold in enumerate(folds, 1):
         hidden = codes.copy()
         hidden[fold] = UNLABELED
-        predictions.append(predict_held_out(hidden, fold))
+        with on_fold("fold", i, len(folds)):
+            predictions.append(predict_held_out(hidden, fold))
     log_proba, truth = np.concatenate(predictions), codes[np.concatenate(folds)]
     temperature = fit_temperature(log_proba, truth)
     if _log_likelihood(log_proba, truth, temperature) < _log_likelihood(

@@ -1,14 +1,16 @@
 """The semi-supervised classifier."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -37,25 +39,31 @@ from sk_ssvae.estimators.teaching import (
     choose_temperature,
     estimates_prior,
     make_soft_targets,
+    needs_teacher,
 )
 from sk_ssvae.models import ModelSpec, inference
 from sk_ssvae.models.networks import check_hidden_sizes
-from sk_ssvae.teachers.class_priors import resolve_class_prior
+from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
-from sk_ssvae.training.callbacks import EpochTaskReporter
 from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import ClassifierOptions
+from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
-from sk_ssvae.utils.estimator import all_or_nothing
+from sk_ssvae.utils.estimator import all_or_nothing, fit_context
 from sk_ssvae.utils.random import RandomState, draw_seed
-from sk_ssvae.utils.typing import Array, Mask
+from sk_ssvae.utils.typing import Array, LikelihoodParameter, Mask, ModelName
 
 __all__ = ["SSVAEClassifier"]
+
+ClassPrior: TypeAlias = (
+    Literal["auto", "uniform", "empirical", "estimate"] | Sequence[float] | Array
+)
+"""Values of the parameter `class_prior`."""
 
 
 class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
@@ -130,7 +138,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the teacher. Global random generators are not used. Pass an int for
         reproducible results.
     verbose : int, default=0
-        1 prints one line per epoch.
+        1 prints a line per view of the teacher, and a table with one line per epoch:
+        loss, bound, accuracy of held-out labels if there are any, elapsed and remaining
+        time.
 
     Other Parameters
     ----------------
@@ -139,7 +149,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, positions or names. "from_dtype" uses strings and
         categorical dtypes of data frames. Set it for category codes in arrays.
-        Categories that are not in `fit` count as missing, with a warning.
+        Categories that are not in `fit` count as missing, with a warning, and so do
+        words such as "?" among numbers (:doc:`user guide </columns>`).
     temperature : {"auto", "cross-fit"} or float, default="auto"
         T of `predict_proba`, which is q(y | x) to the power 1 / T, normalised [3]_.
         "auto" is 1.7 with a teacher, else 1. "cross-fit" fits it to labels hidden in
@@ -151,11 +162,18 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         many classes.
     validation_fraction : "auto" or float, default="auto"
         Share of the unlabelled rows that is held out for the bound (``"valid_loss"``
-        of skorch's callbacks); "auto" is 0.1 with `early_stopping`, else 0. Labels
-        are too scarce to hold out.
+        of skorch's callbacks); "auto" is 0.1 with `early_stopping`, else 0. Labels are
+        held out by `labeled_validation_fraction` of `options`.
     callbacks : list of skorch callbacks, default=None
-        They can monitor ``"train_loss"``, ``"bound"`` and ``"classification"``. Set
-        scikit-learn's callbacks by `set_callbacks`.
+        Callbacks, or pairs of a name and a callback; see the :doc:`user guide
+        </callbacks>`. They can monitor ``"train_loss"``, ``"bound"`` and
+        ``"classification"``, and score the labelled rows. Set scikit-learn's callbacks
+        by `set_callbacks`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, 1 by default. The weight of its class multiplies the
+        `sample_weight` of each labelled row. "balanced" are weights proportional to the
+        inverse frequencies of the labels. The teacher is fitted without weights; its
+        soft targets are multiplied by them in the loss. Use it for rare classes.
     checkpoint : str or path-like, default=None
         File that keeps the state of training. If the process ends, the same `fit`
         resumes from it with bit-identical results. For long training; needs
@@ -221,7 +239,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     Notes
     -----
     Columns that are constant in `fit` carry no information. The model leaves them out,
-    and `sample` and `inverse_transform` return them unchanged.
+    and `sample` and `inverse_transform` return them unchanged. User-supplied networks
+    have inputs and outputs for them.
 
     References
     ----------
@@ -266,6 +285,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             Interval(Real, 0.01, 100, closed="both"),
         ],
         "unlabeled": [MissingValues()],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "marginalization": [
             StrOptions({"auto", "exact"}),
@@ -275,26 +295,90 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         "options": [ClassifierOptions, None],
     }
 
+    # Misspelt parameters are errors for type checkers; keyword arguments of a network
+    # are only allowed next to a network.
+    @overload
     def __init__(
         self,
         latent_size: int = 10,
         *,
-        hidden_sizes: tuple[int, ...] = (128,),
-        classifier_hidden_sizes: tuple[int, ...] | None = (200, 200),
-        model: str | ModelSpec = "m2",
-        likelihood: str | list[tuple[str, Any]] = "auto",
+        hidden_sizes: Sequence[int] = (128,),
+        classifier_hidden_sizes: Sequence[int] | None = (200, 200),
+        model: ModelName | ModelSpec = "m2",
+        likelihood: LikelihoodParameter = "auto",
         categorical_features: Any = "from_dtype",
-        teacher: BaseEstimator | str | None = "pool",
-        class_prior: str | npt.ArrayLike = "auto",
-        temperature: str | float = "auto",
+        teacher: BaseEstimator | Literal["pool"] | None = "pool",
+        class_prior: ClassPrior = "auto",
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        temperature: Literal["auto", "cross-fit"] | float = "auto",
         unlabeled: Any = UNLABELED,
         alpha: float = 30.0,
-        max_epochs: str | int = "auto",
+        max_epochs: Literal["auto"] | int = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
-        marginalization: str | int = "auto",
+        marginalization: Literal["auto", "exact"] | int = "auto",
         early_stopping: bool = False,
-        validation_fraction: str | float = "auto",
+        validation_fraction: Literal["auto"] | float = "auto",
+        device: str | torch.device = "auto",
+        callbacks: list[Any] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        warm_start: bool = False,
+        classifier_module: Callable[..., nn.Module] | None = None,
+        encoder_module: Callable[..., nn.Module] | None = None,
+        decoder_module: Callable[..., nn.Module] | None = None,
+        options: ClassifierOptions | None = None,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        classifier_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        encoder_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        decoder_module: Callable[..., nn.Module],
+        **parameters: Any,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        latent_size: int = 10,
+        *,
+        hidden_sizes: Sequence[int] = (128,),
+        classifier_hidden_sizes: Sequence[int] | None = (200, 200),
+        model: ModelName | ModelSpec = "m2",
+        likelihood: LikelihoodParameter = "auto",
+        categorical_features: Any = "from_dtype",
+        teacher: BaseEstimator | Literal["pool"] | None = "pool",
+        class_prior: ClassPrior = "auto",
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        temperature: Literal["auto", "cross-fit"] | float = "auto",
+        unlabeled: Any = UNLABELED,
+        alpha: float = 30.0,
+        max_epochs: Literal["auto"] | int = "auto",
+        batch_size: int = 128,
+        learning_rate: float = 3e-3,
+        marginalization: Literal["auto", "exact"] | int = "auto",
+        early_stopping: bool = False,
+        validation_fraction: Literal["auto"] | float = "auto",
         device: str | torch.device = "auto",
         callbacks: list[Any] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -315,6 +399,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         self.categorical_features = categorical_features
         self.teacher = teacher
         self.class_prior = class_prior
+        self.class_weight = class_weight
         self.temperature = temperature
         self.unlabeled = unlabeled
         self.alpha = alpha
@@ -376,7 +461,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     def _default_options(self) -> ClassifierOptions:
         return ClassifierOptions()
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
         X: npt.ArrayLike,
@@ -394,7 +479,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows: integers, or dtype object with strings
-            and the integer -1. At least two classes must have labels.
+            or booleans and the integer -1. At least two classes must have labels.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Nonnegative weights of the rows in the bounds and in the classification
@@ -430,28 +515,36 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 seed = seed if saved_seed is None else saved_seed
                 preprocessor.fit(data.cells, used=data.used, sample_weight=data.weight)
                 self._check_networks()  # before the teacher takes its time
-            targets = make_soft_targets(
-                self.teacher, self.class_prior, data, preprocessor, len(classes), seed
-            )
-            if not resume:
-                net = self._initialize(data, preprocessor, classes, targets, seed)
-            self.temperature_ = choose_temperature(self, X, data, seed)
-            with restored_on_error(net):
-                rows = self._training_rows(
-                    data,
+            held_out = self._held_out_rows(data, seed)
+            # Neither the teacher nor training sees the labels that are held out.
+            hidden = np.where(held_out, UNLABELED, data.codes)
+            seen = data._replace(codes=hidden)
+            n_used = len(hidden) if data.used is None else int(data.used.sum())
+            stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
+            has_teacher = needs_teacher(self.teacher, self.class_prior, seen)
+            n_steps = has_teacher + (self.temperature == "cross-fit")
+            metadata = {"sample_weight": sample_weight}
+            with self._fit_task(stages, X, y, metadata, n_steps) as progress:
+                targets = make_soft_targets(
+                    self.teacher,
+                    self.class_prior,
+                    seen,
                     preprocessor,
-                    net,
-                    targets.probabilities,
-                    self._validation_share(),
+                    len(classes),
+                    seed,
+                    progress,
                 )
-                stages = self._stages(len(rows[0]), pretrained=resume)
-                n_epochs = sum(n for _, n in stages)
-                metadata = {"sample_weight": sample_weight}
-                with self._fit_task(n_epochs, X, y, metadata) as tasks:
-                    self._maximize_bound(net, data, rows, stages, tasks, checkpoint)
+                if not resume:
+                    net = self._initialize(seen, preprocessor, classes, targets, seed)
+                self.temperature_ = choose_temperature(self, X, seen, seed, progress)
+                with restored_on_error(net):
+                    rows = self._training_rows(
+                        data, preprocessor, net, targets.probabilities, held_out
+                    )
+                    self._maximize_bound(net, data, rows, stages, progress, checkpoint)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def partial_fit(
         self,
         X: npt.ArrayLike,
@@ -490,12 +583,20 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         Raises
         ------
         ValueError
-            As for `fit`; the estimator is then unchanged.
+            As for `fit`, and with ``class_weight="balanced"``; the estimator is then
+            unchanged.
         """
         with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
             resume = self.__sklearn_is_fitted__()
             if resume:  # scikit-learn validates in the first call only
                 self._validate_params()
+            if isinstance(self.class_weight, str):
+                raise ValueError(
+                    "class_weight='balanced' is not supported by partial_fit, because "
+                    "a chunk need not have the class frequencies of all rows. Pass the "
+                    "weights: dict(zip(classes, compute_class_weight('balanced', "
+                    "classes=classes, y=labels))) with sklearn.utils.class_weight."
+                )
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             all_classes = self._partial_fit_classes(classes)
             _, data = self._read_training_rows(
@@ -563,7 +664,6 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             # Only ratios matter, so that weights of any size cannot overflow.
             weight = weight / weight.max()
             used = weight > 0
-            weight /= weight[used].mean()
             if reset and used.sum() < 2:
                 raise ValueError(
                     f"{type(self).__name__} needs at least 2 rows with a positive "
@@ -577,7 +677,14 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             owner=type(self).__name__,
             unlabeled=self.unlabeled,
         )
-        return classes, TrainingData(cells, codes, used, weight)
+        class_weight = resolve_class_weight(self.class_weight, classes, codes, weight)
+        if class_weight is not None:
+            factor = np.append(class_weight, 1.0)[codes]  # 1 for the code -1
+            weight = factor if weight is None else weight * factor
+            weight = weight / weight.max()
+        if weight is not None:
+            weight = weight / weight[chosen].mean()
+        return classes, TrainingData(cells, codes, used, weight, class_weight)
 
     def _classifier_sizes(self) -> tuple[int, ...]:
         """Return the sizes of the classifier's hidden layers."""
@@ -656,12 +763,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         data: TrainingData,
         rows: tuple[Rows, Rows | None],
         stages: list[tuple[str, int]],
-        tasks: EpochTaskReporter | None = None,
+        progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
         objective = self._objective(net)
-        with self._trained(net, rows, stages, objective, tasks, checkpoint) as bound:
+        with self._trained(net, rows, stages, objective, progress, checkpoint) as bound:
             log_q = inference.log_posterior_y(
                 net.module_, data.cells, self.preprocessor_.row_encoder(self)
             )

@@ -1,5 +1,7 @@
 """Density, imputation, decoding and sampling, in the user's units and columns."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -7,8 +9,8 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from sk_ssvae.data.labels import encode_labels
-from sk_ssvae.data.loading import load_rows
 from sk_ssvae.data.markers import as_label_array
+from sk_ssvae.data.rows import as_rows
 from sk_ssvae.data.scaling import MAX_DEVIATIONS, missing_rows
 from sk_ssvae.data.validation import quiet_sums
 from sk_ssvae.estimators.base import BaseVAE
@@ -102,7 +104,8 @@ class GenerationMixin(BaseVAE):
         Returns
         -------
         X : array, sparse array or frame of shape (n_samples, n_features)
-            A copy of the same type with all observed cells unchanged. Missing
+            A copy of the same type with all observed cells unchanged; an array for
+            other array-likes. Missing
             cells are posterior means, averaged over the classes with the probabilities
             q(y | x), and the most probable category in columns of categories. Means are
             rounded in columns of integers or booleans.
@@ -114,7 +117,7 @@ class GenerationMixin(BaseVAE):
             row with missing cells.
         """
         check_is_fitted(self)
-        X = load_rows(X)
+        X = as_rows(X)  # once: an object may load its rows at every conversion
         cells = self._read(X)
         check_count("n_draws", n_draws)
         preprocessor = self.preprocessor_
@@ -137,6 +140,7 @@ class GenerationMixin(BaseVAE):
 
     def _check_latent_points(self, Z: npt.ArrayLike) -> FloatArray:
         check_is_fitted(self)
+        Z = as_rows(Z, name="Z")
         with quiet_sums():
             points = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
         latent_size = self.module_.latent_size
@@ -259,7 +263,9 @@ class ClassGenerationMixin(GenerationMixin):
                 f"y has {len(labels)} labels for {n_rows} rows. Pass one label, or one "
                 "per row."
             )
-        codes = encode_labels(labels, self.classes_, unlabeled=self.unlabeled)[1]
+        codes = encode_labels(
+            labels, self.classes_, unlabeled=self.unlabeled, all_labelled=True
+        )[1]
         if (codes < 0).any():
             raise ValueError(
                 f"y contains {self.unlabeled!r}, which is not a class. The classes are "

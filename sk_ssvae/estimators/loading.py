@@ -21,7 +21,7 @@ ESTIMATORS: dict[str, type[Any]] = {
 
 def load(
     path: str | os.PathLike[str], *, device: str | None = None, **parameters: Any
-) -> Any:
+) -> SSVAEClassifier | VariationalAutoencoder:
     """Read an estimator that its `save` method has written.
 
     Loading runs and imports nothing from the file, so untrusted files are safe to load.
@@ -77,7 +77,10 @@ def load(
     name = os.fsdecode(path)
     try:
         with fork_safe_threads():
-            return from_state(ESTIMATORS, header, arrays, device, parameters)
+            estimator: SSVAEClassifier | VariationalAutoencoder = from_state(
+                ESTIMATORS, header, arrays, device, parameters
+            )
+            return estimator
     except LookupError as error:
         if isinstance(error, KeyError | IndexError):
             raise _invalid_file(name, error) from None

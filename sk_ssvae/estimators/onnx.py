@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from sk_ssvae.data.scaling import RowEncoder
 from sk_ssvae.estimators.autoencoder import VariationalAutoencoder
 from sk_ssvae.estimators.classifier import SSVAEClassifier
+from sk_ssvae.estimators.onnx_inputs import check_categories, name_inputs
 from sk_ssvae.models.user_networks import UserNetwork
 from sk_ssvae.utils.files import write_bytes_atomically
 
@@ -32,7 +34,7 @@ def to_onnx(
 ) -> None:
     """Export the predictions of a fitted estimator as an ONNX graph.
 
-    The graph takes rows as one tensor, and contains the scaling of columns and the
+    The graph contains the encoding of categories, the scaling of columns and the
     handling of missing cells. ONNX Runtime and other engines evaluate it without
     PyTorch and without this package; results agree up to rounding.
 
@@ -49,9 +51,10 @@ def to_onnx(
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is another estimator.
+        If it is another estimator, such as a pipeline.
     ValueError
-        If PyTorch cannot export user-supplied networks.
+        If PyTorch cannot export user-supplied networks, or a column has categories that
+        are neither strings nor numbers.
     OSError
         If the file cannot be written.
     ImportError
@@ -63,17 +66,23 @@ def to_onnx(
 
     Notes
     -----
-    The input ``X`` has shape (n_rows, n_features), with dtype float64, or float32 if
-    the estimator was fitted on float32; NaN marks missing cells. The outputs are
-    ``probabilities``, float32 of shape (n_rows, n_classes), for a classifier only, and
-    ``latent``, float32 of shape (n_rows, latent_size): the results of `predict_proba`
-    and `transform`. Unlike these methods, the graph does not refuse infinite cells; it
-    clips them.
+    Without columns of categories the input is ``X`` of shape (n_rows, n_features), with
+    dtype float64, or float32 if the estimator was fitted on float32; NaN marks missing
+    cells. With columns of categories there is one input of shape (n_rows, 1) for each
+    column, with its name, as in the graphs of skl2onnx: strings for categories that are
+    strings, else numbers. Any string or number that is no category is a missing cell.
+
+    The outputs are ``probabilities``, float32 of shape (n_rows, n_classes), for a
+    classifier only, and ``latent``, float32 of shape (n_rows, latent_size): the results
+    of `predict_proba` and `transform`. Unlike these methods, the graph does not refuse
+    infinite cells; it clips them.
 
     The metadata of the graph hold JSON: ``classes``, in the order of the columns of
     ``probabilities``, and ``columns``, each with a ``name``, and ``categories`` for
-    columns of categories. In ``X`` a category is represented by its position in this
-    list, counted from 0, and any other value by NaN.
+    columns of categories.
+
+    Of a pipeline, export the last step; it takes rows that the other steps have
+    transformed.
 
     Examples
     --------
@@ -86,6 +95,13 @@ def to_onnx(
     >>> session = onnxruntime.InferenceSession("iris.onnx")  # doctest: +SKIP
     >>> proba, latent = session.run(None, {"X": X})  # doctest: +SKIP
     """
+    if isinstance(estimator, Pipeline):
+        raise TypeError(
+            "to_onnx exports single estimators, got a Pipeline. Export its last step, "
+            "to_onnx(pipeline[-1], path), and pass it rows that the other steps have "
+            "transformed: pipeline[:-1].transform(X). Scaling, categories and missing "
+            "cells need no step of a pipeline; the graph of the estimator has them."
+        )
     if not isinstance(estimator, SSVAEClassifier | VariationalAutoencoder):
         raise TypeError(
             "to_onnx exports SSVAEClassifier and VariationalAutoencoder, got "
@@ -93,6 +109,12 @@ def to_onnx(
         )
     check_is_fitted(estimator)
     helper = _import_onnx_helper()
+    for name, values in zip(
+        estimator.preprocessor_.schema.names,
+        estimator.preprocessor_.schema.categories,
+        strict=True,
+    ):
+        check_categories(name, values)
     n_features = len(estimator.preprocessor_.scaling.kept)
     rows = torch.zeros(3, n_features, dtype=_input_dtype(estimator), device="cpu")
     try:
@@ -118,6 +140,9 @@ def to_onnx(
             f"{str(error)[:300]})."
         ) from error
     graph = program.model_proto
+    schema = estimator.preprocessor_.schema
+    if any(schema.sizes):
+        name_inputs(graph, [str(name) for name in schema.names], schema.categories)
     helper.set_model_props(graph, _metadata(estimator))
     write_bytes_atomically(path, graph.SerializeToString())
 
@@ -155,12 +180,14 @@ class _UnwrappedNetwork(nn.Module):
 
     def __init__(self, wrapper: UserNetwork) -> None:
         super().__init__()
+        self.wrapper = [wrapper]  # not as a module, so that it is not traced
         self.network = wrapper.network
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in_features) to (..., out_features)."""
-        out: Tensor = self.network(x.clone().flatten(0, -2)).to(x.dtype)
-        return out.view(*x.shape[:-1], out.shape[-1])
+        """Map inputs of the model to its outputs."""
+        (wrapper,) = self.wrapper
+        out: Tensor = self.network(wrapper.network_inputs(x)).to(x.dtype)
+        return wrapper.model_outputs(out, x)
 
 
 def _unwrap_user_networks(module: nn.Module) -> None:

@@ -15,9 +15,15 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.models import ModelSpec, resolve_model
 from sk_ssvae.models.m1 import M1
-from sk_ssvae.models.network_factories import NetworkFactories, check_modules
+from sk_ssvae.models.network_factories import (
+    NetworkFactories,
+    check_modules,
+    check_network_given,
+)
+from sk_ssvae.models.user_columns import user_columns
 from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.training.options import TrainingOptions
 
@@ -32,6 +38,7 @@ __all__ = [
     "model_spec",
     "network_factories",
     "network_keywords",
+    "replace_network_keywords",
     "set_network_keywords",
 ]
 
@@ -80,9 +87,9 @@ def is_network_keyword(estimator: BaseEstimator, name: str) -> bool:
     The name ``module_parameters`` itself counts: scikit-learn requires that every name
     in the signature is stored by the constructor and refused in `fit` at the earliest.
     """
-    role, separator, _ = name.partition("__")
+    role, _, keyword = name.partition("__")
     has_role = role in ROLES and hasattr(estimator, role)
-    return (bool(separator) and has_role) or name == _KEYWORDS
+    return (bool(keyword) and has_role) or name == _KEYWORDS
 
 
 def set_network_keywords(estimator: BaseEstimator, keywords: dict[str, Any]) -> None:
@@ -111,23 +118,75 @@ def network_keywords(estimator: BaseEstimator) -> dict[str, Any]:
     }
 
 
-def network_factories(estimator: BaseEstimator) -> NetworkFactories:
+def replace_network_keywords(
+    estimator: BaseEstimator, params: Mapping[str, Any], keywords: Mapping[str, Any]
+) -> None:
+    """Set keyword arguments of networks; remove those of networks set to None.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its attributes are set and removed.
+    params : mapping of str to object
+        The other parameters that are set by the same call.
+    keywords : mapping of str to object
+        Keyword arguments by parameter name.
+
+    Raises
+    ------
+    ValueError
+        If a keyword argument belongs to a network that is None.
+    """
+    for role in [name for name in ROLES if name in params and params[name] is None]:
+        for name in network_keywords(estimator):
+            if name.startswith(f"{role}__"):
+                delattr(estimator, name)
+    for name in keywords:
+        role = name.partition("__")[0]
+        if name != _KEYWORDS:
+            check_network_given(role, getattr(estimator, role), name)
+    for name, value in keywords.items():
+        setattr(estimator, name, value)
+
+
+def network_factories(
+    estimator: BaseEstimator, preprocessor: Preprocessor | None = None
+) -> NetworkFactories:
     """Return the factories of the user-supplied networks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters.
+    preprocessor : Preprocessor, default=None
+        Fitted; the networks then take and return all of its columns, also constant
+        ones. With None they take and return those of the model.
 
     Raises
     ------
     TypeError
         If keyword arguments were passed as one parameter, or a network is neither
         None nor a class or factory.
+    ValueError
+        If there are keyword arguments of a network that is None.
     """
     if hasattr(estimator, _KEYWORDS):
         raise TypeError(
             f"{_KEYWORDS}={getattr(estimator, _KEYWORDS)!r} cannot be passed as one "
             "parameter. Pass each by its name, e.g. encoder_module__channels=16."
         )
-    roles = [role for role in ROLES if hasattr(estimator, role)]
-    return check_modules(
-        {role: getattr(estimator, role) for role in roles}, network_keywords(estimator)
+    modules = {r: getattr(estimator, r) for r in ROLES if hasattr(estimator, r)}
+    factories = check_modules(modules, network_keywords(estimator))
+    if preprocessor is None or not any(modules.values()):
+        return factories
+    return factories._replace(
+        columns=user_columns(
+            preprocessor.layout,
+            preprocessor.scaling.kept,
+            preprocessor.column_types,
+            preprocessor.schema.sizes,
+            preprocessor.scaling.mean,
+        )
     )
 
 

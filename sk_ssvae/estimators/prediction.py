@@ -1,5 +1,7 @@
 """Class probabilities, predicted classes and accuracy of a fitted classifier."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -111,7 +113,7 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
         predicted = self.predict(X)
         truth = column_or_1d(as_label_array(y, self.unlabeled), warn=True)
         check_consistent_length(predicted, truth)
-        labelled, labels = split_labels(truth, self.unlabeled)
+        labelled, labels = split_labels(truth, self.unlabeled, all_labelled=True)
         if not labelled.any():
             raise ValueError(
                 f"score needs labelled rows, but y is {self.unlabeled!r} (unlabelled) "

@@ -165,6 +165,7 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         "state": {name: encode(value) for name, value in state.items()},
         "net": {
             "user_networks": _user_networks(estimator),
+            "all_columns": net.module__networks.columns is not None,
             "module": {
                 name: encode(getattr(net, f"module__{name}"))
                 for name in MODULE_ARGUMENTS
@@ -248,6 +249,9 @@ def from_state(
         params = {k: v for k, v in params.items() if not k.startswith(f"{name}__")}
     for name, value in parameters.items():
         params[name] = clone(value) if _is_object(value) else value
+    params = {
+        k: v for k, v in params.items() if k in parameters or not _is_idle(k, params)
+    }
     nested = {k: v for k, v in params.items() if _is_nested(k)}
     estimator = classes[header["class"]](
         **{k: v for k, v in params.items() if k not in nested}
@@ -279,6 +283,15 @@ def _is_nested(name: str) -> bool:
     return name.startswith(("model__", "options__"))
 
 
+def _is_idle(name: str, params: Mapping[str, Any]) -> bool:
+    """Whether a name is a keyword argument of a network that is not there.
+
+    Estimators used to ignore such parameters, so that files may hold them.
+    """
+    role, separator, _ = name.partition("__")
+    return role in ROLES and bool(separator) and params.get(role) is None
+
+
 def _is_object(value: Any) -> bool:
     return isinstance(value, ModelSpec | TrainingOptions)
 
@@ -306,17 +319,29 @@ def _make_net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
                 f"was saved with a user-supplied network as {role}, and a file holds "
                 f"no code. Pass it: sk_ssvae.load(path, {role}=...)"
             )
+    for role in _user_networks(estimator):
+        if role not in user_networks:
+            raise LookupError(
+                f"was saved without a user-supplied network as {role}. Leave {role} "
+                "out of the parameters of sk_ssvae.load"
+            )
     module = {name: decode(header["module"][name]) for name in MODULE_ARGUMENTS}
     spec = _fitted_model(estimator)
     options = spec.module_options() | decode(header["module_options"])
     _check_sizes(module, options, user_networks, decode.arrays)
     prior = np.asarray(module.pop("class_prior"), dtype=np.float64)
+    networks = BUILT_IN_NETWORKS
+    if user_networks:
+        # In older files, user-supplied networks do not take constant columns.
+        all_columns = header.get("all_columns", False)
+        preprocessor = estimator.preprocessor_ if all_columns else None
+        networks = network_factories(estimator, preprocessor)
     net = make_net(
         module_class=spec.module_class,
         class_prior=prior,
         device=resolve_device(estimator.device),
         module_options=options,
-        networks=network_factories(estimator) if user_networks else BUILT_IN_NETWORKS,
+        networks=networks,
         **module,
     )
     net.module_.load_state_dict(

@@ -7,7 +7,9 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.markers import UNLABELED
+from sk_ssvae.data.numeric_text import user_is_told
 from sk_ssvae.data.preprocessor import Preprocessor
+from sk_ssvae.data.rows import as_rows
 from sk_ssvae.estimators.calibration import (
     TEMPERATURE_WITH_TEACHER,
     cross_fitted_temperature,
@@ -19,7 +21,8 @@ from sk_ssvae.teachers.class_priors import (
 )
 from sk_ssvae.teachers.features import dense_rows, network_inputs
 from sk_ssvae.teachers.pool import OpinionPoolClassifier
-from sk_ssvae.teachers.soft_targets import fit_soft_targets
+from sk_ssvae.teachers.soft_targets import fit_soft_targets, last_step
+from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.utils.chunks import is_sparse
 from sk_ssvae.utils.typing import Array, IntArray, Mask
 
@@ -29,6 +32,7 @@ __all__ = [
     "choose_temperature",
     "estimates_prior",
     "make_soft_targets",
+    "needs_teacher",
 ]
 
 
@@ -45,12 +49,15 @@ class TrainingData(NamedTuple):
         Rows with a positive weight; None for all.
     weight : ndarray of shape (n_rows,) or None
         Weights with mean 1 over the rows that are used; None for equal weights.
+    class_weight : ndarray of shape (n_classes,) or None
+        Weights of the classes, which `weight` includes; None for equal weights.
     """
 
     cells: Any
     codes: IntArray
     used: Mask | None = None
     weight: Array | None = None
+    class_weight: Array | None = None
 
 
 class SoftTargets(NamedTuple):
@@ -77,6 +84,16 @@ def estimates_prior(class_prior: Any) -> bool:
     return isinstance(class_prior, str) and class_prior == "estimate"
 
 
+def needs_teacher(teacher: Any, class_prior: Any, data: TrainingData) -> bool:
+    """Return whether a classifier is fitted before training.
+
+    That is the teacher, or one that the class prior is estimated with.
+    """
+    codes = data.codes if data.used is None else data.codes[data.used]
+    is_asked = teacher is not None or estimates_prior(class_prior)
+    return is_asked and bool((codes == UNLABELED).any())
+
+
 def make_soft_targets(
     teacher: Any,
     class_prior: Any,
@@ -84,6 +101,7 @@ def make_soft_targets(
     preprocessor: Preprocessor,
     n_classes: int,
     seed: int,
+    progress: FitProgress,
 ) -> SoftTargets:
     """Fit the teacher, and estimate the class prior from its probabilities if asked to.
 
@@ -101,18 +119,20 @@ def make_soft_targets(
         Number of classes.
     seed : int
         Seeds every ``random_state=None`` of the teacher.
+    progress : FitProgress
+        Reports the fit of the teacher.
 
     Returns
     -------
     targets : SoftTargets
     """
+    if not needs_teacher(teacher, class_prior, data):
+        return SoftTargets()
     estimate = estimates_prior(class_prior)
     used = np.arange(data.cells.shape[0])
     if data.used is not None:
         used = np.flatnonzero(data.used)
     codes = data.codes[used]
-    if (teacher is None and not estimate) or not (codes == UNLABELED).any():
-        return SoftTargets()
     rows = network_inputs(data.cells[used], preprocessor.scaling, preprocessor.layout)
     estimator: Any = teacher
     if teacher is None or isinstance(teacher, str):
@@ -121,7 +141,11 @@ def make_soft_targets(
             shares="labelled" if estimate else "estimated",
         )
         rows = dense_rows(rows, seed)
-    soft = fit_soft_targets(estimator, rows, codes, n_classes, seed)
+    step = "class prior" if teacher is None else "teacher"
+    has_views = isinstance(last_step(estimator), OpinionPoolClassifier)
+    kind = type(last_step(estimator)).__name__
+    with progress.step(step, kind, has_parts=has_views) as view:
+        soft = fit_soft_targets(estimator, rows, codes, n_classes, seed, view)
     prior = None
     hidden = (soft.sum(axis=1) > 0) & (codes == UNLABELED)
     counts = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
@@ -151,7 +175,9 @@ def make_soft_targets(
     return SoftTargets(probabilities, prior)
 
 
-def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) -> float:
+def choose_temperature(
+    estimator: Any, X: Any, data: TrainingData, seed: int, progress: FitProgress
+) -> float:
     """Return the temperature of the class probabilities.
 
     Parameters
@@ -165,6 +191,8 @@ def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) ->
         The same rows, validated, and their labels.
     seed : int
         Seed of the folds and the clones.
+    progress : FitProgress
+        Reports the fits of the clones.
 
     Returns
     -------
@@ -174,11 +202,13 @@ def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) ->
         return float(estimator.temperature)
     if estimator.temperature == "auto":
         return 1.0 if estimator.teacher is None else TEMPERATURE_WITH_TEACHER
+    X = as_rows(X)
     indexable = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
 
     def predict_held_out(codes: Array, rows: Array) -> Array:
         model: Any = clone(estimator).set_params(
             temperature=1.0,
+            class_weight=None,  # data.weight includes it
             unlabeled=UNLABELED,
             warm_start=False,
             callbacks=None,
@@ -186,11 +216,15 @@ def choose_temperature(estimator: Any, X: Any, data: TrainingData, seed: int) ->
             random_state=seed,
             verbose=0,
         )
+        if model.options is not None:
+            model.set_params(options__labeled_validation_fraction=0.0)
         model.set_callbacks()
-        model.fit(X, codes, sample_weight=data.weight)
-        # The temperature is fitted to labelled rows, which the shift is not meant for.
-        model.log_prior_shift_ = None
-        log_proba: Array = model.predict_log_proba(_safe_indexing(indexable, rows))
+        with user_is_told():  # by the fit that this is part of
+            model.fit(X, codes, sample_weight=data.weight)
+            # The shift is not meant for labelled rows, which set the temperature.
+            model.log_prior_shift_ = None
+            log_proba: Array = model.predict_log_proba(_safe_indexing(indexable, rows))
         return log_proba
 
-    return cross_fitted_temperature(predict_held_out, data.codes, seed)
+    with progress.step("temperature", "cross-fit", has_parts=True) as fold:
+        return cross_fitted_temperature(predict_held_out, data.codes, seed, fold)

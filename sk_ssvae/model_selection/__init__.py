@@ -12,19 +12,23 @@ from sk_ssvae.model_selection.folds import (
     UnlabeledKFold,
 )
 from sk_ssvae.model_selection.masking import mask_labels
+from sk_ssvae.model_selection.prediction import cross_val_predict_labeled
 from sk_ssvae.model_selection.scorers import bound_scorer, labeled_scorer
 from sk_ssvae.model_selection.shuffles import (
     LabeledShuffleSplit,
     LabeledStratifiedShuffleSplit,
 )
+from sk_ssvae.model_selection.thresholds import LabeledTunedThresholdClassifierCV
 
 __all__ = [
     "LabeledKFold",
     "LabeledShuffleSplit",
     "LabeledStratifiedKFold",
     "LabeledStratifiedShuffleSplit",
+    "LabeledTunedThresholdClassifierCV",
     "UnlabeledKFold",
     "bound_scorer",
+    "cross_val_predict_labeled",
     "labeled_scorer",
     "mask_labels",
 ]

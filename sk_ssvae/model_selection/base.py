@@ -4,6 +4,8 @@ It splits the labelled (or the unlabelled) rows by a scikit-learn splitter, and 
 other rows to every training set.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, ClassVar, TypeAlias
 

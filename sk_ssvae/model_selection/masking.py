@@ -1,5 +1,7 @@
 """Hide labels of a labelled data set, for experiments with few labels."""
 
+from __future__ import annotations
+
 from numbers import Real
 from typing import Any
 
@@ -23,13 +25,13 @@ def mask_labels(
     n_per_class: int | None = None,
     fraction: float | None = None,
     random_state: RandomState = None,
-) -> Array:
+) -> Any:
     """Keep a random subset of the labels of each class and hide all others.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,)
-        Labels: integers or strings. Rows with -1 stay unlabelled.
+        Labels: integers, strings or booleans. Rows with -1 stay unlabelled.
 
     n_per_class : int, default=None
         Number of labels to keep per class.
@@ -43,9 +45,10 @@ def mask_labels(
 
     Returns
     -------
-    y_masked : ndarray of shape (n_samples,)
-        Copy of `y` with -1 for hidden labels. The dtype is object if labels are
-        strings, and a signed integer type if they are unsigned.
+    y_masked : ndarray or Series of shape (n_samples,)
+        Copy of `y` with -1 for hidden labels; a Series of pandas with the index and the
+        name of `y` if that is one. The dtype is object if labels are strings or
+        booleans, and a signed integer type if they are unsigned.
 
     Raises
     ------
@@ -65,6 +68,8 @@ def mask_labels(
     array([-1, -1,  0, -1, -1,  1])
     >>> mask_labels(["a", "a", "b", "b"], fraction=0.5, random_state=0)
     array([-1, 'a', 'b', -1], dtype=object)
+    >>> mask_labels([True, False, True, False], n_per_class=1, random_state=0)
+    array([-1, False, True, -1], dtype=object)
     """
     if (n_per_class is None) == (fraction is None):
         raise ValueError(
@@ -76,7 +81,7 @@ def mask_labels(
     else:
         _check_fraction(fraction)
     all_labels: Array = column_or_1d(as_label_array(y), warn=True)
-    labelled, labels = split_labels(all_labels)
+    labelled, labels = split_labels(all_labels, all_labelled=True)
     rng = check_random_state(random_state)
     labelled_rows = np.flatnonzero(labelled)
     kept = []
@@ -103,7 +108,7 @@ def mask_labels(
         len(all_labels), UNLABELED, dtype=_dtype_with_marker(all_labels.dtype)
     )
     y_masked[kept_rows] = all_labels[kept_rows]
-    return y_masked
+    return _with_index_of(y, y_masked)
 
 
 def _check_fraction(fraction: Any) -> None:
@@ -119,6 +124,16 @@ def _check_fraction(fraction: Any) -> None:
 
 def _dtype_with_marker(dtype: np.dtype[Any]) -> Any:
     """Return a dtype that can hold labels of this dtype and -1."""
-    if dtype.kind in "USO":
+    if dtype.kind in "USOb":
         return object
     return np.promote_types(dtype, np.int8) if dtype.kind == "u" else dtype
+
+
+def _with_index_of(y: Any, y_masked: Array) -> Any:
+    """Return labels as a Series of pandas, with the index of `y`, if `y` is one."""
+    libraries = {c.__module__.partition(".")[0] for c in type(y).__mro__}
+    if "pandas" not in libraries or not hasattr(y, "iloc") or np.ndim(y) != 1:
+        return y_masked
+    import pandas as pd
+
+    return pd.Series(y_masked, index=y.index, name=y.name, dtype=y_masked.dtype)

@@ -69,7 +69,9 @@ class LabeledScorer:
         """
         labels = column_or_1d(as_label_array(y, self._unlabeled), warn=True)
         check_consistent_length(X, labels)
-        labelled, known_labels = split_labels(labels, self._unlabeled)
+        labelled, known_labels = split_labels(
+            labels, self._unlabeled, all_labelled=True
+        )
         if not labelled.any():
             raise ValueError(
                 f"{self!r} needs labelled rows, but y is {self._unlabeled!r} "

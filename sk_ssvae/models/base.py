@@ -106,6 +106,11 @@ class VAEModule(nn.Module, ABC):
             The training rows.
         """
 
+    @property
+    def n_fixed_draws(self) -> int:
+        """Number of passes through the networks that a prediction of one row needs."""
+        return 1
+
     # Training. x is (n_rows, n_features), noise (n_rows, n_noise).
 
     def sample_auxiliary(self, x: Tensor, noise: Tensor) -> Any:
@@ -212,6 +217,11 @@ class VAEModule(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """Return log q(y | x), normalised, of shape (n_rows, n_classes)."""
+
+    def coarse_log_q_y(self, x: Tensor) -> Tensor:
+        """Return log q(y | x), possibly less exact, for records during training."""
+        log_q_y: Tensor = self(x)
+        return log_q_y
 
     @abstractmethod
     def latent_means(self, x: Tensor) -> Tensor:

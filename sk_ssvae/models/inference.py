@@ -9,7 +9,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sk_ssvae.models.auxiliary import N_FIXED_DRAWS
 from sk_ssvae.models.base import VAEModule
 from sk_ssvae.models.bounds import to_double
 from sk_ssvae.models.user_networks import UserNetwork
@@ -66,10 +65,9 @@ def _map_chunks(
 
 
 def _max_width(model: VAEModule) -> int:
-    """Return the largest number of values per row in a layer, for all fixed draws."""
+    """Return the largest number of values per row in a layer."""
     user = [m.max_width for m in model.modules() if isinstance(m, UserNetwork)]
-    n_draws = N_FIXED_DRAWS if model.n_noise > model.latent_size else 1
-    return n_draws * max(*user, *(max(p.shape, default=1) for p in model.parameters()))
+    return max(*user, *(max(p.shape, default=1) for p in model.parameters()))
 
 
 def _identity(rows: Tensor) -> Tensor:
@@ -86,7 +84,7 @@ def log_posterior_y(
         log_q_y: Tensor = model(encode(rows).to(device))
         return log_q_y
 
-    return _map_chunks(log_q, model, _max_width(model), x)
+    return _map_chunks(log_q, model, model.n_fixed_draws * _max_width(model), x)
 
 
 def latent_means(model: VAEModule, x: Rows, encode: Encode = _identity) -> FloatArray:
@@ -96,7 +94,8 @@ def latent_means(model: VAEModule, x: Rows, encode: Encode = _identity) -> Float
     def means(rows: Tensor) -> Tensor:
         return model.latent_means(encode(rows).to(device))
 
-    return _map_chunks(means, model, len(model.classes) * _max_width(model), x)
+    n_passes = model.n_fixed_draws * len(model.classes)
+    return _map_chunks(means, model, n_passes * _max_width(model), x)
 
 
 def decoded_means(model: VAEModule, z: FloatArray, weights: FloatArray) -> FloatArray:
@@ -122,8 +121,8 @@ def decoded_means(model: VAEModule, z: FloatArray, weights: FloatArray) -> Float
         expected = model.decoded_means(points.to(device), w.to(device))
         return model.likelihood.cells(expected)
 
-    cells_per_row = len(model.classes) * _max_width(model)
-    return _map_chunks(means, model, cells_per_row, z, weights)
+    n_passes = model.n_fixed_draws * len(model.classes)
+    return _map_chunks(means, model, n_passes * _max_width(model), z, weights)
 
 
 def draw_rows(model: VAEModule, codes: npt.NDArray[np.int64], seed: int) -> FloatArray:
@@ -221,7 +220,8 @@ def importance_weighted_bound(
     model : VAEModule
         The model.
     x : ndarray or sparse array of shape (n_rows, n_features)
-        Rows; cells that are NaN are left out.
+        Rows; cells that are NaN are left out, and the bound of a row without other
+        cells is 0.
     n_draws : int
         S. All rows and classes share the same S standard normal draws, so the value of
         a row depends neither on other rows nor on its position.
@@ -245,7 +245,9 @@ def importance_weighted_bound(
             for draws in torch.split(noise, DRAWS_PER_CHUNK)
         ]
         log_p_x_given_y = torch.stack(parts, -1).logsumexp(-1) - math.log(n_draws)
-        return (log_p_x_given_y + to_double(model.log_prior)).logsumexp(-1)
+        bound = (log_p_x_given_y + to_double(model.log_prior)).logsumexp(-1)
+        # The probability of observing nothing is 1; the estimate has an error.
+        return bound.masked_fill(rows.isnan().all(-1), 0.0)
 
     cells_per_row = DRAWS_PER_CHUNK * len(model.classes) * _max_width(model)
     return _map_chunks(log_evidence, model, cells_per_row, x)

@@ -14,12 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from sk_ssvae.data.layout import Layout
-from sk_ssvae.models.auxiliary import (
-    N_FIXED_DRAWS,
-    AuxiliarySample,
-    antithetic_draws,
-)
-from sk_ssvae.models.base import VAEModule
+from sk_ssvae.models.auxiliary import AuxiliarySample, InnerVAEModule
 from sk_ssvae.models.bounds import gaussian_kl, to_double
 from sk_ssvae.models.input_encoding import InputEncoder
 from sk_ssvae.models.likelihoods import (
@@ -46,7 +41,7 @@ CHUNK_SIZE = 4096
 """Number of rows per pass when the posterior means of all rows are computed."""
 
 
-class M1M2Module(VAEModule):
+class M1M2Module(InnerVAEModule):
     r"""M2 on samples of u, the latent variable of M1.
 
     .. math::
@@ -63,7 +58,7 @@ class M1M2Module(VAEModule):
         E_{q(u|x)}[\log p(x|u) - \log q(u|x) + L(u, y)] \le \log p(x, y).
 
     Predictions are averages over q(u | x), or p(u | y, z), for which all rows share the
-    same few draws.
+    same draws.
 
     Parameters
     ----------
@@ -80,8 +75,6 @@ class M1M2Module(VAEModule):
         User-supplied networks: q(y | u), and the encoder and decoder of M1.
     """
 
-    draws: Tensor
-
     def __init__(
         self,
         n_features: int,
@@ -94,9 +87,7 @@ class M1M2Module(VAEModule):
         inner_size: int = 50,
         networks: NetworkFactories = BUILT_IN_NETWORKS,
     ) -> None:
-        super().__init__(class_prior, latent_size)
-        self.inner_size = inner_size
-        self.n_noise = inner_size + latent_size
+        super().__init__(class_prior, latent_size, inner_size, seed)
         self.m1 = M1Module(
             n_features, (1.0,), inner_size, hidden_sizes, likelihood, seed,
             networks=networks._replace(classifier_module=None),
@@ -104,11 +95,13 @@ class M1M2Module(VAEModule):
         self.m2 = M2Module(
             inner_size, class_prior, latent_size, hidden_sizes, "gaussian",
             stream_seed(seed, Stream.INNER), classifier_hidden_sizes,
-            networks=networks._replace(encoder_module=None, decoder_module=None),
+            # Its rows are the latent variables of M1.
+            networks=networks._replace(
+                encoder_module=None, decoder_module=None, columns=None
+            ),
         )  # fmt: skip
         self.warms_up = self.m1.warms_up
         self.m2.likelihood = MaskedGaussian(inner_size)
-        self.register_buffer("draws", antithetic_draws(inner_size, seed))
 
     @property
     def likelihood(self) -> Likelihood:  # type: ignore[override]
@@ -213,22 +206,21 @@ class M1M2Module(VAEModule):
         log_p_x = self.m1.likelihood_x(sampled.draw).log_prob(sampled.x)
         return log_p_x, gaussian_kl(sampled.posterior)
 
-    def _sample_posterior_u(self, x: Tensor) -> Tensor:
-        """Draw u from q(u | x) for M2: (n_rows, N_FIXED_DRAWS, inner_size)."""
+    def _sample_posterior_u(self, x: Tensor, draws: Tensor) -> Tensor:
+        """Draw u from q(u | x) for M2: (n_rows, n_draws, inner_size)."""
         q_u = self.m1.posterior_z(x)
-        return q_u[:, None].rsample(self.draws) * self.kept
+        return q_u[:, None].rsample(draws) * self.kept
 
-    def forward(self, x: Tensor) -> Tensor:
+    def mean_log_q_y(self, x: Tensor, draws: Tensor) -> Tensor:
         """Return the log of the mean of q(y | u) over q(u | x)."""
-        log_q: Tensor = self.m2(self._sample_posterior_u(x))
-        return (log_q.logsumexp(1) - math.log(N_FIXED_DRAWS)).log_softmax(-1)
+        log_q: Tensor = self.m2(self._sample_posterior_u(x, draws))
+        return (log_q.logsumexp(1) - math.log(len(draws))).log_softmax(-1)
 
     def latent_means(self, x: Tensor) -> Tensor:
         """Return the mean of sum_y q(y | u) mu(u, y) over q(u | x)."""
-        u = self._sample_posterior_u(x)
-        means = self.m2.latent_means(u.flatten(0, 1))
-        mean: Tensor = means.view(-1, N_FIXED_DRAWS, self.latent_size).mean(1)
-        return mean
+        u = self._sample_posterior_u(x, self.draws)
+        means: Tensor = self.m2.latent_means(u).mean(1)
+        return means
 
     def _sample_prior_u(self, z: Tensor, codes: Tensor | None, noise: Tensor) -> Tensor:
         """Draw u from p(u | y, z), and the dimensions left out of M2 from N(0, 1)."""
@@ -238,11 +230,9 @@ class M1M2Module(VAEModule):
 
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
         """Return the mean of x given z over p(u | y, z) and classes."""
-        means = z.new_zeros(())
-        for draw in self.draws:
-            u = self._sample_prior_u(z[:, None], None, draw)
-            means = means + self.m1.decoded_means(u)
-        return (weights[:, :, None] * means).sum(1) / N_FIXED_DRAWS
+        u = self._sample_prior_u(z[:, None, None], self.classes[:, None], self.draws)
+        means = self.m1.decoded_means(u).mean(2)
+        return (weights[:, :, None] * means).sum(1)
 
     def draw_rows(self, z: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw u from p(u | y, z), then x from p(x | u)."""

@@ -8,9 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sk_ssvae.models.user_columns import UserColumns
 from sk_ssvae.models.user_networks import UserNetwork
 
-__all__ = ["BUILT_IN_NETWORKS", "NetworkFactories", "UserDecoder", "check_modules"]
+__all__ = [
+    "BUILT_IN_NETWORKS",
+    "NetworkFactories",
+    "UserDecoder",
+    "check_modules",
+    "check_network_given",
+]
 
 
 class UserDecoder(nn.Module):
@@ -56,24 +63,44 @@ class NetworkFactories(NamedTuple):
         None for the built-in network.
     keywords : tuple of (str, dict)
         Keyword arguments by name of the factory.
+    columns : UserColumns or None
+        Inputs and outputs of the networks for all columns of the rows. None if the
+        networks take and return what the model does.
     """
 
     classifier_module: Callable[..., Any] | None = None
     encoder_module: Callable[..., Any] | None = None
     decoder_module: Callable[..., Any] | None = None
     keywords: tuple[tuple[str, dict[str, Any]], ...] = ()
+    columns: UserColumns | None = None
 
     def _construct(
-        self, role: str, n_in: int, n_out: int, seed: int, index: int = 0
+        self,
+        role: str,
+        n_in: int,
+        n_out: int,
+        seed: int,
+        index: int = 0,
+        description: str = "",
     ) -> UserNetwork | None:
         factory = getattr(self, role)
         if factory is None:
             return None
         kwargs = dict(self.keywords).get(role, {})
-        return UserNetwork(factory, n_in, n_out, kwargs, role, seed, index)
+        if not description and self.columns is not None:
+            description = self.columns.description
+            n_others = n_in - len(self.columns.inputs)
+            if n_others > 0:
+                description += f", {n_others} auxiliary variables"
+        return UserNetwork(
+            factory, n_in, n_out, kwargs, role, seed, index, self.columns, description
+        )
 
     def classifier(self, n_in: int, n_classes: int, seed: int) -> UserNetwork | None:
-        """Make a classifier, from rows to scores of the classes."""
+        """Make a classifier, from rows to scores of the classes.
+
+        The first inputs are those of the rows; others may follow.
+        """
         return self._construct("classifier_module", n_in, n_classes, seed)
 
     def encoder(
@@ -96,14 +123,45 @@ class NetworkFactories(NamedTuple):
         self, n_points: int, n_classes: int, n_outputs: int, seed: int
     ) -> UserDecoder | None:
         """Make a decoder, from points and one-hot classes to parameters of p(x)."""
+        description = f"{n_points} latent variables"
+        if n_classes:
+            description += f", {n_classes} one-hot classes"
         network = self._construct(
-            "decoder_module", n_points + n_classes, n_outputs, seed
+            "decoder_module",
+            n_points + n_classes,
+            n_outputs,
+            seed,
+            description=description,
         )
         return None if network is None else UserDecoder(network, n_classes)
 
 
 BUILT_IN_NETWORKS = NetworkFactories()
 """No user-supplied networks."""
+
+
+def check_network_given(role: str, module: Any, name: str) -> None:
+    """Refuse a keyword argument of a network that is not given.
+
+    Parameters
+    ----------
+    role : str
+        Parameter of the network, one of `ROLES`.
+    module : callable or None
+        Its value.
+    name : str
+        Parameter of the keyword argument, ``classifier_module__channels`` and so on.
+
+    Raises
+    ------
+    ValueError
+        If `module` is None.
+    """
+    if module is None:
+        raise ValueError(
+            f"{name} is a keyword argument of a user-supplied network, but {role} is "
+            f"None. Set {role} to a class or factory, or leave {name} out."
+        )
 
 
 def check_modules(
@@ -117,8 +175,6 @@ def check_modules(
         A class, a factory, or None for names in `ROLES`.
     keywords : dict
         Keyword arguments by parameter name, ``classifier_module__channels`` and so on.
-        Those of a module that is None are ignored, so that a parameter search may
-        include None.
 
     Returns
     -------
@@ -128,10 +184,13 @@ def check_modules(
     ------
     TypeError
         If a module is neither None nor callable, or is an ``nn.Module`` instance.
+    ValueError
+        If there are keyword arguments of a module that is None.
     """
     kwargs_by_role: dict[str, dict[str, Any]] = {role: {} for role in modules}
     for name, value in keywords.items():
         role, _, keyword = name.partition("__")
+        check_network_given(role, modules[role], name)
         kwargs_by_role[role][keyword] = value
     for role, factory in modules.items():
         if isinstance(factory, nn.Module):

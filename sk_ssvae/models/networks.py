@@ -235,14 +235,14 @@ class PairMLP(nn.Module):
 
         Parameters
         ----------
-        a : Tensor of shape (n_rows, a_features), or any input of `from_a`
+        a : Tensor of shape (..., a_features), or any input of `from_a`
             First inputs.
-        weights : Tensor of shape (n_rows, b_features)
+        weights : Tensor of shape (..., b_features)
             Probabilities of the one-hot vectors, with sum 1.
 
         Returns
         -------
-        out : Tensor of shape (n_rows, out_features)
+        out : Tensor of shape (..., out_features)
         """
         from_a = self.from_a(a)
         if len(self.rest) == 0:
@@ -250,13 +250,13 @@ class PairMLP(nn.Module):
         else:
             *inner, last = self.rest
             hidden = _relu_layers(
-                inner, from_a[:, None] + self.from_b, overwrite_input=True
+                inner, from_a[..., None, :] + self.from_b, overwrite_input=True
             )
             hidden = F.relu(hidden)
-            if weights.shape[1] < MIN_MATMUL_SIZE:
-                mean = (hidden * weights[:, :, None]).sum(1)
+            if weights.shape[-1] < MIN_MATMUL_SIZE:
+                mean = (hidden * weights[..., None]).sum(-2)
             else:
-                mean = (weights[:, None] @ hidden).squeeze(1)
+                mean = (weights[..., None, :] @ hidden).squeeze(-2)
             out = last(mean)
         return out
 

@@ -14,12 +14,7 @@ from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from sk_ssvae.data.layout import Layout
-from sk_ssvae.models.auxiliary import (
-    N_FIXED_DRAWS,
-    AuxiliarySample,
-    antithetic_draws,
-)
-from sk_ssvae.models.base import VAEModule
+from sk_ssvae.models.auxiliary import AuxiliarySample, InnerVAEModule
 from sk_ssvae.models.bounds import gaussian_kl, log_prior_ratio, to_double
 from sk_ssvae.models.likelihoods import (
     Density,
@@ -38,7 +33,7 @@ NoiseSource = Callable[[Tensor], Tensor]
 """Returns standard normal draws that broadcast against a given tensor of means."""
 
 
-class SDGMModule(VAEModule):
+class SDGMModule(InnerVAEModule):
     r"""The skip deep generative model: M2 with an auxiliary variable a.
 
     .. math::
@@ -56,7 +51,7 @@ class SDGMModule(VAEModule):
         U(x) = E_{q(a|x)} \sum_y q(y|x,a) [L(x, a, y) - \log q(y|x,a)] \le \log p(x)
 
     where L(x, a, y) is the integrand of L(x, y) at one a. Predictions are averages over
-    q(a | x), or p(a | y, z), for which all rows share the same few draws.
+    q(a | x), or p(a | y, z), for which all rows share the same draws.
 
     Parameters
     ----------
@@ -75,8 +70,6 @@ class SDGMModule(VAEModule):
         q(z | x, a, y); the decoder takes the concatenation of a, z and y.
     """
 
-    draws: Tensor
-
     def __init__(
         self,
         n_features: int,
@@ -89,12 +82,10 @@ class SDGMModule(VAEModule):
         inner_size: int = 50,
         networks: NetworkFactories = BUILT_IN_NETWORKS,
     ) -> None:
-        super().__init__(class_prior, latent_size)
+        super().__init__(class_prior, latent_size, inner_size, seed)
         g = stream_generator(seed, Stream.WEIGHTS)
         n_inputs = self._set_layout(likelihood, n_features)
         n_classes, n_both = len(class_prior), n_inputs + inner_size
-        self.inner_size = inner_size
-        self.n_noise = inner_size + latent_size
         sizes = hidden_sizes
         if classifier_hidden_sizes is not None:
             sizes = classifier_hidden_sizes
@@ -127,7 +118,6 @@ class SDGMModule(VAEModule):
             ),
         )
         self._make_decoders(n_classes, hidden_sizes[::-1], g, networks, seed)
-        self.register_buffer("draws", antithetic_draws(inner_size, seed))
 
     def _make_decoders(
         self,
@@ -232,24 +222,17 @@ class SDGMModule(VAEModule):
         bound = log_p_x + log_p_a + log_prior - gaussian_kl(q_z)
         return bound - sampled.posterior.log_prob(a)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def mean_log_q_y(self, x: Tensor, draws: Tensor) -> Tensor:
         """Return the log of the mean of q(y | x, a) over q(a | x)."""
-        log_q = self._log_q_y(
-            x[:, None], self.posterior_a(x)[:, None].rsample(self.draws)
-        )
-        return (log_q.logsumexp(1) - math.log(N_FIXED_DRAWS)).log_softmax(-1)
+        log_q = self._log_q_y(x[:, None], self.posterior_a(x)[:, None].rsample(draws))
+        return (log_q.logsumexp(1) - math.log(len(draws))).log_softmax(-1)
 
     def latent_means(self, x: Tensor) -> Tensor:
         """Return the mean of sum_y q(y | x, a) mu(x, a, y) over q(a | x)."""
-        q_a = self.posterior_a(x)
-        total = x.new_zeros(())
-        for draw in self.draws:
-            a = q_a.rsample(draw)
-            outputs = self.encoder.expected_output(
-                (self.inputs(x), a), self._log_q_y(x, a).exp()
-            )
-            total = total + outputs.chunk(2, -1)[0]
-        return total / N_FIXED_DRAWS
+        a = self.posterior_a(x)[:, None].rsample(self.draws)
+        q_y = self._log_q_y(x[:, None], a).exp()
+        outputs = self.encoder.expected_output((self.inputs(x)[:, None], a), q_y)
+        return outputs.chunk(2, -1)[0].mean(1)
 
     def _likelihood_x(
         self, z: Tensor, y: Tensor | None, noise_a: NoiseSource
@@ -261,14 +244,10 @@ class SDGMModule(VAEModule):
 
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
         """Return the mean of x given z over p(a | y, z) and classes."""
-        means = z.new_zeros(())
-        for draw in self.draws:
-
-            def noise(mean: Tensor, draw: Tensor = draw) -> Tensor:
-                return draw
-
-            means = means + self._likelihood_x(z[:, None], None, noise).mean
-        return (weights[:, :, None] * means).sum(1) / N_FIXED_DRAWS
+        p_x = self._likelihood_x(
+            z[:, None, None], self.classes[:, None], lambda mean: self.draws
+        )
+        return (weights[:, :, None] * p_x.mean.mean(2)).sum(1)
 
     def draw_rows(self, z: Tensor, codes: Tensor, generator: torch.Generator) -> Tensor:
         """Draw a from p(a | y, z), then x from p(x | a, y, z)."""

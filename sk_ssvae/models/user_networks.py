@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sk_ssvae.models.user_columns import UserColumns
 from sk_ssvae.utils.random import Stream, seeded_global_generator, stream_seed
 
 __all__ = [
@@ -44,6 +46,12 @@ class UserNetwork(nn.Module):
         Seed for torch's global generator while the network is constructed.
     index : int
         Number of the network among those of the same role; their weights differ.
+    columns : UserColumns, default=None
+        Of a classifier or an encoder, the positions of its first inputs, and of a
+        decoder, those of its outputs, among those of the network: the network then has
+        inputs and outputs for constant columns too.
+    description : str
+        What the inputs are, for error messages.
 
     Attributes
     ----------
@@ -62,6 +70,9 @@ class UserNetwork(nn.Module):
     """
 
     frozen = False
+    fill: Tensor | None
+    places: Tensor | None
+    chosen: Tensor | None
 
     def __init__(
         self,
@@ -72,10 +83,30 @@ class UserNetwork(nn.Module):
         role: str,
         seed: int,
         index: int = 0,
+        columns: UserColumns | None = None,
+        description: str = "",
     ) -> None:
         super().__init__()
+        fill = places = chosen = None
+        if columns is not None and role == "decoder_module":
+            out_features = columns.n_outputs
+            if len(columns.outputs) < out_features:
+                chosen = torch.from_numpy(columns.outputs)
+        elif columns is not None and in_features >= len(columns.inputs):
+            n_others = in_features - len(columns.inputs)
+            in_features = columns.n_inputs + n_others
+            if len(columns.inputs) < columns.n_inputs:
+                others = np.arange(columns.n_inputs, in_features)
+                varying = np.append(columns.inputs, others)
+                constant = np.setdiff1d(np.arange(in_features), varying)
+                fill = torch.from_numpy(columns.fill[constant])
+                order = np.argsort(np.append(varying, constant))
+                places = torch.from_numpy(order)
+        for name, tensor in (("fill", fill), ("places", places), ("chosen", chosen)):
+            self.register_buffer(name, tensor, persistent=False)  # files hold no copy
         self.out_features = out_features
         self.role = role
+        self.description = description
         self.max_width = 1
         step = ROLES.index(role) + index * len(ROLES)
         with (
@@ -89,6 +120,7 @@ class UserNetwork(nn.Module):
                 raise _error_type(error)(
                     f"{role} could not make a network: {factory!r}({in_features}, "
                     f"{out_features}{given}) raised {type(error).__name__}: {error}"
+                    + self._explain(in_features)
                 ) from error
             if not isinstance(network, nn.Module):
                 raise TypeError(
@@ -99,6 +131,12 @@ class UserNetwork(nn.Module):
                 network = _copy_network(network) or network
             self.network = network.float()
             self._check_network(in_features)
+
+    def _explain(self, n_inputs: int) -> str:
+        """Return a sentence that says what the inputs are, to follow an error."""
+        if not self.description:
+            return ""
+        return f"\nThe {n_inputs} inputs of {self.role} are: {self.description}."
 
     @torch.no_grad()
     def _check_network(self, in_features: int) -> None:
@@ -137,6 +175,7 @@ class UserNetwork(nn.Module):
             raise _error_type(error)(
                 f"The network of {self.role} cannot map floats of shape "
                 f"{tuple(x.shape)}: {type(error).__name__}: {error}"
+                + self._explain(x.shape[-1])
             ) from error
         return self._check_output(out, len(x))
 
@@ -167,10 +206,8 @@ class UserNetwork(nn.Module):
         return super().train(mode and not self.frozen)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in_features) to (..., out_features)."""
-        # The network may modify its input (``nn.ReLU(inplace=True)``), and x is also
-        # the input of the likelihood and of other networks.
-        flat = x.clone(memory_format=torch.contiguous_format).view(-1, x.shape[-1])
+        """Map inputs of the model (..., n) to its outputs, of the same leading axes."""
+        flat = self.network_inputs(x)
         if len(flat) == 0:
             out = flat.new_zeros(0, self.out_features)
         elif len(flat) == 1 and self.network.training:
@@ -181,7 +218,24 @@ class UserNetwork(nn.Module):
                 self.network.train()
         else:
             out = self._call_network(flat).to(flat.dtype)
-        return out.view(*x.shape[:-1], self.out_features)
+        return self.model_outputs(out, x)
+
+    def network_inputs(self, x: Tensor) -> Tensor:
+        """Copy inputs of the model (..., n) to (n_rows, in_features)."""
+        # The network may modify its input (``nn.ReLU(inplace=True)``), and x is also
+        # the input of the likelihood and of other networks.
+        if self.fill is None or self.places is None:
+            copied = x.clone(memory_format=torch.contiguous_format)
+            return copied.view(-1, x.shape[-1])
+        rows = x.reshape(-1, x.shape[-1])
+        fill = self.fill.to(x.dtype).expand(rows.shape[0], -1)
+        return torch.cat([rows, fill], 1).index_select(1, self.places)
+
+    def model_outputs(self, out: Tensor, x: Tensor) -> Tensor:
+        """Shape outputs of the network (n_rows, out_features) as the model's rows."""
+        if self.chosen is not None:
+            out = out.index_select(1, self.chosen)
+        return out.view(*x.shape[:-1], out.shape[-1])
 
 
 def _error_type(error: Exception) -> type[Exception]:

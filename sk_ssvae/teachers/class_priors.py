@@ -16,10 +16,12 @@ chi-squared statistic for equal shares is then about its degrees of freedom or l
 The closer it comes to them, the more the two estimates are averaged by their variances.
 """
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.class_weight import compute_class_weight
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.utils.typing import Array, IntArray
@@ -29,6 +31,7 @@ __all__ = [
     "estimate_prior_by_em",
     "label_count_dispersion",
     "resolve_class_prior",
+    "resolve_class_weight",
     "reweight_posterior",
 ]
 
@@ -259,6 +262,62 @@ def resolve_class_prior(
         )
     normalised: npt.NDArray[np.float64] = prior / prior.sum()
     return normalised
+
+
+def resolve_class_weight(
+    class_weight: Any, classes: Array, codes: IntArray, weight: Array | None = None
+) -> npt.NDArray[np.float64] | None:
+    """Return the weight of each class for the parameter `class_weight`.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        Weights by label; 1 for labels that are not there. "balanced" are weights
+        proportional to the inverse frequencies of the labels.
+    classes : ndarray of shape (n_classes,)
+        Class labels.
+    codes : ndarray of int64 of shape (n_rows,)
+        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
+    weight : ndarray of shape (n_rows,), default=None
+        Sample weights, for "balanced".
+
+    Returns
+    -------
+    class_weight : ndarray of float64 of shape (n_classes,) or None
+        None if `class_weight` is None.
+
+    Raises
+    ------
+    ValueError
+        If a key is not a class, or a weight is not a positive, finite number.
+    """
+    if class_weight is None:
+        return None
+    labelled = codes != UNLABELED
+    if isinstance(class_weight, str):
+        present = np.unique(codes[labelled])
+        weights = np.ones(len(classes))
+        weights[present] = compute_class_weight(
+            "balanced",
+            classes=present,
+            y=codes[labelled],
+            sample_weight=None if weight is None else weight[labelled],
+        )
+        return weights
+    known = classes.tolist()
+    unknown = [label for label in class_weight if label not in known]
+    if unknown:
+        raise ValueError(
+            f"class_weight has weights of {unknown}, which are not among the classes "
+            f"{known}."
+        )
+    for label, value in class_weight.items():
+        if not isinstance(value, Real) or not 0 < float(value) < np.inf:
+            raise ValueError(
+                "class_weight must hold positive, finite numbers, got "
+                f"{value!r} for the class {label!r}."
+            )
+    return np.array([float(class_weight.get(label, 1.0)) for label in known])
 
 
 def _empirical_prior(

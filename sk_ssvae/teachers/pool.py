@@ -1,5 +1,7 @@
 """A semi-supervised classifier that pools many simple classifiers."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -9,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -26,11 +28,13 @@ from sk_ssvae.teachers.registry import (
     resolve_view_names,
 )
 from sk_ssvae.teachers.views import View, ViewSettings
+from sk_ssvae.training.progress import Part, no_report
 from sk_ssvae.utils.devices import default_torch_state
 from sk_ssvae.utils.estimator import (
     DOC_LINK_MODULE,
     DOC_LINK_TEMPLATE,
     all_or_nothing,
+    fit_context,
 )
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.threads import intra_op_threads
@@ -183,6 +187,9 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         "random_state": ["random_state"],
     }
 
+    on_view: Part = staticmethod(no_report)
+    """Reports a view; set on an instance to follow its `fit`."""
+
     def __init__(
         self,
         *,
@@ -200,7 +207,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         self.max_graph_rows = max_graph_rows
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Fit the views and their weights. A failed fit keeps the previous state.
 
@@ -255,10 +262,11 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         for stage in (FIRST_STAGE_VIEWS, SECOND_STAGE_VIEWS):
             stage_names = [name for name in stage if name in names]
             for name in stage_names:
-                views[name] = make_view(name, rows.shape, settings)
-                probabilities[name] = views[name].fit_predict_proba(
-                    rows, label_vectors, len(classes), pooled
-                )
+                with self.on_view(name, len(views) + 1, len(names)):
+                    views[name] = make_view(name, rows.shape, settings)
+                    probabilities[name] = views[name].fit_predict_proba(
+                        rows, label_vectors, len(classes), pooled
+                    )
             if stage_names:
                 pooled = pool.fit_pool(probabilities)
         distributions = pooled[0].astype(np.float64)

@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone, is_classifier
 
+from sk_ssvae.teachers.pool import OpinionPoolClassifier
+from sk_ssvae.training.progress import Part, no_report
 from sk_ssvae.utils.random import Stream, stream_seed
 from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
-__all__ = ["confidence", "fit_soft_targets"]
+__all__ = ["confidence", "fit_soft_targets", "last_step"]
 
 
 def _set_random_states(estimator: BaseEstimator, seed: int) -> None:
@@ -29,7 +31,7 @@ def _set_random_states(estimator: BaseEstimator, seed: int) -> None:
     )
 
 
-def _last_step(teacher: BaseEstimator) -> BaseEstimator:
+def last_step(teacher: BaseEstimator) -> BaseEstimator:
     """Return the last step of a pipeline, or the teacher itself."""
     return teacher[-1] if hasattr(teacher, "steps") else teacher
 
@@ -38,7 +40,7 @@ def _class_probabilities(
     teacher: BaseEstimator, X: Array
 ) -> tuple[Array, npt.NDArray[np.float64]]:
     """Return the classes of a fitted teacher and the probabilities of its rows."""
-    final = _last_step(teacher)
+    final = last_step(teacher)
     if hasattr(final, "label_distributions_"):
         return np.asarray(final.classes_), np.asarray(
             final.label_distributions_, dtype=np.float64
@@ -51,7 +53,12 @@ def _class_probabilities(
 
 
 def fit_soft_targets(
-    teacher: BaseEstimator, X: Array, codes: IntArray, n_classes: int, seed: int
+    teacher: BaseEstimator,
+    X: Array,
+    codes: IntArray,
+    n_classes: int,
+    seed: int,
+    on_view: Part = no_report,
 ) -> FloatArray:
     """Fit a copy of the teacher and return its class probabilities of the same rows.
 
@@ -70,6 +77,9 @@ def fit_soft_targets(
         Number of classes.
     seed : int
         Seed from which each random_state of the teacher that is None is set.
+    on_view : callable
+        Reports a view of an `OpinionPoolClassifier`; see
+        `sk_ssvae.training.progress.Part`.
 
     Returns
     -------
@@ -92,6 +102,9 @@ def fit_soft_targets(
     n_rows = X.shape[0]
     teacher = clone(teacher)
     _set_random_states(teacher, seed)
+    final = last_step(teacher)
+    if isinstance(final, OpinionPoolClassifier):
+        final.on_view = on_view
     try:
         # Copies, because a step of a pipeline may work in place.
         teacher.fit(X.copy(), codes.copy())
@@ -104,7 +117,7 @@ def fit_soft_targets(
         or not np.isin(classes, np.arange(n_classes)).all()
     ):
         raise ValueError(
-            f"The teacher {type(_last_step(teacher)).__name__} returned probabilities "
+            f"The teacher {type(last_step(teacher)).__name__} returned probabilities "
             f"of shape {proba.shape} for the classes {classes.tolist()}, but was "
             f"fitted to {n_rows} rows with the classes 0 ... {n_classes - 1}, and -1 "
             "for unlabelled rows. Use a classifier that takes -1 for unlabelled rows, "

@@ -1,77 +1,50 @@
-"""Callbacks: those of skorch that users pass, and scikit-learn's callback API."""
+"""The skorch callbacks that users pass: their names, and those of a net."""
 
 import operator
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from sklearn.callback import CallbackContext
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 
-__all__ = ["EpochTaskReporter", "check_monitors", "set_callbacks"]
+__all__ = ["check_callbacks", "named_callbacks", "set_callbacks"]
 
 
-class EpochTaskReporter(Callback):
-    """Report epochs as tasks to scikit-learn's callbacks.
+def _is_named(entry: Any) -> bool:
+    """Return whether an entry of a list of callbacks is a pair with a name."""
+    return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+
+
+def named_callbacks(callbacks: Any) -> list[tuple[str, Any]]:
+    """Return callbacks with the names that skorch gives them.
+
+    An entry without a name is named after its class, and numbered from 1 if there are
+    several.
 
     Parameters
     ----------
-    estimator : estimator
-        The estimator that is fitted.
-    context : CallbackContext
-        The task of the whole fit.
-    data : dict
-        ``X``, ``y`` and ``metadata``, the arguments of the hooks.
-    attributes : callable
-        Returns, for a net, the fitted attributes of an estimator whose training had
-        ended now.
+    callbacks : list or None
+        skorch callbacks, or pairs of a name and a callback, not validated.
 
-    Attributes
-    ----------
-    stop_requested : bool
-        Whether a callback requested the end of training.
+    Returns
+    -------
+    named : list of (str, object)
+        Empty if `callbacks` is not a list.
     """
-
-    def __init__(
-        self,
-        estimator: Any,
-        context: CallbackContext,
-        data: dict[str, Any],
-        attributes: Callable[[NeuralNet], dict[str, Any]],
-    ) -> None:
-        self.estimator = estimator
-        self.context = context
-        self.data = data
-        self.attributes = attributes
-        self.task: CallbackContext | None = None
-        self.stop_requested = False
-
-    def on_epoch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Begin the task of the epoch."""
-        self.task = self.context.subcontext(task_name="epoch")
-        self.task.call_on_fit_task_begin(
-            estimator=self.estimator,
-            **self.data,
-            reconstruction_attributes=lambda: self.attributes(net),
-        )
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """End the task of the epoch, and training if a callback requests it."""
-        if self._end_task(net):
-            self.stop_requested = True
-            raise KeyboardInterrupt  # stops training in skorch
-
-    def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """End the task of an epoch that another callback interrupted."""
-        self._end_task(net)
-
-    def _end_task(self, net: NeuralNet) -> bool:
-        task, self.task = self.task, None
-        return task is not None and task.call_on_fit_task_end(
-            estimator=self.estimator,
-            **self.data,
-            reconstruction_attributes=lambda: self.attributes(net),
-        )
+    entries = callbacks if isinstance(callbacks, list) else []
+    unnamed = [not _is_named(entry) for entry in entries]
+    named = [
+        (getattr(entry, "__name__", type(entry).__name__), entry) if new else entry
+        for entry, new in zip(entries, unnamed, strict=True)
+    ]
+    counts = Counter(name for name, _ in named)
+    numbers: Counter[str] = Counter()
+    for i, (name, callback) in enumerate(named):
+        numbers[name] += 1
+        if unnamed[i] and counts[name] > 1:
+            named[i] = (f"{name}_{numbers[name]}", callback)
+    return named
 
 
 def set_callbacks(net: NeuralNet, callbacks: list[Any]) -> None:
@@ -82,18 +55,19 @@ def set_callbacks(net: NeuralNet, callbacks: list[Any]) -> None:
     net : NeuralNet
         An initialised net.
     callbacks : list
-        skorch callbacks, or pairs of a name and a callback.
+        skorch callbacks, or pairs of a name and a callback; None in a pair disables it.
 
     Raises
     ------
     TypeError
         If an entry is neither.
     """
+    check_callbacks(callbacks)
+    callbacks = [c for c in callbacks if not (_is_named(c) and c[1] is None)]
     before, initialized = net.callbacks or [], net.callbacks_
     if len(before) == len(callbacks) and all(map(operator.is_, before, callbacks)):
         return
-    _check_callbacks(callbacks)
-    net.callbacks = [*callbacks]  # a copy, as the user may change the list
+    net.callbacks = callbacks
     try:
         net.initialize_callbacks()
     except BaseException:
@@ -101,38 +75,26 @@ def set_callbacks(net: NeuralNet, callbacks: list[Any]) -> None:
         raise
 
 
-def _check_callbacks(callbacks: list[Any]) -> None:
-    """Raise a TypeError if an entry is not a skorch callback."""
+def check_callbacks(callbacks: Sequence[Any]) -> None:
+    """Raise a TypeError if an entry is not a skorch callback.
+
+    Parameters
+    ----------
+    callbacks : sequence
+        Callbacks, or pairs of a name and a callback or None.
+
+    Raises
+    ------
+    TypeError
+        If an entry is neither.
+    """
     for entry in callbacks:
-        named = isinstance(entry, tuple) and len(entry) == 2
-        name, callback = entry if named else ("", entry)
+        callback = entry[1] if _is_named(entry) else entry
         kind = callback if isinstance(callback, type) else type(callback)
-        if not isinstance(name, str) or not issubclass(kind, Callback):
+        disabled = callback is None and _is_named(entry)
+        if not disabled and not issubclass(kind, Callback):
             raise TypeError(
                 "callbacks must hold skorch callbacks, or pairs of a name and a "
                 f"callback, but holds {entry!r}. Pass scikit-learn's callbacks to "
                 "set_callbacks."
-            )
-
-
-def check_monitors(net: NeuralNet) -> None:
-    """Raise an error if a callback monitors the validation loss of no held-out rows.
-
-    Parameters
-    ----------
-    net : NeuralNet
-        A net that is trained without held-out rows.
-
-    Raises
-    ------
-    ValueError
-        If a callback monitors a validation loss.
-    """
-    for name, callback in net.callbacks_:
-        monitor = getattr(callback, "monitor", None)
-        if isinstance(monitor, str) and monitor.startswith("valid"):
-            raise ValueError(
-                f"The callback {name} monitors {monitor!r}, but no rows are held out. "
-                "Set validation_fraction, e.g. to 0.1 (partial_fit holds out none), or "
-                "set its monitor to 'train_loss'."
             )

@@ -107,7 +107,7 @@ def bound_terms(
             likelihoods.append(weight @ log_likelihood)
             kls.append(weight @ kl)
         return torch.stack(likelihoods).mean(), torch.stack(kls).mean()
-    log_q_y = model(x)
+    log_q_y = model.coarse_log_q_y(x)
     q_y = log_q_y.exp()
     log_weights, p_x = model.importance(x, noise)
     log_p_x = p_x.log_prob(x[:, None, None], has_gaps(x))

@@ -18,14 +18,14 @@ from sk_ssvae.models import VAEModule
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
 from sk_ssvae.models.user_networks import UserNetwork, non_finite_networks
 from sk_ssvae.training.batches import MixedBatches, OrderedBatches
-from sk_ssvae.training.callbacks import EpochTaskReporter
 from sk_ssvae.training.compilation import compiled_loss
 from sk_ssvae.training.diagnostics import history_terms
 from sk_ssvae.training.divergence import DivergenceError, DivergenceMonitor
 from sk_ssvae.training.loss import Loss, ssvae_loss
 from sk_ssvae.training.objective import Objective, kl_warm_up
-from sk_ssvae.training.rollback import RollbackNet
+from sk_ssvae.training.progress import EpochTable, FitProgress
 from sk_ssvae.training.rows import Rows
+from sk_ssvae.training.scoring import ScoringNet
 from sk_ssvae.utils.optimizers import Adam, check_optimizer_state
 from sk_ssvae.utils.random import (
     Stream,
@@ -43,13 +43,13 @@ falls to zero. It did not improve the predictions of classifiers."""
 DEFAULT_OBJECTIVE = Objective()
 
 
-class SSVAENet(RollbackNet):
+class SSVAENet(ScoringNet):
     """A skorch net that trains a semi-supervised VAE on `Rows`.
 
     Parameters
     ----------
     *args, **kwargs
-        Passed to `RollbackNet`.
+        Passed to `sk_ssvae.training.rollback.RollbackNet`.
     seed : int
         Determines all random numbers of training. Those of epoch t depend on the seed
         and t only, not on how training was divided into calls.
@@ -123,6 +123,7 @@ class SSVAENet(RollbackNet):
         self._step -= len(iterator)
         iterator.epoch -= 1
         self._start_epoch()
+        self._forget_scores()
 
     def _diverged_final_loss(self, iterator: MixedBatches) -> float | None:
         # No later step shows whether the last one diverged, so one minibatch does.
@@ -205,8 +206,17 @@ class SSVAENet(RollbackNet):
     def _validation_generator(self) -> torch.Generator:
         return stream_generator(self.seed, Stream.VALIDATION, device=self.device)
 
-    def on_epoch_end(self, net: Any, dataset_train: Any = None, **kwargs: Any) -> None:
+    def on_epoch_end(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Record the terms of the loss, as means over the epoch, and of the bound.
+
+        Of held-out labelled rows, the accuracy is recorded as ``valid_acc``, and
+        whether it is the best one so far, with skorch's names.
 
         Raises
         ------
@@ -234,6 +244,8 @@ class SSVAENet(RollbackNet):
             reconstruction, kl = history_terms(
                 self.module_, dataset_train, self._validation_generator()
             )
+            if dataset_valid is not None and dataset_valid.n_labelled:
+                self._record_accuracy(dataset_valid.labelled())
         self.history_.record("reconstruction", reconstruction)
         self.history_.record("kl", kl)
 
@@ -282,7 +294,7 @@ class SSVAENet(RollbackNet):
         state["callbacks_"] = [
             (name, callback)
             for name, callback in self.callbacks_
-            if not isinstance(callback, EpochTaskReporter)
+            if not isinstance(callback, FitProgress | EpochTable)
         ]
         return state
 

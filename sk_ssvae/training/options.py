@@ -147,6 +147,12 @@ class ClassifierOptions(TrainingOptions):
         columns, so that a step computes at most 2**19 outputs of the decoder. Set it to
         None if the density matters more than the training time.
 
+    labeled_validation_fraction : float, default=0.0
+        Share of the labelled rows of each class, at least one row, that `fit` holds
+        out: neither the teacher nor training sees them. Their accuracy is recorded as
+        ``"valid_acc"`` and printed with ``verbose=1``, and skorch's callbacks can score
+        them. Set it to follow training if there are many labels.
+
     See Also
     --------
     TrainingOptions : The options of `sk_ssvae.VariationalAutoencoder`.
@@ -177,6 +183,7 @@ class ClassifierOptions(TrainingOptions):
             Interval(Integral, 1, None, closed="left"),
             None,
         ],
+        "labeled_validation_fraction": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -193,6 +200,7 @@ class ClassifierOptions(TrainingOptions):
         adversarial_weight: float = 0.0,
         adversarial_radius: float = 1.0,
         bound_rows: str | int | None = "auto",
+        labeled_validation_fraction: float = 0.0,
     ) -> None:
         super().__init__(
             n_iter_no_change=n_iter_no_change,
@@ -207,3 +215,4 @@ class ClassifierOptions(TrainingOptions):
         self.adversarial_weight = adversarial_weight
         self.adversarial_radius = adversarial_radius
         self.bound_rows = bound_rows
+        self.labeled_validation_fraction = labeled_validation_fraction

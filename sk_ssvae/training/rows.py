@@ -1,7 +1,8 @@
 """Training rows with their weights and targets, and the choice of held-out rows."""
 
+import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +91,14 @@ class Rows(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.order)
 
+    def labelled(self) -> Self:
+        """Return the labelled rows; their data are not copied."""
+        twin, n = copy.copy(self), self.n_labelled
+        twin.order, twin.soft_targets = self.order[:n], None
+        twin.bound_weight = self.bound_weight[:n]
+        twin.target_weight = self.target_weight[:n]
+        return twin
+
     def encoded(self, which: Tensor) -> Tensor:
         """Return rows of `x` as inputs of the networks."""
         rows = self.x.index_select(0, which)
@@ -112,9 +121,12 @@ def _normalized(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def choose_held_out(
-    codes: npt.NDArray[np.int64], fraction: float, seed: int
+    codes: npt.NDArray[np.int64],
+    fraction: float,
+    seed: int,
+    labelled_fraction: float = 0.0,
 ) -> npt.NDArray[np.bool_]:
-    """Choose unlabelled rows to hold out.
+    """Choose rows to hold out.
 
     Parameters
     ----------
@@ -124,6 +136,9 @@ def choose_held_out(
         Fraction of the unlabelled rows; 0 chooses none.
     seed : int
         Seed of the choice.
+    labelled_fraction : float in [0, 1)
+        Fraction of the labelled rows of each class: at least one row if it is positive,
+        and at most all but one.
 
     Returns
     -------
@@ -136,16 +151,26 @@ def choose_held_out(
         If a positive fraction rounds to no row, or to all rows.
     """
     held_out = np.zeros(len(codes), dtype=bool)
-    if fraction == 0:
-        return held_out
-    unlabelled = np.flatnonzero(codes < 0)
-    n = round(fraction * len(unlabelled))
-    if n in (0, len(codes)):
-        raise ValueError(
-            f"validation_fraction={fraction} of the {len(unlabelled)} unlabelled rows "
-            f"(of {len(codes)} in all) leaves no row to validate or none to train on. "
-            "Set it to 0, or pass more unlabelled rows."
-        )
     rng = np.random.default_rng(stream_seed(seed, Stream.HOLD_OUT))
-    held_out[rng.choice(unlabelled, n, replace=False)] = True
+    if fraction > 0:
+        unlabelled = np.flatnonzero(codes < 0)
+        n = round(fraction * len(unlabelled))
+        if n in (0, len(codes)):
+            raise ValueError(
+                f"validation_fraction={fraction} of the {len(unlabelled)} unlabelled "
+                f"rows (of {len(codes)} in all) leaves no row to validate or none to "
+                "train on. Set it to 0, or pass more unlabelled rows."
+            )
+        held_out[rng.choice(unlabelled, n, replace=False)] = True
+    if labelled_fraction > 0:
+        classes, counts = np.unique(codes[codes >= 0], return_counts=True)
+        for code, count in zip(classes, counts, strict=True):
+            n = min(max(1, round(labelled_fraction * count)), count - 1)
+            rows = np.flatnonzero(codes == code)
+            held_out[rng.choice(rows, n, replace=False)] = True
+        if not held_out[codes >= 0].any():
+            raise ValueError(
+                f"labeled_validation_fraction={labelled_fraction} needs a class with "
+                "two labels, but each class has one. Set it to 0, or pass more labels."
+            )
     return held_out

@@ -1,6 +1,7 @@
 """A training run: stages, callbacks, checkpoints, interruptions and errors."""
 
 import copy
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,17 +17,15 @@ from sk_ssvae.models.user_networks import (
     non_finite_networks,
     snapshot_networks,
 )
-from sk_ssvae.training.callbacks import (
-    EpochTaskReporter,
-    check_monitors,
-    set_callbacks,
-)
+from sk_ssvae.training.callbacks import set_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, CheckpointWriter, Position
 from sk_ssvae.training.divergence import STEP_FACTOR
 from sk_ssvae.training.early_stopping import ResumableEarlyStopping
+from sk_ssvae.training.monitors import HeldOut, check_monitors, explained_errors
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
+from sk_ssvae.training.progress import EpochTable, FitProgress, prints_history
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.utils.devices import retain_freed_memory
 from sk_ssvae.utils.random import Stream, seeded_global_generator, stream_seed
@@ -66,7 +65,7 @@ def train(
     early_stopping: bool = False,
     callbacks: list[Any] | None = None,
     verbose: int = 0,
-    epoch_tasks: EpochTaskReporter | None = None,
+    progress: FitProgress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> float | None:
     """Train a net, stage by stage. Call it within `restored_on_error`.
@@ -101,9 +100,11 @@ def train(
     callbacks : list, default=None
         skorch callbacks; they keep their state from call to call.
     verbose : int, default=0
-        0 prints nothing, 1 prints one line per epoch.
-    epoch_tasks : EpochTaskReporter, default=None
-        Reports the epochs to scikit-learn's callbacks.
+        0 prints nothing, 1 prints a table with a line per epoch, unless a callback of
+        the user's prints the history.
+    progress : FitProgress, default=None
+        Reports stages and epochs to scikit-learn's callbacks. None for a single epoch
+        of a stream of chunks.
     checkpoint : Checkpoint, default=None
         Where the state of the run is restored from, if `Checkpoint.read` found a file,
         and written to.
@@ -118,8 +119,8 @@ def train(
     ------
     ValueError
         If training still diverges with smaller steps
-        (`sk_ssvae.training.divergence`), or a callback monitors the validation loss and
-        no rows are held out.
+        (`sk_ssvae.training.divergence`), or a callback monitors what is not recorded
+        (`sk_ssvae.training.monitors`).
     """
     net.rollbacks_ = []
     net.set_params(
@@ -131,14 +132,27 @@ def train(
         verbose=verbose,
     )
     set_callbacks(net, callbacks or [])
-    if held_out is None:
-        check_monitors(net)
+    labels = None
+    if len(net.module_.classes) > 1:
+        labels = held_out is not None and held_out.n_labelled > 0
+    validation = HeldOut(held_out is not None, labels)
+    check_monitors(net.callbacks_, validation)
     retain_freed_memory()
     if held_out is not None:
         net.train_split = predefined_split(held_out)
     internal: list[tuple[str, Callback]] = []
-    if epoch_tasks is not None:
-        internal.append(("sklearn_tasks", epoch_tasks))
+    table = None
+    if verbose and not prints_history(net.callbacks_):
+        table = EpochTable(
+            stages,
+            held_out=validation.rows,
+            held_out_labels=bool(validation.labels),
+            start_time=time.perf_counter() if progress is None else progress.start_time,
+            is_stream=progress is None,
+        )
+        internal.append(("table", table))
+    if progress is not None:
+        internal.append(("sklearn_tasks", progress))
     stopper = None
     if early_stopping and held_out is not None:
         # Python numbers, as numpy's small integers overflow.
@@ -153,7 +167,10 @@ def train(
         internal.append(("checkpoint", writer))
     net.callbacks_ += internal
     try:
-        _run_stages(net, rows, stages, learning_rate, start, epoch_tasks, writer)
+        with explained_errors(net, validation):
+            _run_stages(
+                net, rows, stages, learning_rate, start, table, progress, writer
+            )
         if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
                 "Training diverged: weights are no longer finite after epoch "
@@ -178,7 +195,8 @@ def _run_stages(
     stages: Sequence[tuple[str, int]],
     learning_rate: float,
     start: Position,
-    epoch_tasks: EpochTaskReporter | None,
+    table: EpochTable | None,
+    progress: FitProgress | None,
     writer: CheckpointWriter | None,
 ) -> None:
     """Train the stages that remain from a position on."""
@@ -196,13 +214,19 @@ def _run_stages(
         )
         if writer is not None:
             writer.start_stage(number, len(net.history_) - epochs_done)
+        if table is not None:
+            table.start_stage(number, epochs_done)
+        if progress is not None:
+            progress.start_stage(stage, n_epochs)
         net.partial_fit(rows)
+        if progress is not None:
+            progress.finish_stage()
         epochs_done = 0
         cut_off = _drop_unfinished_epoch(net, start.epochs_before)
         n_done = len(net.history_) - start.epochs_before
         if net.module_.unsupervised and len(net.module_.classes) > 1:
             n_without_classes = n_done
-        if epoch_tasks is not None and epoch_tasks.stop_requested:
+        if progress is not None and progress.stop_requested:
             break
         if cut_off or net.interrupted_:
             _warn_interrupted(n_done, total, n_done == n_without_classes)

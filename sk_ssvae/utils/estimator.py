@@ -1,12 +1,12 @@
 """Helpers for writing scikit-learn estimators."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _fit_context
 
 __all__ = [
     "DOC_LINK_MODULE",
@@ -15,7 +15,10 @@ __all__ = [
     "all_or_nothing",
     "check_count",
     "check_integer",
+    "fit_context",
 ]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 SITE = "https://sk-ssvae.readthedocs.io/en/latest"
 """Address of the published documentation."""
@@ -27,6 +30,22 @@ HTML representation links estimators of this package only, not subclasses elsewh
 DOC_LINK_TEMPLATE = f"{SITE}/api/generated/sk_ssvae.{{estimator_name}}.html"
 """Value of the class attribute ``_doc_link_template`` of the estimators: address of an
 estimator's page in the API reference."""
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[F], F]:
+    """Return scikit-learn's decorator of `fit` methods, which has no types.
+
+    Without types, type checkers would take the result of `fit` for Any.
+
+    Parameters
+    ----------
+    prefer_skip_nested_validation : bool
+        Whether the parameters of nested estimators are not validated.
+    """
+    decorate: Callable[[F], F] = _fit_context(
+        prefer_skip_nested_validation=prefer_skip_nested_validation
+    )
+    return decorate
 
 
 def check_integer(name: str, value: Any) -> None:

@@ -1,11 +1,20 @@
-"""Type aliases for arrays."""
+"""Type aliases for arrays and parameters."""
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "FloatArray", "IntArray", "Mask"]
+__all__ = [
+    "Array",
+    "FloatArray",
+    "IntArray",
+    "LikelihoodName",
+    "LikelihoodParameter",
+    "Mask",
+    "ModelName",
+]
 
 Array: TypeAlias = npt.NDArray[Any]
 """Array of any dtype."""
@@ -18,3 +27,19 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 """Array of booleans."""
+
+ModelName: TypeAlias = Literal["m2", "m1+m2", "sdgm", "adgm"]
+"""Names for the parameter `model`."""
+
+LikelihoodName: TypeAlias = Literal[
+    "auto",
+    "gaussian",
+    "bernoulli",
+    "categorical",
+    "poisson",
+    "negative_binomial",
+]
+"""Names for the parameter `likelihood`."""
+
+LikelihoodParameter: TypeAlias = LikelihoodName | Sequence[tuple[str, Any]]
+"""Values of the parameter `likelihood`."""

@@ -57,8 +57,10 @@ OBJECT_HINT = (
     [
         (
             np.array([True, False]),
-            "y is boolean, which cannot hold -1: assigning -1 to a boolean array "
-            "stores True. Use integers: y.astype(int), with -1 for unlabelled rows.",
+            "y is an array of booleans, which has no room for a marker of unlabelled "
+            "rows: -1 is stored in it as True, and None as False. Use "
+            "y.astype(object), and assign the marker afterwards if any row is "
+            "unlabelled, or integers.",
         ),
         (
             np.array(["a", "-1"]),
@@ -74,8 +76,13 @@ OBJECT_HINT = (
         ),
         (
             objects("a", True),
-            "y contains the boolean True (row 1), which cannot be distinguished from "
-            "the integers 0 and 1. Use integers or strings as labels.",
+            "y mixes labels of the types ['bool', 'str']. Use labels of one type, and "
+            "the integer -1 for unlabelled rows.",
+        ),
+        (
+            objects(1, True, -1),
+            "y mixes labels of the types ['bool', 'int']. Use labels of one type, and "
+            "the integer -1 for unlabelled rows.",
         ),
         (
             objects("a", None),

@@ -10,6 +10,8 @@ import torch
 from mixed_rows import N_TOWNS, TOWN_LABELS, small_classifier, survey, survey_in, towns
 from sklearn.datasets import load_iris
 
+from sk_ssvae import VariationalAutoencoder
+
 MODELS = ("m2", "m1+m2", "sdgm", "adgm")
 
 
@@ -75,6 +77,18 @@ def test_score_samples_marginalises_missing_cells():
         total = np.trapezoid(density, grid)
         alone = np.exp(clf.score_samples([[x, np.nan]], n_draws=400)[0])
         assert total == pytest.approx(alone, rel=0.03)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_score_samples_of_a_row_without_cells_is_zero(model):
+    """It is the logarithm of the probability of observing nothing, in any units."""
+    X, y = load_iris(return_X_y=True)
+    clf = small_classifier(model=model).fit(100 * X, y)
+    scores = clf.score_samples([[np.nan] * 4, [510.0, np.nan, np.nan, np.nan]])
+    assert abs(scores[0]) < 1e-12
+    assert scores[1] < -4
+    auto = VariationalAutoencoder(max_epochs=1, random_state=0).fit(100 * X)
+    assert auto.score_samples([[np.nan] * 4]) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from scipy.sparse import csr_array
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -31,6 +31,7 @@ from sk_ssvae.display.axes import PALETTE
 from sk_ssvae.display.images import mosaic
 from sk_ssvae.display.validation import as_numbers
 from sk_ssvae.models import M1M2, M2, SDGM
+from sk_ssvae.utils.random import Stream, draw_seed, stream_seed
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
@@ -188,7 +189,9 @@ def test_invalid_arguments_of_the_latent_space_display(arguments, message):
 
 
 def test_samples_are_plotted_as_images(clf):
-    display = SamplesDisplay.from_estimator(clf, n_samples=4, image_shape=(2, 2))
+    display = SamplesDisplay.from_estimator(
+        clf, n_samples=4, image_shape=(2, 2), kind="draws"
+    )
     samples, _ = clf.sample(y=np.repeat(NAMES, 4))
     plotted = display.ax_.get_images()[0].get_array()
     for i in range(3):
@@ -196,6 +199,42 @@ def test_samples_are_plotted_as_images(clf):
             image = plotted[3 * i + 1 : 3 * i + 3, 3 * j + 1 : 3 * j + 3]
             np.testing.assert_array_equal(image, samples[4 * i + j].reshape(2, 2))
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == NAMES.tolist()
+    assert display.ax_.get_title() == "Draws from p(x | y)"
+
+
+def test_images_are_by_default_means_at_the_same_z_for_each_class(clf):
+    display = SamplesDisplay.from_estimator(clf, n_samples=4, image_shape=(2, 2))
+    seed = stream_seed(draw_seed(0), Stream.SAMPLE_Z)
+    Z = np.random.default_rng(seed).standard_normal((4, 3))
+    means = [clf.inverse_transform(Z, y=name) for name in NAMES]
+    np.testing.assert_allclose(display.samples, np.concatenate(means), rtol=1e-6)
+    assert display.classes.tolist() == np.repeat(NAMES, 4).tolist()
+    assert display.ax_.get_title() == "Means of p(x | y, z), z from p(z)"
+
+
+def test_means_of_pixels_are_grey_and_draws_black_or_white():
+    pixels = (load_digits().data[:150] > 7).astype(float)
+    clf = make_estimator(likelihood="bernoulli").fit(pixels, load_digits().target[:150])
+    shape = {"n_samples": 3, "image_shape": (8, 8)}
+    draws = SamplesDisplay.from_estimator(clf, **shape, kind="draws").samples
+    means = SamplesDisplay.from_estimator(clf, **shape).samples
+    assert set(np.unique(draws)) == {0, 1}
+    assert 0 < means.max() < 1
+    same = SamplesDisplay.from_estimator(clf, **shape, kind="means").samples
+    np.testing.assert_array_equal(same, means)
+
+
+def test_a_random_state_instance_gives_other_means_at_each_call():
+    clf = make_estimator(random_state=np.random.RandomState(0)).fit(X, NAMED)
+    first, second = (
+        SamplesDisplay.from_estimator(clf, image_shape=(2, 2)).samples for _ in range(2)
+    )
+    assert (first != second).any()
+
+
+def test_images_of_each_model(clf_of_each_model):
+    display = SamplesDisplay.from_estimator(clf_of_each_model, image_shape=(2, 2))
+    assert display.samples.shape == (30, 4)
 
 
 def test_mosaic_holds_all_pixels_once():
@@ -221,8 +260,13 @@ def test_classes_of_images_keep_their_order():
 
 def test_images_of_an_autoencoder(vae):
     display = SamplesDisplay.from_estimator(vae, image_shape=(2, 2))
+    assert display.ax_.get_title() == "Means of p(x | z), z from p(z)"
+    seed = stream_seed(draw_seed(0), Stream.SAMPLE_Z)
+    Z = np.random.default_rng(seed).standard_normal((10, 3))
+    np.testing.assert_allclose(display.samples, vae.inverse_transform(Z), rtol=1e-6)
+    display = SamplesDisplay.from_estimator(vae, image_shape=(2, 2), kind="draws")
     assert display.ax_.get_title() == "Draws from p(x)"
-    assert display.samples.shape == (10, 4)
+    np.testing.assert_array_equal(display.samples, vae.sample(10))
 
 
 def test_columns_are_relative_frequencies_in_real_and_sampled_rows():
@@ -271,6 +315,19 @@ def test_single_axes_are_subdivided_and_an_array_of_axes_is_used(clf):
         (
             {"features": []},
             "features is empty. Pass at least one column, or None.",
+        ),
+        (
+            {"kind": "mean", "image_shape": (2, 2)},
+            "kind must be 'auto', 'means' or 'draws', got 'mean'.",
+        ),
+        (
+            {"kind": "means"},
+            "kind='means' needs image_shape: the distribution of the means of a column "
+            "is narrower than that of its values. Pass image_shape, or kind='draws'.",
+        ),
+        (
+            {"n_samples": 0, "image_shape": (2, 2)},
+            "n_samples must be at least 1, got 0.",
         ),
     ],
 )

@@ -42,7 +42,9 @@ CONFIGURATIONS = [
     quick(teacher=None),
     quick(alpha=0.5, batch_size=32, class_prior="empirical"),
     quick(teacher=LabelSpreading(kernel="knn", max_iter=500), batch_size=64),
-    quick(model=SDGM(inner_size=4), teacher=None, classifier_module=torch.nn.Linear),
+    quick(
+        model=SDGM(inner_size=4), teacher=None, classifier_module=torch.nn.Linear
+    ).set_params(max_epochs=10),
     VariationalAutoencoder(latent_size=2, hidden_sizes=(32,), max_epochs=5),
     OpinionPoolClassifier(views=("columns", "pca-4", "logistic", "whitened")),
 ]

@@ -15,10 +15,13 @@ from concurrency import BatchNormNetwork
 from model_objects import make_spec
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import sk_ssvae
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae.estimators.onnx_inputs import check_categories
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -72,6 +75,10 @@ CASES = {
     ),
     "convolution": (X, {"model": "m1+m2", "encoder_module": Convolution}),
     "frame": (FRAME_MISSING, {"categorical_features": ["floor"]}),
+    "user networks, constant column": (
+        np.insert(X, 2, 7.0, axis=1),
+        dict.fromkeys(ROLES, BatchNormNetwork),
+    ),
     "autoencoder": (X, None),
     "autoencoder, missing values": (X_MISSING, None),
 }
@@ -97,17 +104,19 @@ def fitted(case):
     )
 
 
-def graph_input(rows, columns):
-    """Return rows as a graph takes them, according to its metadata."""
+def graph_input(rows, session):
+    """Return rows as a graph takes them: strings for categories, NaN for gaps."""
     if not isinstance(rows, pd.DataFrame):
-        return rows
-    out = []
-    for column in columns:
-        values = rows[column["name"]]
-        if "categories" in column:
-            values = values.map({c: i for i, c in enumerate(column["categories"])})
-        out.append(values.to_numpy(dtype=float, na_value=np.nan))
-    return np.stack(out, 1)
+        return {"X": rows}
+    assert [node.name for node in session.get_inputs()] == list(rows.columns)
+    values = {}
+    for node in session.get_inputs():
+        column = rows[node.name].to_numpy()[:, None]
+        if node.type == "tensor(string)":
+            values[node.name] = np.where(pd.isna(column), "", column).astype(object)
+        else:
+            values[node.name] = column.astype(float)
+    return values
 
 
 def check_graph(case, path):
@@ -116,9 +125,9 @@ def check_graph(case, path):
     sk_ssvae.to_onnx(estimator, path)
     session = onnxruntime.InferenceSession(path)
     metadata = session.get_modelmeta().custom_metadata_map
-    X = graph_input(rows, json.loads(metadata["columns"]))
+    columns = json.loads(metadata["columns"])
     for n in (150, 1, 7):
-        *proba, latent = session.run(None, {"X": X[:n]})
+        *proba, latent = session.run(None, graph_input(rows[:n], session))
         assert latent.dtype == np.float32
         np.testing.assert_allclose(latent, estimator.transform(rows[:n]), atol=1e-5)
         if isinstance(estimator, SSVAEClassifier):
@@ -128,6 +137,8 @@ def check_graph(case, path):
         else:
             assert proba == []
             assert "classes" not in metadata
+    names = list(getattr(rows, "columns", range(rows.shape[1])))
+    assert [column["name"] for column in columns] == names
     assert json.loads(metadata["sk_ssvae"]) == sk_ssvae.__version__
 
 
@@ -200,6 +211,35 @@ def test_unfitted_and_other_estimators_are_errors(tmp_path, quick):
     assert str(error.value) == (
         "to_onnx exports SSVAEClassifier and VariationalAutoencoder, got "
         "OpinionPoolClassifier()."
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_pipelines_are_errors(tmp_path, quick):
+    pipeline = make_pipeline(StandardScaler(), quick()).fit(X, FEW)
+    with pytest.raises(TypeError) as error:
+        sk_ssvae.to_onnx(pipeline, tmp_path / "graph.onnx")
+    assert str(error.value) == (
+        "to_onnx exports single estimators, got a Pipeline. Export its last step, "
+        "to_onnx(pipeline[-1], path), and pass it rows that the other steps have "
+        "transformed: pipeline[:-1].transform(X). Scaling, categories and missing "
+        "cells need no step of a pipeline; the graph of the estimator has them."
+    )
+
+
+def test_categories_that_a_graph_cannot_encode_are_errors(tmp_path, quick):
+    frame = pd.DataFrame({"a": X[:, 0], "b": pd.Categorical([2**24, 2**24 + 1] * 75)})
+    with pytest.raises(ValueError) as error:
+        sk_ssvae.to_onnx(quick().fit(frame, FEW), tmp_path / "graph.onnx")
+    assert str(error.value) == (
+        "The categories of column 'b' are numbers that single precision, which a graph "
+        "uses for them, does not distinguish. Convert the column to strings before fit."
+    )
+    with pytest.raises(ValueError) as error:
+        check_categories("c", ["a", b"a"])
+    assert str(error.value) == (
+        "The categories of column 'c' are of the types ['bytes', 'str'], but a graph "
+        "takes strings or numbers. Convert the column to strings before fit."
     )
     assert os.listdir(tmp_path) == []
 

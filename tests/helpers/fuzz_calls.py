@@ -57,7 +57,8 @@ INTERNAL_ERROR = re.compile(
 """Phrases from errors of numpy, torch and Python that do not help users."""
 
 OWN_WARNINGS = re.compile(
-    "Column .* has (categories that did not occur in fit|\\d+ categories in \\d+ rows)"
+    "Column .* has categories that did not occur in fit"
+    "|Columns that hold text are read as numbers|Columns of text are read as categories"
     "|A file cannot hold the objects passed as|Training (was interrupted|diverged)"
 )
 KNOWN_WARNINGS = re.compile("X does not have valid feature names|X has feature names")

@@ -44,11 +44,23 @@ def test_dtype_is_kept_if_it_can_hold_the_marker():
     assert sorted(map(str, masked))[-2:] == ["a", "b"]
 
 
-def test_a_series_is_masked_by_position():
-    series = pd.Series(IRIS_LABELS, index=IRIS_LABELS + 7)
+@pytest.mark.parametrize("dtype", [int, "int8", "Int64", "uint8", object, "category"])
+def test_a_series_is_masked_by_position_and_keeps_its_index(dtype):
+    series = pd.Series(IRIS_LABELS, index=IRIS_LABELS + 7, name="kind").astype(dtype)
     masked = mask_labels(series, n_per_class=1, random_state=0)
-    expected = mask_labels(IRIS_LABELS, n_per_class=1, random_state=0)
-    assert np.array_equal(masked, expected)
+    expected = mask_labels(series.to_numpy(), n_per_class=1, random_state=0)
+    assert masked.index.equals(series.index)
+    assert masked.name == "kind"
+    assert masked.dtype == expected.dtype
+    assert np.array_equal(masked.to_numpy(), expected)
+
+
+def test_a_series_of_strings_is_masked_in_a_series_of_objects():
+    names = pd.Series(["a", "b", "a", "b"], index=list("wxyz"))
+    masked = mask_labels(names, fraction=1, random_state=0)
+    assert masked.dtype == object
+    assert masked.to_dict() == names.to_dict()
+    assert isinstance(mask_labels(pd.Index(names), fraction=1), np.ndarray)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,16 @@ notes on the Semi-Supervised Learning of Variational Autoencoders" (2019-09-10).
 import numpy as np
 import pytest
 import torch
-from exact_m2 import PRIOR, batch, log_evidence, loss, make_model, make_rows
+from exact_m2 import (
+    N_FEATURES,
+    PRIOR,
+    batch,
+    exact_labelled_bound,
+    log_evidence,
+    loss,
+    make_model,
+    make_rows,
+)
 from scipy import integrate, stats
 from torch import nn
 
@@ -92,6 +101,10 @@ def test_4_the_entropy_of_the_class_has_a_logarithm():
     elsewhere = np.array([0.474, 0.332, 0.194])
     assert printed(prior) > printed(elsewhere) > 1
     assert correct(elsewhere) > correct(prior)
+    # if the prior is uniform, it is smallest there, but not zero
+    prior = np.full(3, 1 / 3)
+    others = np.random.RandomState(0).dirichlet(np.ones(3), 1000)
+    assert min(map(printed, others)) > printed(prior) > 1
 
 
 def test_5_the_bound_is_a_mean_of_logarithms_not_the_logarithm_of_a_mean():
@@ -256,3 +269,30 @@ def test_16_a_batch_is_reduced_by_its_mean(monkeypatch):
         return gaussian_kl(model.posterior_z(rows[:, None], model.classes)).sum()
 
     torch.testing.assert_close(printed(twice), 2 * printed(x))
+
+
+def test_17_the_term_of_a_class_has_the_z_of_this_class():
+    """With the draw of another class the sum over classes is not the bound."""
+    model, x, z, log_x, log_q, kl, ours = bound_terms()
+    q = log_q.exp()
+    rest = (q * (model.log_prior - log_q - kl)).sum(1)
+    torch.testing.assert_close((q * log_x).sum(1) + rest, ours)
+    for k in range(len(PRIOR)):
+        z_k = z[:, k : k + 1].expand_as(z)
+        printed = model.likelihood_x(z_k, model.classes).log_prob(x[:, None])
+        assert ((q * printed.detach()).sum(1) + rest - ours).abs().max() > 1e-3
+
+
+def test_18_a_larger_bound_can_have_a_smaller_evidence():
+    """The bound plus KL(q(z | x, y) || p(z | x, y)) is log p(x, y)."""
+    model = M2Module(N_FEATURES, PRIOR, 1, (), "bernoulli", seed=0).double()
+    x = torch.ones(N_FEATURES, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in model.parameters():  # q(z | x, y) = p(z)
+            parameter.zero_()
+    bound, evidence = exact_labelled_bound(model, x, 0), log_evidence(model, x, 0)
+    assert bound == pytest.approx(evidence, abs=1e-6)
+    with torch.no_grad():
+        model.decoder.from_a.weight.fill_(3.0)
+    assert exact_labelled_bound(model, x, 0) < bound - 0.5
+    assert log_evidence(model, x, 0) > evidence + 0.5

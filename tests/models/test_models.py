@@ -8,6 +8,7 @@ import torch
 from model_objects import make_spec
 from scipy import stats
 from scipy.special import logsumexp
+from torch.quasirandom import SobolEngine
 
 from sk_ssvae.models import MODELS, M1M2Module, M1Module
 from sk_ssvae.models.auxiliary import N_FIXED_DRAWS, antithetic_draws
@@ -242,8 +243,8 @@ def test_predictions_are_averages_over_the_fixed_draws(name):
                 means = [
                     model.posterior_z(x, u, y.expand(4, -1)).mean for y in model.classes
                 ]
-            q = q + q_y / N_FIXED_DRAWS
-            z = z + (q_y.T[:, :, None] * torch.stack(means)).sum(0) / N_FIXED_DRAWS
+            q = q + q_y / len(model.draws)
+            z = z + (q_y.T[:, :, None] * torch.stack(means)).sum(0) / len(model.draws)
         torch.testing.assert_close(log_q.exp(), q)
         torch.testing.assert_close(model.latent_means(x), z)
         torch.testing.assert_close(log_q.exp().sum(-1), torch.ones(4).double())
@@ -252,8 +253,34 @@ def test_predictions_are_averages_over_the_fixed_draws(name):
 def test_fixed_draws_are_antithetic():
     draws = antithetic_draws(3, seed=0)
     assert draws.shape == (N_FIXED_DRAWS, 3)
-    torch.testing.assert_close(draws.mean(0), torch.zeros(3))
-    assert draws.std() > 0.5
+    torch.testing.assert_close(draws[::2], -draws[1::2])
+    wide = antithetic_draws(SobolEngine.MAXDIM + 2, seed=0)
+    assert wide.shape == (N_FIXED_DRAWS, SobolEngine.MAXDIM + 2)
+    for column in (*draws.T, wide[:, 0], wide[:, -1]):
+        assert stats.kstest(column.numpy(), "norm").pvalue > 0.05
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_predictions_hardly_depend_on_the_fixed_draws(name):
+    model, x = make(name, inner_size=20, latent_size=2, scale=1.5), make_rows(n=40)
+    draws = torch.randn(8000, 20, generator=torch.Generator().manual_seed(0)).double()
+    with torch.no_grad():
+        error = model(x).exp() - model.mean_log_q_y(x, draws).exp()
+        coarse_error = model.coarse_log_q_y(x).exp() - model(x).exp()
+    assert error.abs().max() < 0.01
+    assert error.square().mean() < 0.1 * coarse_error.square().mean()
+
+
+@pytest.mark.parametrize("name", INNER)
+def test_a_model_takes_the_draws_of_a_file(name):
+    """Files that were written with another number of draws predict as they did."""
+    model, x = make(name), make_rows()
+    draws = model.draws[:16].clone()
+    model.load_state_dict(model.state_dict() | {"draws": draws})
+    assert torch.equal(model.draws, draws)
+    torch.testing.assert_close(model(x), model.mean_log_q_y(x, draws))
+    torch.testing.assert_close(model(x), model.coarse_log_q_y(x))
+    assert model.n_fixed_draws == 16
 
 
 @pytest.mark.parametrize("name", INNER)

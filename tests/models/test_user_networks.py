@@ -118,17 +118,6 @@ def test_keyword_arguments_are_parameters_of_the_estimator(iris):
     assert module.net[0].out_features == width
 
 
-def test_keyword_arguments_of_a_missing_network_are_ignored(quick, iris):
-    """So that a search may include None, the built-in network."""
-    X, few, y = iris
-    clf = quick(classifier_module__width=3).fit(X, few)
-    plain = quick().fit(X, few)
-    np.testing.assert_array_equal(clf.predict_proba(X), plain.predict_proba(X))
-    search = GridSearchCV(clf, {"classifier_module": [None, BatchNormMLP]}, cv=2)
-    search.fit(X, y)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-
-
 def test_single_rows_are_mapped_in_evaluation_mode():
     kwargs = {"dropout": 0.5}
     network = UserNetwork(BatchNormMLP, 3, 2, kwargs, "encoder_module", 0).train()

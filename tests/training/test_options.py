@@ -23,6 +23,7 @@ CLASSIFIER_DEFAULTS = DEFAULTS | {
     "adversarial_weight": 0.0,
     "adversarial_radius": 1.0,
     "bound_rows": "auto",
+    "labeled_validation_fraction": 0.0,
 }
 
 
