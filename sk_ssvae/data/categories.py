@@ -20,7 +20,6 @@ __all__ = [
     "find_unknown",
     "refuse_mixed_types",
     "resolve_categorical",
-    "warn_of_many",
     "warn_of_unknown",
 ]
 
@@ -28,9 +27,6 @@ CATEGORY_TYPES = (str, bytes, bool, np.bool_, Real)
 
 LARGEST_EXACT_INTEGER = 2**53
 """Every integer up to here is a float64."""
-
-MIN_ROWS_OF_TEXT = 20
-"""Number of rows from which a column may be reported as text."""
 
 
 def resolve_categorical(
@@ -241,28 +237,6 @@ def warn_of_unknown(unknown: list[str], name: Any) -> None:
         f"as missing: {unknown[:5]}{' ...' if len(unknown) > 5 else ''}. Later ones in "
         "this column are not reported."
     )
-
-
-def warn_of_many(n_categories: int, n_values: int, name: Any) -> None:
-    """Report a column most of whose categories occur once, such as a free text.
-
-    Parameters
-    ----------
-    n_categories : int
-        Number of categories of the column.
-    n_values : int
-        Number of its values that are not missing. Below 20 nothing is reported.
-    name : object
-        Name of the column.
-    """
-    if n_values >= MIN_ROWS_OF_TEXT and 2 * n_categories > n_values:
-        warn_user(
-            f"Column {name!r} has {n_categories} categories in {n_values} rows. A "
-            "category that occurs once says nothing about other rows. If the column "
-            "holds identifiers, drop it; if it holds texts, encode them as numbers, "
-            "for instance with sklearn.feature_extraction.text.TfidfVectorizer. To "
-            "keep the categories, name the column in categorical_features."
-        )
 
 
 def decode_categories(codes: Array, categories: list[Any]) -> Array:

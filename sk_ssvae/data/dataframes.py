@@ -144,7 +144,7 @@ class DataFrameContainer:
         """Return the values of a column, each string once, and the rows' positions."""
         if isinstance(self._types[j], nw.String | nw.Categorical | nw.Enum):
             column = self._frame[:, j]
-            distinct = column.drop_nulls().unique().to_list()
+            distinct = column.drop_nulls().unique(maintain_order=True).to_list()
             if distinct and all(type(value) is str for value in distinct):
                 codes = column.replace_strict(
                     distinct, list(range(len(distinct))), return_dtype=nw.Float64

@@ -148,30 +148,36 @@ class TextReader:
         self.words: dict[Any, Counter[str]] = {}
         self.remarks: list[str] = []
 
-    def holds_numbers(self, values: Array, name: Any) -> bool:
+    def holds_numbers(
+        self, values: Array, name: Any, counts: Array | None = None
+    ) -> bool:
         """Return whether a column of objects holds numbers, and keep what it has.
 
         Parameters
         ----------
-        values : ndarray of object of shape (n_rows,)
+        values : ndarray of object of shape (n_values,)
             Values of the column.
         name : object
             Name of the column, for the warning.
+        counts : ndarray of int of shape (n_values,), default=None
+            Numbers of the values' cells; None is one each.
 
         Returns
         -------
         holds_numbers : bool
         """
+        if counts is None:
+            counts = np.ones(len(values), dtype=int)
         if self.only_numbers:
-            self.add_words(values, name)
+            self.add_words(np.repeat(values, counts), name)
             return True
-        present = values[~is_missing(values)]
-        if not all(_is_number(v) or isinstance(v, str) for v in present):
+        present = ~is_missing(values)
+        if not all(_is_number(v) or isinstance(v, str) for v in values[present]):
             return False
-        counts = Counter(present.tolist())
         words, others = Counter[str](), Counter[str]()
         numbers: dict[float, int] = {}
-        for value, count in counts.items():
+        cells = zip(values[present].tolist(), counts[present].tolist(), strict=True)
+        for value, count in cells:
             if _is_missing_word(value):
                 words[value] += count
             elif isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):

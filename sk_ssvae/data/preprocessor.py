@@ -166,16 +166,15 @@ class Preprocessor:
             If rows have the wrong shape or column names, cells are infinite, or a
             parameter does not fit the columns.
         TypeError
-            If X holds no rows, values are neither numbers nor categories, or X is a
-            query, a data set or a stream that is not in memory.
+            If X holds no rows, or is a query, a data set or a stream that is not in
+            memory, or values are neither numbers nor categories.
 
         Warns
         -----
         UserWarning
-            If X is loaded into memory as a whole; if `reset`, for columns of text that
-            are read as numbers, or are hardly categories; else for categories that did
-            not occur in `fit`, once for each column, or if only X or the rows of `fit`
-            have column names.
+            If X is loaded into memory as a whole; if columns of text are read as
+            numbers; if not `reset`, for categories that did not occur in `fit`, once
+            for each column, and if only X or the rows of `fit` have column names.
         """
         if reset:
             check_likelihood(self.likelihood)

@@ -36,8 +36,8 @@ def as_rows(X: Any, *, name: str = "X") -> Any:
     Returns
     -------
     X : object
-        Arrays, sparse arrays, tensors, lists, tuples and data frames unchanged. Rows
-        that are stored elsewhere are loaded (`load_rows`). Objects
+        Arrays, sparse arrays, tensors, lists, tuples and data frames as `load_rows`
+        returns them. Objects
         that numpy converts (``__array__``, ``__array_interface__``, ``__dlpack__``, the
         buffer protocol), such as skorch's `SliceDataset`, as an array. Other sequences
         as a list.

@@ -11,7 +11,6 @@ from sk_ssvae.data.categories import (
     encode_categories,
     find_unknown,
     refuse_mixed_types,
-    warn_of_many,
     warn_of_unknown,
 )
 from sk_ssvae.data.columns import DecodedColumns, read_numbers
@@ -70,9 +69,10 @@ class Schema:
         rows : Container of shape (n_rows, n_features)
             Rows with the columns of `fit`.
         reported : set of int, default=None
-            Columns whose unknown categories, or words for missing numbers, have been
-            reported. Those of others are reported by a warning, and the columns are
-            added. None reports nothing.
+            Columns whose unknown categories have been reported. Those of others are
+            reported by a warning, and the columns are added. Words that are read as
+            missing numbers in columns that had none in `fit` are reported, too. None
+            reports nothing.
 
         Returns
         -------
@@ -93,11 +93,8 @@ class Schema:
             if categories is None:
                 values = rows.values(j)
                 cells[:, j] = read_numbers(values, self.names[j])
-                has_words = values.dtype.kind == "O" and j not in self.numbers_in_text
-                if has_words and reported is not None and j not in reported:
+                if values.dtype.kind == "O" and j not in self.numbers_in_text:
                     texts.add_words(values, self.names[j])
-                    if self.names[j] in texts.words:
-                        reported.add(j)
                 continue
             values, positions = rows.factorize(j)
             codes = encode_categories(values, categories, self.names[j])
@@ -107,7 +104,8 @@ class Schema:
                     reported.add(j)
                     warn_of_unknown(unknown, self.names[j])
             cells[:, j] = np.append(codes, np.nan)[positions]
-        texts.warn()
+        if reported is not None:
+            texts.warn()
         return cells
 
     def _declared(self, j: int) -> list[Any]:
@@ -184,9 +182,8 @@ def infer_schema(
     Warns
     -----
     UserWarning
-        If columns of text are read as numbers, if columns of text that are read as
-        categories look like dates, amounts, spoilt numbers or keys, and if most
-        categories of a column of a categorical type occur only once.
+        If columns of text are read as numbers, and if columns of text that are read as
+        categories look like dates, amounts, spoilt numbers or keys.
     """
     categories: list[list[Any] | None] = [None] * len(rows.names)
     n_objects = 0
@@ -202,7 +199,8 @@ def infer_schema(
         declared = rows.is_categorical_column(j)
         is_declared = categorical[j] or (from_dtype and declared)
         is_text = not is_declared and contains_text(values)
-        if is_text and texts.holds_numbers(_by_row(values, positions), name):
+        counts = np.bincount(positions[positions >= 0], minlength=len(values))
+        if is_text and texts.holds_numbers(values, name, counts):
             numbers_in_text.append(j)
         elif is_declared or is_text:
             if not declared:
@@ -211,10 +209,7 @@ def infer_schema(
             present = ~is_missing(values)
             counted = counted[counted >= 0]
             counted = counted[present[counted]]
-            levels = collect_categories(values[np.unique(counted)], name)
-            if is_declared and not categorical[j]:
-                warn_of_many(len(levels), len(counted), name)
-            categories[j] = levels
+            categories[j] = collect_categories(values[np.unique(counted)], name)
     texts.warn()
     return Schema(
         rows.kind,
@@ -224,11 +219,3 @@ def infer_schema(
         n_objects,
         tuple(numbers_in_text),
     )
-
-
-def _by_row(values: Array, positions: Array) -> Array:
-    """Return the value of each row, as objects; None where the position is -1."""
-    table = np.empty(len(values) + 1, dtype=object)
-    table[:-1] = values
-    column: Array = table[positions]
-    return column

@@ -52,29 +52,6 @@ def test_declared_categories_are_missing_without_a_warning(library):
         clf.predict(new.assign(colour="pink"))
 
 
-def test_columns_of_texts_are_reported_in_fit():
-    y = np.arange(N_TOWNS) % 2
-    texts = [f"text {i // 2 if i < 20 else i}" for i in range(N_TOWNS)]
-    X = pd.DataFrame({"h": np.arange(N_TOWNS) / 9, "note": texts})
-    X.loc[39, "note"] = None
-    message = (
-        "Column 'note' has 29 categories in 39 rows. A category that occurs once says "
-        "nothing about other rows. If the column holds identifiers, drop it; if it "
-        "holds texts, encode them as numbers, for instance with "
-        "sklearn.feature_extraction.text.TfidfVectorizer. To keep the categories, name "
-        "the column in categorical_features."
-    )
-    for frame in (X, X.astype({"note": "category"}), X.astype(object)):
-        with pytest.warns(UserWarning, match="note") as caught:
-            clf = small_classifier().fit(frame, y)
-        assert [(str(w.message), w.filename) for w in caught] == [(message, __file__)]
-        assert clf.predict(frame).shape == (N_TOWNS,)
-    small_classifier(categorical_features=["note"]).fit(X, y)
-    small_classifier().fit(X[:18], y[:18])
-    weight = 1.0 * (np.arange(N_TOWNS) < 20)  # ten texts in twenty rows
-    small_classifier().fit(X, y, sample_weight=weight)
-
-
 def test_categorical_features_by_position_mask_and_name():
     X, _, few = survey(gaps=False)
     numbers = X[["height", "visits", "rank"]].astype(float)

@@ -57,7 +57,7 @@ INTERNAL_ERROR = re.compile(
 """Phrases from errors of numpy, torch and Python that do not help users."""
 
 OWN_WARNINGS = re.compile(
-    "Column .* has (categories that did not occur in fit|\\d+ categories in \\d+ rows)"
+    "Column .* has categories that did not occur in fit"
     "|Columns that hold text are read as numbers|Columns of text are read as categories"
     "|A file cannot hold the objects passed as|Training (was interrupted|diverged)"
 )
