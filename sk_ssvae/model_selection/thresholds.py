@@ -102,7 +102,7 @@ class LabeledTunedThresholdClassifierCV(
         The labels, sorted.
     n_features_in_ : int
         Number of columns, if the estimator has this attribute.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if the estimator has this attribute.
 
     See Also
