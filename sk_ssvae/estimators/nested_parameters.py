@@ -81,8 +81,9 @@ def set_callback_parameters(estimator: Any, params: Mapping[str, Any]) -> None:
         else:
             replaced[name] = value
     for name, values in own.items():
+        _check_parameters(estimator, name, replaced.get(name, named[name]), values)
+    for name, values in own.items():
         callback = replaced.get(name, named[name])
-        _check_parameters(estimator, name, callback, values)
         if isinstance(callback, type):
             replaced[name] = callback(**values)
         else:

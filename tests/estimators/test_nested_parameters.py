@@ -158,6 +158,13 @@ def test_invalid_names_of_callbacks_are_errors(quick):
     )
 
 
+def test_no_callback_changes_if_one_name_is_invalid(quick):
+    clf = quick(callbacks=[("a", EarlyStopping()), ("b", EarlyStopping())])
+    with pytest.raises(ValueError, match="Invalid parameter 'patients'"):
+        clf.set_params(callbacks__a__patience=1, callbacks__b__patients=2)
+    assert clf.get_params()["callbacks__a__patience"] == 5
+
+
 def test_what_has_no_parameters_says_what_to_pass(quick):
     start = "Invalid parameter '{}' for estimator SSVAEClassifier:"
     pool = quick(teacher="pool")
