@@ -287,6 +287,10 @@ def _pandas_type(name: str, *parts: Any) -> Any:
         values, dtype = inner
         index = pd.Index(values, dtype=pd.api.types.pandas_dtype(dtype))
         return pd.CategoricalDtype(index, ordered=ordered)
+    if name == "ArrowDtype" and parts == ("string[pyarrow]",):
+        import pyarrow as pa
+
+        return pd.ArrowDtype(pa.string())  # pandas reads the name as a StringDtype
     return pd.api.types.pandas_dtype(*parts)
 
 

@@ -131,8 +131,7 @@ def test_cross_fitted_temperatures_with_named_classes(quick, iris):
 
 
 def test_cross_fitted_temperatures_are_those_of_weighted_models(iris):
-    """Models of folds weight soft targets too, and rows without a label by their own
-    weight alone."""
+    """Models of folds weight soft targets, and only the labelled rows by class."""
     X, y, _ = iris
     weight = 2.0 ** (np.arange(150) % 3)
     fits = []
