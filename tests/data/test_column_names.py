@@ -116,6 +116,15 @@ def test_positions_are_no_names():
     assert message_of(moved.predict, numbered) == ORDER
 
 
+@pytest.mark.parametrize("gap", [pd.NA, pd.NaT, np.nan, None])
+def test_missing_names_are_equal(gap):
+    X = frame([1, gap, 3, 4, 5, 6, 7])
+    X.columns = pd.Index([1, gap, 3, 4, 5, 6, 7], dtype=object)
+    clf = small_classifier().fit(X, TOWN_LABELS)
+    assert message_of(clf.predict, X) is None
+    assert message_of(clf.predict, X.iloc[:, ::-1]) == ORDER
+
+
 def test_warnings_point_at_the_line_of_the_user():
     clf = small_classifier().fit(frame(NAMES["levels"]), TOWN_LABELS)
     with pytest.warns(UserWarning, match="X does not have valid") as caught:
