@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from format_1_files import FOLDER, OLD_FILES, continue_training, training_results
 from malicious_files import MALICIOUS_FORMAT_1_HEADERS
 from safetensors.numpy import load_file
 from saved_estimators import NAMES, assert_identical, pandas_frame, results
+from scipy import sparse
 from sklearn.base import clone
 
 import sk_ssvae
@@ -20,6 +22,15 @@ from sk_ssvae.utils.files import read_file, write_file
 FILES = Path(__file__).parents[1] / "files"
 
 
+def complete(X):
+    """Return which rows have no missing cells.
+
+    Results for others are means over draws, which older versions did not make.
+    """
+    X = X.toarray() if sparse.issparse(X) else X
+    return pd.DataFrame(X).notna().all(axis=1).to_numpy()
+
+
 @pytest.mark.parametrize("version", ["1_0", "2_0"])
 def test_the_golden_files_have_the_stored_results(version):
     """Written by version 0.1.0 and by the first version with format 2."""
@@ -27,8 +38,11 @@ def test_the_golden_files_have_the_stored_results(version):
     expected = load_file(FILES / f"golden_{version}_results.safetensors")
     frame = pandas_frame()
     close = {"rtol": 1e-4, "atol": 1e-5}
-    np.testing.assert_allclose(clf.predict_proba(frame), expected["proba"], **close)
-    np.testing.assert_allclose(clf.transform(frame), expected["transform"], **close)
+    rows = complete(frame)
+    for method, name in (("predict_proba", "proba"), ("transform", "transform")):
+        result = getattr(clf, method)(frame)
+        np.testing.assert_allclose(result[rows], expected[name][rows], **close)
+        np.testing.assert_allclose(result, expected[name], atol=0.05)
     np.testing.assert_allclose(clf.score_samples(frame), expected["scores"], **close)
     assert clf.classes_.tolist() == ["left", "right"]
     assert clf.sample(5)[0].dtypes.equals(frame.dtypes)
@@ -50,15 +64,15 @@ def test_files_of_format_1_have_the_stored_results_and_continue_training(name):
     X, y = OLD_FILES[name].X, OLD_FILES[name].y
     expected = load_file(FOLDER / "results.safetensors")
     estimator = load_old(name)
+    rows = complete(X)[:20]
     for method, result in training_results(estimator, X).items():
-        np.testing.assert_allclose(
-            result, expected[f"{name}/{method}"], rtol=1e-4, atol=1e-5
-        )
+        stored = expected[f"{name}/{method}"]
+        np.testing.assert_allclose(result[rows], stored[rows], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(result, stored, atol=0.05)
     continue_training(estimator, X, y)
     for method, result in training_results(estimator, X).items():
-        np.testing.assert_allclose(
-            result, expected[f"{name}/continued {method}"], rtol=1e-3, atol=1e-4
-        )
+        stored = expected[f"{name}/continued {method}"]
+        np.testing.assert_allclose(result[rows], stored[rows], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", OLD_FILES)
