@@ -74,10 +74,12 @@ class ArrowContainer(DataFrameContainer):
         arrays = []
         for j, dtype in enumerate(columns.dtypes):
             values = columns.values(j)
-            if isinstance(dtype, tuple):
+            if isinstance(dtype, tuple) and columns.is_categorical(j):
                 restored = _to_dictionary(values.tolist(), *dtype)
             elif columns.is_categorical(j):
                 restored = pa.array(values.tolist(), type=dtype, from_pandas=True)
+            elif isinstance(dtype, tuple):  # numbers need not be in the dictionary
+                restored = _to_numbers(values, dtype[0].value_type, exact=exact)
             else:
                 restored = _to_numbers(values, dtype, exact=exact)
             arrays.append(restored)
@@ -109,6 +111,8 @@ def _to_numbers(values: Array, dtype: Any, *, exact: bool) -> Any:
     numbers = pa.array(values, mask=missing)
     if exact and pa.types.is_decimal(dtype):
         return numbers.cast(dtype, safe=False)
+    if exact and _is_text(dtype):  # numbers in a column of text
+        return numbers.cast(dtype)
     return numbers
 
 
@@ -144,17 +148,29 @@ def _fill_column(column: Any, missing: Mask, values: Array) -> Any:
         new = _to_numbers(values.astype(np.float64), dtype, exact=True)
         return pc.if_else(pa.array(missing), new, column)
     filled = column.to_pylist()
-    is_text = pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
+    is_dictionary = pa.types.is_dictionary(dtype)
+    is_text = _is_text(dtype.value_type if is_dictionary else dtype)
     for i in np.flatnonzero(missing):
         as_text = numbers and is_text and not missing.all()
         filled[i] = str(values[i]) if as_text else values[i]
     try:
-        if pa.types.is_dictionary(dtype):
+        if is_dictionary:
             return _to_dictionary(filled, dtype, _dictionary_values(column))
         return pa.array(filled, type=dtype)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         # A column of nulls, or of another type, cannot hold the values of fit.
         return pa.array(filled, from_pandas=True)
+
+
+def _is_text(dtype: Any) -> bool:
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(
+        types.is_string(dtype)
+        or types.is_large_string(dtype)
+        or types.is_string_view(dtype)
+    )
 
 
 def _is_number_type(dtype: Any) -> bool:

@@ -7,6 +7,7 @@ integers, or tuples of several levels.
 from typing import Any
 
 from sk_ssvae.data.containers import Container
+from sk_ssvae.data.missing import is_missing
 from sk_ssvae.data.schema import Schema
 from sk_ssvae.utils.warnings import warn_user
 
@@ -67,7 +68,8 @@ def check_column_names(estimator: Any, rows: Container, schema: Schema) -> None:
 
 def _names(names: list[Any]) -> list[Any]:
     """Return names of which missing ones are equal."""
-    return [None if name != name else name for name in names]
+    missing = is_missing(names)
+    return [None if gap else name for name, gap in zip(names, missing, strict=True)]
 
 
 def _has_strings(names: list[Any] | None) -> bool:

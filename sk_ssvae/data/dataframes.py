@@ -231,7 +231,7 @@ class PandasContainer(DataFrameContainer):
                 restored = pd.Series(values)
                 if dtype.kind == "f":
                     restored = pd.Series(clip_to_dtype(values, dtype)).astype(dtype)
-                elif dtype.kind == "O":
+                elif exact and dtype.kind in "OU" and "category" not in str(dtype):
                     restored = restored.astype(dtype)
             series.append(restored)
         frame = pd.concat(series, axis=1) if series else pd.DataFrame()
@@ -274,7 +274,9 @@ class PolarsContainer(DataFrameContainer):
                     restored = clipped.fill_nan(None).cast(dtype)
                 elif exact and str(dtype) == "Boolean":
                     restored = restored > 0.5
-                elif exact and not dtype.is_integer():  # Decimal
+                elif dtype in (pl.Categorical, pl.Enum):
+                    pass  # numbers that need not be among the categories
+                elif exact and not dtype.is_integer():  # Decimal and String
                     restored = restored.cast(dtype, strict=False)
                 elif exact:
                     integers = round_to_integers(values, str(dtype))

@@ -34,7 +34,7 @@ from sk_ssvae.data.scaling import (
     fit_column_scaling,
 )
 from sk_ssvae.data.schema import Schema, infer_schema
-from sk_ssvae.data.support import Support, fit_support
+from sk_ssvae.data.support import Support, column_ranges, fit_support
 from sk_ssvae.data.validation import quiet_sums, readable_input_errors
 from sk_ssvae.utils.chunks import SparseRows
 from sk_ssvae.utils.typing import Array, Mask
@@ -303,7 +303,9 @@ class Preprocessor:
         """Return a copy whose support includes further rows; see `fit`."""
         copied = copy.copy(self)
         if self.support is not None:
-            copied.support = self.support.union(self._fit_support(cells, used))
+            copied.support = self.support.widened(
+                self._fit_support(cells, used), *column_ranges(cells, used)
+            )
         return copied
 
     def check_support(

@@ -95,6 +95,8 @@ class JSONEncoder:
                 return encode(value)
         if type(value).__name__ == "NAType":
             return _tagged("NA", None)
+        if type(value).__name__ in ("Timestamp", "NaTType"):  # names of columns
+            return _tagged("Timestamp", str(value))
         library = dtype_library(value)
         if library is not None:
             return _tagged(library, self(_type_parts(value, library)))
@@ -216,6 +218,7 @@ class JSONDecoder:
         decode = {
             "float": self._float,
             "NA": lambda v, d: _na(),
+            "Timestamp": lambda v, d: _timestamp(v),
             "array": self._array,
             "cells": self._cells,
             "record": self._record,
@@ -277,6 +280,12 @@ def _na() -> Any:
     return pd.NA
 
 
+def _timestamp(text: Any) -> Any:
+    import pandas as pd
+
+    return pd.Timestamp(str(text))
+
+
 def _pandas_type(name: str, *parts: Any) -> Any:
     import pandas as pd
 
@@ -287,6 +296,10 @@ def _pandas_type(name: str, *parts: Any) -> Any:
         values, dtype = inner
         index = pd.Index(values, dtype=pd.api.types.pandas_dtype(dtype))
         return pd.CategoricalDtype(index, ordered=ordered)
+    if name == "ArrowDtype" and parts == ("string[pyarrow]",):
+        import pyarrow as pa
+
+        return pd.ArrowDtype(pa.string())  # pandas reads the name as a StringDtype
     return pd.api.types.pandas_dtype(*parts)
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.typing import Array, Mask
 
-__all__ = ["Support", "fit_support"]
+__all__ = ["Support", "column_ranges", "fit_support"]
 
 MIN_AT_BOUND = 10
 """Number of cells equal to the smallest or largest value that make it a bound ..."""
@@ -52,12 +52,26 @@ class Support:
             restricted[:, self.whole] = np.rint(restricted[:, self.whole])
         return restricted.astype(cells.dtype, copy=False)
 
-    def union(self, other: "Support") -> "Support":
-        """Return the support of the rows of both."""
+    def widened(self, other: "Support", low: Array, high: Array) -> "Support":
+        """Return the support of these and of further rows.
+
+        A bound that no further cell exceeds stays as it is: few rows show neither.
+
+        Parameters
+        ----------
+        other : Support
+            Support of the further rows.
+        low, high : ndarray of shape (n_features,)
+            Their smallest and largest cells; NaN in columns without any.
+
+        Returns
+        -------
+        support : Support
+        """
         return Support(
             self.whole & other.whole,
-            np.minimum(self.low, other.low),
-            np.maximum(self.high, other.high),
+            np.where(low < self.low, np.minimum(self.low, other.low), self.low),
+            np.where(high > self.high, np.maximum(self.high, other.high), self.high),
         )
 
 
@@ -108,6 +122,25 @@ def fit_support(X: Array, columns: Mask, where: Mask | None = None) -> Support:
     support.whole[which] = whole
     support.low[which], support.high[which] = low, high
     return support
+
+
+def column_ranges(X: Array, where: Mask | None = None) -> tuple[Array, Array]:
+    """Return the smallest and the largest cell of each column; NaN if there is none.
+
+    Parameters
+    ----------
+    X, where
+        As for `fit_support`.
+
+    Returns
+    -------
+    low, high : ndarray of float64 of shape (n_features,)
+    """
+    low, high = np.full((2, X.shape[1]), np.nan)
+    for _, part in iter_row_chunks(X, where):
+        low = np.fmin(low, np.fmin.reduce(part, axis=0))
+        high = np.fmax(high, np.fmax.reduce(part, axis=0))
+    return low, high
 
 
 def _count_extremes(

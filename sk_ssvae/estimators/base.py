@@ -29,6 +29,7 @@ from sk_ssvae.estimators import saving
 from sk_ssvae.estimators.nested_parameters import (
     CALLBACKS,
     callback_parameters,
+    check_callback_parameters,
     check_nested,
     set_callback_parameters,
 )
@@ -176,6 +177,8 @@ class BaseVAE(
             super().set_params(**plain)
             expand_nested(self, nested, {"options": self._default_options})
             check_nested(self, nested)
+            # Callbacks and teachers are changed in place, which cannot be undone.
+            check_callback_parameters(self, of_callbacks)
             super().set_params(**nested)
             replace_network_keywords(self, others, keywords)
             set_callback_parameters(self, of_callbacks)

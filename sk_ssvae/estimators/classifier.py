@@ -517,9 +517,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 self._check_networks()  # before the teacher takes its time
             held_out = self._held_out_rows(data, seed)
             # Neither the teacher nor training sees the labels that are held out.
-            hidden = np.where(held_out, UNLABELED, data.codes)
-            seen = data._replace(codes=hidden)
-            n_used = len(hidden) if data.used is None else int(data.used.sum())
+            seen = data.without_labels(held_out)
+            n_used = len(seen.codes) if data.used is None else int(data.used.sum())
             stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             has_teacher = needs_teacher(self.teacher, self.class_prior, seen)
             n_steps = has_teacher + (self.temperature == "cross-fit")
@@ -536,7 +535,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 )
                 if not resume:
                     net = self._initialize(seen, preprocessor, classes, targets, seed)
-                self.temperature_ = choose_temperature(self, X, seen, seed, progress)
+                self.temperature_ = choose_temperature(
+                    self, X, seen, sample_weight, seed, progress
+                )
                 with restored_on_error(net):
                     rows = self._training_rows(
                         data, preprocessor, net, targets.probabilities, held_out

@@ -17,6 +17,7 @@ from sk_ssvae.training.callbacks import named_callbacks
 __all__ = [
     "CALLBACKS",
     "callback_parameters",
+    "check_callback_parameters",
     "check_nested",
     "set_callback_parameters",
 ]
@@ -50,26 +51,57 @@ def callback_parameters(callbacks: Any) -> dict[str, Any]:
     return params
 
 
-def set_callback_parameters(estimator: Any, params: Mapping[str, Any]) -> None:
-    """Replace callbacks, or set their parameters in place.
-
-    ``callbacks__name=None`` disables a callback. A callback that is given as a class is
-    replaced by an instance. All names are checked before anything is changed.
+def check_callback_parameters(estimator: Any, params: Mapping[str, Any]) -> None:
+    """Raise a ValueError if `set_callback_parameters` would; change nothing.
 
     Parameters
     ----------
-    estimator : estimator
-        Its attribute `callbacks` is replaced if a callback is.
-    params : mapping of str to object
-        As `callback_parameters` returns them.
+    estimator, params
+        As for `set_callback_parameters`.
 
     Raises
     ------
     ValueError
         If there is no callback or parameter of that name.
     """
+    named = dict(named_callbacks(estimator.callbacks))
+    own, replaced = _by_callback(estimator, params, named)
+    for name, values in own.items():
+        _check_parameters(estimator, name, replaced.get(name, named[name]), values)
+
+
+def set_callback_parameters(estimator: Any, params: Mapping[str, Any]) -> None:
+    """Replace callbacks, or set their parameters in place.
+
+    ``callbacks__name=None`` disables a callback. A callback that is given as a class is
+    replaced by an instance.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its attribute `callbacks` is replaced if a callback is.
+    params : mapping of str to object
+        As `callback_parameters` returns them, checked by `check_callback_parameters`.
+    """
     entries = named_callbacks(estimator.callbacks)
     named = dict(entries)
+    own, replaced = _by_callback(estimator, params, named)
+    for name, values in own.items():
+        callback = replaced.get(name, named[name])
+        if isinstance(callback, type):
+            replaced[name] = callback(**values)
+        else:
+            callback.set_params(**values)
+            _restart(estimator, callback)
+    if replaced:
+        # Pairs, so that the names stay the same.
+        estimator.callbacks = [(n, replaced.get(n, c)) for n, c in entries]
+
+
+def _by_callback(
+    estimator: Any, params: Mapping[str, Any], named: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return the parameters of each callback, and the callbacks that are replaced."""
     own: dict[str, dict[str, Any]] = {}
     replaced: dict[str, Any] = {}
     for key, value in params.items():
@@ -80,17 +112,7 @@ def set_callback_parameters(estimator: Any, params: Mapping[str, Any]) -> None:
             own.setdefault(name, {})[parameter] = value
         else:
             replaced[name] = value
-    for name, values in own.items():
-        callback = replaced.get(name, named[name])
-        _check_parameters(estimator, name, callback, values)
-        if isinstance(callback, type):
-            replaced[name] = callback(**values)
-        else:
-            callback.set_params(**values)
-            _restart(estimator, callback)
-    if replaced:
-        # Pairs, so that the names stay the same.
-        estimator.callbacks = [(n, replaced.get(n, c)) for n, c in entries]
+    return own, replaced
 
 
 def _has_parameters(value: Any) -> bool:

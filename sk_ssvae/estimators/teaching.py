@@ -59,6 +59,18 @@ class TrainingData(NamedTuple):
     weight: Array | None = None
     class_weight: Array | None = None
 
+    def without_labels(self, rows: Mask) -> "TrainingData":
+        """Return the same data with the labels of these rows hidden.
+
+        Their weights are then those of unlabelled rows.
+        """
+        codes = np.where(rows, UNLABELED, self.codes)
+        weight = self.weight
+        if self.class_weight is not None and weight is not None:
+            factor = np.append(self.class_weight, 1.0)[self.codes]
+            weight = np.where(rows, weight / factor, weight)
+        return self._replace(codes=codes, weight=weight)
+
 
 class SoftTargets(NamedTuple):
     """Estimates made before training.
@@ -177,7 +189,12 @@ def make_soft_targets(
 
 
 def choose_temperature(
-    estimator: Any, X: Any, data: TrainingData, seed: int, progress: FitProgress
+    estimator: Any,
+    X: Any,
+    data: TrainingData,
+    sample_weight: Any,
+    seed: int,
+    progress: FitProgress,
 ) -> float:
     """Return the temperature of the class probabilities.
 
@@ -190,6 +207,8 @@ def choose_temperature(
         Rows as the user passed them.
     data : TrainingData
         The same rows, validated, and their labels.
+    sample_weight : array-like of shape (n_samples,) or None
+        Weights of the rows as the user passed them, without those of the classes.
     seed : int
         Seed of the folds and the clones.
     progress : FitProgress
@@ -205,11 +224,14 @@ def choose_temperature(
         return 1.0 if estimator.teacher is None else TEMPERATURE_WITH_TEACHER
     X = as_rows(X)
     indexable = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
+    class_weight = None
+    if data.class_weight is not None:  # those of all labels, in every fold
+        class_weight = dict(enumerate(data.class_weight.tolist()))
 
     def predict_held_out(codes: Array, rows: Array) -> Array:
         model: Any = clone(estimator).set_params(
             temperature=1.0,
-            class_weight=None,  # data.weight includes it
+            class_weight=class_weight,
             unlabeled=UNLABELED,
             warm_start=False,
             callbacks=None,
@@ -221,7 +243,7 @@ def choose_temperature(
             model.set_params(options__labeled_validation_fraction=0.0)
         model.set_callbacks()
         with user_is_told():  # by the fit that this is part of
-            model.fit(X, codes, sample_weight=data.weight)
+            model.fit(X, codes, sample_weight=sample_weight)
             # The shift is not meant for labelled rows, which set the temperature.
             model.log_prior_shift_ = None
             log_proba: Array = model.predict_log_proba(_safe_indexing(indexable, rows))

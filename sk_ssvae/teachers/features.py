@@ -39,16 +39,38 @@ def network_inputs(X: Any, columns: ColumnScaling, layout: Layout) -> Any:
     Returns
     -------
     rows : ndarray of float32 of shape (n_rows, n_inputs), or X
-        Missing cells are imputed and categories one-hot encoded. X itself if it is
-        sparse, or all columns are numbers without missing cells.
+        Missing cells are imputed and categories one-hot encoded. Sparse rows stay
+        sparse, with missing cells imputed. X itself if there are neither.
     """
-    if is_sparse(X) or layout.is_plain:
+    if is_sparse(X):
+        return _imputed(X)
+    if layout.is_plain:
         return X
     inputs, encode = InputEncoder(layout), RowEncoder(columns)
     rows = np.empty((len(X), inputs.n_outputs), dtype=np.float32)
     for chunk, part in iter_row_chunks(X):
         rows[chunk] = inputs(encode(tensor_sharing_memory(part))).numpy()
     return rows
+
+
+def _imputed(X: Any) -> Any:
+    """Return sparse rows with missing cells replaced by the means of their columns.
+
+    Those of whole numbers are rounded, so that counts stay counts.
+    """
+    missing = np.isnan(X.data)
+    if not missing.any():
+        return X
+    n_rows, n_features = X.shape
+    observed = X.data[~missing].astype(np.float64)
+    totals = np.bincount(X.indices[~missing], observed, minlength=n_features)
+    n_observed = n_rows - np.bincount(X.indices[missing], minlength=n_features)
+    means = totals / np.maximum(n_observed, 1)
+    if (observed == np.floor(observed)).all():
+        means = np.rint(means)
+    filled = X.copy()
+    filled.data[missing] = means[X.indices[missing]]
+    return filled
 
 
 def dense_rows(X: Any, seed: int) -> Array:

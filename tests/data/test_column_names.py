@@ -116,6 +116,27 @@ def test_positions_are_no_names():
     assert message_of(moved.predict, numbered) == ORDER
 
 
+@pytest.mark.parametrize("gap", [pd.NA, pd.NaT, np.nan, None])
+def test_missing_names_are_equal(gap):
+    X = frame([1, gap, 3, 4, 5, 6, 7])
+    X.columns = pd.Index([1, gap, 3, 4, 5, 6, 7], dtype=object)
+    clf = small_classifier().fit(X, TOWN_LABELS)
+    assert message_of(clf.predict, X) is None
+    assert message_of(clf.predict, X.iloc[:, ::-1]) == ORDER
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Paris"])
+def test_names_that_are_dates_are_saved(zone, tmp_path):
+    X = frame(range(7))
+    X.columns = pd.date_range("2020-02-27 12:30", periods=7, tz=zone)
+    clf = small_classifier().fit(X, TOWN_LABELS)
+    clf.save(tmp_path / "clf")
+    loaded = sk_ssvae.load(tmp_path / "clf")
+    assert loaded.sample(2)[0].columns.tolist() == X.columns.tolist()
+    assert message_of(loaded.predict, X) is None
+    assert message_of(loaded.predict, X.iloc[:, ::-1]) == ORDER
+
+
 def test_warnings_point_at_the_line_of_the_user():
     clf = small_classifier().fit(frame(NAMES["levels"]), TOWN_LABELS)
     with pytest.warns(UserWarning, match="X does not have valid") as caught:

@@ -106,6 +106,36 @@ def test_later_rows_widen_the_support():
     assert (draw[:, 0] != np.round(draw[:, 0])).any()
 
 
+def test_later_rows_within_the_bounds_leave_them():
+    """Ten rows show no bounds, and a column without any cell shows nothing."""
+    rng = np.random.default_rng(0)
+    X = np.stack(
+        [
+            np.clip(rng.normal(0, 2, 300), -1.5, 2.5),
+            18.0 + np.maximum(rng.integers(-9, 50, 300), 0),
+        ],
+        axis=1,
+    )
+    X[:20, 1] = np.nan
+    y = rng.integers(0, 2, 300)
+    clf = small_classifier(max_epochs=1).partial_fit(X, y, classes=[0, 1])
+    before = clf.preprocessor_.support
+    assert before.low.tolist() == [-1.5, 18.0]
+    assert before.high.tolist() == [2.5, np.inf]
+    for rows in (slice(0, 10), slice(15, 30), slice(100, 110)):
+        clf.partial_fit(X[rows], y[rows])
+    after = clf.preprocessor_.support
+    for name in ("whole", "low", "high"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    chunk = X[100:110].copy()
+    chunk[0] = -3.0, 17.5
+    clf.partial_fit(chunk, y[:10])
+    after = clf.preprocessor_.support
+    assert after.low.tolist() == [-np.inf, 0.0]
+    assert after.high.tolist() == [2.5, np.inf]
+    assert not after.whole.any()
+
+
 def test_bounds_are_found_in_chunks_of_rows_with_gaps(monkeypatch):
     rng = np.random.default_rng(0)
     X = np.stack(

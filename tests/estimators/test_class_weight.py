@@ -9,7 +9,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.semi_supervised import LabelSpreading
 
 import sk_ssvae
+from sk_ssvae import SSVAEClassifier
 from sk_ssvae.teachers.class_priors import resolve_class_weight
+from sk_ssvae.training import ClassifierOptions
 
 WEIGHTS = {0: 0.5, 1: 1.0, 2: 8.0}
 
@@ -126,6 +128,47 @@ def test_cross_fitted_temperatures_with_named_classes(quick, iris):
         clf = quick(temperature="cross-fit", class_weight=weights).fit(X, y)
         fitted.append(clf.temperature_)
     assert fitted[0] == fitted[1]
+
+
+def test_cross_fitted_temperatures_are_those_of_weighted_models(iris):
+    """Models of folds weight soft targets, and only the labelled rows by class."""
+    X, y, _ = iris
+    weight = 2.0 ** (np.arange(150) % 3)
+    fits = []
+
+    class Recorder(SSVAEClassifier):
+        def _training_rows(self, data, *args, **kwargs):
+            fits.append((data, super()._training_rows(data, *args, **kwargs)[0]))
+            return fits[-1][1], None
+
+    teacher = LabelSpreading(kernel="knn", max_iter=500)
+    params = {"teacher": teacher, "max_epochs": 1, "random_state": 0}
+    clf = Recorder(class_weight=WEIGHTS, temperature="cross-fit", **params)
+    clf.fit(X, y, weight)
+    assert len(fits) == 4
+    factor = row_weights(y, WEIGHTS)
+    for data, rows in fits:
+        expected = weight * np.where(data.codes >= 0, factor, 1.0)
+        np.testing.assert_allclose(data.weight, expected / expected.mean())
+        assert 5 < rows.soft_targets[:, 2].max() <= 8
+
+
+def test_labels_that_are_held_out_do_not_act_through_their_weights(quick, iris):
+    X, y, _ = iris
+    options = ClassifierOptions(labeled_validation_fraction=0.4)
+    params = {"class_prior": "estimate", "class_weight": WEIGHTS, "max_epochs": 1}
+    hidden = []
+
+    class Recorder(SSVAEClassifier):
+        def _held_out_rows(self, data, seed):
+            hidden.append(super()._held_out_rows(data, seed))
+            return hidden[-1]
+
+    clf = Recorder(teacher=None, options=options, random_state=0, **params).fit(X, y)
+    few = np.where(hidden[0], -1, y)
+    assert (few != y).any()
+    without = quick(**params).fit(X, few)
+    np.testing.assert_allclose(clf.class_prior_, without.class_prior_, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,18 @@ def test_invalid_names_of_callbacks_are_errors(quick):
     )
 
 
+def test_no_object_changes_if_the_name_of_a_callback_is_invalid(quick):
+    clf = quick(callbacks=[("a", EarlyStopping()), ("b", EarlyStopping())])
+    with pytest.raises(ValueError, match="Invalid parameter 'patients'"):
+        clf.set_params(callbacks__a__patience=1, callbacks__b__patients=2)
+    assert clf.get_params()["callbacks__a__patience"] == 5
+    teacher = LabelSpreading(alpha=0.2)
+    clf.set_params(teacher=teacher)
+    with pytest.raises(ValueError, match="no callback is named 'c'"):
+        clf.set_params(teacher__alpha=0.5, callbacks__c__patience=1)
+    assert teacher.alpha == 0.2
+
+
 def test_what_has_no_parameters_says_what_to_pass(quick):
     start = "Invalid parameter '{}' for estimator SSVAEClassifier:"
     pool = quick(teacher="pool")

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from sk_ssvae.teachers.features import dense_rows
+from sk_ssvae import SSVAEClassifier
+from sk_ssvae.data.layout import as_layout
+from sk_ssvae.data.scaling import fit_column_scaling
+from sk_ssvae.teachers.features import dense_rows, network_inputs
 
 
 @pytest.fixture
@@ -64,3 +67,22 @@ def test_the_seed_determines_the_reduction(wide_counts):
     first, same, other = (dense_rows(wide_counts, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_missing_cells_of_sparse_rows_are_imputed(wide_counts, whole):
+    X = wide_counts[:, :20].astype(float)
+    if not whole:
+        X = X * 1.25
+    X.data[::5] = np.nan
+    dense = X.toarray()
+    scaling = fit_column_scaling(X, standardize=False)
+    rows = network_inputs(X, scaling, as_layout("gaussian", scaling.n_kept))
+    means = np.nanmean(dense, axis=0)
+    expected = np.where(np.isnan(dense), np.rint(means) if whole else means, dense)
+    np.testing.assert_allclose(rows.toarray(), expected, rtol=1e-12)
+    assert np.isnan(X.data).any()  # a copy
+    y = np.arange(X.shape[0]) % 3 - 1
+    for teacher in ("pool", None):
+        clf = SSVAEClassifier(teacher=teacher, class_prior="estimate", max_epochs=1)
+        assert np.isfinite(clf.fit(X, y).predict_proba(X)).all()
