@@ -69,7 +69,7 @@ def mask_labels(
     >>> mask_labels(["a", "a", "b", "b"], fraction=0.5, random_state=0)
     array([-1, 'a', 'b', -1], dtype=object)
     >>> mask_labels([True, False, True, False], n_per_class=1, random_state=0)
-    array([-1, False, True, -1], dtype=object)
+    array([True, -1, -1, False], dtype=object)
     """
     if (n_per_class is None) == (fraction is None):
         raise ValueError(

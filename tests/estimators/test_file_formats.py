@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from format_1_files import FOLDER, OLD_FILES, continue_training, training_results
 from malicious_files import MALICIOUS_FORMAT_1_HEADERS
@@ -20,6 +21,22 @@ from sk_ssvae.utils.files import read_file, write_file
 FILES = Path(__file__).parents[1] / "files"
 
 
+def complete_rows(X):
+    """Return which rows have no missing cells.
+
+    Probabilities and latent means of the others were computed in another way by the
+    versions that wrote the files.
+    """
+    if hasattr(X, "to_pandas"):
+        X = X.to_pandas()
+    missing = pd.isna(X) if isinstance(X, pd.DataFrame | np.ndarray) else None
+    if missing is None:  # sparse counts
+        return np.ones(X.shape[0], dtype=bool)
+    complete = ~np.asarray(missing).any(axis=1)
+    assert complete.sum() > 3
+    return complete
+
+
 @pytest.mark.parametrize("version", ["1_0", "2_0"])
 def test_the_golden_files_have_the_stored_results(version):
     """Written by version 0.1.0 and by the first version with format 2."""
@@ -27,8 +44,10 @@ def test_the_golden_files_have_the_stored_results(version):
     expected = load_file(FILES / f"golden_{version}_results.safetensors")
     frame = pandas_frame()
     close = {"rtol": 1e-4, "atol": 1e-5}
-    np.testing.assert_allclose(clf.predict_proba(frame), expected["proba"], **close)
-    np.testing.assert_allclose(clf.transform(frame), expected["transform"], **close)
+    rows = complete_rows(frame)
+    proba, Z = clf.predict_proba(frame), clf.transform(frame)
+    np.testing.assert_allclose(proba[rows], expected["proba"][rows], **close)
+    np.testing.assert_allclose(Z[rows], expected["transform"][rows], **close)
     np.testing.assert_allclose(clf.score_samples(frame), expected["scores"], **close)
     assert clf.classes_.tolist() == ["left", "right"]
     assert clf.sample(5)[0].dtypes.equals(frame.dtypes)
@@ -50,15 +69,17 @@ def test_files_of_format_1_have_the_stored_results_and_continue_training(name):
     X, y = OLD_FILES[name].X, OLD_FILES[name].y
     expected = load_file(FOLDER / "results.safetensors")
     estimator = load_old(name)
+    averaged, rows = ("predict_proba", "transform"), complete_rows(X)[:20]
     for method, result in training_results(estimator, X).items():
+        which = rows if method in averaged else slice(None)
         np.testing.assert_allclose(
-            result, expected[f"{name}/{method}"], rtol=1e-4, atol=1e-5
+            result[which], expected[f"{name}/{method}"][which], rtol=1e-4, atol=1e-5
         )
     continue_training(estimator, X, y)
     for method, result in training_results(estimator, X).items():
-        np.testing.assert_allclose(
-            result, expected[f"{name}/continued {method}"], rtol=1e-3, atol=1e-4
-        )
+        which = rows if method in averaged else slice(None)
+        stored = expected[f"{name}/continued {method}"]
+        np.testing.assert_allclose(result[which], stored[which], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", OLD_FILES)

@@ -97,8 +97,10 @@ def test_rows_of_a_group_are_not_in_training_and_test_set(case, seed):
         ),
         (
             FEW_IRIS == 0,
-            "y is boolean, which cannot hold -1: assigning -1 to a boolean array "
-            "stores True. Use integers: y.astype(int), with -1 for unlabelled rows.",
+            "y is an array of booleans, which has no room for a marker of unlabelled "
+            "rows: -1 is stored in it as True, and None as False. Use "
+            "y.astype(object), and assign the marker afterwards if any row is "
+            "unlabelled, or integers.",
         ),
         (
             np.stack([FEW_IRIS, FEW_IRIS], axis=1),
