@@ -367,7 +367,12 @@ class BaseVAE(
             which, _ = incomplete_rows(cells, self.preprocessor_.scaling.kept)
             if len(which):
                 means[which] = inference.mean_over_missing(
-                    module, module.latent_means, cells, which, self.net_.seed, encode
+                    module,
+                    module.filled_latent_means,
+                    cells,
+                    which,
+                    self.net_.seed,
+                    encode,
                 )
         return means
 

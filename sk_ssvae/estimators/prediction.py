@@ -57,8 +57,8 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
         incomplete, empty = incomplete_rows(cells, self.preprocessor_.scaling.kept)
         if len(incomplete):
 
-            def proba(rows: Tensor) -> Tensor:
-                log_q = module(rows).cpu().numpy()
+            def proba(rows: Tensor, n_filled: int) -> Tensor:
+                log_q = module.filled_log_q_y(rows, n_filled).cpu().numpy()
                 return torch.from_numpy(
                     np.exp(adjust_log_proba(log_q, temperature, shift))
                 )

@@ -18,7 +18,8 @@ N_FIXED_DRAWS = 512
 """Number of draws that predictions are averaged over; the same draws for all rows."""
 
 N_COARSE_DRAWS = 16
-"""Number of draws of the averages that are computed after every epoch."""
+"""Number of draws of the averages that are computed after every epoch, and for each of
+many completed rows."""
 
 
 def antithetic_draws(size: int, seed: int) -> Tensor:
@@ -100,8 +101,8 @@ class InnerVAEModule(VAEModule):
         ----------
         x : Tensor of shape (n_rows, n_features)
             Rows.
-        draws : Tensor of shape (n_draws, inner_size)
-            Standard normal draws, the same for all rows.
+        draws : Tensor of shape (n_draws, inner_size) or (n_rows, n_draws, inner_size)
+            Standard normal draws, the same for all rows or those of each row.
 
         Returns
         -------
@@ -109,13 +110,55 @@ class InnerVAEModule(VAEModule):
             Normalised.
         """
 
+    @abstractmethod
+    def mean_latent_means(self, x: Tensor, draws: Tensor) -> Tensor:
+        """Return the mean of the mean of z given the variable, over draws of it.
+
+        Parameters
+        ----------
+        x, draws
+            As for `mean_log_q_y`.
+
+        Returns
+        -------
+        means : Tensor of shape (n_rows, latent_size)
+        """
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the log of the mean of q(y | x, ...) over the fixed draws."""
         return self.mean_log_q_y(x, self.draws)
 
+    def latent_means(self, x: Tensor) -> Tensor:
+        """Return the mean of z under q(y, z | x), an average over the fixed draws."""
+        return self.mean_latent_means(x, self.draws)
+
     def coarse_log_q_y(self, x: Tensor) -> Tensor:
         """Return the log of the mean over the first of the fixed draws."""
         return self.mean_log_q_y(x, self.draws[:N_COARSE_DRAWS])
+
+    # The average over completions of a row takes few draws for each of them, but others
+    # for the next one, and so all fixed draws for the row.
+
+    @property
+    def n_filled_draws(self) -> int:
+        """Number of draws that a prediction of a completed row needs."""
+        return min(N_COARSE_DRAWS, len(self.draws))
+
+    def filled_log_q_y(self, x: Tensor, n_filled: int) -> Tensor:
+        """Return log q(y | x) of completed rows, each averaged over few draws."""
+        return self.mean_log_q_y(x, self._filled_draws(len(x), n_filled))
+
+    def filled_latent_means(self, x: Tensor, n_filled: int) -> Tensor:
+        """Return means of z of completed rows, each averaged over few draws."""
+        return self.mean_latent_means(x, self._filled_draws(len(x), n_filled))
+
+    def _filled_draws(self, n_rows: int, n_filled: int) -> Tensor:
+        """Return draws for each row, of shape (n_rows, n_filled_draws, inner_size)."""
+        n = self.n_filled_draws
+        n_blocks = len(self.draws) // n
+        blocks = self.draws[: n_blocks * n].reshape(n_blocks, n, -1)
+        which = torch.arange(n_rows, device=blocks.device) % n_filled % n_blocks
+        return blocks[which]
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any

@@ -227,6 +227,33 @@ class VAEModule(nn.Module, ABC):
     def latent_means(self, x: Tensor) -> Tensor:
         """Return the mean of z under q(y, z | x), of shape (n_rows, latent_size)."""
 
+    @property
+    def n_filled_draws(self) -> int:
+        """Number of passes through the networks for each completion of a row."""
+        return 1
+
+    def filled_log_q_y(self, x: Tensor, n_filled: int) -> Tensor:
+        """Return log q(y | x) of rows whose predictions are averaged.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows * n_filled, n_features)
+            `n_filled` completions of each row, one after the other.
+        n_filled : int
+            Number of completions of a row.
+
+        Returns
+        -------
+        log_q : Tensor of shape (n_rows * n_filled, n_classes)
+            Possibly less exact than the result of `forward`.
+        """
+        log_q_y: Tensor = self(x)
+        return log_q_y
+
+    def filled_latent_means(self, x: Tensor, n_filled: int) -> Tensor:
+        """Return the means of z of rows as for `filled_log_q_y`."""
+        return self.latent_means(x)
+
     @abstractmethod
     def decoded_means(self, z: Tensor, weights: Tensor) -> Tensor:
         """Return the mean of x given z, averaged over classes: (n_rows, n_means).

@@ -102,7 +102,7 @@ def latent_means(model: VAEModule, x: Rows, encode: Encode = _identity) -> Float
 
 def mean_over_missing(
     model: VAEModule,
-    predict: Callable[[Tensor], Tensor],
+    predict: Callable[[Tensor, int], Tensor],
     x: Rows,
     which: IntArray,
     seed: int,
@@ -126,8 +126,9 @@ def mean_over_missing(
     model : VAEModule
         The model.
     predict : callable
-        f; maps cells of shape (n, n_features), on the model's device, to predictions of
-        shape (n, n_outputs).
+        f; maps cells of shape (n, n_features), on the model's device, and the number of
+        completions of each row, which are one after the other, to predictions of shape
+        (n, n_outputs).
     x : ndarray or sparse array of shape (n_rows, n_features)
         Rows.
     which : ndarray of int64 of shape (n_incomplete,)
@@ -146,7 +147,7 @@ def mean_over_missing(
         pool = RowPool(model, seed)
 
     def mean(filled: Tensor) -> Tensor:
-        predicted = to_double(predict(filled.flatten(0, 1)))
+        predicted = to_double(predict(filled.flatten(0, 1), filled.shape[1]))
         return predicted.view(*filled.shape[:2], -1).mean(1)
 
     def means(positions: Tensor) -> Tensor:
@@ -163,7 +164,8 @@ def mean_over_missing(
         return torch.lerp(direct, completed, share)
 
     n_features = len(model.inputs.fill)
-    cells_per_row = max(len(pool) * n_features, N_FILLED * _max_width(model))
+    n_passes = N_FILLED * model.n_filled_draws
+    cells_per_row = max(len(pool) * n_features, n_passes * _max_width(model))
     return _map_chunks(means, model, cells_per_row, which)
 
 

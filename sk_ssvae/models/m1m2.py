@@ -214,11 +214,11 @@ class M1M2Module(InnerVAEModule):
     def mean_log_q_y(self, x: Tensor, draws: Tensor) -> Tensor:
         """Return the log of the mean of q(y | u) over q(u | x)."""
         log_q: Tensor = self.m2(self._sample_posterior_u(x, draws))
-        return (log_q.logsumexp(1) - math.log(len(draws))).log_softmax(-1)
+        return (log_q.logsumexp(1) - math.log(draws.shape[-2])).log_softmax(-1)
 
-    def latent_means(self, x: Tensor) -> Tensor:
+    def mean_latent_means(self, x: Tensor, draws: Tensor) -> Tensor:
         """Return the mean of sum_y q(y | u) mu(u, y) over q(u | x)."""
-        u = self._sample_posterior_u(x, self.draws)
+        u = self._sample_posterior_u(x, draws)
         means: Tensor = self.m2.latent_means(u).mean(1)
         return means
 

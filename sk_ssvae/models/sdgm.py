@@ -225,11 +225,11 @@ class SDGMModule(InnerVAEModule):
     def mean_log_q_y(self, x: Tensor, draws: Tensor) -> Tensor:
         """Return the log of the mean of q(y | x, a) over q(a | x)."""
         log_q = self._log_q_y(x[:, None], self.posterior_a(x)[:, None].rsample(draws))
-        return (log_q.logsumexp(1) - math.log(len(draws))).log_softmax(-1)
+        return (log_q.logsumexp(1) - math.log(draws.shape[-2])).log_softmax(-1)
 
-    def latent_means(self, x: Tensor) -> Tensor:
+    def mean_latent_means(self, x: Tensor, draws: Tensor) -> Tensor:
         """Return the mean of sum_y q(y | x, a) mu(x, a, y) over q(a | x)."""
-        a = self.posterior_a(x)[:, None].rsample(self.draws)
+        a = self.posterior_a(x)[:, None].rsample(draws)
         q_y = self._log_q_y(x[:, None], a).exp()
         outputs = self.encoder.expected_output((self.inputs(x)[:, None], a), q_y)
         return outputs.chunk(2, -1)[0].mean(1)

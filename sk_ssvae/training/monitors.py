@@ -128,6 +128,8 @@ def explained_errors(net: NeuralNet, held_out: HeldOut) -> Iterator[None]:
 
 def _missing_monitor(net: NeuralNet, held_out: HeldOut, error: Exception) -> str | None:
     """Return a message if an error of a callback names an entry that it monitors."""
+    if not len(net.history_):  # e.g. an error at the start of training
+        return None
     recorded = [key for key in net.history_[-1] if key != "batches"]
     if RECORDED[-1] not in recorded:  # the epoch had not ended
         return None

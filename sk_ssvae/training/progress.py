@@ -162,7 +162,8 @@ class FitProgress(Callback):
 
     def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
         """End the task of an epoch that another callback interrupted."""
-        self._end_epoch(net)
+        if self._end_epoch(net):
+            self.stop_requested = True  # no later stage either
 
     def _end_epoch(self, net: NeuralNet) -> bool:
         task, self._epoch = self._epoch, None

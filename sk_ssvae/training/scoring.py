@@ -173,12 +173,22 @@ class ScoringNet(ClassifierMixin, RollbackNet, ABC):
             return [(x, None) for x in torch.split(dataset.X, self.batch_size)]
         return super().get_iterator(dataset, training=training)
 
+    @torch.no_grad()
     def _record_accuracy(self, labelled: Rows) -> None:
-        """Record the accuracy of held-out labelled rows."""
+        """Record the accuracy of held-out labelled rows.
+
+        Predictions over all fixed draws of a model with an inner variable would take as
+        long as training, and more memory.
+        """
         if self.module_.unsupervised:
             return
-        truth = labelled.codes.cpu().numpy()
-        accuracy = float((self.predict(labelled) == truth).mean())
+        codes = torch.cat(
+            [
+                self.module_.coarse_log_q_y(inputs["x"]).argmax(-1)
+                for inputs, _ in self.get_iterator(labelled)
+            ]
+        )
+        accuracy = float((codes == labelled.codes).double().mean())
         before = [epoch.get("valid_acc", -1.0) for epoch in self.history_[:-1]]
         self.history_.record("valid_acc", accuracy)
         self.history_.record("valid_acc_best", accuracy > max(before, default=-1.0))

@@ -80,7 +80,7 @@ def test_probabilities_are_means_over_filled_rows():
     encoded = clf.preprocessor_.scaling.encode(rows)
     filled = []
 
-    def predict(cells):
+    def predict(cells, n_filled):
         filled.append(clf.preprocessor_.scaling.decode(cells.numpy()))
         return clf.module_(cells)
 

@@ -106,7 +106,7 @@ def test_the_default_pool_is_close_to_the_expectation():
     expected = np.stack([exact_probabilities(model, row) for row in x])
     model = model.float().eval()
     means = inference.mean_over_missing(
-        model, lambda rows: model(rows).exp(), x.float().numpy(), np.arange(4), seed=0
+        model, lambda rows, n: model(rows).exp(), x.float().numpy(), np.arange(4), 0
     )
     np.testing.assert_allclose(means.sum(1), 1, rtol=1e-6)
     np.testing.assert_allclose(means, expected, atol=0.1)
@@ -159,7 +159,7 @@ def test_means_do_not_depend_on_the_size_of_chunks(cells, monkeypatch):
 
     def means(rows):
         return inference.mean_over_missing(
-            model, lambda c: model(c).exp(), x, rows, seed=0
+            model, lambda c, n: model(c).exp(), x, rows, seed=0
         )
 
     expected = means(which)

@@ -208,3 +208,14 @@ def test_other_errors_of_callbacks_are_left_as_they_are(quick, iris):
 
     with pytest.raises(KeyError, match="absent"):
         quick(callbacks=[Wrong(), EarlyStopping("train_loss")]).fit(X, y)
+
+
+def test_errors_before_the_first_epoch_are_left_as_they_are(quick, iris):
+    X, y, _ = iris
+
+    class Wrong(Callback):
+        def on_train_begin(self, net, **kwargs):
+            raise KeyError("absent")
+
+    with pytest.raises(KeyError, match="absent"):
+        quick(callbacks=[Wrong(), EarlyStopping("train_loss")]).fit(X, y)

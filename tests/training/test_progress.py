@@ -268,6 +268,26 @@ def test_tasks_of_stages_and_of_a_single_step(quick, iris):
         assert tasks.sizes == {"fit": 2, "fit/epoch": 0}
 
 
+def test_a_stop_that_is_requested_with_an_interruption_ends_all_stages(quick, iris):
+    X, y, _ = iris
+
+    class Stop(Tasks):
+        def on_fit_task_end(self, estimator, context):
+            super().on_fit_task_end(estimator, context)
+            return context.task_name == "epoch"
+
+    class Interrupt(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+    model = M1M2(inner_size=3, pretrain_epochs=2)
+    for callbacks in ([], [Interrupt()]):
+        tasks = Stop()
+        clf = quick(model=model, max_epochs=1, callbacks=callbacks)
+        clf.set_callbacks(tasks).fit(X, y)
+        assert tasks.begun == ["fit", "fit/m1", "fit/m1/epoch"]
+
+
 def test_the_teacher_is_a_task_without_subtasks(quick, iris):
     X, y, _ = iris
     tasks = Tasks()

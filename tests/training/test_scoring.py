@@ -11,6 +11,7 @@ from torch import nn
 
 from sk_ssvae import OpinionPoolClassifier, VariationalAutoencoder
 from sk_ssvae.models import M1M2
+from sk_ssvae.models.sdgm import SDGMModule
 from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.training.rows import choose_held_out
 
@@ -310,6 +311,23 @@ def test_training_and_teacher_do_not_see_held_out_labels(quick, iris, monkeypatc
     right = clf.predict(X[held_out]) == truth[held_out]
     assert clf.history_[-1]["valid_acc"] == right.mean()
     assert (clf.transduction_[held_out] == y[held_out]).all()
+
+
+def test_accuracies_of_epochs_take_few_draws(quick, iris, monkeypatch):
+    """All 512 per row would take as long as training."""
+    X, y, _ = iris
+    passes = set()
+    original = SDGMModule.mean_log_q_y
+
+    def recorded(self, x, draws):
+        passes.add((len(x), len(draws)))
+        return original(self, x, draws)
+
+    monkeypatch.setattr(SDGMModule, "mean_log_q_y", recorded)
+    clf = quick(model="sdgm", options=HELD_OUT).fit(X, y)
+    assert "valid_acc" in clf.history_[-1]
+    assert (6, 16) in passes  # the held-out labelled rows
+    assert (6, 512) not in passes
 
 
 def test_labels_to_hold_out():
