@@ -26,6 +26,7 @@ from sk_ssvae.training.objective import Objective, kl_warm_up
 from sk_ssvae.training.progress import EpochTable, FitProgress
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.scoring import ScoringNet
+from sk_ssvae.utils.heap import trim_fragmented_heap
 from sk_ssvae.utils.optimizers import Adam, check_optimizer_state
 from sk_ssvae.utils.random import (
     Stream,
@@ -156,6 +157,7 @@ class SSVAENet(ScoringNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute the loss of a minibatch and its gradient."""
+        trim_fragmented_heap()
         self._set_training(True)
         model, (inputs, codes) = self.module_, batch
         progress, kl_weight = self._step / self._n_steps, self.kl_weight
@@ -197,6 +199,7 @@ class SSVAENet(ScoringNet):
     @torch.no_grad()
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute minus the mean bound of log p(x), with the same noise every epoch."""
+        trim_fragmented_heap()
         self._set_training(False)
         loss, log_q_y = self.objective.validation_loss(
             self.module_, batch[0], generator=self._validation_generator()
