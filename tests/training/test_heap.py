@@ -77,4 +77,4 @@ def test_memory_of_a_fit_on_a_memory_map_is_that_of_few_rows(tmp_path):
         )
         return int(done.stdout)
 
-    assert growth(200_000) < growth(8192) + 150 * 2**20
+    assert growth(200_000) < growth(8192) + 200 * 2**20
