@@ -96,6 +96,7 @@ def test_probabilities_are_means_over_filled_rows():
         np.testing.assert_allclose(clf.transform([row])[0], z, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gaps_in_fit", [False, True])
 def test_the_log_loss_is_not_above_that_of_the_prior(gaps_in_fit):
     """However many cells are missing; without averages it is up to three times that."""

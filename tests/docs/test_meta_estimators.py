@@ -388,6 +388,7 @@ def test_every_row_of_the_page_is_checked():
         assert {" ".join(names) for names in rows(heading)} == {*tests}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Found \\d+ unknown categories:UserWarning")
 @pytest.mark.parametrize("names", [*FITS, *WRONG])
 def test_rows_of_the_page(names, clf):
