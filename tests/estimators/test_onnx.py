@@ -130,7 +130,7 @@ def check_graph(case, path):
     for n in (150, 1, 7):
         *proba, latent = session.run(None, graph_input(rows[:n], session))
         assert latent.dtype == np.float32
-        gaps = np.isnan(X[:n]).any(axis=1, keepdims=True)
+        gaps = pd.DataFrame(rows[:n]).isna().any(axis=1).to_numpy()[:, None]
         expected = np.where(gaps, np.nan, estimator.transform(rows[:n]))
         np.testing.assert_allclose(latent, expected, atol=1e-5)
         if isinstance(estimator, SSVAEClassifier):
