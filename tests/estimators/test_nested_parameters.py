@@ -23,13 +23,13 @@ def message(call):
 
 
 @pytest.mark.parametrize("kind", [SSVAEClassifier, VariationalAutoencoder])
-def test_parameters_of_callbacks_are_those_of_skorch(kind):
+def test_parameters_of_callbacks_are_those_of_skorch(kind, tmp_path):
     callbacks = [
         ("es", EarlyStopping(patience=7)),
         Checkpoint(),
         LRScheduler(policy="StepLR", step_size=3),
         ("last", LRScheduler()),
-        Checkpoint(dirname="x"),
+        Checkpoint(dirname=str(tmp_path)),
     ]
     ours = kind(callbacks=callbacks).get_params()
     net = NeuralNetClassifier(None, callbacks=callbacks)
