@@ -245,7 +245,7 @@ def _without_exporter_messages() -> Iterator[None]:
 def _import_onnx_helper() -> Any:
     try:
         import onnx.helper
-        import onnxscript  # noqa: F401
+        import onnxscript  # noqa: F401  (torch.onnx imports it later)
     except ImportError:
         raise ImportError(
             "Exporting estimators needs onnx and onnxscript: pip install "

@@ -45,6 +45,7 @@ def antithetic_draws(size: int, seed: int) -> Tensor:
     n = N_FIXED_DRAWS // 2
     n_sobol = min(size, SobolEngine.MAXDIM)
     seed = stream_seed(seed, Stream.INNER)
+    # torch does not annotate the constructor.
     sobol = SobolEngine(  # type: ignore[no-untyped-call]
         n_sobol, scramble=True, seed=seed
     )

@@ -39,9 +39,9 @@ class HeapTrimmer:
     """Trims the C heap when the process has grown.
 
     A training step allocates blocks of several MB for a minibatch and frees them again.
-    glibc often cannot reuse the gaps between smaller blocks for the next step, as
-    aligned blocks need a little more room than they leave when they are freed. The
-    number of gaps increases from step to step, and their pages remain with the process.
+    glibc often does not reuse the gaps between smaller blocks for the next step: the
+    memory in use stays the same, while free memory within the heap increases from step
+    to step, and its pages remain with the process.
 
     Returning all free memory in every step would be slow, since the next step would
     need fresh pages for all of it. So the memory is measured once a few steps after

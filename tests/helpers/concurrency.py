@@ -1,6 +1,5 @@
 """Concurrent calls of one classifier, and resource use over many fits."""
 
-import ctypes
 import gc
 import os
 import pickle
@@ -21,6 +20,7 @@ from torch import nn
 import sk_ssvae
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.training import ClassifierOptions
+from sk_ssvae.utils.heap import malloc_trim
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
@@ -234,8 +234,7 @@ def resources():
     """Return the memory, threads, open files and children of this process (Linux)."""
     gc.collect()
     # The C library keeps freed memory by design (`retain_freed_memory`): not a leak.
-    with suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    malloc_trim()
     status = Path("/proc/self/status").read_text()
     kilobytes = next(s for s in status.splitlines() if s.startswith("VmRSS")).split()[1]
     children = [path for path in Path("/proc").glob("[0-9]*") if _is_child(path)]

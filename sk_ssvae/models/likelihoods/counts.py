@@ -195,6 +195,7 @@ class Poisson(Likelihood):
         self.register_buffer("offset", torch.tensor(start, dtype=torch.float32))
         factor = [1.0] * n_features if scale is None else scale
         self.register_buffer("scale", torch.tensor(factor, dtype=torch.float32))
+        # torch does not annotate the method.
         self.register_load_state_dict_pre_hook(  # type: ignore[no-untyped-call]
             _add_old_buffers
         )
