@@ -3,7 +3,7 @@
 Columns are read with narwhals, which imports no library before the user does. Those of
 pandas are read with pandas itself: narwhals refuses names that are repeated and does
 not know sparse columns, it looks at the first hundred values of a column of objects
-only, and encoding a column of strings takes it five times as long.
+only, and it encodes a column of strings more slowly.
 """
 
 from functools import cached_property
