@@ -15,7 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["MLP", "MultiInputLinear", "PairMLP", "check_hidden_sizes", "linear"]
+__all__ = [
+    "MLP",
+    "BatchNorm",
+    "MultiInputLinear",
+    "PairMLP",
+    "check_hidden_sizes",
+    "linear",
+]
 
 MIN_MATMUL_SIZE = 8
 """Number of one-hot inputs from which `PairMLP.expected_output` uses a batched matrix
@@ -69,6 +76,52 @@ class _Linear(nn.Linear):
         """Do nothing, so that the global generator is not used."""
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of the last axis, over all others.
+
+    Ioffe & Szegedy 2015, "Batch normalization", arXiv 1502.03167. A single row has no
+    variance, so it is normalised by the running statistics, also in training.
+
+    Parameters
+    ----------
+    n_units : int
+        Size of the last axis.
+    """
+
+    def __init__(self, n_units: int) -> None:
+        super().__init__(n_units, dtype=torch.float32, device="cpu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise rows of shape (..., n_units)."""
+        rows = x.reshape(-1, x.shape[-1])
+        if self.training and len(rows) < 2:
+            normalised = F.batch_norm(
+                rows,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                eps=self.eps,
+            )
+        else:
+            normalised = super().forward(rows)
+        return normalised.view(x.shape)
+
+
+def _batch_norms(hidden_sizes: Sequence[int], batch_norm: bool) -> nn.ModuleList:
+    """Return a normalisation for each hidden layer, or no modules at all."""
+    return nn.ModuleList(map(BatchNorm, hidden_sizes) if batch_norm else [])
+
+
+def _hidden_layers(
+    out: Tensor, norms: nn.ModuleList, layers: Iterable[nn.Module]
+) -> Tensor:
+    """Apply layers, each after a normalisation and a ReLU."""
+    for norm, layer in zip(norms, layers, strict=True):
+        out = layer(F.relu(norm(out)))
+    return out
+
+
 def _relu_layers(
     layers: Iterable[nn.Module], out: Tensor, *, overwrite_input: bool
 ) -> Tensor:
@@ -93,6 +146,8 @@ class MLP(nn.Module):
         Source of the weights.
     first : nn.Module, default=None
         Replaces the first layer.
+    batch_norm : bool, default=False
+        Whether hidden units are normalised before their activation.
     """
 
     def __init__(
@@ -103,6 +158,7 @@ class MLP(nn.Module):
         *,
         generator: torch.Generator,
         first: nn.Module | None = None,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         sizes = [in_features, *hidden_sizes, out_features]
@@ -112,10 +168,13 @@ class MLP(nn.Module):
             linear(n_in, n_out, generator=generator)
             for n_in, n_out in pairwise(sizes[skipped:])
         )
+        self.norms = _batch_norms(hidden_sizes, batch_norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
         first, *rest = self.layers
+        if len(self.norms):
+            return _hidden_layers(first(x), self.norms, rest)
         return _relu_layers(rest, first(x), overwrite_input=False)
 
 
@@ -186,6 +245,8 @@ class PairMLP(nn.Module):
         Source of the weights.
     from_a : nn.Module, default=None
         Replaces W_a; maps a to the units of the first layer.
+    batch_norm : bool, default=False
+        Whether hidden units are normalised before their activation.
     """
 
     def __init__(
@@ -197,6 +258,7 @@ class PairMLP(nn.Module):
         *,
         generator: torch.Generator,
         from_a: nn.Module | None = None,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         first, *rest = [*hidden_sizes, out_features]
@@ -213,6 +275,7 @@ class PairMLP(nn.Module):
         self.rest = nn.ModuleList(
             linear(n_in, n_out, generator=generator) for n_in, n_out in pairwise(sizes)
         )
+        self.norms = _batch_norms(hidden_sizes, batch_norm)
 
     def forward(self, a: Any, b: Tensor | None = None) -> Tensor:
         """Map (..., a_features) and (..., b_features) to (..., out_features).
@@ -226,7 +289,10 @@ class PairMLP(nn.Module):
             from_b = b @ self.from_b
         else:
             from_b = F.embedding(b, self.from_b)
-        return _relu_layers(self.rest, self.from_a(a) + from_b, overwrite_input=True)
+        first = self.from_a(a) + from_b
+        if len(self.norms):
+            return _hidden_layers(first, self.norms, self.rest)
+        return _relu_layers(self.rest, first, overwrite_input=True)
 
     def expected_output(self, a: Any, weights: Tensor) -> Tensor:
         """Return the expected output over a categorical, one-hot b.
