@@ -92,8 +92,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         `sklearn.semi_supervised` and of this package, and pipelines that end with one,
         are fitted to all rows, with the label -1 for unlabelled rows. A third element
         "labelled" or "all" of the tuple overrides this. Labels are the integers 0 ...
-        n_classes - 1. Rows are neither standardised nor converted, so that a pipeline
-        can have a scaler of its own, and select the columns of a data frame by name.
+        n_classes - 1. Rows are not standardised, and data frames stay data frames, so
+        that a pipeline can have a scaler of its own, and select columns by name.
         Probabilities are from `predict_proba`, else from `decision_function`, else
         one-hot labels from `predict`; rows for which they are NaN or zero have no
         effect on the pool. Transductive classifiers that are fitted to all rows have

@@ -64,11 +64,12 @@ class UserView(View):
     def __init__(self, entry: ClassifierEntry, settings: ViewSettings) -> None:
         super().__init__(settings)
         self.name, self.rows = entry.name, entry.rows
-        self.classifier: Any = clone(entry.classifier)
+        self.classifier: Any = entry.classifier
         # The seed depends on the name, not on the other views.
-        set_random_states(
-            self.classifier, zlib.crc32(f"{settings.seed} {self.name}".encode())
-        )
+        seed = zlib.crc32(f"{settings.seed} {self.name}".encode())
+        with self._noted("when it was cloned"):
+            self.classifier = clone(entry.classifier)
+            set_random_states(self.classifier, seed)
 
     def fit_predict_proba(
         self,
@@ -161,7 +162,9 @@ class UserView(View):
         if hasattr(classifier, "predict_proba"):
             p = np.asarray(classifier.predict_proba(X))
         elif hasattr(classifier, "decision_function"):
-            p = margins_to_probabilities(np.asarray(classifier.decision_function(X)))
+            margins = np.asarray(classifier.decision_function(X))
+            with np.errstate(invalid="ignore", over="ignore"):  # NaN for infinite ones
+                p = margins_to_probabilities(margins)
         else:
             labels = np.asarray(classifier.predict(X)).reshape(len(X))
             classes, positions = np.unique(labels, return_inverse=True)

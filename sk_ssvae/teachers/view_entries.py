@@ -107,7 +107,9 @@ def read_entries(
         elif not (isinstance(entry[1], str) and entry[1] == DROPPED):
             names.append(entry[0])
             classifiers[entry[0]] = _read_classifier(*entry)
-    _check_names([e[0] for e in entries if _is_named(e)], built_in, parameters)
+    named = [entry[0] for entry in entries if _is_named(entry)]
+    named += [name for name in set(named) if name in entries]  # without a classifier
+    _check_names(named, built_in, parameters)
     return names, classifiers
 
 

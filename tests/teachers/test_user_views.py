@@ -7,7 +7,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import torch
 from few_labels import hide
+from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
@@ -401,6 +403,53 @@ def test_built_in_views_are_the_same_beside_a_classifier(iris):
         assert beside.held_out_log_loss_[name] == loss
 
 
+class Surroundings(GaussianNB):
+    """Records global settings."""
+
+    def fit(self, X, y):
+        LOG.append((torch.get_num_threads(), get_config()["transform_output"]))
+        return super().fit(X, y)
+
+
+def test_classifiers_have_the_global_settings_of_the_user(iris):
+    X, y, _ = iris
+    expected = pool("columns", ("own", GaussianNB()), "whitened").fit(X, y)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with config_context(transform_output="pandas"):
+            fitted = pool("columns", ("own", Surroundings()), "whitened").fit(X, y)
+            p = fitted.predict_proba(X)
+    finally:
+        torch.set_num_threads(before)
+    assert set(LOG) == {(2, "pandas")}
+    np.testing.assert_array_equal(p, expected.predict_proba(X))
+
+
+class Margins(ClassifierMixin, BaseEstimator):
+    """Returns infinite or missing margins for some rows."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def decision_function(self, X):
+        margins = np.zeros((len(X), 3))
+        margins[::4, 0] = np.inf
+        margins[1::4, 1] = np.nan
+        margins[2::4, 2] = 1e308
+        margins[3::4, 2] = 1
+        return margins
+
+
+def test_margins_that_are_not_finite_have_no_effect(iris):
+    X, _, truth = iris
+    fitted = pool(("own", Margins()), shares="labelled").fit(X, hide(truth, 1))
+    p = fitted.predict_proba(X[:4])
+    np.testing.assert_allclose(p[:3], 1 / 3, rtol=1e-6)
+    assert p[3].argmax() == 2
+
+
 # Errors.
 
 
@@ -443,6 +492,23 @@ def test_errors_of_a_classifier_name_the_view(iris):
     assert error.value.__notes__ == [
         "This was raised by the view 'own' of the opinion pool, "
         "Failing(fail_predict=True), for 3 new rows."
+    ]
+
+
+class Unclonable(GaussianNB):
+    """Changes its parameter, which scikit-learn's `clone` refuses."""
+
+    def __init__(self, priors=None):
+        super().__init__(priors=[priors])
+
+
+def test_errors_of_clones_name_the_view(iris):
+    X, y, _ = iris
+    with pytest.raises(RuntimeError, match="Cannot clone object") as error:
+        pool(("own", Unclonable())).fit(X, y)
+    assert error.value.__notes__ == [
+        "This was raised by the view 'own' of the opinion pool, "
+        "Unclonable(priors=[None]), when it was cloned."
     ]
 
 
@@ -568,6 +634,12 @@ def test_invalid_probabilities_are_errors(iris, entry, message):
         ),
         (
             [("a", GaussianNB()), ("b", "drop"), ("a", GaussianNB())],
+            ValueError,
+            "Names of classifiers in views must be unique, but ['a'] occur "
+            "repeatedly. Rename all but one of each.",
+        ),
+        (
+            ["a", "columns", ("a", GaussianNB())],
             ValueError,
             "Names of classifiers in views must be unique, but ['a'] occur "
             "repeatedly. Rename all but one of each.",
