@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.panel_report import NAMES
+from benchmarks.accuracy.panel_arrays import NAMES
 from benchmarks.accuracy.panel_results import read
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.figures import save_figure
