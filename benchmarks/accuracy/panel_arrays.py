@@ -71,9 +71,9 @@ class Panel:
         Methods among them that do not use the true labels.
     few : ndarray of bool of shape (n_settings,)
         Settings with 5 labels of each class.
-    raw : dict of str to set of (str, int)
-        Settings in which the columns as they are were better, by method that was run
-        on both.
+    raw : dict of str to dict of (str, int) to bool
+        Whether the columns as they are were better, by method and by setting in which
+        it was run on both.
     """
 
     def __init__(self, results, scheme, rows):
@@ -135,8 +135,9 @@ def better_columns(results):
         For each method and setting the results with the higher mean of the held-out
         accuracy over seeds, under the name without `RAW`. Both must have the same
         seeds; otherwise the standardised columns are chosen.
-    raw : dict of str to set of (str, int)
-        Settings in which the columns as they are were chosen, by method.
+    raw : dict of str to dict of (str, int) to bool
+        Whether the columns as they are were chosen, by method and by setting in which
+        there was a choice.
     """
     groups = {}
     for cell in results:
@@ -146,16 +147,13 @@ def better_columns(results):
     chosen, better = {}, {}
     for (name, *setting), (standardised, raw) in groups.items():
         cells = standardised or raw
-        if standardised and raw:
-            better.setdefault(name, set())
         if standardised.keys() == raw.keys():
             first, second = (
-                np.mean([results[cell].get("held_out", 0.0) for cell in cells.values()])
-                for cells in (standardised, raw)
+                np.mean([results[cell].get("held_out", 0.0) for cell in both.values()])
+                for both in (standardised, raw)
             )
-            if second > first:
-                cells = raw
-                better[name].add(tuple(setting))
+            cells = raw if second > first else standardised
+            better.setdefault(name, {})[tuple(setting)] = bool(second > first)
         for cell in cells.values():
             chosen[cell._replace(method=name)] = results[cell]
     return chosen, better

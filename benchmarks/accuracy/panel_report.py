@@ -149,7 +149,7 @@ def print_embarrassments(panels):
 
 def named(panel, method, setting):
     """Return the name of a method, with the columns where both were tried."""
-    if setting in panel.raw.get(method, ()):
+    if panel.raw.get(method, {}).get(setting):
         return f"{NAMES[method]}, columns as they are"
     return NAMES[method]
 
@@ -163,11 +163,11 @@ def print_columns(panel):
         "of the held-out accuracy over seeds decides, which favours these methods. "
         "SSVAEClassifier sees the columns as they are\n"
     )
-    settings = {(c.method, c.dataset, c.labels) for c in panel.results}
-    rows = []
-    for name in (name for name in panel.methods if name in panel.raw):
-        n = sum(method == name for method, *_ in settings)
-        rows.append([NAMES[name], len(panel.raw[name]), n])
+    rows = [
+        [NAMES[name], sum(panel.raw[name].values()), len(panel.raw[name])]
+        for name in panel.methods
+        if name in panel.raw
+    ]
     print_table(["", "as they are", "of settings"], rows)
 
 
@@ -184,7 +184,7 @@ def print_settings(panel):
         for name, value, bold in zip(shown, means[:, i], comparable, strict=True):
             text = "" if np.isnan(value) else f"{value:.1f}"
             text = f"**{text}**" if bold and value == best else text
-            row.append(f"{text} °" if setting in panel.raw.get(name, ()) else text)
+            row.append(f"{text} °" if panel.raw.get(name, {}).get(setting) else text)
         rows.append(row)
     mark = "; ° columns as they are" if panel.raw else ""
     print(
