@@ -48,8 +48,8 @@ def score(parts, transduction, predicted):
     return {key: round(100 * float(v.mean()), 2) for key, v in values.items()}
 
 
-def pool_and_views(parts, seed):
-    """Fit the default teacher; return its accuracies and those of each view alone."""
+def pool_and_views(parts, seed, views=None):
+    """Fit a pool of views; return its accuracies and those of each view alone."""
     from sk_ssvae import OpinionPoolClassifier
     from sk_ssvae.teachers.pooling import OpinionPool
 
@@ -67,7 +67,8 @@ def pool_and_views(parts, seed):
         return mock.patch.object(OpinionPool, name, call)
 
     with recorded("fit_pool"), recorded("pool"):
-        model = OpinionPoolClassifier(random_state=seed).fit(parts.X_train, parts.y_few)
+        model = OpinionPoolClassifier(views=views, random_state=seed)
+        model.fit(parts.X_train, parts.y_few)
         predicted = model.predict(parts.X_test)
     found = {"pool": score(parts, model.transduction_, predicted)}
     pool, of_train = calls["fit_pool"]
@@ -145,7 +146,10 @@ def report(results):
     tables = {key: means(results, key) for key in SCORES}
     settings = next(iter(tables.values()))
     if not settings:
-        print("There are no splits with results of all methods.\n")
+        print(
+            "There are no splits with results of all methods. Run them by\n"
+            "python -m benchmarks accuracy.views"
+        )
         return
     for key, title in SCORES.items():
         print_settings(title, tables[key])

@@ -14,6 +14,7 @@ from benchmarks.accuracy.panel_arrays import Panel, better_columns
 from benchmarks.accuracy.panel_data import Split, split
 from benchmarks.accuracy.panel_methods import FROM_SPLIT, METHODS, run_method
 from benchmarks.accuracy.panel_results import Cell, update
+from sk_ssvae import OpinionPoolClassifier
 
 
 def cells(method, values, labels=5, dataset="digits", scheme="per_class"):
@@ -198,3 +199,14 @@ def test_views_are_compared_with_the_better_label_spreading():
     assert list(settings) == [("digits", 5)]
     assert settings["digits", 5]["pool"] == 91
     assert views.compare(settings["digits", 5]) == ("ranks", -1.0, 6.0)
+
+
+def test_a_view_alone_is_the_pool_of_this_view(two_groups):
+    names = ["min-max", "logistic", "linear-generative", "whitened"]
+    found = views.pool_and_views(two_groups, 0, names)
+    assert list(found) == ["pool", *names]
+    for name in names[:-1]:  # the last depends on the others
+        alone = OpinionPoolClassifier(views=[name], random_state=0)
+        alone.fit(two_groups.X_train, two_groups.y_few)
+        predicted = alone.predict(two_groups.X_test)
+        assert found[name] == views.score(two_groups, alone.transduction_, predicted)
