@@ -3,7 +3,7 @@ r"""Print and plot accuracy against the number of labels, from one a class to al
     python -m benchmarks accuracy.panel \
         --sets optdigits satimage segment phoneme covtype15k \
         --labels 1 2 5 10 20 50 100 100000 --seeds 0 1 \
-        --methods ours network lr lr_raw svc svc_raw rf knn7 knn7_raw \
+        --methods ours network lr svc svc_raw rf knn7 knn7_raw \
         --out benchmarks/results/curves.json
     python -m benchmarks accuracy.learning_curves
 
