@@ -69,7 +69,7 @@ def measure(dataset, seed, name):
     """
     from sk_ssvae import SSVAEClassifier
 
-    parts = split(dataset, LABELS, seed)
+    parts = split(dataset, LABELS, seed).standardised()
     X, X_test = parts.X_train.astype(np.float32), parts.X_test.astype(np.float32)
     if name in OTHERS:
         model = METHODS[OTHERS[name]](seed).fit(X, parts.y_few)

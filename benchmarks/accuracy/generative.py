@@ -54,7 +54,7 @@ N_SAMPLES = 1000
 def load_split(name, seed):
     """Return training rows, few labels, all labels, held-out rows and labels."""
     if name != "digits":
-        parts = split(name, 5, seed)
+        parts = split(name, 5, seed).standardised()
         return parts.X_train, parts.y_few, parts.y_train, parts.X_test, parts.y_test
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(

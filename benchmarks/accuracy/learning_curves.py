@@ -3,19 +3,22 @@ r"""Print and plot accuracy against the number of labels, from one a class to al
     python -m benchmarks accuracy.panel \
         --sets optdigits satimage segment phoneme covtype15k \
         --labels 1 2 5 10 20 50 100 100000 --seeds 0 1 \
-        --methods ours network lr svc rf knn7 --out benchmarks/results/curves.json
+        --methods ours network lr svc svc_raw rf knn7 knn7_raw \
+        --out benchmarks/results/curves.json
     python -m benchmarks accuracy.learning_curves
 
-Mean held-out accuracy over seeds, in %. In the column "all" every training row has a
-label, so the teacher is not used. "SSVAEClassifier(teacher=None), labelled rows" is the
-same network, fitted without the unlabelled rows.
+Mean held-out accuracy over seeds, in %. As in the panel, methods that depend on the
+scale of the columns have the better of standardised columns and columns as they are. In
+the column "all" every training row has a label, so the teacher is not used.
+"SSVAEClassifier(teacher=None), labelled rows" is the same network, fitted without the
+unlabelled rows.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.panel_report import NAMES
+from benchmarks.accuracy.panel_arrays import NAMES, better_columns
 from benchmarks.accuracy.panel_results import read
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.figures import save_figure
@@ -28,7 +31,7 @@ ALL = 100_000
 def mean_curves(results):
     """Return mean accuracies in %, by set, method and number of labels."""
     values = {}
-    for cell, result in results.items():
+    for cell, result in better_columns(results)[0].items():
         if "held_out" in result:
             curve = values.setdefault(cell.dataset, {}).setdefault(cell.method, {})
             curve.setdefault(cell.labels, []).append(100 * result["held_out"])

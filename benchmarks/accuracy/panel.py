@@ -2,6 +2,7 @@
 
     python -m benchmarks accuracy.panel --methods ours rf --seeds 0 1 2 3 --jobs 2
     python -m benchmarks accuracy.panel --scheme random
+    python -m benchmarks accuracy.panel --scheme imbalanced
     python -m benchmarks accuracy.panel --all-rows
     python -m benchmarks accuracy.panel --ablations --jobs 1 --seeds 0
     python -m benchmarks accuracy.panel_report
@@ -22,6 +23,7 @@ from importlib import util
 from pathlib import Path
 
 from benchmarks.accuracy.ablations import runnable_variants
+from benchmarks.accuracy.imbalanced import IMBALANCED
 from benchmarks.accuracy.panel_data import (
     MANY_ROWS,
     MAX_ROWS,
@@ -29,14 +31,16 @@ from benchmarks.accuracy.panel_data import (
     SCHEMES,
     labels_for,
 )
-from benchmarks.accuracy.panel_methods import METHODS, REFERENCES
+from benchmarks.accuracy.panel_methods import FROM_SPLIT, METHODS
 from benchmarks.accuracy.panel_results import Cell, update
 from benchmarks.accuracy.panel_workers import run_cells
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.fresh_process import GB, ONE_THREAD
 from benchmarks.common.paths import RESULTS
 
-ALL_METHODS = (*METHODS, *REFERENCES)
+ALL_METHODS = (*METHODS, *FROM_SPLIT)
+OPTIONAL = {"pyroved": "pyroved", "gl": "graphlearning"}
+"""Packages by the part of a method's name before the first underscore."""
 
 
 def parse(argv):
@@ -87,20 +91,28 @@ def parse(argv):
     return args
 
 
+def is_installed(method):
+    """Return whether the package of a method is installed."""
+    package = OPTIONAL.get(method.partition("_")[0])
+    return package is None or util.find_spec(package) is not None
+
+
 def requested_cells(args):
     """List the cells that the arguments describe."""
     methods = args.methods
     if args.ablations is not None:
         methods = args.ablations or runnable_variants()
     elif methods is None:
-        has_pyroved = util.find_spec("pyroved") is not None
-        methods = [name for name in ALL_METHODS if has_pyroved or name != "pyroved"]
+        methods = [name for name in ALL_METHODS if is_installed(name)]
+    sets = MANY_ROWS if args.all_rows else PANEL
+    if args.scheme == "imbalanced":
+        sets = IMBALANCED
     labels = args.labels or ([20] if args.all_rows else [5, 20])
     rows = None if args.all_rows else MAX_ROWS
     cells = (
         Cell(args.scheme, rows, name, labels_for(name, k), seed, method)
         for seed in args.seeds
-        for name in args.sets or (MANY_ROWS if args.all_rows else PANEL)
+        for name in args.sets or sets
         for k in labels
         for method in methods
     )

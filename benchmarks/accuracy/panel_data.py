@@ -3,8 +3,8 @@
 Preparation: classes with fewer than 60 rows are removed, and a stratified sample of at
 most 5,000 rows is drawn. Counts of sparse sets become log(1 + count), categorical
 columns are one-hot encoded, and missing numbers are replaced by the median of the
-column (over all sampled rows, test rows included). After the split all columns are
-standardised by a StandardScaler that is fitted to the training rows.
+column (over all sampled rows, test rows included). `Split.standardised` scales the
+columns by a StandardScaler that is fitted to the training rows.
 
 The sets are read from the folder ``SK_SSVAE_DATA`` or fetched from OpenML; see
 ``benchmarks/common/data.py``.
@@ -19,6 +19,7 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.accuracy.imbalanced import IMBALANCED, without_most_of_half
 from benchmarks.common.data import hide_labels, load_raw
 
 CHOSEN_ON = (
@@ -56,7 +57,7 @@ MANY_ROWS = ("mnist", "letter", "shuttle", "adult", "covtype15k", "bank_addition
 
 MAX_ROWS = 5000
 MIN_CLASS_SIZE = 60
-SCHEMES = ("per_class", "random", "flipped")
+SCHEMES = ("per_class", "random", "flipped", "imbalanced")
 FLIPPED = 0.1
 """Share of wrong labels in the scheme "flipped"."""
 
@@ -65,7 +66,7 @@ MAX_LABELS = {"coil20": 10, "isolet1560": 10}
 
 
 class Split(NamedTuple):
-    """Standardised rows, and their classes.
+    """Training and test rows in their own units, and their classes.
 
     Attributes
     ----------
@@ -76,8 +77,6 @@ class Split(NamedTuple):
         All classes of the training rows.
     X_test : ndarray of float32 of shape (n_test, n_features)
     y_test : ndarray of int64 of shape (n_test,)
-    scale : ndarray of float64 of shape (n_features,)
-        Standard deviations that the columns were divided by.
     """
 
     X_train: np.ndarray
@@ -85,7 +84,13 @@ class Split(NamedTuple):
     y_train: np.ndarray
     X_test: np.ndarray
     y_test: np.ndarray
-    scale: np.ndarray
+
+    def standardised(self):
+        """Return the split with columns of mean 0 and variance 1 in training rows."""
+        scaler = StandardScaler().fit(self.X_train)
+        return self._replace(
+            X_train=scaler.transform(self.X_train), X_test=scaler.transform(self.X_test)
+        )
 
 
 def labels_for(name, labels_per_class):
@@ -100,7 +105,8 @@ def prepared(name, rows=MAX_ROWS):
     Parameters
     ----------
     name : str
-        Name of the set.
+        Name of the set; a name in `IMBALANCED` is that set without most rows of half of
+        its classes.
     rows : int or None, default=MAX_ROWS
         Largest number of rows to draw; None takes all.
 
@@ -110,6 +116,10 @@ def prepared(name, rows=MAX_ROWS):
     y : ndarray of int64 of shape (n_rows,)
         Classes 0 ... n_classes - 1.
     """
+    if name in IMBALANCED:
+        kind = IMBALANCED[name]
+        X, y = prepared.__wrapped__(kind.dataset, rows)
+        return without_most_of_half(X, y, kind)
     X, y, categorical = load_raw(name)
     y = np.unique(y, return_inverse=True)[1]
     keep = np.bincount(y)[y] >= MIN_CLASS_SIZE
@@ -146,10 +156,11 @@ def split(name, labels_per_class, seed, scheme="per_class", rows=MAX_ROWS):
         Number of labels to keep, of each class or on average.
     seed : int
         Seed of the split and of the labels.
-    scheme : {"per_class", "random", "flipped"}, default="per_class"
+    scheme : {"per_class", "random", "flipped", "imbalanced"}, default="per_class"
         "per_class" keeps `labels_per_class` labels of each class. "random" keeps the
         same total number: one of each class, the rest drawn from all other training
-        rows. "flipped" is "per_class" with a tenth of the labels wrong.
+        rows. "flipped" is "per_class" with a tenth of the labels wrong. "imbalanced"
+        chooses labels like "per_class"; its sets are those in `IMBALANCED`.
     rows : int or None, default=MAX_ROWS
         Largest number of rows, as in `prepared`.
 
@@ -160,13 +171,18 @@ def split(name, labels_per_class, seed, scheme="per_class", rows=MAX_ROWS):
     Raises
     ------
     ValueError
-        If the scheme is unknown.
+        If the scheme is unknown, or the set is not one of the scheme's.
     """
+    if (name in IMBALANCED) != (scheme == "imbalanced"):
+        raise ValueError(
+            f"The set {name!r} has no scheme {scheme!r}: the sets of the scheme "
+            f"'imbalanced' are those in IMBALANCED, and these have no other scheme."
+        )
     X, y = prepared(name, rows)
     train, test = train_test_split(
         np.arange(len(y)), test_size=0.3, stratify=y, random_state=seed
     )
-    if scheme == "per_class":
+    if scheme in ("per_class", "imbalanced"):
         y_few = hide_labels(y[train], labels_per_class, 1000 + seed)
     elif scheme == "flipped":
         y_few = hide_labels(y[train], labels_per_class, 1000 + seed)
@@ -175,9 +191,7 @@ def split(name, labels_per_class, seed, scheme="per_class", rows=MAX_ROWS):
         y_few = hide_at_random(y[train], labels_per_class, 2000 + seed)
     else:
         raise ValueError(f"scheme is {scheme!r}; it must be one of {SCHEMES}.")
-    scaler = StandardScaler().fit(X[train])
-    X_train, X_test = scaler.transform(X[train]), scaler.transform(X[test])
-    return Split(X_train, y_few, y[train], X_test, y[test], scaler.scale_)
+    return Split(X[train], y_few, y[train], X[test], y[test])
 
 
 def flip_labels(y_few, share, seed):

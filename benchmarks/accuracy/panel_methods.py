@@ -1,21 +1,19 @@
 """Methods of the accuracy panel.
 
-All methods are fitted to the same standardised rows, with scikit-learn's defaults
-except for the settings in their names. The methods in `REFERENCES` use the true
-labels: the oracle as an upper reference, the majority class as a lower one.
+All methods are fitted to the same rows, with scikit-learn's defaults except for the
+settings in their names. `SSVAEClassifier` and its variants, which scale columns
+themselves, see the columns as they are. Other methods see standardised columns. Those
+that depend on the scale of the columns are also methods of their own on the columns as
+they are, with `RAW` at the end of the name.
 """
 
 import time
-from itertools import product
-from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.semi_supervised import (
@@ -25,35 +23,14 @@ from sklearn.semi_supervised import (
 )
 from sklearn.svm import SVC
 
+from benchmarks.accuracy import graph_learning
 from benchmarks.accuracy.ablations import make_variant
+from benchmarks.accuracy.panel_references import (
+    REFERENCES,
+    Predictions,
+    without_nan,
+)
 from benchmarks.common.plain import plain_m2
-
-NEIGHBOURS = (5, 7, 10, 20)
-ALPHAS = (0.2, 0.8, 0.99)
-"""Settings of label spreading that the oracle chooses from. It also chooses between
-standardised rows, rows in original units and rows scaled to [0, 1]."""
-
-
-class Predictions(NamedTuple):
-    """Predictions of a method.
-
-    Attributes
-    ----------
-    transduction : ndarray of int64 of shape (n_train,)
-        Classes of the training rows.
-    predicted : ndarray of int64 of shape (n_test,)
-        Classes of the test rows.
-    proba : ndarray of shape (n_test, n_classes), or None
-        Probabilities of the classes of the test rows.
-    fit_seconds, predict_seconds : float
-        Time of `fit`, and of predicting the test rows.
-    """
-
-    transduction: np.ndarray
-    predicted: np.ndarray
-    proba: np.ndarray | None
-    fit_seconds: float
-    predict_seconds: float
 
 
 class LabelledOnly(ClassifierMixin, BaseEstimator):
@@ -179,20 +156,35 @@ METHODS = {
 }
 """Functions from a seed to an estimator, by name."""
 
+FROM_SPLIT = REFERENCES | graph_learning.METHODS
+"""Functions from a split to predictions, by name. All but Laplace and Poisson learning
+use the true classes: Poisson-MBO learning is told how many rows each has."""
 
-def run_method(name, X_train, y_few, X_test, seed):
+RAW = "_raw"
+DEPEND_ON_SCALE = (
+    *("spreading", "knn7", "propagation", "self_lr", "self_svc", "lr", "svc"),
+    *graph_learning.METHODS,
+)
+METHODS |= {n + RAW: METHODS[n] for n in DEPEND_ON_SCALE if n in METHODS}
+FROM_SPLIT |= {n + RAW: FROM_SPLIT[n] for n in DEPEND_ON_SCALE if n in FROM_SPLIT}
+
+STANDARDISED = {
+    name
+    for name in (*METHODS, *graph_learning.METHODS)
+    if name not in ("ours", "m2", "network") and not name.endswith(RAW)
+}
+"""Methods that see standardised columns. The oracle tries several scales."""
+
+
+def run_method(name, split, seed):
     """Fit a method and predict the training and test rows.
 
     Parameters
     ----------
     name : str
-        One of `METHODS` or of `ablations.VARIANTS`.
-    X_train : ndarray of float32 of shape (n_train, n_features)
-        Training rows.
-    y_few : ndarray of int64 of shape (n_train,)
-        Their classes, -1 where hidden.
-    X_test : ndarray of float32 of shape (n_test, n_features)
-        Held-out rows.
+        One of `METHODS`, `FROM_SPLIT` or `ablations.VARIANTS`.
+    split : panel_data.Split
+        Rows and classes.
     seed : int
         Random state of the estimator.
 
@@ -202,6 +194,11 @@ def run_method(name, X_train, y_few, X_test, seed):
         The classes of the training rows are `transduction_` for label spreading, label
         propagation and SSVAEClassifier, and predictions for the other methods.
     """
+    if name in STANDARDISED:
+        split = split.standardised()
+    if name in FROM_SPLIT:
+        return FROM_SPLIT[name](split)
+    X_train, y_few, _, X_test, _ = split
     model = METHODS[name](seed) if name in METHODS else make_variant(name, seed)
     start = time.perf_counter()
     model.fit(X_train, y_few)
@@ -221,58 +218,3 @@ def run_method(name, X_train, y_few, X_test, seed):
     else:  # transduction_ of self-training is -1 for rows below its threshold
         transduction = model.predict_proba(X_train).argmax(axis=1)
     return Predictions(transduction, proba.argmax(axis=1), proba, *seconds)
-
-
-def without_nan(proba):
-    """Replace rows of NaN by class 0, as label spreading's `predict` does.
-
-    Label spreading divides 0 by 0 for rows that no label reaches.
-    """
-    lost = np.isnan(proba).any(axis=1)
-    return np.where(lost[:, None], np.eye(proba.shape[1])[0], proba)
-
-
-def oracle(split):
-    """Return the best of 36 label spreadings, chosen by the classes of the test rows.
-
-    The results are those of `knn(k, alpha=alpha)`, but the neighbours are searched only
-    once for all settings, so ties may be broken differently.
-    """
-    start, best = time.perf_counter(), None
-    zero_one = MinMaxScaler().fit(split.X_train)
-    for change in (lambda X: X, lambda X: X * split.scale, zero_one.transform):
-        X_train, X_test = change(split.X_train), change(split.X_test)
-        search = NearestNeighbors(n_neighbors=max(NEIGHBOURS)).fit(X_train)
-        of_train = search.kneighbors(X_train, return_distance=False)
-        of_test = search.kneighbors(X_test, return_distance=False)
-        for k, alpha in product(NEIGHBOURS, ALPHAS):
-            model = spread_labels(X_train, split.y_few, of_train[:, :k], alpha)
-            mass = model.label_distributions_[of_test[:, :k]].sum(axis=1)
-            proba = without_nan(mass / mass.sum(axis=1, keepdims=True))
-            accuracy = (proba.argmax(axis=1) == split.y_test).mean()
-            if best is None or accuracy > best[0]:
-                best = accuracy, model.transduction_, proba
-    _, transduction, proba = best
-    seconds = time.perf_counter() - start
-    return Predictions(transduction, proba.argmax(axis=1), proba, seconds, 0.0)
-
-
-def spread_labels(X, y, neighbours, alpha):
-    """Fit label spreading to a graph with the given neighbours of each row."""
-    n, k = neighbours.shape
-    edges = np.ones(n * k), neighbours.ravel(), np.arange(0, n * k + 1, k)
-    graph = sparse.csr_matrix(edges, shape=(n, n))
-    return LabelSpreading(kernel=lambda *rows: graph, alpha=alpha).fit(X, y)
-
-
-def majority(split):
-    """Predict the class of most training rows, by their true classes."""
-    shares = np.bincount(split.y_train) / len(split.y_train)
-    proba = np.tile(shares, (len(split.y_test), 1))
-    predicted = proba.argmax(axis=1)
-    transduction = np.full_like(split.y_train, shares.argmax())
-    return Predictions(transduction, predicted, proba, 0.0, 0.0)
-
-
-REFERENCES = {"oracle": oracle, "majority": majority}
-"""Functions from a split, true classes included, to predictions, by name."""

@@ -5,154 +5,54 @@
 
 A setting is a data set with a number of labels of each class. Accuracies are in %,
 means over settings of the means over seeds; after ± is the standard error of the mean
-over seeds. Ranks are computed within each setting from the means over seeds, with ties
-averaged, among the methods that were run on all settings; a method that failed is
-ranked last. "20 labels" are 10 where classes are too small. The plots are of the panel
-with labels by class.
+over seeds. Of methods that were run on standardised columns and on the columns as they
+are, each setting has the better one. Ranks are computed within each setting from the
+means over seeds, with ties averaged, among the methods that were run on all settings; a
+method that failed is ranked last. "20 labels" are 10 where classes are too small. The
+plots are of the panel with labels by class.
 """
 
-import warnings
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import rankdata
 
-from benchmarks.accuracy.panel_data import (
-    CHOSEN_ON,
-    MANY_ROWS,
-    MAX_ROWS,
-    PANEL,
-    REPORTED_ON,
+from benchmarks.accuracy.panel_arrays import (
+    NAMES,
+    REFERENCES,
+    Panel,
+    mean,
+    mean_and_error,
 )
+from benchmarks.accuracy.panel_data import CHOSEN_ON, MAX_ROWS, REPORTED_ON
 from benchmarks.accuracy.panel_plots import plot_differences, plot_ranks
 from benchmarks.accuracy.panel_results import read
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.paths import IMAGES, RESULTS
 from benchmarks.common.tables import format_number, print_table
 
-NAMES = {
-    "ours": "SSVAEClassifier",
-    "m2": "SSVAEClassifier(teacher=None)",
-    "network": "SSVAEClassifier(teacher=None), labelled rows",
-    "rf": "RandomForest(200), labelled rows",
-    "self_lr": "SelfTraining(LogisticRegression)",
-    "self_svc": "SelfTraining(SVC)",
-    "lr": "LogisticRegression, labelled rows",
-    "svc": "SVC(C=10), labelled rows",
-    "boosting": "HistGradientBoosting, labelled rows",
-    "knn20": "LabelSpreading (min-max, knn, 20)",
-    "knn7": "LabelSpreading (knn, 7)",
-    "spreading": "LabelSpreading (rbf, as shipped)",
-    "propagation": "LabelPropagation (knn, 7)",
-    "pyroved": "pyroVED ssiVAE",
-    "oracle": "LabelSpreading, best of 36 by the true labels",
-    "majority": "majority class",
-}
 OURS, OWN = "ours", ("ours", "m2", "network")
-REFERENCES = ("oracle", "majority")
-BASIC = ("knn7", "lr", "svc")
+BASIC = ("knn7", "lr", "svc", "rf", "majority")
+MARGIN = 3
+"""Points below the best of `BASIC` that are too many."""
+
 MAIN = (
-    *("ours", "m2", "rf", "self_lr", "lr", "svc", "knn20", "knn7", "pyroved"),
-    "oracle",
+    *("ours", "m2", "rf", "self_lr", "lr", "svc", "knn20", "knn7", "gl_laplace"),
+    *("gl_poisson", "pyroved", "gl_poisson_mbo", "oracle"),
 )
-ORDER = {name: i for i, name in enumerate(dict.fromkeys((*PANEL, *MANY_ROWS)))}
-
-
-class Panel:
-    """Results of one scheme and one limit of rows, as arrays.
-
-    Parameters
-    ----------
-    results : dict of Cell to dict
-        All results of a file.
-    scheme, rows
-        Scheme and limit of rows of the panel; other results are ignored.
-
-    Attributes
-    ----------
-    settings : list of (str, int)
-        Data set and labels of each class.
-    seeds : list of int
-        Seeds.
-    methods : list of str
-        Methods with results.
-    complete : list of str
-        Methods that were run on all settings.
-    ranked : list of str
-        Methods among them that do not use the true labels.
-    few : ndarray of bool of shape (n_settings,)
-        Settings with 5 labels of each class.
-    """
-
-    def __init__(self, results, scheme, rows):
-        self.results = {
-            cell: result
-            for cell, result in results.items()
-            if (cell.scheme, cell.rows) == (scheme, rows)
-        }
-        cells = self.results
-        settings = {(cell.dataset, cell.labels) for cell in cells}
-        self.settings = sorted(settings, key=lambda s: (ORDER.get(s[0], 99), *s))
-        self.seeds = sorted({cell.seed for cell in cells})
-        present = {cell.method for cell in cells}
-        self.methods = [name for name in NAMES if name in present]
-        run = {(cell.method, cell.dataset, cell.labels) for cell in cells}
-        self.complete = [
-            name
-            for name in self.methods
-            if all((name, *setting) in run for setting in self.settings)
-        ]
-        self.ranked = [name for name in self.complete if name not in REFERENCES]
-        self.few = np.array([labels == 5 for _, labels in self.settings])
-
-    def among(self, sets):
-        """Return a mask of the settings of these data sets."""
-        return np.array([name in sets for name, _ in self.settings])
-
-    def values(self, key):
-        """Return values by method, of shape (n_settings, n_seeds); NaN if missing."""
-        shape = len(self.settings), len(self.seeds)
-        arrays = {name: np.full(shape, np.nan) for name in self.methods}
-        for cell, result in self.results.items():
-            i = self.settings.index((cell.dataset, cell.labels))
-            value = result.get(key)
-            if value is not None:
-                arrays[cell.method][i, self.seeds.index(cell.seed)] = value
-        return arrays
-
-    def ranks(self, key="held_out"):
-        """Return ranks of shape (n_settings, n_ranked); 1 is the largest value."""
-        values = self.values(key)
-        means = np.column_stack([mean(values[name]) for name in self.ranked])
-        return rankdata(-np.nan_to_num(means, nan=-1), axis=1)
-
-
-def mean(values):
-    """Return the mean over seeds by setting; NaN where there are no values."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmean(values, axis=1)
-
-
-def mean_and_error(values, chosen, factor=100, digits=1):
-    """Format the mean over settings and its standard error over seeds."""
-    values = factor * values[chosen]
-    values = values[~np.isnan(values).all(axis=1)]
-    if not len(values):
-        return ""
-    text = f"{mean(values).mean():.{digits}f}"
-    # Effect of each seed on the mean over settings; a setting may lack some seeds.
-    by_seed = values - mean(values)[:, None]
-    by_seed = mean(by_seed[:, ~np.isnan(values).all(axis=0)].T)
-    if len(by_seed) < 2:
-        return text
-    return f"{text} ± {by_seed.std(ddof=1) / np.sqrt(len(by_seed)):.{digits}f}"
+TITLES = {
+    "per_class": "Labels by class",
+    "random": "Labels drawn at random",
+    "flipped": "Labels by class, a tenth of them wrong",
+    "imbalanced": "Labels by class, imbalanced classes",
+}
 
 
 def print_means(panel, title, key, columns, more=None, **options):
     """Print a row for each method, with a column for each subset of the settings."""
-    print(f"{title}\n")
     values = panel.values(key)
+    if all(np.isnan(v).all() for v in values.values()):
+        return
+    print(f"{title}\n")
     rows = []
     for name in panel.methods:
         if np.isnan(values[name]).all():
@@ -187,23 +87,88 @@ def summary(panel):
     return columns
 
 
-def print_below(panel):
-    """Print the settings in which SSVAEClassifier is below three simple methods."""
+def differences(panel):
+    """Return accuracies of SSVAEClassifier minus those of the best simple method.
+
+    Returns
+    -------
+    points : ndarray of shape (n_settings,) or None
+        Differences in points; None if SSVAEClassifier or all of `BASIC` are missing.
+    best : list of str
+        The best of the methods in `BASIC`, by setting.
+    """
+    basic = [name for name in BASIC if name in panel.methods]
+    if OURS not in panel.methods or not basic:
+        return None, []
     held_out = {name: 100 * mean(v) for name, v in panel.values("held_out").items()}
-    if not {OURS, *BASIC} <= set(panel.methods):
+    others = np.nan_to_num(np.column_stack([held_out[name] for name in basic]), nan=-1)
+    best = [basic[i] for i in others.argmax(axis=1)]
+    return held_out[OURS] - others.max(axis=1), best
+
+
+def print_below(panel):
+    """Print the settings in which SSVAEClassifier is below the best simple method."""
+    points, best = differences(panel)
+    if points is None:
         return
-    best = np.max([held_out[name] for name in BASIC], axis=0)
-    below = np.flatnonzero(held_out[OURS] < best)
-    below = sorted(below, key=lambda i: held_out[OURS][i] - best[i])
-    names = ", ".join(NAMES[name] for name in BASIC)
-    print(f"Below the best of {names}: {len(below)} of {len(best)} settings\n")
+    below = sorted(np.flatnonzero(points < 0), key=lambda i: points[i])
+    names = ", ".join(NAMES[name] for name in BASIC if name in panel.methods)
+    print(
+        f"Below the best of {names}: {len(below)} of {len(points)} settings, "
+        f"{(points < -MARGIN).sum()} of them by more than {MARGIN} points\n"
+    )
     rows = []
     for i in below:
         name, labels = panel.settings[i]
-        which = next(NAMES[b] for b in BASIC if held_out[b][i] == best[i])
-        rows.append([name, labels, f"{held_out[OURS][i] - best[i]:.1f}", which])
+        text = f"{points[i]:.1f}"
+        text = f"**{text}**" if points[i] < -MARGIN else text
+        rows.append([name, labels, text, named(panel, best[i], panel.settings[i])])
     if rows:
         print_table(["", "labels", "difference", "the best of them"], rows)
+
+
+def print_embarrassments(panels):
+    """Print how often SSVAEClassifier is below the best simple method, by scheme."""
+    rows = []
+    for title, panel in panels.items():
+        points, best = differences(panel)
+        if points is None:
+            continue
+        i = np.nanargmin(points)
+        name, labels = panel.settings[i]
+        worst = f"{points[i]:+.1f} ({name}, {labels} labels, {NAMES[best[i]]})"
+        far = int((points < -MARGIN).sum())
+        rows.append([title, len(points), int((points < 0).sum()), far, worst])
+    if rows:
+        names = ", ".join(NAMES[name] for name in BASIC)
+        print("## No embarrassment\n")
+        print(f"SSVAEClassifier minus the best of {names}; held-out accuracy\n")
+        header = ["", "settings", "below", f"by more than {MARGIN} points", "worst"]
+        print_table(header, rows)
+
+
+def named(panel, method, setting):
+    """Return the name of a method, with the columns where both were tried."""
+    if panel.raw.get(method, {}).get(setting):
+        return f"{NAMES[method]}, columns as they are"
+    return NAMES[method]
+
+
+def print_columns(panel):
+    """Print how often columns as they are were better than standardised ones."""
+    if not panel.raw:
+        return
+    print(
+        "Better of standardised columns and columns as they are, by setting: the mean "
+        "of the held-out accuracy over seeds decides, which favours these methods. "
+        "SSVAEClassifier sees the columns as they are\n"
+    )
+    rows = [
+        [NAMES[name], sum(panel.raw[name].values()), len(panel.raw[name])]
+        for name in panel.methods
+        if name in panel.raw
+    ]
+    print_table(["", "as they are", "of settings"], rows)
 
 
 def print_settings(panel):
@@ -216,11 +181,16 @@ def print_settings(panel):
     for i, setting in enumerate(panel.settings):
         best = np.nan_to_num(means[comparable, i], nan=-1).max()
         row = list(setting)
-        for value, bold in zip(means[:, i], comparable, strict=True):
+        for name, value, bold in zip(shown, means[:, i], comparable, strict=True):
             text = "" if np.isnan(value) else f"{value:.1f}"
-            row.append(f"**{text}**" if bold and value == best else text)
+            text = f"**{text}**" if bold and value == best else text
+            row.append(f"{text} °" if panel.raw.get(name, {}).get(setting) else text)
         rows.append(row)
-    print("Held-out accuracy by setting; the best but for the oracle is bold\n")
+    mark = "; ° columns as they are" if panel.raw else ""
+    print(
+        "Held-out accuracy by setting; the best without the use of true labels is "
+        f"bold{mark}\n"
+    )
     print_table(["", "labels", *(NAMES[name] for name in shown)], rows)
 
 
@@ -236,6 +206,7 @@ def report(panel, heading):
     seeds = ", ".join(map(str, panel.seeds))
     print(f"{len(panel.settings)} settings, seeds {seeds}\n")
     print_means(panel, "Held-out accuracy", "held_out", by_labels, summary(panel))
+    print_columns(panel)
     by_group = {}
     for group, sets in (("chosen on", CHOSEN_ON), ("reported on", REPORTED_ON)):
         for column, chosen in by_labels.items():
@@ -287,17 +258,15 @@ def main(argv=None):
     parser.add_argument("--images", type=Path, default=IMAGES, help="folder")
     args = parser.parse_args(argv)
     results, _ = read(args.file)
+    panels = {}
     for scheme, rows in sorted({cell[:2] for cell in results}, key=str):
-        panel = Panel(results, scheme, rows)
         limit = "all rows" if rows is None else f"at most {rows:,} rows"
-        labels = {
-            "per_class": "by class",
-            "random": "drawn at random",
-            "flipped": "by class, a tenth of them wrong",
-        }[scheme]
-        report(panel, f"Labels {labels}, {limit}")
+        title = f"{TITLES[scheme]}, {limit}"
+        panels[title] = panel = Panel(results, scheme, rows)
+        report(panel, title)
         if (scheme, rows) == ("per_class", MAX_ROWS):
             plot(panel, args.images)
+    print_embarrassments(panels)
 
 
 if __name__ == "__main__":

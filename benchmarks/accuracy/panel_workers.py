@@ -9,7 +9,7 @@ from multiprocessing import connection, get_context
 import numpy as np
 
 from benchmarks.accuracy.panel_data import split
-from benchmarks.accuracy.panel_methods import REFERENCES, run_method
+from benchmarks.accuracy.panel_methods import run_method
 
 __all__ = ["run_cells"]
 
@@ -19,11 +19,7 @@ SMALLEST_PROBABILITY = 1e-6
 def measure(cell):
     """Run the method of a cell and score its predictions."""
     parts = split(cell.dataset, cell.labels, cell.seed, cell.scheme, cell.rows)
-    if cell.method in REFERENCES:
-        predictions = REFERENCES[cell.method](parts)
-    else:
-        arrays = parts.X_train, parts.y_few, parts.X_test
-        predictions = run_method(cell.method, *arrays, cell.seed)
+    predictions = run_method(cell.method, parts, cell.seed)
     hidden, log_loss = parts.y_few < 0, None
     if predictions.proba is not None:
         true = predictions.proba[np.arange(len(parts.y_test)), parts.y_test]

@@ -4,7 +4,7 @@
     python -m benchmarks accuracy.pool --seeds 0 --compare pool.json
 
 The second command prints mean differences to the first one's results, with their
-standard errors over the settings.
+standard errors over the settings. The pool sees the columns as they are.
 """
 
 import argparse

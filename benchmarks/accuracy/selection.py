@@ -62,7 +62,7 @@ def measure(dataset, seed, model):
     """Return bounds and accuracies for each value of the grids."""
     from sk_ssvae.model_selection import LabeledStratifiedKFold
 
-    parts = split(dataset, LABELS, seed, rows=ROWS)
+    parts = split(dataset, LABELS, seed, rows=ROWS).standardised()
     X, y = parts.X_train.astype(np.float32), parts.y_few
     X_test = parts.X_test.astype(np.float32)
     cv = LabeledStratifiedKFold(LABELS, shuffle=True, random_state=seed)

@@ -111,6 +111,9 @@ def load_raw(name):
     path = _local_file(name)
     if path is not None:
         return _load_file(path)
+    if name == "digits":
+        X, y = load_digits(return_X_y=True)
+        return X, y, np.zeros(X.shape[1], dtype=bool)
     if name not in OPENML_IDS:
         raise FileNotFoundError(
             f"The data set {name!r} is not available from OpenML. Set SK_SSVAE_DATA to "

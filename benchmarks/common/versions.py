@@ -14,6 +14,7 @@ PACKAGES = (
     "numpy",
     "pyro-ppl",
     "pyroved",
+    "graphlearning",
 )
 
 

@@ -36,13 +36,13 @@ MEMORY_SHAPES = [(60_000, 300)]
 def view_seconds(rows, columns, labels):
     """Return the CPU seconds of each view, of the whole teacher, and of the epochs."""
     from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
-    from sk_ssvae.teachers import pool
+    from sk_ssvae.teachers import view_sets
     from sk_ssvae.training.batches import resolve_max_epochs
 
     X, y = blobs(rows, columns, 2, distance=0.5)
     y = hide_labels(y, labels // 2, 0)
     seconds = {}
-    make_view = pool.make_view
+    make_view = view_sets.make_view
 
     def make_timed_view(name, shape, settings):
         view = make_view(name, shape, settings)
@@ -67,7 +67,7 @@ def view_seconds(rows, columns, labels):
     few = np.concatenate([np.flatnonzero(y >= 0)[:20], np.flatnonzero(y < 0)[:200]])
     for estimator in (teacher, network):  # first calls load code
         estimator.fit(X[few], np.where(np.arange(len(few)) < 20, y[few], -1))
-    with mock.patch.object(pool, "make_view", make_timed_view):
+    with mock.patch.object(view_sets, "make_view", make_timed_view):
         total = cpu_seconds(teacher, X, y)
     epochs = cpu_seconds(network, X, y) / N_EPOCHS
     epochs *= resolve_max_epochs("auto", rows, network.batch_size)

@@ -19,9 +19,10 @@ from sk_ssvae.teachers.class_priors import (
     resolve_class_prior,
     reweight_posterior,
 )
+from sk_ssvae.teachers.classifiers import last_step
 from sk_ssvae.teachers.features import dense_rows, network_inputs
 from sk_ssvae.teachers.pool import OpinionPoolClassifier
-from sk_ssvae.teachers.soft_targets import fit_soft_targets, last_step
+from sk_ssvae.teachers.soft_targets import fit_soft_targets
 from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.utils.chunks import is_sparse
 from sk_ssvae.utils.typing import Array, IntArray, Mask

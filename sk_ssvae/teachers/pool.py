@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -25,12 +22,18 @@ from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
     FIRST_STAGE_VIEWS,
     SECOND_STAGE_VIEWS,
-    make_view,
     resolve_view_names,
 )
-from sk_ssvae.teachers.views import View, ViewSettings
+from sk_ssvae.teachers.user_views import rows_as_passed
+from sk_ssvae.teachers.view_entries import (
+    ClassifierEntry,
+    ViewEntry,
+    WithNamedViews,
+    read_entries,
+)
+from sk_ssvae.teachers.view_sets import RowsOfViews, ViewSet, fixed_global_state
+from sk_ssvae.teachers.views import ViewSettings
 from sk_ssvae.training.progress import Part, no_report
-from sk_ssvae.utils.devices import default_torch_state
 from sk_ssvae.utils.estimator import (
     DOC_LINK_MODULE,
     DOC_LINK_TEMPLATE,
@@ -38,28 +41,12 @@ from sk_ssvae.utils.estimator import (
     fit_context,
 )
 from sk_ssvae.utils.random import RandomState, draw_seed
-from sk_ssvae.utils.threads import one_thread
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["OpinionPoolClassifier"]
 
 
-@contextmanager
-def _fixed_global_state() -> Iterator[None]:
-    """Make results independent of settings of torch and scikit-learn.
-
-    One thread, because the rounding of sums, and which of several neighbours at the
-    same distance is found, depend on the number of threads.
-    """
-    with (
-        default_torch_state(torch.device("cpu")),
-        one_thread(),
-        config_context(transform_output="default"),
-    ):
-        yield
-
-
-class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
+class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     r"""Semi-supervised classifier that pools simple classifiers of different kinds.
 
     It takes dense arrays of finite numbers only: no missing values, categories or
@@ -96,9 +83,26 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    views : sequence of str, default=None
-        Names of views from the list above. None uses all of them, "pca-4", "pca-8" and
-        "pca-16" only if X has more columns.
+    views : sequence of str and tuples (str, classifier), default=None
+        Names of views from the list above, and classifiers that are views, with names
+        of their own. None uses all views of the list, "pca-4", "pca-8" and "pca-16"
+        only if X has more columns.
+
+        A scikit-learn classifier is fitted to the labelled rows only. Classifiers of
+        `sklearn.semi_supervised` and of this package, and pipelines that end with one,
+        are fitted to all rows, with the label -1 for unlabelled rows. A third element
+        "labelled" or "all" of the tuple overrides this. Labels are the integers 0 ...
+        n_classes - 1. Rows are not standardised, and data frames stay data frames, so
+        that a pipeline can have a scaler of its own, and select columns by name.
+        Probabilities are from `predict_proba`, else from `decision_function`, else
+        one-hot labels from `predict`; rows for which they are NaN or zero have no
+        effect on the pool. Transductive classifiers that are fitted to all rows have
+        `label_distributions_`.
+
+        Classifiers are cloned, and fitted again without each fold of labels. They use
+        the user's number of threads and global settings. As in
+        :class:`sklearn.ensemble.VotingClassifier`, their names reach them in
+        `set_params`: ``hgb=...``, ``hgb="drop"`` and ``hgb__max_iter=...``.
 
     n_neighbors : int, default=10
         Number of neighbours of each row in graphs.
@@ -117,8 +121,9 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         their nearest neighbours in the graph.
 
     random_state : int, RandomState instance or None, default=None
-        Seed for the folds, the random forest, the VAEs and all random choices. numpy's
-        global generator is never used.
+        Seed for the folds, the random forest, the VAEs and all random choices, and of
+        each `random_state` of a classifier in `views` that is None. The built-in views
+        never use numpy's global generator.
 
     Attributes
     ----------
@@ -199,7 +204,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        views: Sequence[str] | None = None,
+        views: Sequence[ViewEntry] | None = None,
         n_neighbors: int = 10,
         alpha: float = 0.95,
         shares: str = "estimated",
@@ -213,7 +218,7 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         self.max_graph_rows = max_graph_rows
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=False)  # of classifiers in `views`
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Fit the views and their weights. A failed fit keeps the previous state.
 
@@ -233,52 +238,48 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError
-            If X, y or a parameter is invalid.
+        TypeError, ValueError
+            If X, y or a parameter is invalid. Errors of a classifier in `views` have a
+            note that names it.
         """
-        with all_or_nothing(self), _fixed_global_state():
+        with all_or_nothing(self):
             self._fit(X, y)
         return self
 
     def _fit(self, X: Any, y: Any) -> None:
-        with quiet_sums():
-            checked, labels = validate_data(
-                self,
-                X,
-                as_label_array(y),
-                dtype=[np.float64, np.float32],
-                ensure_min_samples=2,
+        names, classifiers = self._entries()
+        with fixed_global_state():
+            with quiet_sums():
+                checked, labels = validate_data(
+                    self,
+                    X,
+                    as_label_array(y),
+                    dtype=[np.float64, np.float32],
+                    ensure_min_samples=2,
+                )
+            classes, codes = encode_labels(labels, owner=type(self).__name__)
+            scaling = standardised_scaling(checked)
+            rows = standardise(checked, scaling)
+            names = resolve_view_names(names, rows.shape[1], classifiers)
+            seed = draw_seed(self.random_state)
+            pool = OpinionPool(
+                codes,
+                make_folds(codes, seed),
+                estimate_shares=self.shares == "estimated",
             )
-        classes, codes = encode_labels(labels, owner=type(self).__name__)
-        scaling = standardised_scaling(checked)
-        rows = standardise(checked, scaling)
-        names = resolve_view_names(self.views, rows.shape[1])
-        seed = draw_seed(self.random_state)
-        pool = OpinionPool(
-            codes,
-            make_folds(codes, seed),
-            estimate_shares=self.shares == "estimated",
+            settings = ViewSettings(
+                n_neighbors=int(self.n_neighbors),  # numpy's may overflow
+                alpha=self.alpha,
+                graph_rows=choose_graph_rows(codes, int(self.max_graph_rows), seed),
+                seed=seed,
+            )
+        views = ViewSet(names, classifiers, settings)
+        pooled = views.fit_pool(
+            RowsOfViews(rows, rows_as_passed(X, checked)),
+            pool,
+            len(classes),
+            self.on_view,
         )
-        settings = ViewSettings(
-            n_neighbors=int(self.n_neighbors),  # small numpy integers would overflow
-            alpha=self.alpha,
-            graph_rows=choose_graph_rows(codes, int(self.max_graph_rows), seed),
-            seed=seed,
-        )
-        label_vectors = pool.label_vectors
-        views: dict[str, View] = {}
-        probabilities: dict[str, Array] = {}
-        pooled: Any = None
-        for stage in (FIRST_STAGE_VIEWS, SECOND_STAGE_VIEWS):
-            stage_names = [name for name in stage if name in names]
-            for name in stage_names:
-                with self.on_view(name, len(views) + 1, len(names)):
-                    views[name] = make_view(name, rows.shape, settings)
-                    probabilities[name] = views[name].fit_predict_proba(
-                        rows, label_vectors, len(classes), pooled
-                    )
-            if stage_names:
-                pooled = pool.fit_pool(probabilities)
         distributions = pooled[0].astype(np.float64)
         labelled = np.flatnonzero(codes != UNLABELED)
         distributions[labelled] = np.eye(len(classes))[codes[labelled]]
@@ -286,6 +287,19 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
         self._scaling, self._views, self._pool = scaling, views, pool
         self.label_distributions_ = distributions
         self.transduction_ = classes[distributions.argmax(axis=1)]
+
+    def _entries(self) -> tuple[list[str] | None, dict[str, ClassifierEntry]]:
+        """Return the names of views, None for the default, and the user's classifiers.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a classifier or its name is invalid.
+        """
+        if self.views is None:
+            return None, {}
+        built_in = (*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS)
+        return read_entries(self.views, built_in, self._get_param_names())
 
     @property
     def weights_(self) -> dict[str, float]:
@@ -327,11 +341,11 @@ class OpinionPoolClassifier(ClassifierMixin, BaseEstimator):
             checked: Array = validate_data(
                 self, X, dtype=[np.float64, np.float32], reset=False
             )
-        with _fixed_global_state():
+        with fixed_global_state():
             rows = standardise(checked, self._scaling)
-            probabilities = {
-                name: view.predict_proba(rows) for name, view in self._views.items()
-            }
+        probabilities = self._views.predict_proba(
+            RowsOfViews(rows, rows_as_passed(X, checked))
+        )
         return self._pool.pool(probabilities).astype(np.float64)
 
     def predict(self, X: npt.ArrayLike) -> Array:

@@ -1,6 +1,6 @@
 """Views of the opinion pool by name, with their chosen constants."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,9 @@ WHITENED_COMPONENTS = 32
 DISCRIMINANT_COMPONENTS = 256
 
 
-def resolve_view_names(views: Sequence[str] | None, n_features: int) -> list[str]:
+def resolve_view_names(
+    views: Sequence[str] | None, n_features: int, classifiers: Collection[str] = ()
+) -> list[str]:
     """Return the names of the views to fit, for the parameter `views` of the pool.
 
     Parameters
@@ -80,6 +82,8 @@ def resolve_view_names(views: Sequence[str] | None, n_features: int) -> list[str
         if there are fewer components than columns.
     n_features : int
         Number of columns that are not constant.
+    classifiers : collection of str, default=()
+        Names in `views` of the user's classifiers. They are views of the first stage.
 
     Returns
     -------
@@ -88,8 +92,7 @@ def resolve_view_names(views: Sequence[str] | None, n_features: int) -> list[str
     Raises
     ------
     ValueError
-        If `views` is not one-dimensional, there is no view of a name, or no view of the
-        first stage is among them.
+        If there is no view of a name, or no view of the first stage is among them.
     """
     available = [*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS]
     if views is None:
@@ -99,22 +102,18 @@ def resolve_view_names(views: Sequence[str] | None, n_features: int) -> list[str
             if not name.startswith("pca-")
             or int(name.removeprefix("pca-")) < n_features
         ]
-    if np.ndim(views) != 1:
-        raise ValueError(
-            f"views must be a sequence of names, got {views!r} with {np.ndim(views)} "
-            "dimensions."
-        )
-    names = list(views)
+    names = list(dict.fromkeys(views))
     for name in names:
-        if name not in available:
+        if name not in available and name not in classifiers:
             raise ValueError(
-                f"views must contain only names from {available}, got {name!r}."
+                f"views must contain only names from {available}, and pairs of a name "
+                f"and a classifier, got {name!r}."
             )
-    if not set(names) & set(FIRST_STAGE_VIEWS):
+    if not set(names) & {*FIRST_STAGE_VIEWS, *classifiers}:
         raise ValueError(
-            f"views must contain at least one of {list(FIRST_STAGE_VIEWS)}, because "
-            f"{list(SECOND_STAGE_VIEWS)} are computed from their probabilities. Got "
-            f"{names}."
+            f"views must contain a classifier or at least one of "
+            f"{list(FIRST_STAGE_VIEWS)}, because {list(SECOND_STAGE_VIEWS)} are "
+            f"computed from their probabilities. Got {names}."
         )
     return names
 

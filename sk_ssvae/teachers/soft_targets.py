@@ -8,32 +8,16 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, clone, is_classifier
 
+from sk_ssvae.teachers.classifiers import (
+    as_distributions,
+    last_step,
+    set_random_states,
+)
 from sk_ssvae.teachers.pool import OpinionPoolClassifier
 from sk_ssvae.training.progress import Part, no_report
-from sk_ssvae.utils.random import Stream, stream_seed
 from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
-__all__ = ["confidence", "fit_soft_targets", "last_step"]
-
-
-def _set_random_states(estimator: BaseEstimator, seed: int) -> None:
-    """Set every `random_state` that is None, including nested ones."""
-    unset = sorted(
-        name
-        for name, value in estimator.get_params(deep=True).items()
-        if value is None and name.split("__")[-1] == "random_state"
-    )
-    estimator.set_params(
-        **{
-            name: stream_seed(seed, Stream.TEACHER, i) % (2**31)
-            for i, name in enumerate(unset)
-        }
-    )
-
-
-def last_step(teacher: BaseEstimator) -> BaseEstimator:
-    """Return the last step of a pipeline, or the teacher itself."""
-    return teacher[-1] if hasattr(teacher, "steps") else teacher
+__all__ = ["confidence", "fit_soft_targets"]
 
 
 def _class_probabilities(
@@ -101,7 +85,7 @@ def fit_soft_targets(
         )
     n_rows = X.shape[0]
     teacher = clone(teacher)
-    _set_random_states(teacher, seed)
+    set_random_states(teacher, seed)
     final = last_step(teacher)
     if isinstance(final, OpinionPoolClassifier):
         final.on_view = on_view
@@ -124,10 +108,7 @@ def fit_soft_targets(
             "for unlabelled rows. Use a classifier that takes -1 for unlabelled rows, "
             "such as LabelSpreading or SelfTrainingClassifier."
         )
-    targets = np.zeros((n_rows, n_classes))
-    targets[:, classes.astype(int)] = np.clip(np.nan_to_num(proba, posinf=0.0), 0, None)
-    mass = targets.sum(axis=1, keepdims=True)
-    return np.asarray(targets / np.where(mass > 0, mass, 1), dtype=np.float32)
+    return as_distributions(proba, classes, n_classes).astype(np.float32)
 
 
 def confidence(soft_targets: FloatArray) -> FloatArray:

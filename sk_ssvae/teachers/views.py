@@ -9,16 +9,16 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.teachers.blocks import row_blocks, transformed
+from sk_ssvae.teachers.classifiers import margins_to_probabilities
 from sk_ssvae.teachers.discriminant_analysis import SemiSupervisedLDA
 from sk_ssvae.teachers.label_spreading import NeighbourGraph
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
@@ -32,6 +32,7 @@ __all__ = [
     "View",
     "ViewSettings",
     "logistic_regression",
+    "no_warning_of_many_classes",
 ]
 
 MAX_LABELLED_ROWS = 2000
@@ -69,6 +70,10 @@ class View(ABC):
         Settings that all views share.
     """
 
+    is_user_defined: ClassVar[bool] = False
+    """Whether the view is a classifier of the user. It then takes the rows as they were
+    passed to the pool, and computes under the user's global settings."""
+
     def __init__(self, settings: ViewSettings) -> None:
         self.settings = settings
 
@@ -85,7 +90,7 @@ class View(ABC):
         Parameters
         ----------
         X : ndarray of float64 of shape (n_rows, n_features)
-            Standardised rows.
+            Standardised rows, unless the view is user-defined.
         label_vectors : sequence of ndarray of int64 of shape (n_rows,)
             Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows. The first
             vector holds all labels; `predict_proba` uses the fit to it.
@@ -108,7 +113,7 @@ class View(ABC):
         Parameters
         ----------
         X : ndarray of float64 of shape (n_new, n_features)
-            Standardised rows.
+            Standardised rows, unless the view is user-defined.
 
         Returns
         -------
@@ -247,7 +252,7 @@ class LabelledRowsView(View):
         if len(labelled) > MAX_LABELLED_ROWS:
             random = np.random.RandomState(self.settings.seed)
             labelled = random.permutation(labelled)[:MAX_LABELLED_ROWS]
-        with _no_warning_of_many_classes(codes[labelled]):
+        with no_warning_of_many_classes(codes[labelled]):
             return clone(self.classifier).fit(X[labelled], codes[labelled])
 
     def predict_proba(self, X: Array) -> Array:
@@ -299,7 +304,7 @@ def _fit_pca(X: Array, n_components: int, seed: int) -> PCA:
 
 
 @contextmanager
-def _no_warning_of_many_classes(codes: IntArray) -> Iterator[None]:
+def no_warning_of_many_classes(codes: IntArray) -> Iterator[None]:
     """Suppress scikit-learn's warning that labels look like a regression target.
 
     It is raised if more than half of the labels are distinct, which is normal for one
@@ -327,15 +332,10 @@ def _class_probabilities(classifier: Any, X: Array, n_classes: int) -> Array:
 def _own_probabilities(classifier: Any, X: Array) -> Array:
     """Return probabilities of the classes that the classifier has seen.
 
-    Without `predict_proba`, they are a softmax of the margins. The scale of margins is
-    arbitrary, but the opinion pool calibrates it.
+    Without `predict_proba`, they are computed from the margins.
     """
     if hasattr(classifier, "predict_proba"):
         with WARNING_FILTERS_LOCK.taken():
             probabilities: Array = classifier.predict_proba(X)
         return probabilities
-    margin = classifier.decision_function(X)
-    if margin.ndim == 1:
-        margin = np.stack([-margin, margin], axis=1)
-    probabilities = softmax(2 * margin, axis=1)
-    return probabilities
+    return margins_to_probabilities(classifier.decision_function(X))

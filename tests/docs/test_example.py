@@ -1,5 +1,6 @@
 """The examples that the README and the guide run as scripts."""
 
+import os
 import re
 import subprocess
 import sys
@@ -54,6 +55,24 @@ def test_the_latent_size_example_compares_two_criteria(tmp_path):
     assert len(accuracy) == 3
     assert accuracy[2] == max(accuracy)
     assert min(accuracy) > 0.8
+
+
+@pytest.mark.slow
+def test_the_example_of_views_improves_the_pool():
+    done = subprocess.run(
+        [sys.executable, "docs/examples/plot_views.py"],
+        cwd=ROOT,
+        env=os.environ | {"MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    built_in, own = (
+        [float(value) for value in line.split()[-3:]]
+        for line in done.stdout.splitlines()
+    )
+    assert sum(own) > sum(built_in)
 
 
 def test_the_readme_contains_the_commands_that_run_the_example_and_the_tests():

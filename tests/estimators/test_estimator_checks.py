@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
@@ -46,7 +47,9 @@ CONFIGURATIONS = [
         model=SDGM(inner_size=4), teacher=None, classifier_module=torch.nn.Linear
     ).set_params(max_epochs=10),
     VariationalAutoencoder(latent_size=2, hidden_sizes=(32,), max_epochs=5),
-    OpinionPoolClassifier(views=("columns", "pca-4", "logistic", "whitened")),
+    OpinionPoolClassifier(
+        views=("columns", "pca-4", "logistic", "whitened", ("own", GaussianNB()))
+    ),
 ]
 
 FURTHER_CONFIGURATIONS = [
