@@ -156,21 +156,15 @@ class CachedPool(ClassifierMixin, BaseEstimator):
         parameters = repr((self.pool.get_params(), self.without)).encode()
         key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
         if CachedPool._last[0] != key:
-            pool = clone(self.pool)
+            pool = clone(self.pool).fit(X, y)
             if self.without:
-                pool.set_params(views=self._views(X.shape[1]))
-            CachedPool._last = key, pool.fit(X, y)
+                views = [view for view in pool.weights_ if view not in self.without]
+                pool.set_params(views=views).fit(X, y)
+            CachedPool._last = key, pool
         fitted = CachedPool._last[1]
         self.classes_ = fitted.classes_
         self.label_distributions_ = fitted.label_distributions_
         return self
-
-    def _views(self, n_features):
-        """Return the default views without those left out."""
-        from sk_ssvae.teachers.registry import resolve_view_names
-
-        views = resolve_view_names(None, n_features)
-        return [view for view in views if view not in self.without]
 
     def predict(self, X):
         """Predict classes."""

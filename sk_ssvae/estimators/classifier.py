@@ -116,8 +116,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 60, or more for few rows (at least
-        1000 minibatches). Increase it for a better density.
+        Passes over the unlabelled rows. "auto" is 30, or more for few rows (at least
+        500 minibatches), and twice that without a teacher. Increase it for a better
+        density.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -736,8 +737,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         def resolve_epochs(epochs: str | int) -> int:
             return resolve_max_epochs(epochs, n_rows, self.batch_size)
 
+        max_epochs = resolve_max_epochs(
+            self.max_epochs, n_rows, self.batch_size, taught=self.teacher is not None
+        )
         return model_spec(self).stages(
-            resolve_epochs(self.max_epochs), resolve_epochs, pretrained=pretrained
+            max_epochs, resolve_epochs, pretrained=pretrained
         )
 
     def _objective(self, net: SSVAENet) -> Objective:

@@ -16,7 +16,11 @@ from sk_ssvae.data.accuracy import labelled_accuracy
 from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.validation import quiet_sums
-from sk_ssvae.teachers.blocks import standardise, standardised_scaling
+from sk_ssvae.teachers.blocks import (
+    relative_scale,
+    standardise,
+    standardised_scaling,
+)
 from sk_ssvae.teachers.label_spreading import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
@@ -104,7 +108,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         :class:`sklearn.ensemble.VotingClassifier`, their names reach them in
         `set_params`: ``hgb=...``, ``hgb="drop"`` and ``hgb__max_iter=...``.
 
-    n_neighbors : int, default=10
+    n_neighbors : int, default=7
         Number of neighbours of each row in graphs.
 
     alpha : float, default=0.95
@@ -205,7 +209,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self,
         *,
         views: Sequence[ViewEntry] | None = None,
-        n_neighbors: int = 10,
+        n_neighbors: int = 7,
         alpha: float = 0.95,
         shares: str = "estimated",
         max_graph_rows: int = 20000,
@@ -260,7 +264,10 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             classes, codes = encode_labels(labels, owner=type(self).__name__)
             scaling = standardised_scaling(checked)
             rows = standardise(checked, scaling)
-            names = resolve_view_names(names, rows.shape[1], classifiers)
+            scale = relative_scale(scaling)
+            names = resolve_view_names(
+                names, rows.shape, classifiers, one_scale=scale is None
+            )
             seed = draw_seed(self.random_state)
             pool = OpinionPool(
                 codes,
@@ -272,6 +279,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 alpha=self.alpha,
                 graph_rows=choose_graph_rows(codes, int(self.max_graph_rows), seed),
                 seed=seed,
+                unit_scale=scale,
             )
         views = ViewSet(names, classifiers, settings)
         pooled = views.fit_pool(

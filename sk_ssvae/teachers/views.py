@@ -25,6 +25,7 @@ from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
+    "BaggedView",
     "LabelledRowsView",
     "LinearGenerativeView",
     "SpreadingView",
@@ -53,12 +54,16 @@ class ViewSettings(NamedTuple):
         Sorted indices of the rows in graphs. None uses all rows.
     seed : int
         Seed for all random choices.
+    unit_scale : ndarray of float64 of shape (n_features,) or None
+        Standard deviations of the columns, relative to the largest, which undo the
+        standardisation up to a common factor. None if they are all equal.
     """
 
     n_neighbors: int
     alpha: float
     graph_rows: IntArray | None
     seed: int
+    unit_scale: Array | None = None
 
 
 class View(ABC):
@@ -196,23 +201,17 @@ class SupervisedProjectionView(View):
     ) -> Array:
         """See `View.fit_predict_proba`.
 
-        Each label vector has its own projection, so that none depends on the labels of
-        the fold that is hidden.
+        All label vectors share a projection and a graph. The projection is computed
+        from soft labels that do not depend on a row's own label if it is hidden in a
+        fold, else the held-out predictions of this view would be too good.
         """
         if soft_labels is None:
             raise TypeError("SupervisedProjectionView requires soft_labels, got None.")
         self.pca = _fit_pca(X, self.max_components, self.settings.seed)
         Z = self.pca.transform(X)
-        probabilities = []
-        for codes, posterior in zip(label_vectors, soft_labels, strict=True):
-            matrix = self.projection(Z, posterior)
-            graph = self._graph(Z @ matrix)
-            probabilities.append(
-                graph.spread([codes], n_classes, self.settings.alpha)[0]
-            )
-            if len(probabilities) == 1:
-                self.matrix, self.graph = matrix, graph
-        return np.stack(probabilities)
+        self.matrix = self.projection(Z, _cross_fitted(soft_labels, label_vectors))
+        self.graph = self._graph(Z @ self.matrix)
+        return self.graph.spread(label_vectors, n_classes, self.settings.alpha)
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
@@ -246,18 +245,57 @@ class LabelledRowsView(View):
         self.fitted, self.n_classes = fitted[0], n_classes
         return np.stack([_class_probabilities(c, X, n_classes) for c in fitted])
 
-    def _fit_classifier(self, X: Array, codes: IntArray) -> Any:
-        """Fit a copy of the classifier to the labelled rows, or to some of them."""
+    def _labelled_rows(self, codes: IntArray) -> IntArray:
+        """Return the labelled rows, or a random choice of them if there are many."""
         labelled = np.flatnonzero(codes != UNLABELED)
         if len(labelled) > MAX_LABELLED_ROWS:
             random = np.random.RandomState(self.settings.seed)
             labelled = random.permutation(labelled)[:MAX_LABELLED_ROWS]
+        return labelled
+
+    def _fit_classifier(self, X: Array, codes: IntArray) -> Any:
+        """Fit a copy of the classifier to the labelled rows, or to some of them."""
+        labelled = self._labelled_rows(codes)
         with no_warning_of_many_classes(codes[labelled]):
             return clone(self.classifier).fit(X[labelled], codes[labelled])
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
         return _class_probabilities(self.fitted, X, self.n_classes)
+
+
+class BaggedView(LabelledRowsView):
+    """Bagged classifiers of the labelled rows, held out by bootstrap, not by folds.
+
+    Each label is missing in the bootstrap samples of about a third of the base
+    classifiers; the mean of these is the out-of-bag prediction (Breiman 2001, "Random
+    forests", section 3.1). It replaces a fit without the fold of the label. Rows
+    outside the fold have the predictions of all base classifiers.
+
+    Parameters
+    ----------
+    classifier : estimator
+        With ``oob_score=True``, so that it has ``oob_decision_function_``.
+    settings : ViewSettings
+        Settings that all views share.
+    """
+
+    def fit_predict_proba(
+        self,
+        X: Array,
+        label_vectors: Sequence[IntArray],
+        n_classes: int,
+        soft_labels: Array | None = None,
+    ) -> Array:
+        """See `View.fit_predict_proba`."""
+        codes = label_vectors[0]
+        self.fitted, self.n_classes = self._fit_classifier(X, codes), n_classes
+        p = _class_probabilities(self.fitted, X, n_classes)
+        out_of_bag = p.copy()
+        rows = np.ix_(self._labelled_rows(codes), self.fitted.classes_)
+        out_of_bag[rows] = self.fitted.oob_decision_function_
+        is_hidden = np.stack(label_vectors) != codes
+        return np.where(is_hidden[:, :, None], out_of_bag, p)
 
 
 class LinearGenerativeView(View):
@@ -295,6 +333,27 @@ class LinearGenerativeView(View):
 def logistic_regression() -> LogisticRegression:
     """Return logistic regression with enough iterations for standardised rows."""
     return LogisticRegression(max_iter=1000)
+
+
+def _cross_fitted(soft_labels: Array, label_vectors: Sequence[IntArray]) -> Array:
+    """Return soft labels; those of a row of a fold are from the fit without its label.
+
+    Parameters
+    ----------
+    soft_labels : ndarray of shape (n_vectors, n_rows, n_classes)
+        Class probabilities for each label vector.
+    label_vectors : sequence of ndarray of int64 of shape (n_rows,)
+        All labels, then the labels without each fold.
+
+    Returns
+    -------
+    soft_labels : ndarray of shape (n_rows, n_classes)
+    """
+    cross_fitted = soft_labels[0].copy()
+    for codes, p in zip(label_vectors[1:], soft_labels[1:], strict=True):
+        fold = codes != label_vectors[0]
+        cross_fitted[fold] = p[fold]
+    return cross_fitted
 
 
 def _fit_pca(X: Array, n_components: int, seed: int) -> PCA:

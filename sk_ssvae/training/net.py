@@ -41,7 +41,6 @@ DECAY = 0.4
 """Fraction of the steps at the end of an unsupervised stage in which the learning rate
 falls to zero. It did not improve the predictions of classifiers."""
 
-SUP_DECAY = 0.0
 DEFAULT_OBJECTIVE = Objective()
 
 
@@ -163,9 +162,9 @@ class SSVAENet(ScoringNet):
         model, (inputs, codes) = self.module_, batch
         progress, kl_weight = self._step / self._n_steps, self.kl_weight
         self._step += 1
-        if model.unsupervised or SUP_DECAY:
+        if model.unsupervised:
             for group in self.optimizer_.param_groups:
-                group["lr"] = self.lr * min(1.0, (1 - progress) / (DECAY if model.unsupervised else SUP_DECAY))
+                group["lr"] = self.lr * min(1.0, (1 - progress) / DECAY)
         model.mixed = self.precision == "bf16"
         try:
             loss, log_q_y = self.objective.training_loss(
