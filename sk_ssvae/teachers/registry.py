@@ -103,9 +103,10 @@ def resolve_view_names(
     Parameters
     ----------
     views : sequence of str or None
-        Names of views. None stands for all but "logistic", those of principal
+        Names of views. None stands for all but "logistic": those of principal
         components if there are fewer components than columns, those of latent means
-        from 10,000 rows on, and "unscaled" or, if the columns have one scale, "columns".
+        from 10,000 rows on, and either "unscaled" or, if the columns have one scale,
+        "columns".
     shape : tuple of int
         Number of rows, and number of columns that are not constant.
     classifiers : collection of str, default=()

@@ -56,7 +56,7 @@ def test_2_the_kl_has_a_half_and_sigma_is_a_standard_deviation():
 
 def bound_terms(likelihood="bernoulli"):
     """Return the terms of the bounds, for a few rows and one draw of noise."""
-    model, x = make_model(likelihood, latent_size=2), make_rows(likelihood)
+    model, x = make_model(likelihood, latent_size=2).eval(), make_rows(likelihood)
     noise = torch.randn(
         len(x), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )

@@ -1,5 +1,6 @@
 """Networks: inputs that are not concatenated, and initial weights."""
 
+import copy
 import math
 
 import pytest
@@ -7,7 +8,13 @@ import torch
 from torch import nn
 
 from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.models.networks import MLP, PairMLP, check_hidden_sizes, linear
+from sk_ssvae.models.networks import (
+    MLP,
+    BatchNorm,
+    PairMLP,
+    check_hidden_sizes,
+    linear,
+)
 
 
 def generator(seed=0):
@@ -107,3 +114,36 @@ def test_hidden_sizes_must_be_positive_integers():
     for bad in ((0,), (-1, 2), (2.5,), (True,), ("8",)):
         with pytest.raises(ValueError, match="hidden_sizes must hold positive integ"):
             check_hidden_sizes(bad)
+
+
+def test_batch_norm_normalises_over_all_rows_and_a_single_row_by_running_statistics():
+    norm, plain = BatchNorm(3), nn.BatchNorm1d(3)
+    rows = torch.randn(8, 5, 3, generator=generator())
+    out = norm(rows)
+    torch.testing.assert_close(out, plain(rows.view(40, 3)).view(8, 5, 3))
+    assert out.mean((0, 1)).abs().max() < 1e-6
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(norm.state_dict()[name], value)
+    before = copy.deepcopy(norm.state_dict())
+    one = rows[:1, 0]
+    torch.testing.assert_close(norm(one), plain.eval()(one))
+    assert all((norm.state_dict()[name] == before[name]).all() for name in before)
+    torch.testing.assert_close(norm.eval()(rows[0]), plain(rows[0]))
+
+
+@pytest.mark.parametrize("sizes", [(), (4,), (4, 6)])
+def test_each_hidden_layer_has_a_batch_norm(sizes):
+    mlp = MLP(3, 2, sizes, generator=generator(), batch_norm=True)
+    pair = PairMLP(2, 1, 2, sizes, generator=generator(), batch_norm=True)
+    x = torch.randn(7, 3, generator=generator())
+    for network, inputs in ((mlp, (x,)), (pair, (x[:, :2], x[:, 2:]))):
+        assert [norm.num_features for norm in network.norms] == list(sizes)
+        units = []
+        for norm in network.norms:
+            norm.register_forward_hook(lambda module, args, out: units.append(out))
+        network(*inputs)
+        for out in units:
+            torch.testing.assert_close(out.mean(0), torch.zeros(out.shape[1]))
+            torch.testing.assert_close(
+                out.var(0, correction=0), torch.ones(out.shape[1]), atol=0.05, rtol=0
+            )
