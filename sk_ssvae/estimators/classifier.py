@@ -146,7 +146,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     Other Parameters
     ----------------
     classifier_hidden_sizes : sequence of int or None, default=(200, 200)
-        Hidden layers of the classifier. None uses `hidden_sizes`.
+        Hidden layers of the classifier, each with batch normalisation [5]_. None uses
+        `hidden_sizes`.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, positions or names. "from_dtype" uses strings and
         categorical dtypes of data frames. Set it for category codes in arrays.
@@ -253,6 +254,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
        neural networks. ICML 2017. arXiv:1706.04599.
     .. [4] R. Liu, J. Regier, N. Tripuraneni, M. I. Jordan and J. McAuliffe.
        Rao-Blackwellized stochastic gradients for discrete distributions. ICML 2019.
+    .. [5] S. Ioffe and C. Szegedy. Batch normalization: accelerating deep network
+       training by reducing internal covariate shift. ICML 2015. arXiv:1502.03167.
 
     Examples
     --------
@@ -428,7 +431,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
 
         That is ``teacher=None``, ``class_prior="uniform"``, ``alpha=0.1``, a classifier
         with the hidden layers of the encoder, no entropy term, and the bound of all
-        rows of a minibatch (section 3 of arXiv:1406.5298).
+        rows of a minibatch (section 3 of arXiv:1406.5298). Unlike in the paper, the
+        classifier has batch normalisation.
 
         Parameters
         ----------

@@ -65,11 +65,13 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     probabilities, with the weights that best predict the held-out labels: a logarithmic
     opinion pool [1]_. The views are:
 
-    - "columns", "min-max", "ranks", "pca-4", "pca-8", "pca-16": label spreading [2]_ on
-      a nearest-neighbour graph [3]_ of standardised columns, min-max scaled columns,
-      normal scores, or that number of principal components.
+    - "columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16": label
+      spreading [2]_ on a nearest-neighbour graph [3]_ of standardised columns, columns
+      in their own units, min-max scaled columns, normal scores, or that number of
+      principal components.
     - "logistic", "svm", "forest": scikit-learn's `LogisticRegression`, `SVC(C=10)` and
-      `RandomForestClassifier`, fitted to the labelled rows only.
+      `RandomForestClassifier`, fitted to the labelled rows only. The forest predicts
+      held-out labels out of bag.
     - "linear-generative": Gaussian classes with a shared covariance, fitted by EM to
       all rows [4]_.
     - "latent-gaussian", "latent-bernoulli": label spreading on the latent means of a
@@ -89,8 +91,10 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     ----------
     views : sequence of str and tuples (str, classifier), default=None
         Names of views from the list above, and classifiers that are views, with names
-        of their own. None uses all views of the list, "pca-4", "pca-8" and "pca-16"
-        only if X has more columns.
+        of their own. None uses all views of the list but "logistic": "pca-4", "pca-8"
+        and "pca-16" only if X has more columns, those of latent means only from 10,000
+        rows on, and "columns" only if all columns have the same standard deviation, as
+        "unscaled" is the same then.
 
         A scikit-learn classifier is fitted to the labelled rows only. Classifiers of
         `sklearn.semi_supervised` and of this package, and pipelines that end with one,

@@ -295,7 +295,8 @@ class BaggedView(LabelledRowsView):
         rows = np.ix_(self._labelled_rows(codes), self.fitted.classes_)
         out_of_bag[rows] = self.fitted.oob_decision_function_
         is_hidden = np.stack(label_vectors) != codes
-        return np.where(is_hidden[:, :, None], out_of_bag, p)
+        held_out: Array = np.where(is_hidden[:, :, None], out_of_bag, p)
+        return held_out
 
 
 class LinearGenerativeView(View):
@@ -349,7 +350,7 @@ def _cross_fitted(soft_labels: Array, label_vectors: Sequence[IntArray]) -> Arra
     -------
     soft_labels : ndarray of shape (n_rows, n_classes)
     """
-    cross_fitted = soft_labels[0].copy()
+    cross_fitted: Array = soft_labels[0].copy()
     for codes, p in zip(label_vectors[1:], soft_labels[1:], strict=True):
         fold = codes != label_vectors[0]
         cross_fitted[fold] = p[fold]

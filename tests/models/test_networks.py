@@ -138,11 +138,14 @@ def test_each_hidden_layer_has_a_batch_norm(sizes):
     x = torch.randn(7, 3, generator=generator())
     for network, inputs in ((mlp, (x,)), (pair, (x[:, :2], x[:, 2:]))):
         assert [norm.num_features for norm in network.norms] == list(sizes)
-        units = []
+        units = {}
         for norm in network.norms:
-            norm.register_forward_hook(lambda module, args, out: units.append(out))
+            norm.register_forward_hook(
+                lambda module, args, out, units=units: units.update({module: out})
+            )
         network(*inputs)
-        for out in units:
+        assert len(units) == len(sizes)
+        for out in units.values():
             torch.testing.assert_close(out.mean(0), torch.zeros(out.shape[1]))
             torch.testing.assert_close(
                 out.var(0, correction=0), torch.ones(out.shape[1]), atol=0.05, rtol=0
