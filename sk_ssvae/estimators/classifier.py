@@ -117,8 +117,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         other rows.
     max_epochs : "auto" or int, default="auto"
         Passes over the unlabelled rows. "auto" is 30, or more for few rows (at least
-        500 minibatches), and twice that without a teacher. Increase it for a better
-        density.
+        500 minibatches); twice that without a teacher. Increase it for the density.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -146,8 +145,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     Other Parameters
     ----------------
     classifier_hidden_sizes : sequence of int or None, default=(200, 200)
-        Hidden layers of the classifier, each with batch normalisation [5]_. None uses
-        `hidden_sizes`.
+        Hidden layers of the classifier, with batch norm [5]_. None uses `hidden_sizes`.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, positions or names. "from_dtype" uses strings and
         categorical dtypes of data frames. Set it for category codes in arrays.
@@ -254,8 +252,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
        neural networks. ICML 2017. arXiv:1706.04599.
     .. [4] R. Liu, J. Regier, N. Tripuraneni, M. I. Jordan and J. McAuliffe.
        Rao-Blackwellized stochastic gradients for discrete distributions. ICML 2019.
-    .. [5] S. Ioffe and C. Szegedy. Batch normalization: accelerating deep network
-       training by reducing internal covariate shift. ICML 2015. arXiv:1502.03167.
+    .. [5] S. Ioffe and C. Szegedy. Batch normalization. ICML 2015. arXiv:1502.03167.
 
     Examples
     --------

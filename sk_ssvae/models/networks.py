@@ -79,7 +79,9 @@ class _Linear(nn.Linear):
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of the last axis, over all others.
 
-    Ioffe & Szegedy 2015, "Batch normalization", arXiv 1502.03167. A single row has no
+    Ioffe & Szegedy 2015, "Batch normalization", arXiv 1502.03167. The running
+    statistics are means over all minibatches at first, and exponentially weighted from
+    the tenth on, so that they are right after a few steps, too. A single row has no
     variance, so it is normalised by the running statistics, also in training.
 
     Parameters
@@ -88,29 +90,61 @@ class BatchNorm(nn.BatchNorm1d):
         Size of the last axis.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
     def __init__(self, n_units: int) -> None:
         super().__init__(n_units, dtype=torch.float32, device="cpu")
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise rows of shape (..., n_units)."""
         rows = x.reshape(-1, x.shape[-1])
-        if self.training and len(rows) < 2:
-            normalised = F.batch_norm(
-                rows,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                eps=self.eps,
-            )
-        else:
-            normalised = super().forward(rows)
+        of_minibatch = self.training and len(rows) > 1
+        if of_minibatch:
+            self._track(rows.detach())
+        normalised = F.batch_norm(
+            rows,
+            None if of_minibatch else self.running_mean,
+            None if of_minibatch else self.running_var,
+            self.weight,
+            self.bias,
+            training=of_minibatch,
+            eps=self.eps,
+        )
         return normalised.view(x.shape)
+
+    @torch.no_grad()
+    def _track(self, rows: Tensor) -> None:
+        """Update the running statistics, without reading values from the device."""
+        self.num_batches_tracked += 1
+        var, mean = torch.var_mean(rows.to(self.running_mean.dtype), 0)
+        share = self.num_batches_tracked.reciprocal().clamp(min=self.momentum)
+        self.running_mean.lerp_(mean, share.to(mean.dtype))
+        self.running_var.lerp_(var, share.to(var.dtype))
 
 
 def _batch_norms(hidden_sizes: Sequence[int], batch_norm: bool) -> nn.ModuleList:
     """Return a normalisation for each hidden layer, or no modules at all."""
     return nn.ModuleList(map(BatchNorm, hidden_sizes) if batch_norm else [])
+
+
+def _layers(
+    sizes: Sequence[int], *, batch_norm: bool, generator: torch.Generator
+) -> list[nn.Linear]:
+    """Return linear layers between sizes; all but the last may be normalised.
+
+    A layer that is normalised has no bias: the normalisation subtracts it, so its
+    gradient would be rounding errors.
+    """
+    n_layers = len(sizes) - 1
+    return [
+        linear(
+            n_in, n_out, generator=generator, bias=i == n_layers - 1 or not batch_norm
+        )
+        for i, (n_in, n_out) in enumerate(pairwise(sizes))
+    ]
 
 
 def _hidden_layers(
@@ -165,8 +199,7 @@ class MLP(nn.Module):
         skipped = 0 if first is None else 1
         self.layers = nn.ModuleList([] if first is None else [first])
         self.layers.extend(
-            linear(n_in, n_out, generator=generator)
-            for n_in, n_out in pairwise(sizes[skipped:])
+            _layers(sizes[skipped:], batch_norm=batch_norm, generator=generator)
         )
         self.norms = _batch_norms(hidden_sizes, batch_norm)
 
@@ -264,7 +297,13 @@ class PairMLP(nn.Module):
         first, *rest = [*hidden_sizes, out_features]
         fan_in = a_features + b_features
         if from_a is None:
-            from_a = linear(a_features, first, generator=generator, fan_in=fan_in)
+            from_a = linear(
+                a_features,
+                first,
+                generator=generator,
+                bias=not (batch_norm and len(rest)),
+                fan_in=fan_in,
+            )
         self.from_a = from_a
         from_b = linear(
             b_features, first, generator=generator, fan_in=fan_in, bias=False
@@ -273,7 +312,7 @@ class PairMLP(nn.Module):
         self.from_b = nn.Parameter(from_b.weight.detach().T.contiguous())
         sizes = [first, *rest]
         self.rest = nn.ModuleList(
-            linear(n_in, n_out, generator=generator) for n_in, n_out in pairwise(sizes)
+            _layers(sizes, batch_norm=batch_norm, generator=generator)
         )
         self.norms = _batch_norms(hidden_sizes, batch_norm)
 

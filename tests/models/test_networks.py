@@ -117,18 +117,43 @@ def test_hidden_sizes_must_be_positive_integers():
 
 
 def test_batch_norm_normalises_over_all_rows_and_a_single_row_by_running_statistics():
-    norm, plain = BatchNorm(3), nn.BatchNorm1d(3)
+    norm, plain = BatchNorm(3), nn.BatchNorm1d(3, momentum=1.0)
     rows = torch.randn(8, 5, 3, generator=generator())
     out = norm(rows)
     torch.testing.assert_close(out, plain(rows.view(40, 3)).view(8, 5, 3))
     assert out.mean((0, 1)).abs().max() < 1e-6
-    for name, value in plain.state_dict().items():
-        torch.testing.assert_close(norm.state_dict()[name], value)
     before = copy.deepcopy(norm.state_dict())
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(before[name], value)
     one = rows[:1, 0]
     torch.testing.assert_close(norm(one), plain.eval()(one))
     assert all((norm.state_dict()[name] == before[name]).all() for name in before)
     torch.testing.assert_close(norm.eval()(rows[0]), plain(rows[0]))
+
+
+def test_running_statistics_are_means_at_first_and_exponentially_weighted_later():
+    minibatches = torch.randn(14, 6, 3, generator=generator())
+    norm, mean = BatchNorm(3), nn.BatchNorm1d(3, momentum=None)
+    for minibatch in minibatches[:10]:
+        norm(minibatch), mean(minibatch)
+    torch.testing.assert_close(norm.running_mean, mean.running_mean)
+    torch.testing.assert_close(norm.running_var, mean.running_var)
+    weighted = nn.BatchNorm1d(3, momentum=0.1)
+    weighted.load_state_dict(norm.state_dict())
+    for minibatch in minibatches[10:]:
+        norm(minibatch), weighted(minibatch)
+    torch.testing.assert_close(norm.running_mean, weighted.running_mean)
+    torch.testing.assert_close(norm.running_var, weighted.running_var)
+
+
+def test_layers_before_a_batch_norm_have_no_bias():
+    for network in (
+        MLP(3, 2, (4, 5), generator=generator(), batch_norm=True).layers,
+        PairMLP(2, 1, 2, (4, 5), generator=generator(), batch_norm=True).rest,
+    ):
+        *hidden, last = network
+        assert last.bias is not None
+        assert all(layer.bias is None for layer in hidden)
 
 
 @pytest.mark.parametrize("sizes", [(), (4,), (4, 6)])
