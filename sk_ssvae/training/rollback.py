@@ -36,10 +36,10 @@ class RollbackNet(NeuralNet, ABC):
 
     Losses stay on the device during an epoch and are read at its end, together with
     whether a step diverged. From a non-finite step on, no step changes the weights or
-    running statistics. The epoch is then repeated from its start with smaller steps, or from the start of the
-    epoch before if the first step diverged, as the last step before it went too far.
-    Therefore the history has one entry per epoch and none per minibatch, unless a
-    callback implements one of `STEP_EVENTS`.
+    the running statistics. The epoch is then repeated from its start with smaller
+    steps, or from the start of the epoch before if the first step diverged, as the last
+    step before it went too far. Therefore the history has one entry per epoch and none
+    per minibatch, unless a callback implements one of `STEP_EVENTS`.
 
     Minibatches are pairs of a dict with ``x`` and ``bound_weight``, and of labels. A
     subclass's `train_step_single` returns a dict of ``loss``, ``bound`` and ``y_pred``,
