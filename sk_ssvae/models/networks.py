@@ -102,24 +102,29 @@ class BatchNorm(nn.BatchNorm1d):
         """Normalise rows of shape (..., n_units)."""
         rows = x.reshape(-1, x.shape[-1])
         of_minibatch = self.training and len(rows) > 1
-        if of_minibatch:
-            self._track(rows.detach())
+        if of_minibatch:  # with a momentum of 1, these become its statistics
+            mean = torch.zeros_like(self.running_mean)
+            var = torch.zeros_like(self.running_var)
+        else:
+            mean, var = self.running_mean, self.running_var
         normalised = F.batch_norm(
             rows,
-            None if of_minibatch else self.running_mean,
-            None if of_minibatch else self.running_var,
+            mean,
+            var,
             self.weight,
             self.bias,
             training=of_minibatch,
+            momentum=1.0,
             eps=self.eps,
         )
+        if of_minibatch:
+            self._track(mean, var)
         return normalised.view(x.shape)
 
     @torch.no_grad()
-    def _track(self, rows: Tensor) -> None:
+    def _track(self, mean: Tensor, var: Tensor) -> None:
         """Update the running statistics, without reading values from the device."""
         self.num_batches_tracked += 1
-        var, mean = torch.var_mean(rows.to(self.running_mean.dtype), 0)
         share = self.num_batches_tracked.reciprocal().clamp(min=self.momentum)
         self.running_mean.lerp_(mean, share.to(mean.dtype))
         self.running_var.lerp_(var, share.to(var.dtype))
