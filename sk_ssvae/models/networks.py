@@ -125,9 +125,10 @@ class BatchNorm(nn.BatchNorm1d):
     def _track(self, mean: Tensor, var: Tensor) -> None:
         """Update the running statistics, without reading values from the device."""
         self.num_batches_tracked += 1
-        share = self.num_batches_tracked.reciprocal().clamp(min=self.momentum)
-        self.running_mean.lerp_(mean, share.to(mean.dtype))
-        self.running_var.lerp_(var, share.to(var.dtype))
+        share = self.num_batches_tracked.to(mean.dtype).reciprocal()
+        share.clamp_(min=self.momentum)
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(var, share)
 
 
 def _batch_norms(hidden_sizes: Sequence[int], batch_norm: bool) -> nn.ModuleList:
