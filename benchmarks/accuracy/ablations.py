@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 __all__ = ["VARIANTS", "Variant", "make_variant", "runnable_variants"]
 
-GRAPHS = ("columns", "min-max", "ranks", "pca-4", "pca-8", "pca-16")
+GRAPHS = ("columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16")
 MODELS = ("logistic", "svm", "forest")
 LATENT = ("latent-gaussian", "latent-bernoulli")
 GUIDED = ("whitened", "discriminant")
@@ -85,7 +85,9 @@ VARIANTS = {
         options={"bound_rows": None},
     ),
     POOL_ALONE: Variant("the teacher without the network"),
-    "no latent views": Variant("no graphs of latent means", without=LATENT),
+    "no latent views": Variant(
+        "no graphs of latent means (from 10,000 rows on)", without=LATENT
+    ),
     "nothing deep generative": Variant(
         "neither those nor the bound's say", NO_BOUND, without=LATENT
     ),
@@ -94,7 +96,7 @@ VARIANTS = {
         "no graphs of columns or principal components", without=GRAPHS
     ),
     "no graphs": Variant("no graph at all", without=GRAPHS + LATENT + GUIDED),
-    "no classifiers": Variant("no logistic regression, SVM, forest", without=MODELS),
+    "no classifiers": Variant("no SVM, forest", without=MODELS),
     "no linear model": Variant(
         "no linear generative model", without=("linear-generative",)
     ),

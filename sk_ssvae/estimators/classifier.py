@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
 
@@ -41,7 +42,7 @@ from sk_ssvae.estimators.teaching import (
     needs_teacher,
 )
 from sk_ssvae.models import ModelSpec
-from sk_ssvae.models.networks import check_hidden_sizes
+from sk_ssvae.models.networks import check_hidden_sizes, frozen_batch_norms
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
@@ -521,8 +522,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)
             n_used = len(seen.codes) if data.used is None else int(data.used.sum())
-            stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             has_teacher = needs_teacher(self.teacher, self.class_prior, seen)
+            stages = self._stages(
+                n_used - int(held_out.sum()),
+                pretrained=resume,
+                taught=has_teacher and self.teacher is not None,
+            )
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
             with self._fit_task(stages, X, y, metadata, n_steps) as progress:
@@ -623,7 +628,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 self.temperature_ = 1.0
             if not isinstance(self.temperature, str):
                 self.temperature_ = float(self.temperature)
-            with restored_on_error(net):
+            # A later chunk need not be a sample of all rows; it may have one class.
+            statistics = frozen_batch_norms(net.module_) if resume else nullcontext()
+            with restored_on_error(net), statistics:
                 rows = self._training_rows(data, preprocessor, net)
                 self._maximize_bound(net, data, rows, [("all", 1)])
         return self
@@ -732,14 +739,16 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             preprocessor, self.class_prior_, seed, self._classifier_sizes()
         )
 
-    def _stages(self, n_rows: int, *, pretrained: bool) -> list[tuple[str, int]]:
+    def _stages(
+        self, n_rows: int, *, pretrained: bool, taught: bool
+    ) -> list[tuple[str, int]]:
         """Return names and numbers of epochs of the stages of training."""
 
         def resolve_epochs(epochs: str | int) -> int:
             return resolve_max_epochs(epochs, n_rows, self.batch_size)
 
         max_epochs = resolve_max_epochs(
-            self.max_epochs, n_rows, self.batch_size, taught=self.teacher is not None
+            self.max_epochs, n_rows, self.batch_size, taught=taught
         )
         return model_spec(self).stages(
             max_epochs, resolve_epochs, pretrained=pretrained

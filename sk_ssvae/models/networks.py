@@ -5,7 +5,8 @@ usual way would advance torch's global generator.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from numbers import Integral
 from typing import Any
@@ -21,8 +22,12 @@ __all__ = [
     "MultiInputLinear",
     "PairMLP",
     "check_hidden_sizes",
+    "frozen_batch_norms",
     "linear",
 ]
+
+MIN_BATCH_NORM_ROWS = 8
+"""Rows from which `BatchNorm` uses the statistics of a minibatch."""
 
 MIN_MATMUL_SIZE = 8
 """Number of one-hot inputs from which `PairMLP.expected_output` uses a batched matrix
@@ -81,13 +86,19 @@ class BatchNorm(nn.BatchNorm1d):
 
     Ioffe & Szegedy 2015, "Batch normalization", arXiv 1502.03167. The running
     statistics are means over all minibatches at first, and exponentially weighted from
-    the tenth on, so that they are right after a few steps, too. A single row has no
-    variance, so it is normalised by the running statistics, also in training.
+    the tenth on, so that they are usable after the first steps. They normalise the rows
+    in evaluation mode, in `frozen_batch_norms`, and if a minibatch has fewer than
+    `MIN_BATCH_NORM_ROWS` rows, as the variance of few rows is mostly chance.
 
     Parameters
     ----------
     n_units : int
         Size of the last axis.
+
+    Attributes
+    ----------
+    is_frozen : bool
+        Whether running statistics are used, and kept, also in training.
     """
 
     running_mean: Tensor
@@ -97,11 +108,14 @@ class BatchNorm(nn.BatchNorm1d):
 
     def __init__(self, n_units: int) -> None:
         super().__init__(n_units, dtype=torch.float32, device="cpu")
+        self.is_frozen = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise rows of shape (..., n_units)."""
         rows = x.reshape(-1, x.shape[-1])
-        of_minibatch = self.training and len(rows) > 1
+        of_minibatch = (
+            self.training and not self.is_frozen and len(rows) >= MIN_BATCH_NORM_ROWS
+        )
         if of_minibatch:  # with a momentum of 1, these become its statistics
             mean = torch.zeros_like(self.running_mean)
             var = torch.zeros_like(self.running_var)
@@ -131,6 +145,22 @@ class BatchNorm(nn.BatchNorm1d):
         self.running_var.lerp_(var, share)
 
 
+@contextmanager
+def frozen_batch_norms(module: nn.Module) -> Iterator[None]:
+    """Normalise by the running statistics in the block, and keep them.
+
+    Of the built-in networks, for rows that are not a sample of the training rows.
+    """
+    norms = [layer for layer in module.modules() if isinstance(layer, BatchNorm)]
+    for norm in norms:
+        norm.is_frozen = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.is_frozen = False
+
+
 def _batch_norms(hidden_sizes: Sequence[int], batch_norm: bool) -> nn.ModuleList:
     """Return a normalisation for each hidden layer, or no modules at all."""
     return nn.ModuleList(map(BatchNorm, hidden_sizes) if batch_norm else [])
@@ -154,7 +184,7 @@ def _layers(
 
 
 def _hidden_layers(
-    out: Tensor, norms: nn.ModuleList, layers: Iterable[nn.Module]
+    out: Tensor, norms: Iterable[nn.Module], layers: Iterable[nn.Module]
 ) -> Tensor:
     """Apply layers, each after a normalisation and a ReLU."""
     for norm, layer in zip(norms, layers, strict=True):
@@ -360,9 +390,12 @@ class PairMLP(nn.Module):
             out: Tensor = from_a + weights @ self.from_b
         else:
             *inner, last = self.rest
-            hidden = _relu_layers(
-                inner, from_a[..., None, :] + self.from_b, overwrite_input=True
-            )
+            first = from_a[..., None, :] + self.from_b
+            if len(self.norms):
+                *norms, last_norm = self.norms
+                hidden = last_norm(_hidden_layers(first, norms, inner))
+            else:
+                hidden = _relu_layers(inner, first, overwrite_input=True)
             hidden = F.relu(hidden)
             if weights.shape[-1] < MIN_MATMUL_SIZE:
                 mean = (hidden * weights[..., None]).sum(-2)

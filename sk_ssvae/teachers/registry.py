@@ -49,7 +49,7 @@ FIRST_STAGE_VIEWS = (
 """Views that are fitted to rows and labels only."""
 
 OPTIONAL_VIEWS = ("logistic",)
-"""Views that are no default: without this one, the pool was as accurate."""
+"""Views that are not fitted by default. The pool was as accurate without them."""
 
 SECOND_STAGE_VIEWS = ("whitened", "discriminant")
 """Views that also need soft labels: the pooled probabilities of the first stage."""

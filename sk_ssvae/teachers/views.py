@@ -39,6 +39,9 @@ __all__ = [
 MAX_LABELLED_ROWS = 2000
 """Number of labelled rows to which classifiers of `LabelledRowsView` are fitted."""
 
+N_WITHOUT_FOLD = 20
+"""Number of base classifiers of `BaggedView` that are fitted without a fold."""
+
 MAX_LINEAR_DIMENSIONS = 64
 """Wider rows are reduced to as many principal components for `LinearGenerativeView`."""
 
@@ -224,7 +227,7 @@ class LabelledRowsView(View):
     Parameters
     ----------
     classifier : estimator
-        Cloned for each label vector. It has `predict_proba` or `decision_function`.
+        It has `predict_proba` or `decision_function`. Copies of it are fitted.
     settings : ViewSettings
         Settings that all views share.
     """
@@ -269,13 +272,15 @@ class BaggedView(LabelledRowsView):
 
     Each label is missing in the bootstrap samples of about a third of the base
     classifiers; the mean of these is the out-of-bag prediction (Breiman 2001, "Random
-    forests", section 3.1). It replaces a fit without the fold of the label. Rows
-    outside the fold have the predictions of all base classifiers.
+    forests", section 3.1). It is the prediction of a held-out row. Other rows need
+    predictions without the labels of each fold, too: these show how much the pool
+    depends on the labels. They are from small ensembles that are fitted without them.
 
     Parameters
     ----------
     classifier : estimator
-        With ``oob_score=True``, so that it has ``oob_decision_function_``.
+        With ``oob_score=True``, so that it has ``oob_decision_function_``. Fitted to
+        all labels, and with `N_WITHOUT_FOLD` base classifiers without each fold.
     settings : ViewSettings
         Settings that all views share.
     """
@@ -288,15 +293,24 @@ class BaggedView(LabelledRowsView):
         soft_labels: Array | None = None,
     ) -> Array:
         """See `View.fit_predict_proba`."""
-        codes = label_vectors[0]
+        codes, *without_fold = label_vectors
         self.fitted, self.n_classes = self._fit_classifier(X, codes), n_classes
         p = _class_probabilities(self.fitted, X, n_classes)
         out_of_bag = p.copy()
         rows = np.ix_(self._labelled_rows(codes), self.fitted.classes_)
         out_of_bag[rows] = self.fitted.oob_decision_function_
-        is_hidden = np.stack(label_vectors) != codes
-        held_out: Array = np.where(is_hidden[:, :, None], out_of_bag, p)
-        return held_out
+        small = LabelledRowsView(
+            clone(self.classifier).set_params(
+                n_estimators=N_WITHOUT_FOLD, oob_score=False
+            ),
+            self.settings,
+        )
+        probabilities = [p]
+        for fold_codes in without_fold:
+            (without,) = small.fit_predict_proba(X, [fold_codes], n_classes)
+            is_hidden = (fold_codes != codes)[:, None]
+            probabilities.append(np.where(is_hidden, out_of_bag, without))
+        return np.stack(probabilities)
 
 
 class LinearGenerativeView(View):

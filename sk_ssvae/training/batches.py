@@ -24,8 +24,8 @@ AUTO_MIN_BATCHES = 1000
 minibatches."""
 
 TAUGHT_FRACTION = 0.5
-"""Factor for both if a classifier has soft targets. It was as accurate with half of the
-steps, but the density is a little worse."""
+"""Factor for `AUTO_EPOCHS` and `AUTO_MIN_BATCHES` if a classifier has soft targets. It
+was as accurate with half of the steps, but the density is a little worse."""
 
 BLOCK = 256
 """Number of minibatches whose weights are gathered in one operation."""

@@ -110,9 +110,10 @@ def flag_non_finite(tensors: list[Tensor], found_inf: Tensor, one: Tensor) -> No
 
 
 class RunningStatistics:
-    """Keep the running statistics of batch normalisation from steps that diverge.
+    """Keep the running statistics of normalisations from steps that diverge.
 
-    The forward pass updates them, before it is known whether the step diverges.
+    The forward pass updates them, before it is known whether the step diverges. The
+    snapshot of the epoch resets them, too, but not if the epoch is interrupted.
 
     Parameters
     ----------
@@ -124,14 +125,21 @@ class RunningStatistics:
         self._live = [
             buffer
             for layer in module.modules()
-            if isinstance(layer, nn.modules.batchnorm._BatchNorm)
+            if isinstance(layer, nn.modules.batchnorm._NormBase)
             for buffer in layer.buffers()
         ]
         self._before: list[Tensor] = []
 
-    def save(self) -> None:
-        """Copy the statistics before a step."""
+    @contextmanager
+    def kept_on_error(self) -> Iterator[None]:
+        """Copy the statistics, and restore them if the step is interrupted."""
         self._before = [buffer.clone() for buffer in self._live]
+        try:
+            yield
+        except BaseException:
+            for buffer, before in zip(self._live, self._before, strict=True):
+                buffer.copy_(before)
+            raise
 
     def restore_if(self, found_inf: Tensor) -> None:
         """Restore the copies if `found_inf` is 1, without reading it."""

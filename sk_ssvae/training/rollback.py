@@ -209,7 +209,11 @@ class RollbackNet(NeuralNet, ABC):
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute the gradient of a minibatch and take one step of the optimizer."""
         self._zero_grad_optimizer()
-        self._statistics.save()
+        with self._statistics.kept_on_error():
+            return self._guarded_step(batch, **fit_params)
+
+    def _guarded_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Take a step, unless it or one before it in the epoch has diverged."""
         step: dict[str, Tensor] = self.train_step_single(batch, **fit_params)
         inputs = batch[0]
         if "on_grad_computed" in self._handled_events:

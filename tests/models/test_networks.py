@@ -9,10 +9,12 @@ from torch import nn
 
 from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.models.networks import (
+    MIN_BATCH_NORM_ROWS,
     MLP,
     BatchNorm,
     PairMLP,
     check_hidden_sizes,
+    frozen_batch_norms,
     linear,
 )
 
@@ -116,7 +118,7 @@ def test_hidden_sizes_must_be_positive_integers():
             check_hidden_sizes(bad)
 
 
-def test_batch_norm_normalises_over_all_rows_and_a_single_row_by_running_statistics():
+def test_batch_norm_normalises_over_all_rows_and_few_rows_by_running_statistics():
     norm, plain = BatchNorm(3), nn.BatchNorm1d(3, momentum=1.0)
     rows = torch.randn(8, 5, 3, generator=generator())
     out = norm(rows)
@@ -125,14 +127,17 @@ def test_batch_norm_normalises_over_all_rows_and_a_single_row_by_running_statist
     before = copy.deepcopy(norm.state_dict())
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(before[name], value)
-    one = rows[:1, 0]
-    torch.testing.assert_close(norm(one), plain.eval()(one))
+    few = rows[0]
+    assert len(few) < MIN_BATCH_NORM_ROWS <= len(rows)
+    torch.testing.assert_close(norm(few), plain.eval()(few))
+    with frozen_batch_norms(norm):
+        torch.testing.assert_close(norm(rows), plain(rows.view(40, 3)).view(8, 5, 3))
     assert all((norm.state_dict()[name] == before[name]).all() for name in before)
-    torch.testing.assert_close(norm.eval()(rows[0]), plain(rows[0]))
+    torch.testing.assert_close(norm.eval()(few), plain(few))
 
 
 def test_running_statistics_are_means_at_first_and_exponentially_weighted_later():
-    minibatches = torch.randn(14, 6, 3, generator=generator())
+    minibatches = torch.randn(14, 9, 3, generator=generator())
     norm, mean = BatchNorm(3), nn.BatchNorm1d(3, momentum=None)
     for minibatch in minibatches[:10]:
         norm(minibatch), mean(minibatch)
@@ -144,6 +149,18 @@ def test_running_statistics_are_means_at_first_and_exponentially_weighted_later(
         norm(minibatch), weighted(minibatch)
     torch.testing.assert_close(norm.running_mean, weighted.running_mean)
     torch.testing.assert_close(norm.running_var, weighted.running_var)
+
+
+@pytest.mark.parametrize("n_classes", [3, 9])  # both ways to compute the mean
+@pytest.mark.parametrize("sizes", [(4,), (4, 6)])
+def test_the_expected_output_of_a_normalised_pair_mlp_is_the_mean(n_classes, sizes):
+    pair = PairMLP(2, n_classes, 2, sizes, generator=generator(), batch_norm=True)
+    a = torch.randn(11, 2, generator=generator())
+    weights = torch.rand(11, n_classes, generator=generator()).softmax(1)
+    for network in (pair, pair.eval()):
+        outputs = network(a[:, None, :])
+        expected = (weights[..., None] * outputs).sum(1)
+        torch.testing.assert_close(network.expected_output(a, weights), expected)
 
 
 def test_layers_before_a_batch_norm_have_no_bias():
@@ -160,7 +177,7 @@ def test_layers_before_a_batch_norm_have_no_bias():
 def test_each_hidden_layer_has_a_batch_norm(sizes):
     mlp = MLP(3, 2, sizes, generator=generator(), batch_norm=True)
     pair = PairMLP(2, 1, 2, sizes, generator=generator(), batch_norm=True)
-    x = torch.randn(7, 3, generator=generator())
+    x = torch.randn(9, 3, generator=generator())
     for network, inputs in ((mlp, (x,)), (pair, (x[:, :2], x[:, 2:]))):
         assert [norm.num_features for norm in network.norms] == list(sizes)
         units = {}
