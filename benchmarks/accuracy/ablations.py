@@ -159,7 +159,7 @@ class CachedPool(ClassifierMixin, BaseEstimator):
         key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
         if CachedPool._last[0] != key:
             pool = clone(self.pool).fit(X, y)
-            if self.without:
+            if self.without:  # the names of the default views depend on the rows
                 views = [view for view in pool.weights_ if view not in self.without]
                 pool.set_params(views=views).fit(X, y)
             CachedPool._last = key, pool

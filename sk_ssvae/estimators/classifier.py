@@ -429,8 +429,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
 
         That is ``teacher=None``, ``class_prior="uniform"``, ``alpha=0.1``, a classifier
         with the hidden layers of the encoder, no entropy term, and the bound of all
-        rows of a minibatch (section 3 of arXiv:1406.5298). Unlike in the paper, the
-        classifier has batch normalisation.
+        rows of a minibatch (section 3 of arXiv:1406.5298). Only the batch normalisation
+        of the classifier is not that of the paper.
 
         Parameters
         ----------

@@ -93,7 +93,7 @@ class View(ABC):
         n_classes: int,
         soft_labels: Array | None = None,
     ) -> Array:
-        """Fit to each label vector, and return class probabilities of all rows.
+        """Return class probabilities of all rows, for each label vector.
 
         Parameters
         ----------
@@ -205,8 +205,8 @@ class SupervisedProjectionView(View):
         """See `View.fit_predict_proba`.
 
         All label vectors share a projection and a graph. The projection is computed
-        from soft labels that do not depend on a row's own label if it is hidden in a
-        fold, else the held-out predictions of this view would be too good.
+        from soft labels: those of a row that is hidden in a fold do not depend on its
+        own label, else the held-out predictions of this view would be too good.
         """
         if soft_labels is None:
             raise TypeError("SupervisedProjectionView requires soft_labels, got None.")
