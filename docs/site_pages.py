@@ -229,6 +229,7 @@ EXAMPLES = (
     "latent_size",
     "mixed_columns",
     "anomalies",
+    "views",
     "calibration",
     "convolution",
 )

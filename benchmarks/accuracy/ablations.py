@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 __all__ = ["VARIANTS", "Variant", "make_variant", "runnable_variants"]
 
-GRAPHS = ("columns", "min-max", "ranks", "pca-4", "pca-8", "pca-16")
+GRAPHS = ("columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16")
 MODELS = ("logistic", "svm", "forest")
 LATENT = ("latent-gaussian", "latent-bernoulli")
 GUIDED = ("whitened", "discriminant")
@@ -85,7 +85,9 @@ VARIANTS = {
         options={"bound_rows": None},
     ),
     POOL_ALONE: Variant("the teacher without the network"),
-    "no latent views": Variant("no graphs of latent means", without=LATENT),
+    "no latent views": Variant(
+        "no graphs of latent means (from 10,000 rows on)", without=LATENT
+    ),
     "nothing deep generative": Variant(
         "neither those nor the bound's say", NO_BOUND, without=LATENT
     ),
@@ -94,7 +96,7 @@ VARIANTS = {
         "no graphs of columns or principal components", without=GRAPHS
     ),
     "no graphs": Variant("no graph at all", without=GRAPHS + LATENT + GUIDED),
-    "no classifiers": Variant("no logistic regression, SVM, forest", without=MODELS),
+    "no classifiers": Variant("no SVM, forest", without=MODELS),
     "no linear model": Variant(
         "no linear generative model", without=("linear-generative",)
     ),
@@ -156,21 +158,15 @@ class CachedPool(ClassifierMixin, BaseEstimator):
         parameters = repr((self.pool.get_params(), self.without)).encode()
         key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
         if CachedPool._last[0] != key:
-            pool = clone(self.pool)
-            if self.without:
-                pool.set_params(views=self._views(X.shape[1]))
-            CachedPool._last = key, pool.fit(X, y)
+            pool = clone(self.pool).fit(X, y)
+            if self.without:  # the names of the default views depend on the rows
+                views = [view for view in pool.weights_ if view not in self.without]
+                pool.set_params(views=views).fit(X, y)
+            CachedPool._last = key, pool
         fitted = CachedPool._last[1]
         self.classes_ = fitted.classes_
         self.label_distributions_ = fitted.label_distributions_
         return self
-
-    def _views(self, n_features):
-        """Return the default views without those left out."""
-        from sk_ssvae.teachers.registry import resolve_view_names
-
-        views = resolve_view_names(None, n_features)
-        return [view for view in views if view not in self.without]
 
     def predict(self, X):
         """Predict classes."""

@@ -1,20 +1,32 @@
-"""Accuracy and time of the default teacher alone, to compare two revisions.
+"""Accuracy and time of the default teacher alone, and of the network minus it.
 
     python -m benchmarks accuracy.pool --seeds 0 --out pool.json
     python -m benchmarks accuracy.pool --seeds 0 --compare pool.json
+    python -m benchmarks accuracy.pool --seeds 0 1 2 3 --network
 
-The second command prints mean differences to the first one's results, with their
-standard errors over the settings. The pool sees the columns as they are.
+The second command prints mean differences to the first one's results, of another
+revision, with their standard errors over the settings. The third prints the accuracy of
+`SSVAEClassifier` in ``results/panel.json`` minus that of its teacher, on the same
+splits. The pool sees the columns as they are.
 """
 
 import argparse
 import json
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.panel_data import PANEL, split
+from benchmarks.accuracy.panel_data import (
+    CHOSEN_ON,
+    MAX_ROWS,
+    PANEL,
+    labels_for,
+    split,
+)
+from benchmarks.accuracy.panel_results import Cell, read
+from benchmarks.common.paths import RESULTS
 from sk_ssvae import OpinionPoolClassifier
 
 
@@ -44,6 +56,39 @@ def compare(results, before):
     print(f"  seconds, median ratio {np.median(new[:, 2] / old[:, 2]):.2f}")
 
 
+def compare_network(results, panel):
+    """Print the accuracy of the network minus that of its teacher, in points."""
+    by_setting = defaultdict(list)
+    for key, (held_out, unlabelled, _) in results.items():
+        name, labels, seed = key.split("/")
+        cell = Cell("per_class", MAX_ROWS, name, int(labels), int(seed), "ours")
+        network = panel[cell]
+        by_setting[name, labels].append(
+            (network["held_out"] - held_out, network["transductive"] - unlabelled)
+        )
+    means = {k: 100 * np.mean(v, axis=0) for k, v in by_setting.items()}
+    print(f"\nnetwork minus teacher, {len(means)} settings, points")
+    print("| sets | held out | unlabelled | worst, held out |")
+    print("|---|---|---|---|")
+    for half, is_chosen in (("chosen on", True), ("reported on", False)):
+        part = {k: v for k, v in means.items() if (k[0] in CHOSEN_ON) == is_chosen}
+        if not part:
+            continue
+        points = np.array(list(part.values()))
+        mean, error = points.mean(0), points.std(0, ddof=1) / np.sqrt(len(points))
+        held_out, unlabelled = (
+            f"{m:+.2f} ± {e:.2f}" for m, e in zip(mean, error, strict=True)
+        )
+        worst = min(part, key=lambda k: part[k][0])
+        print(
+            f"| {half} | {held_out} | {unlabelled} "
+            f"| {part[worst][0]:+.1f} ({worst[0]}, {worst[1]} labels) |"
+        )
+    below = sorted((v[0], k) for k, v in means.items() if v[0] < -1.5)
+    for difference, (name, labels) in below:
+        print(f"below -1.5: {name}, {labels} labels: {difference:+.1f}")
+
+
 def main(argv=None):
     """Run the settings that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -52,11 +97,15 @@ def main(argv=None):
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--out", type=Path, help="file for the results")
     parser.add_argument("--compare", type=Path, help="results of another revision")
+    parser.add_argument(
+        "--network", action="store_true", help="compare the network with the teacher"
+    )
     args = parser.parse_args(argv)
     results = {}
     for seed in args.seeds:
-        for labels in args.labels:
+        for wanted in args.labels:
             for name in args.datasets:
+                labels = labels_for(name, wanted)
                 key = f"{name}/{labels}/{seed}"
                 results[key] = measure(name, labels, seed)
                 held_out, unlabelled, seconds = results[key]
@@ -65,6 +114,8 @@ def main(argv=None):
         args.out.write_text(json.dumps(results, indent=1))
     if args.compare is not None:
         compare(results, json.loads(args.compare.read_text()))
+    if args.network:
+        compare_network(results, read(RESULTS / "panel.json")[0])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
 
@@ -41,7 +42,7 @@ from sk_ssvae.estimators.teaching import (
     needs_teacher,
 )
 from sk_ssvae.models import ModelSpec
-from sk_ssvae.models.networks import check_hidden_sizes
+from sk_ssvae.models.networks import check_hidden_sizes, frozen_batch_norms
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
@@ -116,8 +117,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 60, or more for few rows (at least
-        1000 minibatches). Increase it for a better density.
+        Passes over the unlabelled rows. "auto" is 30, or more for few rows (at least
+        500 minibatches); twice that without a teacher. Increase it for the density.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -145,7 +146,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     Other Parameters
     ----------------
     classifier_hidden_sizes : sequence of int or None, default=(200, 200)
-        Hidden layers of the classifier. None uses `hidden_sizes`.
+        Hidden layers of the classifier, with batch norm [5]_. None uses `hidden_sizes`.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, positions or names. "from_dtype" uses strings and
         categorical dtypes of data frames. Set it for category codes in arrays.
@@ -252,6 +253,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
        neural networks. ICML 2017. arXiv:1706.04599.
     .. [4] R. Liu, J. Regier, N. Tripuraneni, M. I. Jordan and J. McAuliffe.
        Rao-Blackwellized stochastic gradients for discrete distributions. ICML 2019.
+    .. [5] S. Ioffe and C. Szegedy. Batch normalization. ICML 2015. arXiv:1502.03167.
 
     Examples
     --------
@@ -427,7 +429,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
 
         That is ``teacher=None``, ``class_prior="uniform"``, ``alpha=0.1``, a classifier
         with the hidden layers of the encoder, no entropy term, and the bound of all
-        rows of a minibatch (section 3 of arXiv:1406.5298).
+        rows of a minibatch (section 3 of arXiv:1406.5298). Only the batch normalisation
+        of the classifier is not that of the paper.
 
         Parameters
         ----------
@@ -519,8 +522,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)
             n_used = len(seen.codes) if data.used is None else int(data.used.sum())
-            stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             has_teacher = needs_teacher(self.teacher, self.class_prior, seen)
+            stages = self._stages(
+                n_used - int(held_out.sum()),
+                pretrained=resume,
+                taught=has_teacher and self.teacher is not None,
+            )
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
             with self._fit_task(stages, X, y, metadata, n_steps) as progress:
@@ -621,7 +628,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 self.temperature_ = 1.0
             if not isinstance(self.temperature, str):
                 self.temperature_ = float(self.temperature)
-            with restored_on_error(net):
+            # A later chunk need not be a sample of all rows; it may have one class.
+            statistics = frozen_batch_norms(net.module_) if resume else nullcontext()
+            with restored_on_error(net), statistics:
                 rows = self._training_rows(data, preprocessor, net)
                 self._maximize_bound(net, data, rows, [("all", 1)])
         return self
@@ -730,14 +739,19 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             preprocessor, self.class_prior_, seed, self._classifier_sizes()
         )
 
-    def _stages(self, n_rows: int, *, pretrained: bool) -> list[tuple[str, int]]:
+    def _stages(
+        self, n_rows: int, *, pretrained: bool, taught: bool
+    ) -> list[tuple[str, int]]:
         """Return names and numbers of epochs of the stages of training."""
 
         def resolve_epochs(epochs: str | int) -> int:
             return resolve_max_epochs(epochs, n_rows, self.batch_size)
 
+        max_epochs = resolve_max_epochs(
+            self.max_epochs, n_rows, self.batch_size, taught=taught
+        )
         return model_spec(self).stages(
-            resolve_epochs(self.max_epochs), resolve_epochs, pretrained=pretrained
+            max_epochs, resolve_epochs, pretrained=pretrained
         )
 
     def _objective(self, net: SSVAENet) -> Objective:

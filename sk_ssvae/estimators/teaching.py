@@ -154,6 +154,7 @@ def make_soft_targets(
             views=["logistic"] if teacher is None else None,
             shares="labelled" if estimate else "estimated",
         )
+    if isinstance(estimator, OpinionPoolClassifier):
         rows = dense_rows(rows, seed)
     step = "class prior" if teacher is None else "teacher"
     has_views = isinstance(last_step(estimator), OpinionPoolClassifier)

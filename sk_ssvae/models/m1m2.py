@@ -276,8 +276,8 @@ class M1M2(ModelSpec, name="m1+m2"):
     inner_size : int, default=50
         Number of dimensions of u, the latent variable of M1 that M2 models.
     pretrain_epochs : "auto" or int, default="auto"
-        Number of epochs in which M1 is trained alone; "auto" as for ``max_epochs``.
-        A fitted model that is trained further skips this stage.
+        Number of epochs in which M1 is trained alone; "auto" as for ``max_epochs``
+        without a teacher. A fitted model that is trained further skips this stage.
     finetune_epochs : int, default=0
         Number of epochs, after M2 has been trained, in which all networks are trained
         together.

@@ -89,7 +89,11 @@ class M2Module(VAEModule):
         if classifier_hidden_sizes is not None:
             sizes = classifier_hidden_sizes
         self.classifier = networks.classifier(n_inputs, n_classes, seed) or MLP(
-            n_inputs, n_classes, sizes, generator=g
+            n_inputs,
+            n_classes,
+            sizes,
+            generator=g,
+            batch_norm=networks.batch_norm,
         )
         self.encoder = PairMLP(
             n_inputs,

@@ -5,7 +5,8 @@ usual way would advance torch's global generator.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from numbers import Integral
 from typing import Any
@@ -15,7 +16,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["MLP", "MultiInputLinear", "PairMLP", "check_hidden_sizes", "linear"]
+__all__ = [
+    "MLP",
+    "BatchNorm",
+    "MultiInputLinear",
+    "PairMLP",
+    "check_hidden_sizes",
+    "frozen_batch_norms",
+    "linear",
+]
+
+MIN_BATCH_NORM_ROWS = 8
+"""Rows from which `BatchNorm` uses the statistics of a minibatch."""
 
 MIN_MATMUL_SIZE = 8
 """Number of one-hot inputs from which `PairMLP.expected_output` uses a batched matrix
@@ -69,6 +81,117 @@ class _Linear(nn.Linear):
         """Do nothing, so that the global generator is not used."""
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of the last axis, over all others.
+
+    Ioffe & Szegedy 2015, "Batch normalization", arXiv 1502.03167. The running
+    statistics are means over all minibatches at first, and exponentially weighted from
+    the tenth on, so that they are usable after the first steps. They normalise the rows
+    in evaluation mode, in `frozen_batch_norms`, and if a minibatch has fewer than
+    `MIN_BATCH_NORM_ROWS` rows, as the variance of few rows is mostly chance.
+
+    Parameters
+    ----------
+    n_units : int
+        Size of the last axis.
+
+    Attributes
+    ----------
+    is_frozen : bool
+        Whether running statistics are used, and kept, also in training.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def __init__(self, n_units: int) -> None:
+        super().__init__(n_units, dtype=torch.float32, device="cpu")
+        self.is_frozen = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise rows of shape (..., n_units)."""
+        rows = x.reshape(-1, x.shape[-1])
+        of_minibatch = (
+            self.training and not self.is_frozen and len(rows) >= MIN_BATCH_NORM_ROWS
+        )
+        if of_minibatch:  # with a momentum of 1, these become its statistics
+            mean = torch.zeros_like(self.running_mean)
+            var = torch.zeros_like(self.running_var)
+        else:
+            mean, var = self.running_mean, self.running_var
+        normalised = F.batch_norm(
+            rows,
+            mean,
+            var,
+            self.weight,
+            self.bias,
+            training=of_minibatch,
+            momentum=1.0,
+            eps=self.eps,
+        )
+        if of_minibatch:
+            self._track(mean, var)
+        return normalised.view(x.shape)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, var: Tensor) -> None:
+        """Update the running statistics, without reading values from the device."""
+        self.num_batches_tracked += 1
+        share = self.num_batches_tracked.to(mean.dtype).reciprocal()
+        share.clamp_(min=self.momentum)
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(var, share)
+
+
+@contextmanager
+def frozen_batch_norms(module: nn.Module) -> Iterator[None]:
+    """Normalise by the running statistics in the block, and keep them.
+
+    Of the built-in networks, for rows that are not a sample of the training rows.
+    """
+    norms = [layer for layer in module.modules() if isinstance(layer, BatchNorm)]
+    for norm in norms:
+        norm.is_frozen = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.is_frozen = False
+
+
+def _batch_norms(hidden_sizes: Sequence[int], batch_norm: bool) -> nn.ModuleList:
+    """Return a normalisation for each hidden layer, or no modules at all."""
+    return nn.ModuleList(map(BatchNorm, hidden_sizes) if batch_norm else [])
+
+
+def _layers(
+    sizes: Sequence[int], *, batch_norm: bool, generator: torch.Generator
+) -> list[nn.Linear]:
+    """Return linear layers between sizes; all but the last may be normalised.
+
+    A layer that is normalised has no bias: the normalisation subtracts it, so its
+    gradient would be rounding errors.
+    """
+    n_layers = len(sizes) - 1
+    return [
+        linear(
+            n_in, n_out, generator=generator, bias=i == n_layers - 1 or not batch_norm
+        )
+        for i, (n_in, n_out) in enumerate(pairwise(sizes))
+    ]
+
+
+def _hidden_layers(
+    out: Tensor, norms: Iterable[nn.Module], layers: Iterable[nn.Module]
+) -> Tensor:
+    """Apply layers, each after a normalisation and a ReLU."""
+    for norm, layer in zip(norms, layers, strict=True):
+        out = layer(F.relu(norm(out)))
+    return out
+
+
 def _relu_layers(
     layers: Iterable[nn.Module], out: Tensor, *, overwrite_input: bool
 ) -> Tensor:
@@ -93,6 +216,8 @@ class MLP(nn.Module):
         Source of the weights.
     first : nn.Module, default=None
         Replaces the first layer.
+    batch_norm : bool, default=False
+        Whether hidden units are normalised before their activation.
     """
 
     def __init__(
@@ -103,19 +228,22 @@ class MLP(nn.Module):
         *,
         generator: torch.Generator,
         first: nn.Module | None = None,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         sizes = [in_features, *hidden_sizes, out_features]
         skipped = 0 if first is None else 1
         self.layers = nn.ModuleList([] if first is None else [first])
         self.layers.extend(
-            linear(n_in, n_out, generator=generator)
-            for n_in, n_out in pairwise(sizes[skipped:])
+            _layers(sizes[skipped:], batch_norm=batch_norm, generator=generator)
         )
+        self.norms = _batch_norms(hidden_sizes, batch_norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
         first, *rest = self.layers
+        if len(self.norms):
+            return _hidden_layers(first(x), self.norms, rest)
         return _relu_layers(rest, first(x), overwrite_input=False)
 
 
@@ -186,6 +314,8 @@ class PairMLP(nn.Module):
         Source of the weights.
     from_a : nn.Module, default=None
         Replaces W_a; maps a to the units of the first layer.
+    batch_norm : bool, default=False
+        Whether hidden units are normalised before their activation.
     """
 
     def __init__(
@@ -197,12 +327,19 @@ class PairMLP(nn.Module):
         *,
         generator: torch.Generator,
         from_a: nn.Module | None = None,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         first, *rest = [*hidden_sizes, out_features]
         fan_in = a_features + b_features
         if from_a is None:
-            from_a = linear(a_features, first, generator=generator, fan_in=fan_in)
+            from_a = linear(
+                a_features,
+                first,
+                generator=generator,
+                bias=not (batch_norm and len(rest)),
+                fan_in=fan_in,
+            )
         self.from_a = from_a
         from_b = linear(
             b_features, first, generator=generator, fan_in=fan_in, bias=False
@@ -211,8 +348,9 @@ class PairMLP(nn.Module):
         self.from_b = nn.Parameter(from_b.weight.detach().T.contiguous())
         sizes = [first, *rest]
         self.rest = nn.ModuleList(
-            linear(n_in, n_out, generator=generator) for n_in, n_out in pairwise(sizes)
+            _layers(sizes, batch_norm=batch_norm, generator=generator)
         )
+        self.norms = _batch_norms(hidden_sizes, batch_norm)
 
     def forward(self, a: Any, b: Tensor | None = None) -> Tensor:
         """Map (..., a_features) and (..., b_features) to (..., out_features).
@@ -226,7 +364,10 @@ class PairMLP(nn.Module):
             from_b = b @ self.from_b
         else:
             from_b = F.embedding(b, self.from_b)
-        return _relu_layers(self.rest, self.from_a(a) + from_b, overwrite_input=True)
+        first = self.from_a(a) + from_b
+        if len(self.norms):
+            return _hidden_layers(first, self.norms, self.rest)
+        return _relu_layers(self.rest, first, overwrite_input=True)
 
     def expected_output(self, a: Any, weights: Tensor) -> Tensor:
         """Return the expected output over a categorical, one-hot b.
@@ -249,9 +390,12 @@ class PairMLP(nn.Module):
             out: Tensor = from_a + weights @ self.from_b
         else:
             *inner, last = self.rest
-            hidden = _relu_layers(
-                inner, from_a[..., None, :] + self.from_b, overwrite_input=True
-            )
+            first = from_a[..., None, :] + self.from_b
+            if len(self.norms):
+                *norms, last_norm = self.norms
+                hidden = last_norm(_hidden_layers(first, norms, inner))
+            else:
+                hidden = _relu_layers(inner, first, overwrite_input=True)
             hidden = F.relu(hidden)
             if weights.shape[-1] < MIN_MATMUL_SIZE:
                 mean = (hidden * weights[..., None]).sum(-2)

@@ -92,7 +92,12 @@ class SDGMModule(InnerVAEModule):
         user_classifier = networks.classifier(n_both, n_classes, seed)
         self.has_user_classifier = user_classifier is not None
         self.classifier = user_classifier or PairMLP(
-            n_inputs, inner_size, n_classes, sizes, generator=g
+            n_inputs,
+            inner_size,
+            n_classes,
+            sizes,
+            generator=g,
+            batch_norm=networks.batch_norm,
         )
         self.auxiliary = MLP(
             n_inputs,

@@ -13,7 +13,13 @@ from sk_ssvae.data.scaling import ColumnScaling, fit_column_scaling
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.typing import Array, FloatArray
 
-__all__ = ["row_blocks", "standardise", "standardised_scaling", "transformed"]
+__all__ = [
+    "relative_scale",
+    "row_blocks",
+    "standardise",
+    "standardised_scaling",
+    "transformed",
+]
 
 MAX_CELLS = 2**24
 """Rows with more cells are processed in blocks. Products of matrices may then differ in
@@ -21,6 +27,11 @@ their last digits from those of all rows at once."""
 
 BLOCK_CELLS = 2**22
 """Number of cells in a block: 32 MiB in double precision."""
+
+
+RELATIVE_ROUNDING = 1e-4
+"""Scales that differ by less are equal: those of rows that were standardised before, in
+single precision."""
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
@@ -77,6 +88,26 @@ def standardised_scaling(X: Array) -> ColumnScaling:
         If all columns are constant.
     """
     return fit_column_scaling(_in_double_precision(X), standardize=True)
+
+
+def relative_scale(scaling: ColumnScaling) -> Array | None:
+    """Return the scales of the columns, relative to the largest.
+
+    Parameters
+    ----------
+    scaling : ColumnScaling
+        As returned by `standardised_scaling`.
+
+    Returns
+    -------
+    scale : ndarray of float64 of shape (n_kept,) or None
+        In (0, 1]. None if all scales are equal, up to rounding to single precision.
+    """
+    scale = scaling.scale[scaling.kept]
+    if np.ptp(scale) <= RELATIVE_ROUNDING * scale.max():
+        return None
+    relative: Array = scale / scale.max()
+    return relative
 
 
 def standardise(X: Array, scaling: ColumnScaling) -> Array:

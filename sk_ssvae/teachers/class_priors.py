@@ -7,8 +7,7 @@ outputs of a classifier to new a priori probabilities: a simple procedure". Post
 learned from few labels are overconfident, so `estimate_class_prior` stops their EM
 early and shrinks its estimate towards the class shares of the labels, by how much the
 estimate varies when groups of labels are left out (the grouped jackknife: Efron &
-Tibshirani 1993, chapter 11; the shrinkage factor is milder than that of James and
-Stein).
+Tibshirani 1993, chapter 11).
 
 Labels drawn at random do carry information on class frequencies. The sampling scheme is
 not known, but random labels rarely come in equal numbers for each class: Pearson's
@@ -150,7 +149,8 @@ def estimate_class_prior(
     r"""Estimate the class shares among unlabelled rows.
 
     .. math::
-        \hat\pi = \pi_l + \frac{\|d\|^2}{\|d\|^2 + v} \frac{v_l}{v_l + 3 r v} d, \qquad
+        \hat\pi = \pi_l + \Big(\frac{\|d\|^2}{\|d\|^2 + 3 v}\Big)^2
+            \frac{v_l}{v_l + 3 r v} d, \qquad
         d = \pi_{EM} - \pi_l, \qquad v_l = \frac{1 - \|\pi_l\|^2}{n}
 
     where :math:`\pi_l` are the class shares of the n labels, v is the jackknife
@@ -185,9 +185,11 @@ def estimate_class_prior(
     distance = (shift**2).sum()
     if distance == 0:
         return labelled
-    factor = distance / (distance + variance)
+    variance *= VARIANCE_INFLATION
+    # Squared, because a wrong shift costs more accuracy than a right one gains.
+    factor = (distance / (distance + variance)) ** 2
     label_variance = (1 - (labelled**2).sum()) / counts.sum()
-    em_variance = VARIANCE_INFLATION * label_count_dispersion(counts) * variance
+    em_variance = label_count_dispersion(counts) * variance
     shares = labelled + factor * label_variance / (label_variance + em_variance) * shift
     shares = np.maximum(shares, MIN_SHARE)
     normalised: Array = shares / shares.sum()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 
 from sk_ssvae.utils.random import Stream, stream_seed
 from sk_ssvae.utils.typing import Array
@@ -46,7 +47,7 @@ def last_step(estimator: Any) -> Any:
 
     That of the inner pipeline, if the last step is a pipeline.
     """
-    while hasattr(estimator, "steps"):
+    while isinstance(estimator, Pipeline):
         estimator = estimator[-1]
     return estimator
 

@@ -111,7 +111,7 @@ class NeighbourGraph:
     ----------
     Z : ndarray of shape (n_rows, n_dimensions)
         Rows in the space where distances are measured.
-    n_neighbors : int, default=10
+    n_neighbors : int, default=7
         k; at most the number of other rows in the graph.
     graph_rows : ndarray of int of shape (n_nodes,), default=None
         Sorted indices of the rows that are nodes of the graph, at least two. None uses
@@ -125,7 +125,7 @@ class NeighbourGraph:
     """
 
     def __init__(
-        self, Z: Array, n_neighbors: int = 10, graph_rows: Array | None = None
+        self, Z: Array, n_neighbors: int = 7, graph_rows: Array | None = None
     ) -> None:
         Z = np.ascontiguousarray(Z, dtype=np.float32)
         self.graph_rows = np.arange(len(Z)) if graph_rows is None else graph_rows

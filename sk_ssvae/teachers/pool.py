@@ -16,7 +16,11 @@ from sk_ssvae.data.accuracy import labelled_accuracy
 from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.validation import quiet_sums
-from sk_ssvae.teachers.blocks import standardise, standardised_scaling
+from sk_ssvae.teachers.blocks import (
+    relative_scale,
+    standardise,
+    standardised_scaling,
+)
 from sk_ssvae.teachers.label_spreading import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
@@ -61,11 +65,13 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     probabilities, with the weights that best predict the held-out labels: a logarithmic
     opinion pool [1]_. The views are:
 
-    - "columns", "min-max", "ranks", "pca-4", "pca-8", "pca-16": label spreading [2]_ on
-      a nearest-neighbour graph [3]_ of standardised columns, min-max scaled columns,
-      normal scores, or that number of principal components.
+    - "columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16": label
+      spreading [2]_ on a nearest-neighbour graph [3]_ of standardised columns, columns
+      in their own units, min-max scaled columns, normal scores, or that number of
+      principal components.
     - "logistic", "svm", "forest": scikit-learn's `LogisticRegression`, `SVC(C=10)` and
-      `RandomForestClassifier`, fitted to the labelled rows only.
+      `RandomForestClassifier`, fitted to the labelled rows only. The forest predicts
+      held-out labels out of bag.
     - "linear-generative": Gaussian classes with a shared covariance, fitted by EM to
       all rows [4]_.
     - "latent-gaussian", "latent-bernoulli": label spreading on the latent means of a
@@ -85,15 +91,18 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     ----------
     views : sequence of str and tuples (str, classifier), default=None
         Names of views from the list above, and classifiers that are views, with names
-        of their own. None uses all views of the list, "pca-4", "pca-8" and "pca-16"
-        only if X has more columns.
+        of their own. None uses all views of the list but "logistic": "pca-4", "pca-8"
+        and "pca-16" only if X has more columns, those of latent means only from 10,000
+        rows on, and "columns" only if all columns have the same standard deviation, as
+        "unscaled" is the same then.
 
         A scikit-learn classifier is fitted to the labelled rows only. Classifiers of
         `sklearn.semi_supervised` and of this package, and pipelines that end with one,
         are fitted to all rows, with the label -1 for unlabelled rows. A third element
         "labelled" or "all" of the tuple overrides this. Labels are the integers 0 ...
         n_classes - 1. Rows are not standardised, and data frames stay data frames, so
-        that a pipeline can have a scaler of its own, and select columns by name.
+        that a pipeline can have a scaler of its own, and select columns by name; as a
+        teacher of `SSVAEClassifier`, the pool has arrays.
         Probabilities are from `predict_proba`, else from `decision_function`, else
         one-hot labels from `predict`; rows for which they are NaN or zero have no
         effect on the pool. Transductive classifiers that are fitted to all rows have
@@ -104,7 +113,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         :class:`sklearn.ensemble.VotingClassifier`, their names reach them in
         `set_params`: ``hgb=...``, ``hgb="drop"`` and ``hgb__max_iter=...``.
 
-    n_neighbors : int, default=10
+    n_neighbors : int, default=7
         Number of neighbours of each row in graphs.
 
     alpha : float, default=0.95
@@ -205,7 +214,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self,
         *,
         views: Sequence[ViewEntry] | None = None,
-        n_neighbors: int = 10,
+        n_neighbors: int = 7,
         alpha: float = 0.95,
         shares: str = "estimated",
         max_graph_rows: int = 20000,
@@ -260,7 +269,10 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             classes, codes = encode_labels(labels, owner=type(self).__name__)
             scaling = standardised_scaling(checked)
             rows = standardise(checked, scaling)
-            names = resolve_view_names(names, rows.shape[1], classifiers)
+            scale = relative_scale(scaling)
+            names = resolve_view_names(
+                names, rows.shape, classifiers, one_scale=scale is None
+            )
             seed = draw_seed(self.random_state)
             pool = OpinionPool(
                 codes,
@@ -272,6 +284,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 alpha=self.alpha,
                 graph_rows=choose_graph_rows(codes, int(self.max_graph_rows), seed),
                 seed=seed,
+                unit_scale=scale,
             )
         views = ViewSet(names, classifiers, settings)
         pooled = views.fit_pool(

@@ -161,7 +161,7 @@ class UserView(View):
         """Return the classes of a classifier, and its probabilities of them."""
         if hasattr(classifier, "predict_proba"):
             p = np.asarray(classifier.predict_proba(X))
-        elif hasattr(classifier, "decision_function"):
+        elif hasattr(classifier, "decision_function") and not _has_pairwise(classifier):
             margins = np.asarray(classifier.decision_function(X))
             with np.errstate(invalid="ignore", over="ignore"):  # NaN for infinite ones
                 p = margins_to_probabilities(margins)
@@ -188,6 +188,15 @@ class UserView(View):
                 f"to the classes 0 ... {self.n_classes - 1}.{advice}"
             )
         return as_distributions(p, classes, self.n_classes).astype(np.float32)
+
+
+def _has_pairwise(classifier: Any) -> bool:
+    """Return whether the decision function is one of pairs of classes.
+
+    With three classes its shape does not tell.
+    """
+    shape = getattr(last_step(classifier), "decision_function_shape", None)
+    return isinstance(shape, str) and shape == "ovo"
 
 
 def _copied_rows(X: Any, rows: IntArray) -> Any:

@@ -5,11 +5,11 @@ of scikit-learn's `VotingClassifier`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 from sk_ssvae.teachers.classifiers import last_step
 
@@ -123,6 +123,10 @@ def _check_names(
             f"Names of classifiers in views must be unique, but {repeated} occur "
             "repeatedly. Rename all but one of each."
         )
+    if "" in names:
+        raise ValueError(
+            "Names of classifiers in views must not be empty. Give each a name."
+        )
     nested = [name for name in names if "__" in name]
     if nested:
         raise ValueError(
@@ -177,7 +181,7 @@ class WithNamedViews(BaseEstimator):
     def _named_views(self) -> Iterator[tuple[str, Any]]:
         """Yield names and classifiers of `views`, which need not be valid."""
         try:
-            entries = [*(self.views or ())]
+            entries = [] if self.views is None else [*self.views]
         except (TypeError, ValueError):
             return
         own = self._get_param_names()
@@ -234,7 +238,8 @@ class WithNamedViews(BaseEstimator):
             named = dict(self._named_views())
             replaced = {name: params.pop(name) for name in named if name in params}
             if replaced:
-                self.views = [_replaced(entry, replaced) for entry in self.views or ()]
+                assert self.views is not None  # it has the named views
+                self.views = [_replaced(entry, replaced) for entry in self.views]
             self._check_nested(params)
             super().set_params(**params)
         except BaseException:
@@ -243,17 +248,26 @@ class WithNamedViews(BaseEstimator):
             raise
         return self
 
-    def _check_nested(self, params: Iterable[str]) -> None:
-        """Raise a ValueError if a view that is not an estimator is to be changed."""
+    def _check_nested(self, params: Mapping[str, Any]) -> None:
+        """Raise a ValueError if a parameter of a view does not exist.
+
+        It is raised before any is changed.
+        """
         named = dict(self._named_views())
-        for key in params:
-            name, nested, _ = key.partition("__")
-            if nested and name in named and not _has_parameters(named[name]):
+        by_view: dict[str, dict[str, Any]] = {}
+        for key, value in params.items():
+            name, nested, own = key.partition("__")
+            if not nested or name not in named:
+                continue
+            if not _has_parameters(named[name]):
                 raise ValueError(
                     f"Invalid parameter {key!r} for estimator {type(self).__name__}: "
                     f"the view {name!r} is {named[name]!r}, which has no parameters. "
                     f"Set {name} to a classifier first."
                 )
+            by_view.setdefault(name, {})[own] = value
+        for name, own_params in by_view.items():
+            clone(named[name]).set_params(**own_params)  # raises the classifier's error
 
 
 def _replaced(entry: Any, classifiers: dict[str, Any]) -> Any:

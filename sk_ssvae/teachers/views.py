@@ -25,6 +25,7 @@ from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
+    "BaggedView",
     "LabelledRowsView",
     "LinearGenerativeView",
     "SpreadingView",
@@ -37,6 +38,9 @@ __all__ = [
 
 MAX_LABELLED_ROWS = 2000
 """Number of labelled rows to which classifiers of `LabelledRowsView` are fitted."""
+
+N_WITHOUT_FOLD = 20
+"""Number of base classifiers of `BaggedView` that are fitted without a fold."""
 
 MAX_LINEAR_DIMENSIONS = 64
 """Wider rows are reduced to as many principal components for `LinearGenerativeView`."""
@@ -53,12 +57,16 @@ class ViewSettings(NamedTuple):
         Sorted indices of the rows in graphs. None uses all rows.
     seed : int
         Seed for all random choices.
+    unit_scale : ndarray of float64 of shape (n_features,) or None
+        Standard deviations of the columns, relative to the largest, which undo the
+        standardisation up to a common factor. None if they are all equal.
     """
 
     n_neighbors: int
     alpha: float
     graph_rows: IntArray | None
     seed: int
+    unit_scale: Array | None = None
 
 
 class View(ABC):
@@ -85,7 +93,7 @@ class View(ABC):
         n_classes: int,
         soft_labels: Array | None = None,
     ) -> Array:
-        """Fit to each label vector, and return class probabilities of all rows.
+        """Return class probabilities of all rows, for each label vector.
 
         Parameters
         ----------
@@ -196,23 +204,17 @@ class SupervisedProjectionView(View):
     ) -> Array:
         """See `View.fit_predict_proba`.
 
-        Each label vector has its own projection, so that none depends on the labels of
-        the fold that is hidden.
+        All label vectors share a projection and a graph. The projection is computed
+        from soft labels: those of a row that is hidden in a fold do not depend on its
+        own label, else the held-out predictions of this view would be too good.
         """
         if soft_labels is None:
             raise TypeError("SupervisedProjectionView requires soft_labels, got None.")
         self.pca = _fit_pca(X, self.max_components, self.settings.seed)
         Z = self.pca.transform(X)
-        probabilities = []
-        for codes, posterior in zip(label_vectors, soft_labels, strict=True):
-            matrix = self.projection(Z, posterior)
-            graph = self._graph(Z @ matrix)
-            probabilities.append(
-                graph.spread([codes], n_classes, self.settings.alpha)[0]
-            )
-            if len(probabilities) == 1:
-                self.matrix, self.graph = matrix, graph
-        return np.stack(probabilities)
+        self.matrix = self.projection(Z, _cross_fitted(soft_labels, label_vectors))
+        self.graph = self._graph(Z @ self.matrix)
+        return self.graph.spread(label_vectors, n_classes, self.settings.alpha)
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
@@ -225,7 +227,7 @@ class LabelledRowsView(View):
     Parameters
     ----------
     classifier : estimator
-        Cloned for each label vector. It has `predict_proba` or `decision_function`.
+        It has `predict_proba` or `decision_function`. Copies of it are fitted.
     settings : ViewSettings
         Settings that all views share.
     """
@@ -246,18 +248,69 @@ class LabelledRowsView(View):
         self.fitted, self.n_classes = fitted[0], n_classes
         return np.stack([_class_probabilities(c, X, n_classes) for c in fitted])
 
-    def _fit_classifier(self, X: Array, codes: IntArray) -> Any:
-        """Fit a copy of the classifier to the labelled rows, or to some of them."""
+    def _labelled_rows(self, codes: IntArray) -> IntArray:
+        """Return the labelled rows, or a random choice of them if there are many."""
         labelled = np.flatnonzero(codes != UNLABELED)
         if len(labelled) > MAX_LABELLED_ROWS:
             random = np.random.RandomState(self.settings.seed)
             labelled = random.permutation(labelled)[:MAX_LABELLED_ROWS]
+        return labelled
+
+    def _fit_classifier(self, X: Array, codes: IntArray) -> Any:
+        """Fit a copy of the classifier to the labelled rows, or to some of them."""
+        labelled = self._labelled_rows(codes)
         with no_warning_of_many_classes(codes[labelled]):
             return clone(self.classifier).fit(X[labelled], codes[labelled])
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
         return _class_probabilities(self.fitted, X, self.n_classes)
+
+
+class BaggedView(LabelledRowsView):
+    """Bagged classifiers of the labelled rows, held out by bootstrap, not by folds.
+
+    Each label is missing in the bootstrap samples of about a third of the base
+    classifiers; the mean of these is the out-of-bag prediction (Breiman 2001, "Random
+    forests", section 3.1). It is the prediction of a held-out row. Other rows need
+    predictions without the labels of each fold, too: these show how much the pool
+    depends on the labels. They are from small ensembles that are fitted without them.
+
+    Parameters
+    ----------
+    classifier : estimator
+        With ``oob_score=True``, so that it has ``oob_decision_function_``. Fitted to
+        all labels, and with `N_WITHOUT_FOLD` base classifiers without each fold.
+    settings : ViewSettings
+        Settings that all views share.
+    """
+
+    def fit_predict_proba(
+        self,
+        X: Array,
+        label_vectors: Sequence[IntArray],
+        n_classes: int,
+        soft_labels: Array | None = None,
+    ) -> Array:
+        """See `View.fit_predict_proba`."""
+        codes, *without_fold = label_vectors
+        self.fitted, self.n_classes = self._fit_classifier(X, codes), n_classes
+        p = _class_probabilities(self.fitted, X, n_classes)
+        out_of_bag = p.copy()
+        rows = np.ix_(self._labelled_rows(codes), self.fitted.classes_)
+        out_of_bag[rows] = self.fitted.oob_decision_function_
+        small = LabelledRowsView(
+            clone(self.classifier).set_params(
+                n_estimators=N_WITHOUT_FOLD, oob_score=False
+            ),
+            self.settings,
+        )
+        probabilities = [p]
+        for fold_codes in without_fold:
+            (without,) = small.fit_predict_proba(X, [fold_codes], n_classes)
+            is_hidden = (fold_codes != codes)[:, None]
+            probabilities.append(np.where(is_hidden, out_of_bag, without))
+        return np.stack(probabilities)
 
 
 class LinearGenerativeView(View):
@@ -295,6 +348,27 @@ class LinearGenerativeView(View):
 def logistic_regression() -> LogisticRegression:
     """Return logistic regression with enough iterations for standardised rows."""
     return LogisticRegression(max_iter=1000)
+
+
+def _cross_fitted(soft_labels: Array, label_vectors: Sequence[IntArray]) -> Array:
+    """Return soft labels; those of a row of a fold are from the fit without its label.
+
+    Parameters
+    ----------
+    soft_labels : ndarray of shape (n_vectors, n_rows, n_classes)
+        Class probabilities for each label vector.
+    label_vectors : sequence of ndarray of int64 of shape (n_rows,)
+        All labels, then the labels without each fold.
+
+    Returns
+    -------
+    soft_labels : ndarray of shape (n_rows, n_classes)
+    """
+    cross_fitted: Array = soft_labels[0].copy()
+    for codes, p in zip(label_vectors[1:], soft_labels[1:], strict=True):
+        fold = codes != label_vectors[0]
+        cross_fitted[fold] = p[fold]
+    return cross_fitted
 
 
 def _fit_pca(X: Array, n_components: int, seed: int) -> PCA:

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sk_ssvae.models import VAEModule
+from sk_ssvae.models.networks import BatchNorm, frozen_batch_norms
 from sk_ssvae.models.user_networks import UserNetwork, networks_in_eval_mode
 
 __all__ = ["adversarial_kl"]
@@ -30,8 +31,8 @@ def adversarial_kl(
         KL(q(y|x) \| q(y|x + r)), \qquad r = \rho g / |g|, \qquad
         g = \nabla_\delta KL(q(y|x) \| q(y|x + \delta)) \; \text{at} \; \delta = \xi d
 
-    with no gradient through q(y | x). User-supplied networks run in evaluation mode, as
-    perturbed rows would distort batch statistics.
+    with no gradient through q(y | x). Perturbed rows would distort running statistics,
+    so all networks use those that they have.
 
     Parameters
     ----------
@@ -58,14 +59,16 @@ def adversarial_kl(
     ValueError
         If q(y | x) is not differentiable in x.
     """
-    has_user_networks = any(isinstance(m, UserNetwork) for m in model.modules())
+    depends_on_mode = any(
+        isinstance(module, (UserNetwork, BatchNorm)) for module in model.modules()
+    )
     movable = model.inputs.movable
     mixed = model.mixed
-    with networks_in_eval_mode(model):
+    with networks_in_eval_mode(model), frozen_batch_norms(model):
         # bfloat16 cannot resolve steps as short as the probe.
         model.mixed = False
         try:
-            if has_user_networks or mixed:
+            if depends_on_mode or mixed:
                 with torch.no_grad():
                     log_q_y = model.log_q_y(model.sample_auxiliary(x, noise))
             log_q = log_q_y.detach()

@@ -13,6 +13,7 @@ __all__ = [
     "STEP_FACTOR",
     "DivergenceError",
     "DivergenceMonitor",
+    "RunningStatistics",
     "TrainingSnapshot",
     "flag_non_finite",
     "scaled_learning_rate",
@@ -106,6 +107,44 @@ def flag_non_finite(tensors: list[Tensor], found_inf: Tensor, one: Tensor) -> No
     else:
         norm = get_total_norm(tensors)
         found_inf.copy_(torch.maximum(found_inf, (~norm.isfinite()).float()))
+
+
+class RunningStatistics:
+    """Keep the running statistics of normalisations from steps that diverge.
+
+    The forward pass updates them, before it is known whether the step diverges. The
+    snapshot of the epoch resets them, too, but not if the epoch is interrupted.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The model.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._live = [
+            buffer
+            for layer in module.modules()
+            if isinstance(layer, nn.modules.batchnorm._NormBase)
+            for buffer in layer.buffers()
+        ]
+        self._before: list[Tensor] = []
+
+    @contextmanager
+    def kept_on_error(self) -> Iterator[None]:
+        """Copy the statistics, and restore them if the step is interrupted."""
+        self._before = [buffer.clone() for buffer in self._live]
+        try:
+            yield
+        except BaseException:
+            for buffer, before in zip(self._live, self._before, strict=True):
+                buffer.copy_(before)
+            raise
+
+    def restore_if(self, found_inf: Tensor) -> None:
+        """Restore the copies if `found_inf` is 1, without reading it."""
+        for buffer, before in zip(self._live, self._before, strict=True):
+            buffer.copy_(torch.where(found_inf > 0, before, buffer))
 
 
 class TrainingSnapshot:

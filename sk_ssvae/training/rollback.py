@@ -20,6 +20,7 @@ from sk_ssvae.training.divergence import (
     STEP_FACTOR,
     DivergenceError,
     DivergenceMonitor,
+    RunningStatistics,
     TrainingSnapshot,
     scaled_learning_rate,
 )
@@ -34,11 +35,11 @@ class RollbackNet(NeuralNet, ABC):
     """A skorch net that repeats epochs that diverge, with smaller steps.
 
     Losses stay on the device during an epoch and are read at its end, together with
-    whether a step diverged. From a non-finite step on, no step changes the weights. The
-    epoch is then repeated from its start with smaller steps, or from the start of the
-    epoch before if the first step diverged, as the last step before it went too far.
-    Therefore the history has one entry per epoch and none per minibatch, unless a
-    callback implements one of `STEP_EVENTS`.
+    whether a step diverged. From a non-finite step on, no step changes the weights or
+    the running statistics. The epoch is then repeated from its start with smaller
+    steps, or from the start of the epoch before if the first step diverged, as the last
+    step before it went too far. Therefore the history has one entry per epoch and none
+    per minibatch, unless a callback implements one of `STEP_EVENTS`.
 
     Minibatches are pairs of a dict with ``x`` and ``bound_weight``, and of labels. A
     subclass's `train_step_single` returns a dict of ``loss``, ``bound`` and ``y_pred``,
@@ -103,6 +104,7 @@ class RollbackNet(NeuralNet, ABC):
         finally:  # release the copies of the weights
             self._previous_snapshot = None
             self.__dict__.pop("_monitor", None)
+            self.__dict__.pop("_statistics", None)
 
     def run_single_epoch(
         self,
@@ -123,6 +125,7 @@ class RollbackNet(NeuralNet, ABC):
                 run()
             return
         snapshot = TrainingSnapshot(self.module_, self.optimizer_)
+        self._statistics = RunningStatistics(self.module_)
         while True:
             self._monitor = DivergenceMonitor(self.device)
             with self._user_network_generator():
@@ -206,6 +209,11 @@ class RollbackNet(NeuralNet, ABC):
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute the gradient of a minibatch and take one step of the optimizer."""
         self._zero_grad_optimizer()
+        with self._statistics.kept_on_error():
+            return self._guarded_step(batch, **fit_params)
+
+    def _guarded_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Take a step, unless it or one before it in the epoch has diverged."""
         step: dict[str, Tensor] = self.train_step_single(batch, **fit_params)
         inputs = batch[0]
         if "on_grad_computed" in self._handled_events:
@@ -230,6 +238,7 @@ class RollbackNet(NeuralNet, ABC):
         )
         if self.max_grad_norm is not None:
             clip_grad_norm_(parameters, self.max_grad_norm)
+        self._statistics.restore_if(self._monitor.found_inf)
         self.optimizer_.found_inf = self._monitor.found_inf
         with scaled_learning_rate(self.optimizer_, STEP_FACTOR ** len(self.rollbacks_)):
             self.optimizer_.step()
@@ -238,5 +247,6 @@ class RollbackNet(NeuralNet, ABC):
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         state.pop("_monitor", None)
+        state.pop("_statistics", None)
         state.pop("_previous_snapshot", None)
         return state

@@ -6,7 +6,7 @@ from mixed_rows import N_SURVEY, N_TOWNS, TOWN_LABELS, small_classifier, survey,
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from sk_ssvae import VariationalAutoencoder
+from sk_ssvae import OpinionPoolClassifier, VariationalAutoencoder
 
 
 @pytest.mark.parametrize(
@@ -161,3 +161,13 @@ def test_a_sparse_array_cannot_be_filled_with_strings():
         "X is a sparse array, which holds numbers, but column 'town' has categories "
         "such as 'Oslo'. Pass a data frame, as in fit."
     )
+
+
+def test_a_pool_that_is_passed_takes_sparse_rows_as_the_default_teacher_does():
+    X = sparse.random(60, 8, density=0.4, format="csr", random_state=0)
+    y = np.where(np.arange(60) < 20, np.arange(60) % 2, -1)
+    by_name, passed = (
+        small_classifier(teacher=teacher, max_epochs=1, random_state=0).fit(X, y)
+        for teacher in ("pool", OpinionPoolClassifier())
+    )
+    np.testing.assert_array_equal(by_name.predict_proba(X), passed.predict_proba(X))

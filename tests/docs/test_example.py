@@ -1,5 +1,6 @@
 """The examples that the README and the guide run as scripts."""
 
+import ast
 import os
 import re
 import subprocess
@@ -26,6 +27,17 @@ def run_example(name, figure):
     assert done.stderr == ""
     assert matplotlib.image.imread(figure).std() > 0.1
     return done.stdout
+
+
+def test_every_example_has_a_place_in_the_gallery():
+    tree = ast.parse((ROOT / "docs" / "site_pages.py").read_text())
+    (order,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "EXAMPLES"
+    )
+    files = (ROOT / "docs" / "examples").glob("plot_*.py")
+    assert sorted(order) == sorted(path.stem.removeprefix("plot_") for path in files)
 
 
 @pytest.mark.slow

@@ -239,7 +239,7 @@ def check_class_of_unlabelled_rows(meta):
     """Check that -1 is a class, which is predicted for many rows."""
     fitted = meta.fit(X, Y)
     assert fitted.classes_.tolist() == [-1, 0, 1]
-    assert np.mean(fitted.predict(X) == -1) > 0.3
+    assert np.mean(fitted.predict(X) == -1) > 0.1
 
 
 @row_of(WRONG, "VotingClassifier")

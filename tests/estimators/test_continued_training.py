@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import make_blobs
 from sklearn.semi_supervised import LabelSpreading
+
+from sk_ssvae import SSVAEClassifier
+from sk_ssvae.models.networks import frozen_batch_norms
+from sk_ssvae.training import batches
 
 
 def assert_equal_weights(a, b):
@@ -33,9 +38,11 @@ def test_partial_fit_accepts_chunks_without_labels_and_single_rows(quick, blobs)
     assert clf.n_iter_ == 3
 
 
-def test_partial_fit_after_fit_is_one_more_epoch(quick, blobs):
+def test_partial_fit_after_fit_is_one_more_epoch_without_new_statistics(quick, blobs):
     X, y, _ = blobs
-    whole = quick(max_epochs=5).fit(X, y)
+    whole = quick(max_epochs=4, warm_start=True).fit(X, y)
+    with frozen_batch_norms(whole.module_):
+        whole.set_params(max_epochs=1).fit(X, y)
     parts = quick(max_epochs=4).fit(X, y).partial_fit(X, y)
     assert_equal_weights(whole, parts)
 
@@ -138,3 +145,44 @@ def test_values_outside_the_support_are_errors(quick):
     with pytest.raises(ValueError, match=r"X has 2 in row 0, column 0"):
         clf.partial_fit(X * 2, y)
     assert clf.predict_proba(X * 2).shape == (6, 2)
+
+
+def test_chunks_of_a_single_class_do_not_change_other_predictions(quick):
+    """They do not change the statistics of batch normalisation."""
+    X, y = make_blobs(300, centers=3, n_features=5, random_state=3)
+    chunks = [np.flatnonzero(y == k % 3)[:20] for k in range(21)]
+    after_fit = quick(max_epochs=20).fit(X, y)
+    online = quick().partial_fit(X[:100], y[:100], classes=[0, 1, 2])
+    for clf in (after_fit, online):
+        for _ in range(20):
+            clf.partial_fit(X[:100], y[:100])
+        for chunk in chunks:
+            clf.partial_fit(X[chunk], y[chunk])
+        assert clf.score(X, y) > 0.95
+
+
+def test_the_statistics_of_batch_normalisation_are_those_of_the_first_chunk(quick):
+    X, y = make_blobs(90, centers=3, n_features=5, random_state=3)
+    clf = quick().partial_fit(X, y, classes=[0, 1, 2])
+
+    def statistics():
+        state = clf.module_.state_dict()
+        return {k: v.clone() for k, v in state.items() if "running" in k}
+
+    first = statistics()
+    assert first
+    assert not any((v == 0).all() for v in first.values())
+    clf.partial_fit(X + 5, y)
+    assert all(torch.equal(v, first[k]) for k, v in statistics().items())
+
+
+@pytest.mark.parametrize(("n_hidden", "n_epochs"), [(0, 4), (100, 2)])
+def test_soft_targets_halve_the_epochs(monkeypatch, iris, n_hidden, n_epochs):
+    """With all rows labelled there are no soft targets, so there is no teacher."""
+    monkeypatch.setattr(batches, "AUTO_EPOCHS", 4)
+    monkeypatch.setattr(batches, "AUTO_MIN_BATCHES", 4)
+    X, _, y_true = iris
+    y = np.where(np.random.RandomState(0).permutation(150) < n_hidden, -1, y_true)
+    for teacher, expected in (("pool", n_epochs), (None, 4)):
+        clf = SSVAEClassifier(teacher=teacher, random_state=0).fit(X, y)
+        assert clf.n_iter_ == expected

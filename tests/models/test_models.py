@@ -41,7 +41,7 @@ def make_rows(likelihood="gaussian", n=4):
 
 def normal_nodes():
     """Return nodes and weights on a fine grid: ReLU networks are not smooth."""
-    nodes = np.linspace(-7, 7, 281)
+    nodes = np.linspace(-9, 9, 301)
     weights = stats.norm.pdf(nodes)
     return nodes, weights / weights.sum()
 

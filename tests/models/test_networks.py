@@ -1,5 +1,6 @@
 """Networks: inputs that are not concatenated, and initial weights."""
 
+import copy
 import math
 
 import pytest
@@ -7,7 +8,15 @@ import torch
 from torch import nn
 
 from sk_ssvae.models.m2 import M2Module
-from sk_ssvae.models.networks import MLP, PairMLP, check_hidden_sizes, linear
+from sk_ssvae.models.networks import (
+    MIN_BATCH_NORM_ROWS,
+    MLP,
+    BatchNorm,
+    PairMLP,
+    check_hidden_sizes,
+    frozen_batch_norms,
+    linear,
+)
 
 
 def generator(seed=0):
@@ -107,3 +116,79 @@ def test_hidden_sizes_must_be_positive_integers():
     for bad in ((0,), (-1, 2), (2.5,), (True,), ("8",)):
         with pytest.raises(ValueError, match="hidden_sizes must hold positive integ"):
             check_hidden_sizes(bad)
+
+
+def test_batch_norm_normalises_over_all_rows_and_few_rows_by_running_statistics():
+    norm, plain = BatchNorm(3), nn.BatchNorm1d(3, momentum=1.0)
+    rows = torch.randn(8, 5, 3, generator=generator())
+    out = norm(rows)
+    torch.testing.assert_close(out, plain(rows.view(40, 3)).view(8, 5, 3))
+    assert out.mean((0, 1)).abs().max() < 1e-6
+    before = copy.deepcopy(norm.state_dict())
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(before[name], value)
+    few = rows[0]
+    assert len(few) < MIN_BATCH_NORM_ROWS <= len(rows)
+    torch.testing.assert_close(norm(few), plain.eval()(few))
+    with frozen_batch_norms(norm):
+        torch.testing.assert_close(norm(rows), plain(rows.view(40, 3)).view(8, 5, 3))
+    assert all((norm.state_dict()[name] == before[name]).all() for name in before)
+    torch.testing.assert_close(norm.eval()(few), plain(few))
+
+
+def test_running_statistics_are_means_at_first_and_exponentially_weighted_later():
+    minibatches = torch.randn(14, 9, 3, generator=generator())
+    norm, mean = BatchNorm(3), nn.BatchNorm1d(3, momentum=None)
+    for minibatch in minibatches[:10]:
+        norm(minibatch), mean(minibatch)
+    torch.testing.assert_close(norm.running_mean, mean.running_mean)
+    torch.testing.assert_close(norm.running_var, mean.running_var)
+    weighted = nn.BatchNorm1d(3, momentum=0.1)
+    weighted.load_state_dict(norm.state_dict())
+    for minibatch in minibatches[10:]:
+        norm(minibatch), weighted(minibatch)
+    torch.testing.assert_close(norm.running_mean, weighted.running_mean)
+    torch.testing.assert_close(norm.running_var, weighted.running_var)
+
+
+@pytest.mark.parametrize("n_classes", [3, 9])  # both ways to compute the mean
+@pytest.mark.parametrize("sizes", [(4,), (4, 6)])
+def test_the_expected_output_of_a_normalised_pair_mlp_is_the_mean(n_classes, sizes):
+    pair = PairMLP(2, n_classes, 2, sizes, generator=generator(), batch_norm=True)
+    a = torch.randn(11, 2, generator=generator())
+    weights = torch.rand(11, n_classes, generator=generator()).softmax(1)
+    for network in (pair, pair.eval()):
+        outputs = network(a[:, None, :])
+        expected = (weights[..., None] * outputs).sum(1)
+        torch.testing.assert_close(network.expected_output(a, weights), expected)
+
+
+def test_layers_before_a_batch_norm_have_no_bias():
+    for network in (
+        MLP(3, 2, (4, 5), generator=generator(), batch_norm=True).layers,
+        PairMLP(2, 1, 2, (4, 5), generator=generator(), batch_norm=True).rest,
+    ):
+        *hidden, last = network
+        assert last.bias is not None
+        assert all(layer.bias is None for layer in hidden)
+
+
+@pytest.mark.parametrize("sizes", [(), (4,), (4, 6)])
+def test_each_hidden_layer_has_a_batch_norm(sizes):
+    mlp = MLP(3, 2, sizes, generator=generator(), batch_norm=True)
+    pair = PairMLP(2, 1, 2, sizes, generator=generator(), batch_norm=True)
+    x = torch.randn(9, 3, generator=generator())
+    for network, inputs in ((mlp, (x,)), (pair, (x[:, :2], x[:, 2:]))):
+        assert [norm.num_features for norm in network.norms] == list(sizes)
+        units = {}
+        for norm in network.norms:
+            norm.register_forward_hook(
+                lambda module, args, out, units=units: units.update({module: out})
+            )
+        network(*inputs)
+        assert len(units) == len(sizes)
+        for out in units.values():
+            torch.testing.assert_close(out.mean(0), torch.zeros(out.shape[1]))
+            torch.testing.assert_close(
+                out.var(0, correction=0), torch.ones(out.shape[1]), atol=0.05, rtol=0
+            )

@@ -128,7 +128,7 @@ def test_shrinkage_factor_matches_the_formula_for_equal_label_counts():
     shift = posterior.mean(0) - labelled  # one step of EM from equal shares
     # (2 - 1) / 2 times the sum of squares, which is twice the variance
     variance = left_out.mean(1).var(0).sum()
-    factor = shift @ shift / (shift @ shift + variance)
+    factor = (shift @ shift / (shift @ shift + 3 * variance)) ** 2
     np.testing.assert_allclose(
         estimate_class_prior(posterior, left_out, EQUAL, n_steps=1),
         labelled + factor * shift,
@@ -144,7 +144,7 @@ def test_shrinkage_factor_matches_the_formula_for_uneven_label_counts():
     shift = posterior.mean(0) - labelled  # one step of EM from shares of 1/5 and 4/5
     v = left_out.mean(1).var(0).sum()
     v_l = (0.2 * 0.8 + 0.8 * 0.2) / 10
-    factor = shift @ shift / (shift @ shift + v) * v_l / (v_l + 3 * v)
+    factor = (shift @ shift / (shift @ shift + 3 * v)) ** 2 * v_l / (v_l + 3 * v)
     np.testing.assert_allclose(
         estimate_class_prior(posterior, left_out, counts, n_steps=1),
         labelled + factor * shift,

@@ -427,3 +427,24 @@ def test_ridge_has_margins(iris):
     X, y, truth = iris
     fitted = pool(("own", RidgeClassifier())).fit(X, y)
     assert fitted.score(X, truth) > 0.75
+
+
+def test_pairwise_margins_are_not_taken_for_those_of_classes(iris):
+    """With three classes there are as many pairs as classes."""
+    X, y, truth = iris
+    pairwise = make_pipeline(StandardScaler(), SVC(decision_function_shape="ovo"))
+    assert pairwise.fit(X, truth).decision_function(X).shape == (150, 3)
+    assert pool(("own", pairwise)).fit(X, y).score(X, truth) > 0.85
+
+
+class Stepwise(GaussianNB):
+    """A classifier with a parameter that pipelines have as an attribute."""
+
+    def __init__(self, steps=3):
+        super().__init__()
+        self.steps = steps
+
+
+def test_a_classifier_with_steps_is_no_pipeline(iris):
+    X, y, truth = iris
+    assert pool(("own", Stepwise())).fit(X, y).score(X, truth) > 0.85

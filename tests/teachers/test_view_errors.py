@@ -214,6 +214,11 @@ def test_invalid_probabilities_are_errors(iris, entry, message):
             "repeatedly. Rename all but one of each.",
         ),
         (
+            [("", GaussianNB())],
+            ValueError,
+            "Names of classifiers in views must not be empty. Give each a name.",
+        ),
+        (
             [("a__b", GaussianNB())],
             ValueError,
             "Names of classifiers in views must not contain __, got ['a__b']: "

@@ -32,6 +32,29 @@ def pool():
     return OpinionPoolClassifier(views=views, random_state=0)
 
 
+def test_an_unknown_nested_parameter_changes_no_view(pool):
+    wrong = (
+        {"hgb__max_iter": 9, "nb__bad": 1},
+        {"hgb__max_iter": 9, "hgb__bad": 1},
+        {"alpha": 0.5, "hgb__max_iter": 9, "nb__bad": 1},
+    )
+    before = repr(pool.get_params())
+    for params in wrong:
+        with pytest.raises(ValueError, match="Invalid parameter 'bad' for estimator"):
+            pool.set_params(**params)
+        assert repr(pool.get_params()) == before
+    outer = sk_ssvae.SSVAEClassifier(teacher=pool)
+    with pytest.raises(ValueError, match="Invalid parameter 'bad'"):
+        outer.set_params(teacher__hgb__max_iter=9, teacher__hgb__bad=1)
+    assert repr(pool.get_params()) == before
+
+
+def test_an_array_of_views_has_the_parameters_of_a_list(pool):
+    views = np.empty(2, dtype=object)
+    views[:] = ["columns", ("nb", GaussianNB())]
+    assert OpinionPoolClassifier(views=views).get_params()["nb__priors"] is None
+
+
 def test_names_are_those_of_a_voting_classifier(pool):
     voting = VotingClassifier([("hgb", trees()), ("nb", GaussianNB())])
     own = OpinionPoolClassifier().get_params()

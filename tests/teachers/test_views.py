@@ -6,18 +6,25 @@ import numpy as np
 import pytest
 from few_labels import hide
 from sklearn.datasets import make_blobs
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
 
 from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import views
+from sk_ssvae.teachers.label_spreading import NeighbourGraph
 from sk_ssvae.teachers.registry import (
     FIRST_STAGE_VIEWS,
     SECOND_STAGE_VIEWS,
     make_view,
     resolve_view_names,
 )
-from sk_ssvae.teachers.views import ViewSettings
+from sk_ssvae.teachers.views import (
+    N_WITHOUT_FOLD,
+    SupervisedProjectionView,
+    ViewSettings,
+)
 
 SETTINGS = ViewSettings(n_neighbors=10, alpha=0.95, graph_rows=None, seed=0)
 
@@ -39,24 +46,68 @@ def test_each_second_stage_view_is_accurate_after_logistic_regression(iris, view
     assert accuracy_score(y_true, pool.predict(X)) > 0.85
 
 
+def probabilities_with_label(name, X, y, row, label):
+    """Fit a view to labels, one of them changed, and to the others without it."""
+    labels, hidden = y.copy(), y.copy()
+    labels[row], hidden[row] = label, -1
+    soft_labels = np.random.RandomState(0).dirichlet([1, 1, 1], (2, len(y)))
+    view = make_view(name, X.shape, SETTINGS)
+    return view.fit_predict_proba(X, [labels, hidden], 3, soft_labels)
+
+
 @pytest.mark.parametrize("name", [*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS])
 def test_held_out_labels_do_not_affect_a_view(iris, name):
     """The fit without a label is the same whatever that label was."""
     X, y, _ = iris
     row = np.flatnonzero(y == 0)[0]
+    full, without = zip(
+        *(probabilities_with_label(name, X - X.mean(0), y, row, k) for k in (0, 1)),
+        strict=True,
+    )
+    np.testing.assert_array_equal(*without)
+    assert not np.allclose(*full)
+
+
+def test_the_forest_predicts_held_out_labels_out_of_bag(iris):
+    X, y, _ = iris
+    fold = np.flatnonzero(y >= 0)[::3]
     hidden = y.copy()
-    hidden[row] = -1
-    soft_labels = np.random.RandomState(0).dirichlet([1, 1, 1], (2, 150))
-    probabilities = []
-    for label in (0, 1):
-        labels = y.copy()
-        labels[row] = label
-        view = make_view(name, X.shape, SETTINGS)
-        probabilities.append(
-            view.fit_predict_proba(X - X.mean(0), [labels, hidden], 3, soft_labels)
-        )
-    np.testing.assert_array_equal(probabilities[0][1], probabilities[1][1])
-    assert not np.allclose(probabilities[0][0], probabilities[1][0])
+    hidden[fold] = -1
+    view = make_view("forest", X.shape, SETTINGS)
+    full, without = view.fit_predict_proba(X, [y, hidden], 3)
+    labelled = np.flatnonzero(y >= 0)
+    out_of_bag = dict(zip(labelled, view.fitted.oob_decision_function_, strict=True))
+    np.testing.assert_allclose(full, view.fitted.predict_proba(X), atol=1e-6)
+    # Other rows depend on the labels, so that the variance over folds can be estimated.
+    unlabelled = np.flatnonzero(y < 0)
+    small = RandomForestClassifier(N_WITHOUT_FOLD, random_state=SETTINGS.seed)
+    small.fit(X[hidden >= 0], hidden[hidden >= 0])
+    expected = small.predict_proba(X[unlabelled])
+    np.testing.assert_allclose(without[unlabelled], expected, atol=1e-6)
+    for row in fold:
+        np.testing.assert_allclose(without[row], out_of_bag[row], atol=1e-6)
+    assert (np.abs(without[fold] - full[fold]).max(axis=1) > 0.01).any()
+
+
+def test_a_projection_is_computed_from_cross_fitted_soft_labels(iris):
+    """The soft label of a row of a fold is that of the fit without its label."""
+    X, y, _ = iris
+    labelled = np.flatnonzero(y >= 0)
+    folds = labelled[::2], labelled[1::2]
+    vectors = [y, *(np.where(np.isin(np.arange(150), fold), -1, y) for fold in folds)]
+    soft_labels = np.random.RandomState(0).dirichlet([1, 1, 1], (3, 150))
+    cross_fitted = soft_labels[0].copy()
+    for fold, p in zip(folds, soft_labels[1:], strict=True):
+        cross_fitted[fold] = p[fold]
+    seen = []
+
+    def projection(Z, posterior):
+        seen.append(posterior)
+        return np.eye(Z.shape[1])
+
+    view = SupervisedProjectionView(projection, 4, SETTINGS)
+    view.fit_predict_proba(X, vectors, 3, soft_labels)
+    np.testing.assert_array_equal(seen, [cross_fitted])
 
 
 @pytest.mark.parametrize("name", SECOND_STAGE_VIEWS)
@@ -77,12 +128,60 @@ def test_a_view_of_an_unknown_name_is_an_error():
 
 def test_default_views_have_fewer_principal_components_than_columns():
     def component_views(n_features):
-        names = resolve_view_names(None, n_features)
+        names = resolve_view_names(None, (100, n_features))
         return [name for name in names if name.startswith("pca-")]
 
     assert component_views(4) == []
     assert component_views(5) == ["pca-4"]
     assert component_views(17) == ["pca-4", "pca-8", "pca-16"]
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "one_scale", "left_out"),
+    [
+        (9_999, False, {"columns", "logistic", "latent-gaussian", "latent-bernoulli"}),
+        (9_999, True, {"unscaled", "logistic", "latent-gaussian", "latent-bernoulli"}),
+        (10_000, False, {"columns", "logistic"}),
+    ],
+)
+def test_default_views(n_rows, one_scale, left_out):
+    names = resolve_view_names(None, (n_rows, 20), one_scale=one_scale)
+    assert {*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS} - set(names) == left_out
+
+
+def test_the_unscaled_view_measures_distances_in_the_units_of_the_user():
+    X, y_true = make_blobs(200, 3, centers=2, random_state=0)
+    X *= [1.0, 10.0, 0.1]
+    y = hide(y_true, 5)
+    pool = OpinionPoolClassifier(views=["unscaled"], random_state=0).fit(X, y)
+    # One factor for all columns does not change a graph.
+    same = OpinionPoolClassifier(views=["unscaled"], random_state=0).fit(8 * X + 3, y)
+    np.testing.assert_allclose(
+        pool.label_distributions_, same.label_distributions_, atol=1e-5
+    )
+    graph = NeighbourGraph(X, 7)
+    p = graph.spread([y], 2)[0]
+    unlabelled = y == -1
+    np.testing.assert_array_equal(
+        pool.transduction_[unlabelled], p.argmax(axis=1)[unlabelled]
+    )
+    standardised = StandardScaler().fit_transform(X)
+    columns = OpinionPoolClassifier(views=["columns"], random_state=0).fit(X, y)
+    same = OpinionPoolClassifier(views=["unscaled"], random_state=0)
+    np.testing.assert_allclose(
+        columns.label_distributions_,
+        same.fit(standardised, y).label_distributions_,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(("factor", "view"), [(1.0, "columns"), (2.0, "unscaled")])
+def test_columns_of_one_scale_have_a_single_view(factor, view):
+    X, y_true = make_blobs(100, 3, centers=2, random_state=0)
+    X = StandardScaler().fit_transform(X).astype(np.float32)
+    X[:, 0] *= factor
+    pool = OpinionPoolClassifier(random_state=0).fit(X, hide(y_true, 5))
+    assert {"columns", "unscaled"} & set(pool.weights_) == {view}
 
 
 def test_small_numpy_integers_for_the_number_of_neighbours():

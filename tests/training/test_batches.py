@@ -239,7 +239,10 @@ def test_automatic_epochs_are_sixty_or_make_a_thousand_minibatches(n_rows, batch
     assert epochs >= 60
     assert epochs * n_batches >= 1000
     assert epochs == 60 or (epochs - 1) * n_batches < 1000
+    taught = resolve_max_epochs("auto", n_rows, batch_size, taught=True)
+    assert epochs / 2 - 1 <= taught <= (epochs + 1) / 2
     assert resolve_max_epochs(np.int8(7), n_rows, batch_size) == 7
+    assert resolve_max_epochs(7, n_rows, batch_size, taught=True) == 7
 
 
 @pytest.mark.parametrize("n_labelled", [0, 7])

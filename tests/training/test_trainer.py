@@ -249,7 +249,7 @@ def test_adversarial_training_smooths_predictions(quick, iris, model):
     X, y, _ = iris
     spec = make_spec(model, inner_size=4, pretrain_epochs=20)
     plain = quick(model=spec, max_epochs=60).fit(X, y)
-    options = ClassifierOptions(adversarial_weight=3.0, adversarial_radius=0.5)
+    options = ClassifierOptions(adversarial_weight=3.0, adversarial_radius=1.0)
     smooth = quick(model=spec, max_epochs=60, options=options).fit(X, y)
     step = 0.3 * X.std(0) * np.random.RandomState(0).randn(*X.shape)
 
