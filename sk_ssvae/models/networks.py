@@ -151,7 +151,11 @@ def frozen_batch_norms(module: nn.Module) -> Iterator[None]:
 
     Of the built-in networks, for rows that are not a sample of the training rows.
     """
-    norms = [layer for layer in module.modules() if isinstance(layer, BatchNorm)]
+    norms = [
+        layer
+        for layer in module.modules()
+        if isinstance(layer, BatchNorm) and not layer.is_frozen
+    ]
     for norm in norms:
         norm.is_frozen = True
     try:

@@ -161,7 +161,9 @@ class UserView(View):
         """Return the classes of a classifier, and its probabilities of them."""
         if hasattr(classifier, "predict_proba"):
             p = np.asarray(classifier.predict_proba(X))
-        elif hasattr(classifier, "decision_function") and not _has_pairwise(classifier):
+        elif hasattr(classifier, "decision_function") and not _has_pairwise_margins(
+            classifier
+        ):
             margins = np.asarray(classifier.decision_function(X))
             with np.errstate(invalid="ignore", over="ignore"):  # NaN for infinite ones
                 p = margins_to_probabilities(margins)
@@ -190,7 +192,7 @@ class UserView(View):
         return as_distributions(p, classes, self.n_classes).astype(np.float32)
 
 
-def _has_pairwise(classifier: Any) -> bool:
+def _has_pairwise_margins(classifier: Any) -> bool:
     """Return whether the decision function is one of pairs of classes.
 
     With three classes its shape does not tell.

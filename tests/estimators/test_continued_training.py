@@ -8,7 +8,7 @@ from sklearn.semi_supervised import LabelSpreading
 
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.models.networks import frozen_batch_norms
-from sk_ssvae.training import batches
+from sk_ssvae.training import ClassifierOptions, batches
 
 
 def assert_equal_weights(a, b):
@@ -161,9 +161,13 @@ def test_chunks_of_a_single_class_do_not_change_other_predictions(quick):
         assert clf.score(X, y) > 0.95
 
 
-def test_the_statistics_of_batch_normalisation_are_those_of_the_first_chunk(quick):
+@pytest.mark.parametrize("adversarial_weight", [0.0, 1.0])
+def test_the_statistics_of_batch_normalisation_are_those_of_the_first_chunk(
+    quick, adversarial_weight
+):
     X, y = make_blobs(90, centers=3, n_features=5, random_state=3)
-    clf = quick().partial_fit(X, y, classes=[0, 1, 2])
+    options = ClassifierOptions(adversarial_weight=adversarial_weight)
+    clf = quick(options=options, batch_size=30).partial_fit(X, y, classes=[0, 1, 2])
 
     def statistics():
         state = clf.module_.state_dict()

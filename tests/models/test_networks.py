@@ -131,6 +131,8 @@ def test_batch_norm_normalises_over_all_rows_and_few_rows_by_running_statistics(
     assert len(few) < MIN_BATCH_NORM_ROWS <= len(rows)
     torch.testing.assert_close(norm(few), plain.eval()(few))
     with frozen_batch_norms(norm):
+        with frozen_batch_norms(norm):
+            pass
         torch.testing.assert_close(norm(rows), plain(rows.view(40, 3)).view(8, 5, 3))
     assert all((norm.state_dict()[name] == before[name]).all() for name in before)
     torch.testing.assert_close(norm.eval()(few), plain(few))
