@@ -82,7 +82,7 @@ DISCRIMINANT_COMPONENTS = 256
 def _is_default(name: str, shape: tuple[int, int], one_scale: bool) -> bool:
     """Return whether a view is fitted by default."""
     n_rows, n_features = shape
-    if name in ("columns", "unscaled"):  # they are the same up to a factor, or differ
+    if name in ("columns", "unscaled"):  # equal up to a factor if there is one scale
         return (name == "columns") == one_scale
     if name.startswith("pca-"):
         return int(name.removeprefix("pca-")) < n_features
