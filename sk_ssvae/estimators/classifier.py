@@ -42,7 +42,8 @@ from sk_ssvae.estimators.teaching import (
     needs_teacher,
 )
 from sk_ssvae.models import ModelSpec
-from sk_ssvae.models.networks import check_hidden_sizes, frozen_batch_norms
+from sk_ssvae.models.batch_norm import frozen_batch_norms
+from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint

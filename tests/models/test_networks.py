@@ -7,14 +7,16 @@ import pytest
 import torch
 from torch import nn
 
+from sk_ssvae.models.batch_norm import (
+    MIN_BATCH_NORM_ROWS,
+    BatchNorm,
+    frozen_batch_norms,
+)
 from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.models.networks import (
-    MIN_BATCH_NORM_ROWS,
     MLP,
-    BatchNorm,
     PairMLP,
     check_hidden_sizes,
-    frozen_batch_norms,
     linear,
 )
 
