@@ -119,7 +119,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         other rows.
     max_epochs : "auto" or int, default="auto"
         Passes over the unlabelled rows. "auto" is 30, or more for few rows (at least
-        500 minibatches); twice that without a teacher. Increase it for the density.
+        500 minibatches, 250 up to 500 rows), and without a teacher 60 (at least 1,000
+        minibatches). Increase it for the density.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
