@@ -7,20 +7,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["MIN_BATCH_NORM_ROWS", "BatchNorm", "frozen_batch_norms"]
+__all__ = [
+    "MIN_BATCH_NORM_ROWS",
+    "BatchNorm",
+    "frozen_batch_norms",
+    "weighted_batch_norms",
+]
 
 MIN_BATCH_NORM_ROWS = 8
 """Rows from which `BatchNorm` uses the statistics of a minibatch."""
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of the last axis, over all others.
+    r"""Batch normalisation of the last axis, over all others.
 
     Ioffe & Szegedy 2015, "Batch normalization", arXiv 1502.03167. The running
     statistics are means over all minibatches at first, and exponentially weighted from
     the tenth on, so that they are usable after the first steps. They normalise the rows
     in evaluation mode, in `frozen_batch_norms`, and if a minibatch has fewer than
-    `MIN_BATCH_NORM_ROWS` rows, as the variance of few rows is mostly chance.
+    `MIN_BATCH_NORM_ROWS` rows, as the variance of few rows is mostly chance. If rows
+    have weights, this is the effective number :math:`(\sum w)^2 / \sum w^2`.
 
     Parameters
     ----------
@@ -31,6 +37,8 @@ class BatchNorm(nn.BatchNorm1d):
     ----------
     is_frozen : bool
         Whether running statistics are used, and kept, also in training.
+    row_weight : Tensor of shape (n_rows,) or None
+        Weights of the rows in the statistics of a minibatch; None for equal weights.
     """
 
     running_mean: Tensor
@@ -41,6 +49,7 @@ class BatchNorm(nn.BatchNorm1d):
     def __init__(self, n_units: int) -> None:
         super().__init__(n_units, dtype=torch.float32, device="cpu")
         self.is_frozen = False
+        self.row_weight: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise rows of shape (..., n_units)."""
@@ -48,6 +57,10 @@ class BatchNorm(nn.BatchNorm1d):
         of_minibatch = (
             self.training and not self.is_frozen and len(rows) >= MIN_BATCH_NORM_ROWS
         )
+        if of_minibatch and self.row_weight is not None:
+            n_repeats = len(rows) // len(self.row_weight)
+            weight = self.row_weight.repeat_interleave(n_repeats)
+            return self._normalise_weighted(rows.float(), weight).view(x.shape)
         if of_minibatch:  # with a momentum of 1, these become its statistics
             mean = torch.zeros_like(self.running_mean)
             var = torch.zeros_like(self.running_var)
@@ -67,12 +80,28 @@ class BatchNorm(nn.BatchNorm1d):
             self._track(mean, var)
         return normalised.view(x.shape)
 
+    def _normalise_weighted(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """Normalise rows by their weighted mean and variance, and track these."""
+        share = weight / weight.sum()
+        concentration = share.square().sum()  # 1 / the effective number of rows
+        is_enough = concentration * MIN_BATCH_NORM_ROWS <= 1
+        mean = share @ rows
+        var = share @ (rows - mean).square()
+        with torch.no_grad():
+            unbiased = var / (1 - concentration).clamp_min(1 / MIN_BATCH_NORM_ROWS)
+            running = self.running_mean.clone(), self.running_var.clone()
+            self._track(mean, unbiased, is_enough)
+        mean = torch.where(is_enough, mean, running[0])
+        var = torch.where(is_enough, var, running[1])
+        scale = self.weight * (var + self.eps).rsqrt()
+        return (rows - mean) * scale + self.bias
+
     @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor) -> None:
+    def _track(self, mean: Tensor, var: Tensor, counts: Tensor | bool = True) -> None:
         """Update the running statistics, without reading values from the device."""
-        self.num_batches_tracked += 1
-        share = self.num_batches_tracked.to(mean.dtype).reciprocal()
-        share.clamp_(min=self.momentum)
+        self.num_batches_tracked += counts
+        share = self.num_batches_tracked.clamp(min=1).to(mean.dtype).reciprocal()
+        share = share.clamp_(min=self.momentum) * counts
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(var, share)
 
@@ -95,3 +124,30 @@ def frozen_batch_norms(module: nn.Module) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.is_frozen = False
+
+
+@contextmanager
+def weighted_batch_norms(module: nn.Module, weight: Tensor | None) -> Iterator[None]:
+    """Weight the rows of a minibatch in its statistics, in the block.
+
+    Of the built-in networks, so that a row that hardly counts in the loss hardly
+    changes the statistics, however extreme its values are.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The model.
+    weight : Tensor of shape (n_rows,) or None
+        Positive weights of the rows that the model is applied to. None for equal
+        weights.
+    """
+    norms = []
+    if weight is not None:
+        norms = [layer for layer in module.modules() if isinstance(layer, BatchNorm)]
+    for norm in norms:
+        norm.row_weight = weight
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.row_weight = None

@@ -53,6 +53,9 @@ class Rows(Dataset[Batch]):
     target_weight : Tensor of shape (n_rows,)
         Weights of the mean over the labelled rows and of that over the unlabelled rows,
         each with sum 1.
+    statistics_weight : Tensor of shape (n_rows,) or None
+        Weights in the statistics of batch normalisation: `weight`, relative to the
+        largest. None if all rows weigh the same.
     """
 
     def __init__(
@@ -83,6 +86,9 @@ class Rows(Dataset[Batch]):
         self.codes = torch.from_numpy(codes[order[:n]]).to(self.x.device)
         self.bound_weight = self._tensor(_normalized(w))
         self.target_weight = self._tensor(target_weight)
+        self.statistics_weight = None
+        if len(w) and w.min() < w.max():
+            self.statistics_weight = self._tensor(w / w.max())
 
     def _tensor(self, a: npt.NDArray[Any]) -> Tensor:
         """Return a tensor of the dtype and on the device of the rows."""
@@ -97,6 +103,8 @@ class Rows(Dataset[Batch]):
         twin.order, twin.soft_targets = self.order[:n], None
         twin.bound_weight = self.bound_weight[:n]
         twin.target_weight = self.target_weight[:n]
+        if self.statistics_weight is not None:
+            twin.statistics_weight = self.statistics_weight[:n]
         return twin
 
     def encoded(self, which: Tensor) -> Tensor:
