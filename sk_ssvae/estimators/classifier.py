@@ -525,11 +525,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             seen = data.without_labels(held_out)
             n_used = len(seen.codes) if data.used is None else int(data.used.sum())
             has_teacher = needs_teacher(self.teacher, self.class_prior, seen)
-            stages = self._stages(
-                n_used - int(held_out.sum()),
-                pretrained=resume,
-                taught=has_teacher and self.teacher is not None,
-            )
+            stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
             with self._fit_task(stages, X, y, metadata, n_steps) as progress:
@@ -741,16 +737,18 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             preprocessor, self.class_prior_, seed, self._classifier_sizes()
         )
 
-    def _stages(
-        self, n_rows: int, *, pretrained: bool, taught: bool
-    ) -> list[tuple[str, int]]:
+    def _stages(self, n_rows: int, *, pretrained: bool) -> list[tuple[str, int]]:
         """Return names and numbers of epochs of the stages of training."""
 
         def resolve_epochs(epochs: str | int) -> int:
             return resolve_max_epochs(epochs, n_rows, self.batch_size)
 
+        # Also if all rows are labelled, so that there is nothing to teach.
         max_epochs = resolve_max_epochs(
-            self.max_epochs, n_rows, self.batch_size, taught=taught
+            self.max_epochs,
+            n_rows,
+            self.batch_size,
+            taught=self.teacher is not None,
         )
         return model_spec(self).stages(
             max_epochs, resolve_epochs, pretrained=pretrained

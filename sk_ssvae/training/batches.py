@@ -24,12 +24,12 @@ AUTO_MIN_BATCHES = 1000
 minibatches."""
 
 TAUGHT_FRACTION = 0.5
-"""Factor for `AUTO_EPOCHS` and `AUTO_MIN_BATCHES` if a classifier has soft targets. It
+"""Factor for `AUTO_EPOCHS` and `AUTO_MIN_BATCHES` if a classifier has a teacher. It
 is as accurate with half of the steps, but the density is a little worse
 (`python -m benchmarks accuracy.steps`)."""
 
 FEW_ROWS = 1000
-"""With fewer rows, a classifier that has soft targets is trained for proportionally
+"""With fewer rows, a classifier that has a teacher is trained for proportionally
 fewer minibatches, but at least for half of them. With 200 rows it is as accurate with a
 quarter of the steps (`python -m benchmarks accuracy.steps --rows 200`)."""
 
@@ -177,7 +177,7 @@ def resolve_max_epochs(
     batch_size : int
         Rows in a minibatch.
     taught : bool, default=False
-        Whether a classifier is trained with soft targets.
+        Whether a classifier has a teacher.
 
     Returns
     -------
