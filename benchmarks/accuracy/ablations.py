@@ -113,6 +113,12 @@ VARIANTS = {
     "latent views": Variant(
         "graphs of latent means also below 10,000 rows", added=LATENT
     ),
+    "no latent views": Variant(
+        "no graphs of latent means (from 10,000 rows on)", without=LATENT
+    ),
+    "nothing deep generative": Variant(
+        "neither those nor the bound's say", NO_BOUND, without=LATENT
+    ),
     "logistic view": Variant("logistic regression as a view", added=("logistic",)),
     "no guided views": Variant("no whitened and discriminant space", without=GUIDED),
     "no plain graphs": Variant(
