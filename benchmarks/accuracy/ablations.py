@@ -107,7 +107,7 @@ VARIANTS = {
         constants={"sk_ssvae.training.net.DECAY": 1e-9},
     ),
     "twice the steps": Variant(
-        "as many steps as without a teacher",
+        "twice the number of training steps",
         constants={"sk_ssvae.training.batches.TAUGHT_FRACTION": 1.0},
     ),
     "latent views": Variant(

@@ -118,8 +118,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 30, or more for few rows (250 to 500
-        minibatches), and 60 without a teacher. Increase it for the density.
+        Passes over the unlabelled rows. "auto" is 30, but at least 250 to 500
+        minibatches, by number of rows; without a teacher 60, but at least 1,000.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.

@@ -14,6 +14,9 @@ __all__ = [
     "weighted_batch_norms",
 ]
 
+ROUNDING = 1e-5
+"""Relative rounding error of an effective number of rows."""
+
 MIN_BATCH_NORM_ROWS = 8
 """Rows from which `BatchNorm` uses the statistics of a minibatch."""
 
@@ -84,9 +87,10 @@ class BatchNorm(nn.BatchNorm1d):
         """Normalise rows by their weighted mean and variance, and track these."""
         share = weight / weight.sum()
         concentration = share.square().sum()  # 1 / the effective number of rows
-        is_enough = concentration * MIN_BATCH_NORM_ROWS <= 1
-        mean = share @ rows
-        var = share @ (rows - mean).square()
+        is_enough = concentration * MIN_BATCH_NORM_ROWS <= 1 + ROUNDING
+        with torch.autocast(rows.device.type, enabled=False):
+            mean = share @ rows
+            var = share @ (rows - mean).square()
         with torch.no_grad():
             unbiased = var / (1 - concentration).clamp_min(1 / MIN_BATCH_NORM_ROWS)
             running = self.running_mean.clone(), self.running_var.clone()
@@ -102,8 +106,9 @@ class BatchNorm(nn.BatchNorm1d):
         self.num_batches_tracked += counts
         share = self.num_batches_tracked.clamp(min=1).to(mean.dtype).reciprocal()
         share = share.clamp_(min=self.momentum) * counts
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(var, share)
+        for running, value in ((self.running_mean, mean), (self.running_var, var)):
+            # A value that does not count need not be finite.
+            running.lerp_(torch.where(share > 0, value, running), share)
 
 
 @contextmanager
@@ -138,8 +143,8 @@ def weighted_batch_norms(module: nn.Module, weight: Tensor | None) -> Iterator[N
     module : nn.Module
         The model.
     weight : Tensor of shape (n_rows,) or None
-        Positive weights of the rows that the model is applied to. None for equal
-        weights.
+        Positive weights of the rows that the model is applied to, along their first
+        axis. None for equal weights.
     """
     norms = []
     if weight is not None:

@@ -191,7 +191,8 @@ class SSVAENet(ScoringNet):
         # `train_step_single` has counted the step.
         decay = min(1.0, (1 - (self._step - 1) / self._n_steps) / DECAY)
         everywhere = self.module_.unsupervised
-        taught = "soft_targets" in batch[0]
+        soft_targets = batch[0].get("soft_targets", ())
+        taught = self.objective.teacher_weight > 0 and len(soft_targets) > 0
         return [
             decay if everywhere or (taught and group.get("is_classifier")) else 1.0
             for group in self.optimizer_.param_groups
@@ -394,7 +395,10 @@ likelihood, networks
         module__networks=networks,
         **{f"module__{name}": value for name, value in module_options.items()},
         optimizer=Adam,
-        optimizer__param_groups=[("*classifier.*", {"is_classifier": True})],
+        optimizer__param_groups=[
+            (f"{prefix}classifier.*", {"is_classifier": True})
+            for prefix in ("", "m2.")  # that of M1+M2 is in its second model
+        ],
         train_split=None,
         predict_nonlinearity=torch.exp,
         verbose=0,

@@ -16,6 +16,7 @@ from sk_ssvae.models.batch_norm import (
     frozen_batch_norms,
     weighted_batch_norms,
 )
+from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.training.rows import Rows
 
 
@@ -127,9 +128,68 @@ def test_rows_of_equal_weight_have_no_weights_in_the_statistics():
     x, codes = np.zeros((4, 1), np.float32), np.array([-1, 0, -1, 1])
     assert Rows(x, codes).statistics_weight is None
     assert Rows(x, codes, weight=np.full(4, 0.1)).statistics_weight is None
+
+
+def test_weights_in_the_statistics_are_limited():
+    """They are relative to the upper quartile, which is 5, and at most 1."""
+    x, codes = np.zeros((4, 1), np.float32), np.array([-1, 0, -1, 1])
     rows = Rows(x, codes, weight=np.array([1.0, 2.0, 4.0, 8.0]))
-    assert rows.statistics_weight.tolist() == [0.25, 1.0, 0.125, 0.5]
-    assert rows.labelled().statistics_weight.tolist() == [0.25, 1.0]
+    expected = torch.tensor([0.4, 1.0, 0.2, 0.8])
+    torch.testing.assert_close(rows.statistics_weight, expected)
+    torch.testing.assert_close(rows.labelled().statistics_weight, expected[:2])
+    heavy = Rows(np.zeros((9, 1), np.float32), codes.repeat(3)[:9], weight=np.ones(9))
+    assert heavy.statistics_weight is None
+    weight = np.ones(9)
+    weight[3] = 1e300  # a heavy row does not make the others light
+    heavy = Rows(np.zeros((9, 1), np.float32), codes.repeat(3)[:9], weight=weight)
+    assert heavy.statistics_weight is None
+    light = Rows(x, codes, weight=np.array([1.0, 1e-300, 1.0, 1.0]))
+    assert light.statistics_weight.min() > 0
+
+
+def test_eight_equal_rows_are_enough_with_any_weight():
+    rows = torch.randn(MIN_BATCH_NORM_ROWS, 3, generator=generator())
+    for percent in range(1, 100):
+        norm = BatchNorm(3)
+        with weighted_batch_norms(norm, torch.full((len(rows),), percent / 100)):
+            norm(rows)
+        assert norm.num_batches_tracked == 1
+
+
+def test_values_that_are_not_finite_do_not_count_without_enough_rows():
+    norm = BatchNorm(2)
+    rows = torch.ones(20, 2)
+    rows[1] = 1e38
+    weight = torch.full((20,), 1e-30)
+    weight[0] = 1.0
+    with weighted_batch_norms(norm, weight):
+        norm(rows)
+    assert norm.running_mean.tolist() == [0, 0]
+    assert norm.running_var.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("weights", ["sample_weight", "class_weight"])
+def test_weights_in_half_precision(quick, iris, weights):
+    X, y, truth = iris
+    options = ClassifierOptions(precision="bf16")
+    clf = quick(options=options, max_epochs=30, learning_rate=0.01)
+    if weights == "class_weight":
+        clf.set_params(class_weight={0: 1.0, 1: 0.5, 2: 0.7})
+        clf.fit(X, y)
+    else:
+        clf.fit(X, y, sample_weight=np.linspace(0.1, 1, len(X)))
+    (norm, *_) = (m for m in clf.module_.modules() if isinstance(m, BatchNorm))
+    assert norm.num_batches_tracked > 0
+    assert norm.running_mean.dtype == torch.float32
+    assert clf.score(X, truth) > 0.7
+
+
+def test_weights_of_any_ratio_do_not_diverge(quick, iris):
+    X, y, _ = iris
+    weight = np.ones(len(X))
+    weight[np.flatnonzero(y < 0)[0]] = 1e200
+    clf = quick(batch_size=32).fit(X, y, sample_weight=weight)
+    assert clf.net_.rollbacks_ == []
 
 
 @pytest.mark.parametrize("model", ["m2", "sdgm"])

@@ -7,10 +7,22 @@ from few_labels import hide
 from sklearn.semi_supervised import LabelSpreading
 from skorch.callbacks import LRScheduler
 
+from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.training.net import DECAY
 from sk_ssvae.utils.optimizers import Adam
 
 SPREADING = LabelSpreading(kernel="knn", n_neighbors=7)
+
+
+class HasClassifier(torch.nn.Module):
+    """A network with a part that is named as those of torchvision."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.classifier = torch.nn.Linear(in_features, out_features)
+
+    def forward(self, x):
+        return self.classifier(x)
 
 
 @pytest.fixture
@@ -43,8 +55,15 @@ def test_rate_of_a_taught_classifier_falls_to_zero(quick, iris, rates, model):
 
 
 def test_rate_is_constant_without_soft_targets(quick, iris, rates):
-    X, y, _ = iris
+    X, y, truth = iris
     clf = quick(teacher=None, max_epochs=4, batch_size=50).fit(X, y)
+    assert (np.array(rates) == clf.learning_rate).all()
+    rates.clear()
+    # There is a teacher, but nothing that it can teach.
+    options = ClassifierOptions(teacher_weight=0.0)
+    quick(teacher=SPREADING, options=options, batch_size=50).fit(X, y)
+    options = ClassifierOptions(labeled_validation_fraction=0.2)
+    quick(teacher=SPREADING, options=options).fit(X, truth)
     assert (np.array(rates) == clf.learning_rate).all()
     rates.clear()
     clf = quick(teacher=SPREADING, batch_size=50)
@@ -69,15 +88,21 @@ def test_schedules_of_the_user_are_multiplied(quick, iris, rates):
 
 def test_the_classifier_has_a_group_of_the_optimizer(quick, iris):
     X, y, _ = iris
-    for model in ("m2", "m1+m2", "sdgm", "adgm"):
-        net = quick(model=model).fit(X, y).net_
+    networks = dict.fromkeys(("encoder_module", "decoder_module"), HasClassifier)
+    for params in (
+        *({"model": model} for model in ("m2", "m1+m2", "sdgm", "adgm")),
+        networks,
+        {"model": "m1+m2", **networks},
+        {"classifier_module": torch.nn.Linear},
+    ):
+        net = quick(**params).fit(X, y).net_
         (group,) = (
             g for g in net.optimizer_.param_groups if g.get("is_classifier", False)
         )
         expected = {
             id(p)
             for name, p in net.module_.named_parameters()
-            if "classifier" in name.split(".")
+            if name.removeprefix("m2.").startswith("classifier.")
         }
         assert expected == {id(p) for p in group["params"]}
         assert expected
