@@ -9,8 +9,10 @@ share a fitted teacher, provided that they run consecutively in one process
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from hashlib import sha256
 from typing import Any, NamedTuple
+from unittest import mock
 
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
@@ -37,8 +39,10 @@ class Variant(NamedTuple):
         Returns the parameter `model` of `SSVAEClassifier`.
     pool : dict
         Parameters of `OpinionPoolClassifier`.
-    without : tuple of str
-        Views that are left out of the pool.
+    without, added : tuple of str
+        Views that are left out of the pool, and that join it.
+    constants : dict
+        Values of constants of the package by their qualified names.
     formulation : str or None
         Name of a class in `formulations`.
     formulation_parameters : dict
@@ -53,6 +57,8 @@ class Variant(NamedTuple):
     model: Callable[[], Any] | None = None
     pool: dict[str, Any] = {}
     without: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    constants: dict[str, Any] = {}
     formulation: str | None = None
     formulation_parameters: dict[str, Any] = {}
     recorded_only: bool = False
@@ -67,6 +73,13 @@ def finetuned_m1m2():
     from sk_ssvae.models import M1M2
 
     return M1M2(finetune_epochs=20)
+
+
+def plain_mlp(*args, **kwargs):
+    """Return a multi-layer perceptron without batch normalisation."""
+    from sk_ssvae.models.networks import MLP
+
+    return MLP(*args, **(kwargs | {"batch_norm": False}))
 
 
 VARIANTS = {
@@ -85,12 +98,28 @@ VARIANTS = {
         options={"bound_rows": None},
     ),
     POOL_ALONE: Variant("the teacher without the network"),
+    "no normalisation": Variant(
+        "no batch normalisation in the classifier",
+        constants={"sk_ssvae.models.m2.MLP": plain_mlp},
+    ),
+    "constant rate": Variant(
+        "the classifier's learning rate does not fall",
+        constants={"sk_ssvae.training.net.DECAY": 1e-9},
+    ),
+    "twice the steps": Variant(
+        "twice the number of training steps",
+        constants={"sk_ssvae.training.batches.TAUGHT_FRACTION": 1.0},
+    ),
+    "latent views": Variant(
+        "graphs of latent means also below 10,000 rows", added=LATENT
+    ),
     "no latent views": Variant(
         "no graphs of latent means (from 10,000 rows on)", without=LATENT
     ),
     "nothing deep generative": Variant(
         "neither those nor the bound's say", NO_BOUND, without=LATENT
     ),
+    "logistic view": Variant("logistic regression as a view", added=("logistic",)),
     "no guided views": Variant("no whitened and discriminant space", without=GUIDED),
     "no plain graphs": Variant(
         "no graphs of columns or principal components", without=GRAPHS
@@ -143,25 +172,27 @@ class CachedPool(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     pool : OpinionPoolClassifier
-    without : tuple of str
-        Views to leave out.
+    without, added : tuple of str
+        Views to leave out, and to add to the others.
     """
 
     _last: tuple[str, Any] = ("", None)
 
-    def __init__(self, pool, without=()):
+    def __init__(self, pool, without=(), added=()):
         self.pool = pool
         self.without = without
+        self.added = added
 
     def fit(self, X, y):
         """Fit the pool, unless the last fit had the same parameters and data."""
-        parameters = repr((self.pool.get_params(), self.without)).encode()
+        changes = (self.without, self.added)
+        parameters = repr((self.pool.get_params(), changes)).encode()
         key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
         if CachedPool._last[0] != key:
             pool = clone(self.pool).fit(X, y)
-            if self.without:  # the names of the default views depend on the rows
+            if any(changes):  # the names of the default views depend on the rows
                 views = [view for view in pool.weights_ if view not in self.without]
-                pool.set_params(views=views).fit(X, y)
+                pool.set_params(views=[*views, *self.added]).fit(X, y)
             CachedPool._last = key, pool
         fitted = CachedPool._last[1]
         self.classes_ = fitted.classes_
@@ -175,6 +206,37 @@ class CachedPool(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X):
         """Predict probabilities."""
         return CachedPool._last[1].predict_proba(X)
+
+
+class WithConstants(ClassifierMixin, BaseEstimator):
+    """An estimator that is fitted while constants of the package have other values.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Unfitted.
+    constants : dict
+        Values by qualified names.
+    """
+
+    def __init__(self, estimator, constants):
+        self.estimator = estimator
+        self.constants = constants
+
+    def fit(self, X, y):
+        """Fit the estimator."""
+        with ExitStack() as stack:
+            for name, value in self.constants.items():
+                stack.enter_context(mock.patch(name, value))
+            self.estimator_ = clone(self.estimator).fit(X, y)
+        self.classes_ = self.estimator_.classes_
+        return self
+
+    def __getattr__(self, name):
+        """Return an attribute of the fitted estimator."""
+        if name == "estimator_":
+            raise AttributeError(name)
+        return getattr(self.estimator_, name)
 
 
 def make_variant(name, seed):
@@ -193,7 +255,8 @@ def make_variant(name, seed):
     if name == POOL_ALONE:
         return OpinionPoolClassifier(random_state=seed)
     variant = VARIANTS[name]
-    teacher = CachedPool(OpinionPoolClassifier(**variant.pool), variant.without)
+    pool = OpinionPoolClassifier(**variant.pool)
+    teacher = CachedPool(pool, variant.without, variant.added)
     if variant.formulation is not None:
         from benchmarks.accuracy import formulations
 
@@ -206,4 +269,5 @@ def make_variant(name, seed):
     }
     if variant.model is not None:
         parameters["model"] = variant.model()
-    return SSVAEClassifier(**(parameters | variant.network))
+    model = SSVAEClassifier(**(parameters | variant.network))
+    return WithConstants(model, variant.constants) if variant.constants else model

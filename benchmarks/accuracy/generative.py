@@ -34,18 +34,27 @@ from benchmarks.common.plain import plain_m2
 from benchmarks.common.tables import format_number, print_table
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.training import ClassifierOptions
+from sk_ssvae.training.batches import resolve_max_epochs
+
+
+def plain_with_epochs_of_default(seed, n_rows):
+    """Return the plain model, trained for as many epochs as the default."""
+    plain = SSVAEClassifier.plain(random_state=seed)
+    n_epochs = resolve_max_epochs("auto", n_rows, plain.batch_size, taught=True)
+    return plain.set_params(max_epochs=n_epochs)
+
 
 MODELS = {
-    "default": lambda seed: SSVAEClassifier(random_state=seed),
-    "default, all bounds, 100 epochs": lambda seed: SSVAEClassifier(
+    "default": lambda seed, n_rows: SSVAEClassifier(random_state=seed),
+    "default, all bounds, 100 epochs": lambda seed, n_rows: SSVAEClassifier(
         options=ClassifierOptions(bound_rows=None), max_epochs=100, random_state=seed
     ),
-    "pure M2, same epochs": lambda seed: SSVAEClassifier.plain(random_state=seed),
-    "pure M2, 100 epochs": lambda seed: SSVAEClassifier(
+    "pure M2, same epochs": plain_with_epochs_of_default,
+    "pure M2, 100 epochs": lambda seed, n_rows: SSVAEClassifier(
         random_state=seed, **plain_m2()
     ),
 }
-"""Functions from a seed to an estimator, by name."""
+"""Functions from a seed and a number of rows to an estimator, by name."""
 
 SETS = ("digits", "pendigits", "satimage", "segment", "letter", "usps", "spambase")
 N_SAMPLES = 1000
@@ -71,7 +80,7 @@ def load_split(name, seed):
 def measure(name, seed, model_name):
     """Fit a model to a set; return its scores."""
     X, few, y, X_test, y_test = load_split(name, seed)
-    model = MODELS[model_name](seed).fit(X, few)
+    model = MODELS[model_name](seed, len(X)).fit(X, few)
     probe = LogisticRegression(max_iter=2000).fit(model.transform(X), y)
     values = {
         "accuracy": model.score(X_test, y_test),

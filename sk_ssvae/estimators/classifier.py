@@ -42,7 +42,8 @@ from sk_ssvae.estimators.teaching import (
     needs_teacher,
 )
 from sk_ssvae.models import ModelSpec
-from sk_ssvae.models.networks import check_hidden_sizes, frozen_batch_norms
+from sk_ssvae.models.batch_norm import frozen_batch_norms
+from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
@@ -117,8 +118,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 30, or more for few rows (at least
-        500 minibatches); twice that without a teacher. Increase it for the density.
+        Passes over the unlabelled rows. "auto" is 30, but at least 250 to 500
+        minibatches, by number of rows; without a teacher 60, but at least 1,000.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -523,11 +524,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             seen = data.without_labels(held_out)
             n_used = len(seen.codes) if data.used is None else int(data.used.sum())
             has_teacher = needs_teacher(self.teacher, self.class_prior, seen)
-            stages = self._stages(
-                n_used - int(held_out.sum()),
-                pretrained=resume,
-                taught=has_teacher and self.teacher is not None,
-            )
+            stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
             with self._fit_task(stages, X, y, metadata, n_steps) as progress:
@@ -739,16 +736,18 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             preprocessor, self.class_prior_, seed, self._classifier_sizes()
         )
 
-    def _stages(
-        self, n_rows: int, *, pretrained: bool, taught: bool
-    ) -> list[tuple[str, int]]:
+    def _stages(self, n_rows: int, *, pretrained: bool) -> list[tuple[str, int]]:
         """Return names and numbers of epochs of the stages of training."""
 
         def resolve_epochs(epochs: str | int) -> int:
             return resolve_max_epochs(epochs, n_rows, self.batch_size)
 
+        # Also if all rows are labelled, so that there is nothing to teach.
         max_epochs = resolve_max_epochs(
-            self.max_epochs, n_rows, self.batch_size, taught=taught
+            self.max_epochs,
+            n_rows,
+            self.batch_size,
+            taught=self.teacher is not None,
         )
         return model_spec(self).stages(
             max_epochs, resolve_epochs, pretrained=pretrained

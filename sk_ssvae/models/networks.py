@@ -5,8 +5,7 @@ usual way would advance torch's global generator.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any
@@ -16,18 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sk_ssvae.models.batch_norm import BatchNorm
+
 __all__ = [
     "MLP",
-    "BatchNorm",
     "MultiInputLinear",
     "PairMLP",
     "check_hidden_sizes",
-    "frozen_batch_norms",
     "linear",
 ]
-
-MIN_BATCH_NORM_ROWS = 8
-"""Rows from which `BatchNorm` uses the statistics of a minibatch."""
 
 MIN_MATMUL_SIZE = 8
 """Number of one-hot inputs from which `PairMLP.expected_output` uses a batched matrix
@@ -79,90 +75,6 @@ class _Linear(nn.Linear):
 
     def reset_parameters(self) -> None:
         """Do nothing, so that the global generator is not used."""
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of the last axis, over all others.
-
-    Ioffe & Szegedy 2015, "Batch normalization", arXiv 1502.03167. The running
-    statistics are means over all minibatches at first, and exponentially weighted from
-    the tenth on, so that they are usable after the first steps. They normalise the rows
-    in evaluation mode, in `frozen_batch_norms`, and if a minibatch has fewer than
-    `MIN_BATCH_NORM_ROWS` rows, as the variance of few rows is mostly chance.
-
-    Parameters
-    ----------
-    n_units : int
-        Size of the last axis.
-
-    Attributes
-    ----------
-    is_frozen : bool
-        Whether running statistics are used, and kept, also in training.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
-    momentum: float
-
-    def __init__(self, n_units: int) -> None:
-        super().__init__(n_units, dtype=torch.float32, device="cpu")
-        self.is_frozen = False
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise rows of shape (..., n_units)."""
-        rows = x.reshape(-1, x.shape[-1])
-        of_minibatch = (
-            self.training and not self.is_frozen and len(rows) >= MIN_BATCH_NORM_ROWS
-        )
-        if of_minibatch:  # with a momentum of 1, these become its statistics
-            mean = torch.zeros_like(self.running_mean)
-            var = torch.zeros_like(self.running_var)
-        else:
-            mean, var = self.running_mean, self.running_var
-        normalised = F.batch_norm(
-            rows,
-            mean,
-            var,
-            self.weight,
-            self.bias,
-            training=of_minibatch,
-            momentum=1.0,
-            eps=self.eps,
-        )
-        if of_minibatch:
-            self._track(mean, var)
-        return normalised.view(x.shape)
-
-    @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor) -> None:
-        """Update the running statistics, without reading values from the device."""
-        self.num_batches_tracked += 1
-        share = self.num_batches_tracked.to(mean.dtype).reciprocal()
-        share.clamp_(min=self.momentum)
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(var, share)
-
-
-@contextmanager
-def frozen_batch_norms(module: nn.Module) -> Iterator[None]:
-    """Normalise by the running statistics in the block, and keep them.
-
-    Of the built-in networks, for rows that are not a sample of the training rows.
-    """
-    norms = [
-        layer
-        for layer in module.modules()
-        if isinstance(layer, BatchNorm) and not layer.is_frozen
-    ]
-    for norm in norms:
-        norm.is_frozen = True
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.is_frozen = False
 
 
 def _batch_norms(hidden_sizes: Sequence[int], batch_norm: bool) -> nn.ModuleList:

@@ -14,18 +14,16 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC
 
-from sk_ssvae.teachers.discriminant_analysis import discriminant_directions, whitening
-from sk_ssvae.teachers.latent_means import LatentMeans
-from sk_ssvae.teachers.views import (
+from sk_ssvae.teachers.classifier_views import (
     BaggedView,
     LabelledRowsView,
     LinearGenerativeView,
-    SpreadingView,
-    SupervisedProjectionView,
-    View,
-    ViewSettings,
     logistic_regression,
 )
+from sk_ssvae.teachers.discriminant_analysis import discriminant_directions, whitening
+from sk_ssvae.teachers.graph_views import SpreadingView, SupervisedProjectionView
+from sk_ssvae.teachers.latent_means import LatentMeans
+from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["FIRST_STAGE_VIEWS", "SECOND_STAGE_VIEWS", "make_view", "resolve_view_names"]

@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing
 from sk_ssvae.data.dataframes import dataframe_library
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.teachers.blocks import row_blocks
+from sk_ssvae.teachers.classifier_views import no_warning_of_many_classes
 from sk_ssvae.teachers.classifiers import (
     as_distributions,
     last_step,
@@ -19,7 +20,7 @@ from sk_ssvae.teachers.classifiers import (
     set_random_states,
 )
 from sk_ssvae.teachers.view_entries import ClassifierEntry
-from sk_ssvae.teachers.views import View, ViewSettings, no_warning_of_many_classes
+from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["UserView", "rows_as_passed"]

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sk_ssvae.models import VAEModule
-from sk_ssvae.models.networks import BatchNorm, frozen_batch_norms
+from sk_ssvae.models.batch_norm import BatchNorm, frozen_batch_norms
 from sk_ssvae.models.user_networks import UserNetwork, networks_in_eval_mode
 
 __all__ = ["adversarial_kl"]

@@ -24,8 +24,14 @@ AUTO_MIN_BATCHES = 1000
 minibatches."""
 
 TAUGHT_FRACTION = 0.5
-"""Factor for `AUTO_EPOCHS` and `AUTO_MIN_BATCHES` if a classifier has soft targets. It
-was as accurate with half of the steps, but the density is a little worse."""
+"""Factor for `AUTO_EPOCHS` and `AUTO_MIN_BATCHES` if a classifier has a teacher. It
+is as accurate with half of the steps, but the density is a little worse
+(`python -m benchmarks accuracy.steps`)."""
+
+FEW_ROWS = 1000
+"""With fewer rows, a classifier that has a teacher is trained for proportionally
+fewer minibatches, but at least for half of them. With 200 rows it is as accurate with a
+quarter of the steps (`python -m benchmarks accuracy.steps --rows 200`)."""
 
 BLOCK = 256
 """Number of minibatches whose weights are gathered in one operation."""
@@ -116,6 +122,8 @@ class MixedBatches:
                     "bound_weight": bound_weight[i],
                     "target_weight": target_weight[i],
                 }
+                if rows.statistics_weight is not None:
+                    inputs["statistics_weight"] = rows.statistics_weight[block[i]]
                 if rows.soft_targets is not None:
                     inputs["soft_targets"] = rows.soft_targets[block[i, size:] - n]
                 yield inputs, codes[i]
@@ -169,15 +177,16 @@ def resolve_max_epochs(
     batch_size : int
         Rows in a minibatch.
     taught : bool, default=False
-        Whether a classifier is trained with soft targets.
+        Whether a classifier has a teacher.
 
     Returns
     -------
     max_epochs : int
     """
     if max_epochs == "auto":
-        factor = TAUGHT_FRACTION if taught else 1.0
         n_batches = math.ceil(n_rows / int(batch_size))
-        n_epochs = max(AUTO_EPOCHS, AUTO_MIN_BATCHES / n_batches)
-        return math.ceil(factor * n_epochs)
+        if not taught:
+            return math.ceil(max(AUTO_EPOCHS, AUTO_MIN_BATCHES / n_batches))
+        min_batches = AUTO_MIN_BATCHES * min(1.0, max(0.5, n_rows / FEW_ROWS))
+        return math.ceil(TAUGHT_FRACTION * max(AUTO_EPOCHS, min_batches / n_batches))
     return int(max_epochs)

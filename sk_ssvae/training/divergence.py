@@ -1,6 +1,6 @@
 """Detection of diverging steps on the device, and snapshots to restore."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,7 +16,7 @@ __all__ = [
     "RunningStatistics",
     "TrainingSnapshot",
     "flag_non_finite",
-    "scaled_learning_rate",
+    "scaled_learning_rates",
 ]
 
 BOUND_LIMIT = 1e4
@@ -183,8 +183,8 @@ class TrainingSnapshot:
 
 
 @contextmanager
-def scaled_learning_rate(
-    optimizer: torch.optim.Optimizer, factor: float
+def scaled_learning_rates(
+    optimizer: torch.optim.Optimizer, factors: Sequence[float]
 ) -> Iterator[None]:
     """Scale the learning rates of an optimizer within the context.
 
@@ -194,12 +194,12 @@ def scaled_learning_rate(
     ----------
     optimizer : torch.optim.Optimizer
         The optimizer.
-    factor : float
-        Factor of all learning rates.
+    factors : sequence of float
+        Factor for each group of parameters.
     """
     rates = [group["lr"] for group in optimizer.param_groups]
-    for group in optimizer.param_groups:
-        group["lr"] = factor * group["lr"]
+    for group, rate, factor in zip(optimizer.param_groups, rates, factors, strict=True):
+        group["lr"] = factor * rate
     try:
         yield
     finally:

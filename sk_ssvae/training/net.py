@@ -38,8 +38,10 @@ from sk_ssvae.utils.random import (
 __all__ = ["SSVAENet", "make_net", "step_work"]
 
 DECAY = 0.4
-"""Fraction of the steps at the end of an unsupervised stage in which the learning rate
-falls to zero. It did not improve the predictions of classifiers."""
+"""Fraction of the steps in which the learning rate falls to zero at the end: of all
+networks in an unsupervised stage, and of the classifier if it has soft targets. Without
+soft targets it did not improve predictions, and for the other networks of a taught
+classifier the bound was lower with it."""
 
 DEFAULT_OBJECTIVE = Objective()
 
@@ -162,9 +164,6 @@ class SSVAENet(ScoringNet):
         model, (inputs, codes) = self.module_, batch
         progress, kl_weight = self._step / self._n_steps, self.kl_weight
         self._step += 1
-        if model.unsupervised:
-            for group in self.optimizer_.param_groups:
-                group["lr"] = self.lr * min(1.0, (1 - progress) / DECAY)
         model.mixed = self.precision == "bf16"
         try:
             loss, log_q_y = self.objective.training_loss(
@@ -187,6 +186,17 @@ class SSVAENet(ScoringNet):
             "bound": detached.bound,
             "y_pred": log_q_y.detach(),
         }
+
+    def _learning_rate_factors(self, batch: Any) -> list[float]:
+        # `train_step_single` has counted the step.
+        decay = min(1.0, (1 - (self._step - 1) / self._n_steps) / DECAY)
+        everywhere = self.module_.unsupervised
+        soft_targets = batch[0].get("soft_targets", ())
+        taught = self.objective.teacher_weight > 0 and len(soft_targets) > 0
+        return [
+            decay if everywhere or (taught and group.get("is_classifier")) else 1.0
+            for group in self.optimizer_.param_groups
+        ]
 
     @property
     def kl_weight(self) -> float:
@@ -258,12 +268,15 @@ class SSVAENet(ScoringNet):
         return self.objective.remedies(self.lr, unsupervised=self.module_.unsupervised)
 
     def optimizer_state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the optimizer's state of each parameter, as "index.name" -> array."""
-        state = self.optimizer_.state_dict()["state"]
+        """Return the optimizer's state of each parameter, as "index.name" -> array.
+
+        The index is that among the parameters of the module, which does not depend on
+        the groups of the optimizer.
+        """
         return {
             f"{i}.{name}": tensor.detach().cpu().numpy()
-            for i, values in state.items()
-            for name, tensor in values.items()
+            for i, parameter in enumerate(self.module_.parameters())
+            for name, tensor in self.optimizer_.state.get(parameter, {}).items()
         }
 
     def load_optimizer_state(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -272,9 +285,17 @@ class SSVAENet(ScoringNet):
         for key, array in arrays.items():
             i, name = key.split(".")
             state.setdefault(int(i), {})[name] = torch.from_numpy(array.copy())
-        check_optimizer_state(self.optimizer_, state)
+        parameters = list(self.module_.parameters())
+        check_optimizer_state(parameters, state)
+        # Groups number the parameters in their own order.
         groups = self.optimizer_.state_dict()["param_groups"]
-        self.optimizer_.load_state_dict({"state": state, "param_groups": groups})
+        position = {
+            id(parameter): i
+            for indices, group in zip(groups, self.optimizer_.param_groups, strict=True)
+            for i, parameter in zip(indices["params"], group["params"], strict=True)
+        }
+        ordered = {position[id(parameters[i])]: values for i, values in state.items()}
+        self.optimizer_.load_state_dict({"state": ordered, "param_groups": groups})
 
     def snapshot(self) -> "SSVAENet":
         """Return a net for prediction, with a copy of the weights and the history."""
@@ -374,6 +395,10 @@ likelihood, networks
         module__networks=networks,
         **{f"module__{name}": value for name, value in module_options.items()},
         optimizer=Adam,
+        optimizer__param_groups=[
+            (f"{prefix}classifier.*", {"is_classifier": True})
+            for prefix in ("", "m2.")  # that of M1+M2 is in its second model
+        ],
         train_split=None,
         predict_nonlinearity=torch.exp,
         verbose=0,

@@ -22,7 +22,7 @@ from sk_ssvae.training.divergence import (
     DivergenceMonitor,
     RunningStatistics,
     TrainingSnapshot,
-    scaled_learning_rate,
+    scaled_learning_rates,
 )
 
 __all__ = ["RollbackNet"]
@@ -79,6 +79,10 @@ class RollbackNet(NeuralNet, ABC):
     @abstractmethod
     def _diverged_final_loss(self, iterator: Any) -> float | None:
         """Return the loss after the last step of all, if that step diverged."""
+
+    @abstractmethod
+    def _learning_rate_factors(self, batch: Any) -> list[float]:
+        """Return the schedule's factor for each group of the optimizer, in a step."""
 
     @abstractmethod
     def _user_network_generator(self) -> AbstractContextManager[Any]:
@@ -240,7 +244,9 @@ class RollbackNet(NeuralNet, ABC):
             clip_grad_norm_(parameters, self.max_grad_norm)
         self._statistics.restore_if(self._monitor.found_inf)
         self.optimizer_.found_inf = self._monitor.found_inf
-        with scaled_learning_rate(self.optimizer_, STEP_FACTOR ** len(self.rollbacks_)):
+        remedy = STEP_FACTOR ** len(self.rollbacks_)
+        factors = [remedy * factor for factor in self._learning_rate_factors(batch)]
+        with scaled_learning_rates(self.optimizer_, factors):
             self.optimizer_.step()
         return step
 

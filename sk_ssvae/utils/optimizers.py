@@ -1,7 +1,7 @@
 """Adam without the import of PyTorch's compiler, and a check of its saved state."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,17 +43,17 @@ _step: Callable[..., Any] = inspect.unwrap(torch.optim.Adam.step)
 
 
 def check_optimizer_state(
-    optimizer: torch.optim.Optimizer, state: Mapping[int, Mapping[str, Tensor]]
+    parameters: Sequence[Tensor], state: Mapping[int, Mapping[str, Tensor]]
 ) -> None:
-    """Raise an error if a state does not fit the parameters of an optimizer.
+    """Raise an error if a state of Adam does not fit the parameters.
 
     The fused kernel does not check shapes: it writes beyond the end of arrays that are
     too short.
 
     Parameters
     ----------
-    optimizer : torch.optim.Adam
-        Optimizer that the state is to be loaded into.
+    parameters : sequence of Tensor
+        The parameters that it optimizes.
     state : mapping of int to mapping of str to Tensor
         For the index of each parameter, its entries ("step", "exp_avg", "exp_avg_sq").
 
@@ -63,7 +63,6 @@ def check_optimizer_state(
         If there is no parameter with an index, or if its entries have other names or
         shapes.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for i, entries in state.items():
         if not 0 <= i < len(parameters):
             raise ValueError(

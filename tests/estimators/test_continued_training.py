@@ -7,7 +7,7 @@ from sklearn.datasets import make_blobs
 from sklearn.semi_supervised import LabelSpreading
 
 from sk_ssvae import SSVAEClassifier
-from sk_ssvae.models.networks import frozen_batch_norms
+from sk_ssvae.models.batch_norm import frozen_batch_norms
 from sk_ssvae.training import ClassifierOptions, batches
 
 

@@ -1,6 +1,5 @@
 """Networks: inputs that are not concatenated, and initial weights."""
 
-import copy
 import math
 
 import pytest
@@ -9,12 +8,9 @@ from torch import nn
 
 from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.models.networks import (
-    MIN_BATCH_NORM_ROWS,
     MLP,
-    BatchNorm,
     PairMLP,
     check_hidden_sizes,
-    frozen_batch_norms,
     linear,
 )
 
@@ -116,41 +112,6 @@ def test_hidden_sizes_must_be_positive_integers():
     for bad in ((0,), (-1, 2), (2.5,), (True,), ("8",)):
         with pytest.raises(ValueError, match="hidden_sizes must hold positive integ"):
             check_hidden_sizes(bad)
-
-
-def test_batch_norm_normalises_over_all_rows_and_few_rows_by_running_statistics():
-    norm, plain = BatchNorm(3), nn.BatchNorm1d(3, momentum=1.0)
-    rows = torch.randn(8, 5, 3, generator=generator())
-    out = norm(rows)
-    torch.testing.assert_close(out, plain(rows.view(40, 3)).view(8, 5, 3))
-    assert out.mean((0, 1)).abs().max() < 1e-6
-    before = copy.deepcopy(norm.state_dict())
-    for name, value in plain.state_dict().items():
-        torch.testing.assert_close(before[name], value)
-    few = rows[0]
-    assert len(few) < MIN_BATCH_NORM_ROWS <= len(rows)
-    torch.testing.assert_close(norm(few), plain.eval()(few))
-    with frozen_batch_norms(norm):
-        with frozen_batch_norms(norm):
-            pass
-        torch.testing.assert_close(norm(rows), plain(rows.view(40, 3)).view(8, 5, 3))
-    assert all((norm.state_dict()[name] == before[name]).all() for name in before)
-    torch.testing.assert_close(norm.eval()(few), plain(few))
-
-
-def test_running_statistics_are_means_at_first_and_exponentially_weighted_later():
-    minibatches = torch.randn(14, 9, 3, generator=generator())
-    norm, mean = BatchNorm(3), nn.BatchNorm1d(3, momentum=None)
-    for minibatch in minibatches[:10]:
-        norm(minibatch), mean(minibatch)
-    torch.testing.assert_close(norm.running_mean, mean.running_mean)
-    torch.testing.assert_close(norm.running_var, mean.running_var)
-    weighted = nn.BatchNorm1d(3, momentum=0.1)
-    weighted.load_state_dict(norm.state_dict())
-    for minibatch in minibatches[10:]:
-        norm(minibatch), weighted(minibatch)
-    torch.testing.assert_close(norm.running_mean, weighted.running_mean)
-    torch.testing.assert_close(norm.running_var, weighted.running_var)
 
 
 @pytest.mark.parametrize("n_classes", [3, 9])  # both ways to compute the mean

@@ -12,7 +12,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from sk_ssvae import OpinionPoolClassifier
-from sk_ssvae.teachers import views
+from sk_ssvae.teachers import classifier_views
+from sk_ssvae.teachers.classifier_views import N_WITHOUT_FOLD, LabelledRowsView
+from sk_ssvae.teachers.graph_views import SupervisedProjectionView
 from sk_ssvae.teachers.label_spreading import NeighbourGraph
 from sk_ssvae.teachers.registry import (
     FIRST_STAGE_VIEWS,
@@ -20,11 +22,7 @@ from sk_ssvae.teachers.registry import (
     make_view,
     resolve_view_names,
 )
-from sk_ssvae.teachers.views import (
-    N_WITHOUT_FOLD,
-    SupervisedProjectionView,
-    ViewSettings,
-)
+from sk_ssvae.teachers.views import ViewSettings
 
 SETTINGS = ViewSettings(n_neighbors=10, alpha=0.95, graph_rows=None, seed=0)
 
@@ -197,10 +195,10 @@ def test_small_numpy_integers_for_the_number_of_neighbours():
 
 
 def test_classifiers_are_fitted_to_a_limited_number_of_labelled_rows(monkeypatch):
-    monkeypatch.setattr(views, "MAX_LABELLED_ROWS", 3)
+    monkeypatch.setattr(classifier_views, "MAX_LABELLED_ROWS", 3)
     X = np.arange(8.0)[:, None]
     codes = np.array([0, 0, 0, 0, 0, 0, 1, -1])
-    view = views.LabelledRowsView(KNeighborsClassifier(1), SETTINGS)
+    view = LabelledRowsView(KNeighborsClassifier(1), SETTINGS)
     p = view.fit_predict_proba(X, [codes], 2)
     assert view.fitted.n_samples_fit_ == 3
     # All classes have a column, even if no row of the second was chosen.

@@ -255,6 +255,7 @@ def whole_loss(model, rows, noise):
 def minibatch_loss(model, minibatch):
     inputs, codes = minibatch
     x = inputs.pop("x")
+    inputs.pop("statistics_weight", None)  # of batch normalisation
     noise = torch.zeros(len(x), 1, dtype=torch.float64)
     return ssvae_loss(
         model, x, model(x), codes, noise, **inputs, alpha=2.0, teacher_weight=0.5

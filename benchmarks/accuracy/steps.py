@@ -1,0 +1,107 @@
+"""Number of training steps of the default: accuracy, density and time.
+
+    python -m benchmarks accuracy.steps --rows 200 --seeds 0 1
+    python -m benchmarks accuracy.steps --rows 3500
+
+Trains `SSVAEClassifier` with multiples of the number of steps that 60 epochs, and at
+least 1,000 minibatches, take. The number of rows is that of the training rows; at most
+1,000 others are held out. Columns are standardised, each class has five labels, and all
+numbers of steps share a fitted teacher. Sets whose smallest class has fewer than six
+training rows are left out.
+
+Prints, for each set, the held-out accuracy in % and the median log-density of held-out
+rows in nats, and for all sets the means, the differences to the first number of steps
+with their standard errors, and the CPU seconds of the network.
+"""
+
+import math
+import time
+
+import numpy as np
+import torch
+
+from benchmarks.accuracy.ablations import CachedPool
+from benchmarks.accuracy.panel_data import PANEL, prepared
+from benchmarks.common.command_line import make_parser
+from benchmarks.common.data import hide_labels
+
+N_LABELS = 5
+MAX_HELD_OUT = 1000
+MIN_PROBABILITY = 1e-9
+
+
+def split(name, n_rows, seed):
+    """Return training rows, labels, held-out rows and their classes, or None."""
+    X, y = prepared(name)
+    order = np.random.RandomState(seed).permutation(len(y))
+    train, test = order[:n_rows], order[n_rows:][:MAX_HELD_OUT]
+    classes, counts = np.unique(y[train], return_counts=True)
+    if len(test) == 0 or counts.min() <= N_LABELS:
+        return None
+    test = test[np.isin(y[test], classes)]
+    mean, scale = X[train].mean(axis=0), X[train].std(axis=0)
+    varies = scale > 0
+    X = ((X - mean)[:, varies] / scale[varies]).astype(np.float32)
+    y = np.searchsorted(classes, y)
+    return X[train], hide_labels(y[train], N_LABELS, 1000 + seed), X[test], y[test]
+
+
+def measure(data, factor, seed):
+    """Return accuracy, log-density, log-loss and CPU seconds of one fit."""
+    from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
+    from sk_ssvae.training.batches import resolve_max_epochs
+
+    X, labels, X_test, y_test = data
+    teacher = CachedPool(OpinionPoolClassifier(random_state=seed)).fit(X, labels)
+    model = SSVAEClassifier(teacher=teacher, random_state=seed)
+    full = resolve_max_epochs("auto", len(X), model.batch_size)
+    model.set_params(max_epochs=math.ceil(factor * full))
+    start = time.process_time()
+    model.fit(X, labels)
+    seconds = time.process_time() - start
+    proba = model.predict_proba(X_test)
+    of_truth = proba[np.arange(len(proba)), y_test]
+    return (
+        100 * (proba.argmax(axis=1) == y_test).mean(),
+        np.median(model.score_samples(X_test)),
+        -np.log(np.maximum(of_truth, MIN_PROBABILITY)).mean(),
+        seconds,
+    )
+
+
+def main(argv=None):
+    """Run the benchmark."""
+    parser = make_parser("accuracy.steps", __doc__)
+    parser.add_argument("--rows", type=int, default=200, help="training rows")
+    parser.add_argument(
+        "--factors", type=float, nargs="+", default=[0.5, 0.25, 0.125, 1.0]
+    )
+    parser.add_argument("--sets", nargs="+", choices=PANEL, default=list(PANEL))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    figures = []
+    for name in args.sets:
+        for seed in args.seeds:
+            data = split(name, args.rows, seed)
+            if data is None:
+                continue
+            figures.append([measure(data, factor, seed) for factor in args.factors])
+            parts = (f"{a:.1f} ({d:.1f})" for a, d, *_ in figures[-1])
+            print(f"{name}, seed {seed}: ", ", ".join(parts), flush=True)
+    figures = np.array(figures)
+    differences = figures - figures[:, :1]
+    error = differences.std(axis=0) / np.sqrt(len(figures))
+    print("| steps | accuracy | difference | log-density | log-loss | seconds |")
+    print("|---|---|---|---|---|---|")
+    for j, factor in enumerate(args.factors):
+        mean, density = figures[:, j].mean(axis=0), np.median(differences[:, j, 1])
+        print(
+            f"| {factor:g} | {mean[0]:.1f} | {differences[:, j, 0].mean():+.2f} +- "
+            f"{error[j, 0]:.2f} | {density:+.1f} | {differences[:, j, 2].mean():+.3f} "
+            f"+- {error[j, 2]:.3f} | {mean[3]:.1f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Schedules of the learning rates, and the state of the optimizer."""
+
+import numpy as np
+import pytest
+import torch
+from few_labels import hide
+from sklearn.semi_supervised import LabelSpreading
+from skorch.callbacks import LRScheduler
+
+from sk_ssvae.training import ClassifierOptions
+from sk_ssvae.training.net import DECAY
+from sk_ssvae.utils.optimizers import Adam
+
+SPREADING = LabelSpreading(kernel="knn", n_neighbors=7)
+
+
+class HasClassifier(torch.nn.Module):
+    """A network with a part that is named as those of torchvision."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.classifier = torch.nn.Linear(in_features, out_features)
+
+    def forward(self, x):
+        return self.classifier(x)
+
+
+@pytest.fixture
+def rates(monkeypatch):
+    """Record, for each step, the learning rate of the classifier and of the rest."""
+    recorded = []
+    step = Adam.step
+
+    def recording_step(self, closure=None):
+        by_role = {bool(g.get("is_classifier")): g["lr"] for g in self.param_groups}
+        recorded.append((by_role.get(True), by_role[False]))
+        return step(self, closure)
+
+    monkeypatch.setattr(Adam, "step", recording_step)
+    return recorded
+
+
+def decay(n_steps):
+    return np.minimum(1, (1 - np.arange(n_steps) / n_steps) / DECAY)
+
+
+@pytest.mark.parametrize("model", ["m2", "sdgm", "adgm"])
+def test_rate_of_a_taught_classifier_falls_to_zero(quick, iris, rates, model):
+    X, y, _ = iris
+    clf = quick(model=model, teacher=SPREADING, max_epochs=4, batch_size=50).fit(X, y)
+    classifier, others = np.array(rates).T
+    assert len(rates) == 4 * int(np.ceil(len(X) / 50))
+    np.testing.assert_allclose(classifier, clf.learning_rate * decay(len(rates)))
+    assert (others == clf.learning_rate).all()
+
+
+def test_rate_is_constant_without_soft_targets(quick, iris, rates):
+    X, y, truth = iris
+    clf = quick(teacher=None, max_epochs=4, batch_size=50).fit(X, y)
+    assert (np.array(rates) == clf.learning_rate).all()
+    rates.clear()
+    # There is a teacher, but nothing that it can teach.
+    options = ClassifierOptions(teacher_weight=0.0)
+    quick(teacher=SPREADING, options=options, batch_size=50).fit(X, y)
+    options = ClassifierOptions(labeled_validation_fraction=0.2)
+    quick(teacher=SPREADING, options=options).fit(X, truth)
+    assert (np.array(rates) == clf.learning_rate).all()
+    rates.clear()
+    clf = quick(teacher=SPREADING, batch_size=50)
+    clf.partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
+    assert len(rates) > 2
+    assert (np.array(rates) == clf.learning_rate).all()
+
+
+def test_schedules_of_the_user_are_multiplied(quick, iris, rates):
+    X, y, _ = iris
+    schedule = LRScheduler(
+        policy=torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5
+    )
+    quick(teacher=SPREADING, max_epochs=3, batch_size=75, callbacks=[schedule]).fit(
+        X, y
+    )
+    classifier, others = np.array(rates).T
+    n_batches = len(rates) // 3
+    np.testing.assert_allclose(others / others[0], np.repeat([1, 0.5, 0.25], n_batches))
+    np.testing.assert_allclose(classifier, others * decay(len(rates)))
+
+
+def test_the_classifier_has_a_group_of_the_optimizer(quick, iris):
+    X, y, _ = iris
+    networks = dict.fromkeys(("encoder_module", "decoder_module"), HasClassifier)
+    for params in (
+        *({"model": model} for model in ("m2", "m1+m2", "sdgm", "adgm")),
+        networks,
+        {"model": "m1+m2", **networks},
+        {"classifier_module": torch.nn.Linear},
+    ):
+        net = quick(**params).fit(X, y).net_
+        (group,) = (
+            g for g in net.optimizer_.param_groups if g.get("is_classifier", False)
+        )
+        expected = {
+            id(p)
+            for name, p in net.module_.named_parameters()
+            if name.removeprefix("m2.").startswith("classifier.")
+        }
+        assert expected == {id(p) for p in group["params"]}
+        assert expected
+
+
+def test_optimizer_state_is_indexed_by_the_parameters_of_the_module(quick, iris):
+    X, y, _ = iris
+    net = quick().fit(X, y).net_
+    arrays = net.optimizer_state()
+    parameters = list(net.module_.parameters())
+    assert len(arrays) == 3 * len(parameters)
+    for i, parameter in enumerate(parameters):
+        average = net.optimizer_.state[parameter]["exp_avg"]
+        np.testing.assert_array_equal(arrays[f"{i}.exp_avg"], average.numpy())
+    other = quick(random_state=1).fit(X, hide(y, 3, seed=1)).net_
+    other.load_optimizer_state(arrays)
+    for key, array in other.optimizer_state().items():
+        np.testing.assert_array_equal(array, arrays[key])
