@@ -2,6 +2,7 @@ r"""Calibration: calibration error and log-loss on held-out rows.
 
     python -m benchmarks accuracy.calibration
     python -m benchmarks accuracy.calibration --report
+    python -m benchmarks accuracy.calibration --sets chosen --seeds 0 1 --choose
 
 Ten real data sets on which nothing was chosen (`panel_data.REPORTED_ON`), 20 labels of
 each class (10 where classes are small), 30 % of the rows held out. The expected
@@ -9,6 +10,7 @@ calibration error is that of the most probable class, in %, with 15 bins of equa
 (Guo et al. 2017); the log-loss is in nats, with probabilities clipped at 1e-6. Each
 result is written as soon as it is computed, and not computed again. ``--sets chosen``
 takes the sets on which the constants of `sk_ssvae.estimators.calibration` were chosen.
+``--choose`` prints the means of both scores for several temperatures of the default.
 
 Data come from the folder ``SK_SSVAE_DATA`` or from OpenML; see
 ``benchmarks/common/data.py``.
@@ -36,6 +38,7 @@ OTHERS = {
     "LabelSpreading, knn": "knn7",
 }
 NAMES = (*SSVAE, *OTHERS)
+TEMPERATURES = (1.0, 1.2, 1.4, 1.5, 1.6, 1.7, 1.8, 2.0, 2.3)
 
 
 def calibration_error(proba, y):
@@ -124,6 +127,29 @@ def report(results, sets):
         print()
 
 
+def compare_temperatures(sets, seeds):
+    """Print means over sets and seeds for several temperatures of the default."""
+    from sk_ssvae import SSVAEClassifier
+
+    found = []
+    for dataset in sets:
+        for seed in seeds:
+            parts = split(dataset, LABELS, seed).standardised()
+            model = SSVAEClassifier(random_state=seed).fit(parts.X_train, parts.y_few)
+            found.append([])
+            for temperature in TEMPERATURES:
+                model.temperature_ = temperature  # does not affect the network
+                one = scores(model, parts.X_test, parts.y_test)
+                found[-1].append((one["ece"], one["log_loss"]))
+            print(dataset, seed, found[-1], flush=True)
+    means = np.mean(found, axis=0)
+    lines = [
+        [f"{temperature:g}", f"{ece:.2f}", f"{log_loss:.3f}"]
+        for temperature, (ece, log_loss) in zip(TEMPERATURES, means, strict=True)
+    ]
+    print_table(["temperature", "ECE, %", "log-loss"], lines)
+
+
 def main(argv=None):
     """Compute the results that are not in the file, or print the tables."""
     parser = make_parser("accuracy.calibration", __doc__)
@@ -132,9 +158,15 @@ def main(argv=None):
     parser.add_argument("--methods", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--out", type=Path, default=RESULTS / "calibration.json")
     parser.add_argument("--report", action="store_true", help="only print the tables")
+    parser.add_argument(
+        "--choose", action="store_true", help="compare temperatures of the default"
+    )
     args = parser.parse_args(argv)
     groups = {"reported": REPORTED_ON, "chosen": CHOSEN_ON}
     sets = [dataset for s in args.sets for dataset in groups.get(s, (s,))]
+    if args.choose:
+        compare_temperatures(sets, args.seeds)
+        return
     results = read_json(args.out)
     if args.report:
         report(results, sets)

@@ -5,10 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_iris
-from sklearn.semi_supervised import LabelSpreading
 
-from sk_ssvae import SSVAEClassifier
 from sk_ssvae.training.batches import (
     MixedBatches,
     OrderedBatches,
@@ -266,11 +263,3 @@ def test_number_of_minibatches_in_an_epoch(n_labelled, n_batches):
         for first in range(0, len(x) - 39, 40):
             passed = {tuple(row) for row in x[first : first + 40]}
             assert passed == {tuple(row) for row in rows.x.tolist()}
-
-
-def test_a_fully_labelled_fit_takes_as_many_steps_as_one_with_soft_targets():
-    X, y = load_iris(return_X_y=True)
-    teacher = LabelSpreading(kernel="knn", n_neighbors=7)
-    params = {"latent_size": 2, "hidden_sizes": (4,), "random_state": 0}
-    clf = SSVAEClassifier(teacher=teacher, batch_size=150, **params).fit(X, y)
-    assert len(clf.history_) == 250
