@@ -91,12 +91,12 @@ class BatchNorm(nn.BatchNorm1d):
         with torch.autocast(rows.device.type, enabled=False):
             mean = share @ rows
             var = share @ (rows - mean).square()
-        with torch.no_grad():
-            unbiased = var / (1 - concentration).clamp_min(1 / MIN_BATCH_NORM_ROWS)
-            running = self.running_mean.clone(), self.running_var.clone()
-            self._track(mean, unbiased, is_enough)
-        mean = torch.where(is_enough, mean, running[0])
-        var = torch.where(is_enough, var, running[1])
+        unbiased = var / (1 - concentration).clamp_min(1 / MIN_BATCH_NORM_ROWS)
+        mean = torch.where(is_enough, mean, self.running_mean)
+        var = torch.where(is_enough, var, self.running_var)
+        # The running statistics are tracked by themselves if they are kept.
+        unbiased = torch.where(is_enough, unbiased, self.running_var)
+        self._track(mean, unbiased, is_enough)
         scale = self.weight * (var + self.eps).rsqrt()
         return (rows - mean) * scale + self.bias
 
@@ -105,10 +105,9 @@ class BatchNorm(nn.BatchNorm1d):
         """Update the running statistics, without reading values from the device."""
         self.num_batches_tracked += counts
         share = self.num_batches_tracked.clamp(min=1).to(mean.dtype).reciprocal()
-        share = share.clamp_(min=self.momentum) * counts
-        for running, value in ((self.running_mean, mean), (self.running_var, var)):
-            # A value that does not count need not be finite.
-            running.lerp_(torch.where(share > 0, value, running), share)
+        share.clamp_(min=self.momentum)
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(var, share)
 
 
 @contextmanager
