@@ -75,13 +75,6 @@ def finetuned_m1m2():
     return M1M2(finetune_epochs=20)
 
 
-def plain_mlp(*args, **kwargs):
-    """Return a multi-layer perceptron without batch normalisation."""
-    from sk_ssvae.models.networks import MLP
-
-    return MLP(*args, **(kwargs | {"batch_norm": False}))
-
-
 VARIANTS = {
     "default": Variant("nothing is changed"),
     "no teacher": Variant("`teacher=None`", {"teacher": None}),
@@ -98,9 +91,8 @@ VARIANTS = {
         options={"bound_rows": None},
     ),
     POOL_ALONE: Variant("the teacher without the network"),
-    "no normalisation": Variant(
-        "no batch normalisation in the classifier",
-        constants={"sk_ssvae.models.m2.MLP": plain_mlp},
+    "batch normalisation": Variant(
+        "of the hidden units of the classifier", recorded_only=True
     ),
     "constant rate": Variant(
         "the classifier's learning rate does not fall",

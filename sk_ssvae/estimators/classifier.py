@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
 
@@ -42,7 +41,6 @@ from sk_ssvae.estimators.teaching import (
     needs_teacher,
 )
 from sk_ssvae.models import ModelSpec
-from sk_ssvae.models.batch_norm import frozen_batch_norms
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.batches import resolve_max_epochs
@@ -147,7 +145,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     Other Parameters
     ----------------
     classifier_hidden_sizes : sequence of int or None, default=(200, 200)
-        Hidden layers of the classifier, with batch norm [5]_. None uses `hidden_sizes`.
+        Hidden layers of the classifier. None uses `hidden_sizes`.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Columns of categories: a mask, positions or names. "from_dtype" uses strings and
         categorical dtypes of data frames. Set it for category codes in arrays.
@@ -254,7 +252,6 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
        neural networks. ICML 2017. arXiv:1706.04599.
     .. [4] R. Liu, J. Regier, N. Tripuraneni, M. I. Jordan and J. McAuliffe.
        Rao-Blackwellized stochastic gradients for discrete distributions. ICML 2019.
-    .. [5] S. Ioffe and C. Szegedy. Batch normalization. ICML 2015. arXiv:1502.03167.
 
     Examples
     --------
@@ -430,8 +427,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
 
         That is ``teacher=None``, ``class_prior="uniform"``, ``alpha=0.1``, a classifier
         with the hidden layers of the encoder, no entropy term, and the bound of all
-        rows of a minibatch (section 3 of arXiv:1406.5298). Only the batch normalisation
-        of the classifier is not that of the paper.
+        rows of a minibatch (section 3 of arXiv:1406.5298).
 
         Parameters
         ----------
@@ -625,9 +621,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 self.temperature_ = 1.0
             if not isinstance(self.temperature, str):
                 self.temperature_ = float(self.temperature)
-            # A later chunk need not be a sample of all rows; it may have one class.
-            statistics = frozen_batch_norms(net.module_) if resume else nullcontext()
-            with restored_on_error(net), statistics:
+            with restored_on_error(net):
                 rows = self._training_rows(data, preprocessor, net)
                 self._maximize_bound(net, data, rows, [("all", 1)])
         return self

@@ -166,7 +166,6 @@ def to_state(estimator: Any) -> tuple[dict[str, Any], Arrays, list[str]]:
         "net": {
             "user_networks": _user_networks(estimator),
             "all_columns": net.module__networks.columns is not None,
-            "batch_norm": net.module__networks.batch_norm,
             "module": {
                 name: encode(getattr(net, f"module__{name}"))
                 for name in MODULE_ARGUMENTS
@@ -337,8 +336,6 @@ def _make_net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
         all_columns = header.get("all_columns", False)
         preprocessor = estimator.preprocessor_ if all_columns else None
         networks = network_factories(estimator, preprocessor)
-    # In older files, the classifier has no batch normalisation.
-    networks = networks._replace(batch_norm=bool(header.get("batch_norm", False)))
     net = make_net(
         module_class=spec.module_class,
         class_prior=prior,

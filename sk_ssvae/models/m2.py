@@ -93,7 +93,6 @@ class M2Module(VAEModule):
             n_classes,
             sizes,
             generator=g,
-            batch_norm=networks.batch_norm,
         )
         self.encoder = PairMLP(
             n_inputs,

@@ -66,8 +66,6 @@ class NetworkFactories(NamedTuple):
     columns : UserColumns or None
         Inputs and outputs of the networks for all columns of the rows. None if the
         networks take and return what the model does.
-    batch_norm : bool
-        Whether the built-in classifier normalises its hidden units over the minibatch.
     """
 
     classifier_module: Callable[..., Any] | None = None
@@ -75,7 +73,6 @@ class NetworkFactories(NamedTuple):
     decoder_module: Callable[..., Any] | None = None
     keywords: tuple[tuple[str, dict[str, Any]], ...] = ()
     columns: UserColumns | None = None
-    batch_norm: bool = True
 
     def _construct(
         self,

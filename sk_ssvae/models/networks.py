@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sk_ssvae.models.batch_norm import BatchNorm
-
 __all__ = [
     "MLP",
     "MultiInputLinear",
@@ -77,37 +75,6 @@ class _Linear(nn.Linear):
         """Do nothing, so that the global generator is not used."""
 
 
-def _batch_norms(hidden_sizes: Sequence[int], batch_norm: bool) -> nn.ModuleList:
-    """Return a normalisation for each hidden layer, or no modules at all."""
-    return nn.ModuleList(map(BatchNorm, hidden_sizes) if batch_norm else [])
-
-
-def _layers(
-    sizes: Sequence[int], *, batch_norm: bool, generator: torch.Generator
-) -> list[nn.Linear]:
-    """Return linear layers between sizes; all but the last may be normalised.
-
-    A layer that is normalised has no bias: the normalisation subtracts it, so its
-    gradient would be rounding errors.
-    """
-    n_layers = len(sizes) - 1
-    return [
-        linear(
-            n_in, n_out, generator=generator, bias=i == n_layers - 1 or not batch_norm
-        )
-        for i, (n_in, n_out) in enumerate(pairwise(sizes))
-    ]
-
-
-def _hidden_layers(
-    out: Tensor, norms: Iterable[nn.Module], layers: Iterable[nn.Module]
-) -> Tensor:
-    """Apply layers, each after a normalisation and a ReLU."""
-    for norm, layer in zip(norms, layers, strict=True):
-        out = layer(F.relu(norm(out)))
-    return out
-
-
 def _relu_layers(
     layers: Iterable[nn.Module], out: Tensor, *, overwrite_input: bool
 ) -> Tensor:
@@ -132,8 +99,6 @@ class MLP(nn.Module):
         Source of the weights.
     first : nn.Module, default=None
         Replaces the first layer.
-    batch_norm : bool, default=False
-        Whether hidden units are normalised before their activation.
     """
 
     def __init__(
@@ -144,22 +109,19 @@ class MLP(nn.Module):
         *,
         generator: torch.Generator,
         first: nn.Module | None = None,
-        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         sizes = [in_features, *hidden_sizes, out_features]
         skipped = 0 if first is None else 1
         self.layers = nn.ModuleList([] if first is None else [first])
         self.layers.extend(
-            _layers(sizes[skipped:], batch_norm=batch_norm, generator=generator)
+            linear(n_in, n_out, generator=generator)
+            for n_in, n_out in pairwise(sizes[skipped:])
         )
-        self.norms = _batch_norms(hidden_sizes, batch_norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
         first, *rest = self.layers
-        if len(self.norms):
-            return _hidden_layers(first(x), self.norms, rest)
         return _relu_layers(rest, first(x), overwrite_input=False)
 
 
@@ -230,8 +192,6 @@ class PairMLP(nn.Module):
         Source of the weights.
     from_a : nn.Module, default=None
         Replaces W_a; maps a to the units of the first layer.
-    batch_norm : bool, default=False
-        Whether hidden units are normalised before their activation.
     """
 
     def __init__(
@@ -243,30 +203,22 @@ class PairMLP(nn.Module):
         *,
         generator: torch.Generator,
         from_a: nn.Module | None = None,
-        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         first, *rest = [*hidden_sizes, out_features]
         fan_in = a_features + b_features
         if from_a is None:
-            from_a = linear(
-                a_features,
-                first,
-                generator=generator,
-                bias=not (batch_norm and len(rest)),
-                fan_in=fan_in,
-            )
+            from_a = linear(a_features, first, generator=generator, fan_in=fan_in)
         self.from_a = from_a
         from_b = linear(
             b_features, first, generator=generator, fan_in=fan_in, bias=False
         )
         # Transposed, one row per feature of b, as F.embedding needs it.
         self.from_b = nn.Parameter(from_b.weight.detach().T.contiguous())
-        sizes = [first, *rest]
         self.rest = nn.ModuleList(
-            _layers(sizes, batch_norm=batch_norm, generator=generator)
+            linear(n_in, n_out, generator=generator)
+            for n_in, n_out in pairwise([first, *rest])
         )
-        self.norms = _batch_norms(hidden_sizes, batch_norm)
 
     def forward(self, a: Any, b: Tensor | None = None) -> Tensor:
         """Map (..., a_features) and (..., b_features) to (..., out_features).
@@ -281,8 +233,6 @@ class PairMLP(nn.Module):
         else:
             from_b = F.embedding(b, self.from_b)
         first = self.from_a(a) + from_b
-        if len(self.norms):
-            return _hidden_layers(first, self.norms, self.rest)
         return _relu_layers(self.rest, first, overwrite_input=True)
 
     def expected_output(self, a: Any, weights: Tensor) -> Tensor:
@@ -307,12 +257,7 @@ class PairMLP(nn.Module):
         else:
             *inner, last = self.rest
             first = from_a[..., None, :] + self.from_b
-            if len(self.norms):
-                *norms, last_norm = self.norms
-                hidden = last_norm(_hidden_layers(first, norms, inner))
-            else:
-                hidden = _relu_layers(inner, first, overwrite_input=True)
-            hidden = F.relu(hidden)
+            hidden = F.relu(_relu_layers(inner, first, overwrite_input=True))
             if weights.shape[-1] < MIN_MATMUL_SIZE:
                 mean = (hidden * weights[..., None]).sum(-2)
             else:

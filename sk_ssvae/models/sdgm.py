@@ -97,7 +97,6 @@ class SDGMModule(InnerVAEModule):
             n_classes,
             sizes,
             generator=g,
-            batch_norm=networks.batch_norm,
         )
         self.auxiliary = MLP(
             n_inputs,

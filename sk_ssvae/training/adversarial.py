@@ -5,7 +5,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sk_ssvae.models import VAEModule
-from sk_ssvae.models.batch_norm import BatchNorm, frozen_batch_norms
 from sk_ssvae.models.user_networks import UserNetwork, networks_in_eval_mode
 
 __all__ = ["adversarial_kl"]
@@ -31,8 +30,8 @@ def adversarial_kl(
         KL(q(y|x) \| q(y|x + r)), \qquad r = \rho g / |g|, \qquad
         g = \nabla_\delta KL(q(y|x) \| q(y|x + \delta)) \; \text{at} \; \delta = \xi d
 
-    with no gradient through q(y | x). Perturbed rows would distort running statistics,
-    so all networks use those that they have.
+    with no gradient through q(y | x). User-supplied networks run in evaluation mode, as
+    perturbed rows would distort batch statistics.
 
     Parameters
     ----------
@@ -59,16 +58,14 @@ def adversarial_kl(
     ValueError
         If q(y | x) is not differentiable in x.
     """
-    depends_on_mode = any(
-        isinstance(module, (UserNetwork, BatchNorm)) for module in model.modules()
-    )
+    has_user_networks = any(isinstance(m, UserNetwork) for m in model.modules())
     movable = model.inputs.movable
     mixed = model.mixed
-    with networks_in_eval_mode(model), frozen_batch_norms(model):
+    with networks_in_eval_mode(model):
         # bfloat16 cannot resolve steps as short as the probe.
         model.mixed = False
         try:
-            if depends_on_mode or mixed:
+            if has_user_networks or mixed:
                 with torch.no_grad():
                     log_q_y = model.log_q_y(model.sample_auxiliary(x, noise))
             log_q = log_q_y.detach()

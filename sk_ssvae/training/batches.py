@@ -122,8 +122,6 @@ class MixedBatches:
                     "bound_weight": bound_weight[i],
                     "target_weight": target_weight[i],
                 }
-                if rows.statistics_weight is not None:
-                    inputs["statistics_weight"] = rows.statistics_weight[block[i]]
                 if rows.soft_targets is not None:
                     inputs["soft_targets"] = rows.soft_targets[block[i, size:] - n]
                 yield inputs, codes[i]

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from sk_ssvae.models import VAEModule
-from sk_ssvae.models.batch_norm import weighted_batch_norms
 from sk_ssvae.models.bounds import unlabelled_bound
 from sk_ssvae.training.adversarial import adversarial_kl
 from sk_ssvae.training.loss import Loss, ssvae_loss
@@ -117,8 +116,7 @@ class Objective:
             The model, in training mode.
         inputs : mapping of str to Tensor
             ``x``, ``bound_weight``, ``target_weight`` and optionally ``soft_targets``
-            and ``statistics_weight`` of a minibatch of
-            `sk_ssvae.training.batches.MixedBatches`.
+            of a minibatch of `sk_ssvae.training.batches.MixedBatches`.
         codes : Tensor of int64 of shape (n_labelled,)
             Classes of the labelled rows.
         generator : torch.Generator
@@ -144,8 +142,7 @@ class Objective:
             exponential_noise.exponential_(generator=generator)
         noise = _latent_noise(model, x, generator)
         sampled = model.sample_auxiliary(x, noise)
-        with weighted_batch_norms(model, inputs.get("statistics_weight")):
-            log_q_y = _log_q_y(model, x, sampled)
+        log_q_y = _log_q_y(model, x, sampled)
         adversarial = None
         if self.adversarial_weight and not model.unsupervised:
             direction = torch.empty_like(x).normal_(generator=generator)

@@ -18,9 +18,6 @@ __all__ = ["Batch", "Rows", "choose_held_out"]
 Batch = tuple[dict[str, Tensor], Tensor]
 """A minibatch for skorch: inputs by name, and the classes of the labelled rows."""
 
-MIN_STATISTICS_WEIGHT = 1e-30
-"""Smallest weight in the statistics of batch normalisation; positive in float32."""
-
 
 class Rows(Dataset[Batch]):
     """Training rows on one device, the labelled ones first.
@@ -56,8 +53,6 @@ class Rows(Dataset[Batch]):
     target_weight : Tensor of shape (n_rows,)
         Weights of the mean over the labelled rows and of that over the unlabelled rows,
         each with sum 1.
-    statistics_weight : Tensor of shape (n_rows,) or None
-        Weights in the statistics of batch normalisation. None if they are equal.
     """
 
     def __init__(
@@ -88,10 +83,6 @@ class Rows(Dataset[Batch]):
         self.codes = torch.from_numpy(codes[order[:n]]).to(self.x.device)
         self.bound_weight = self._tensor(_normalized(w))
         self.target_weight = self._tensor(target_weight)
-        self.statistics_weight = None
-        relative = _statistics_weight(w)
-        if len(w) and relative.min() < relative.max():
-            self.statistics_weight = self._tensor(relative)
 
     def _tensor(self, a: npt.NDArray[Any]) -> Tensor:
         """Return a tensor of the dtype and on the device of the rows."""
@@ -106,8 +97,6 @@ class Rows(Dataset[Batch]):
         twin.order, twin.soft_targets = self.order[:n], None
         twin.bound_weight = self.bound_weight[:n]
         twin.target_weight = self.target_weight[:n]
-        if self.statistics_weight is not None:
-            twin.statistics_weight = self.statistics_weight[:n]
         return twin
 
     def encoded(self, which: Tensor) -> Tensor:
@@ -120,21 +109,6 @@ class Rows(Dataset[Batch]):
         x = self.encoded(self.order[index : index + 1])[0]
         code = self.codes[index] if index < self.n_labelled else torch.tensor(-1)
         return {"x": x}, code
-
-
-def _statistics_weight(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return weights of rows in the statistics of batch normalisation.
-
-    They are relative to the upper quartile, and at most 1: rows that hardly count do
-    not distort the statistics, and a few rows that weigh much, as labelled rows may, do
-    not make up all of a minibatch.
-    """
-    if len(weight) == 0:
-        return weight
-    with np.errstate(over="ignore"):
-        relative = weight / np.quantile(weight, 0.75)
-    clipped: npt.NDArray[np.float64] = np.clip(relative, MIN_STATISTICS_WEIGHT, 1)
-    return clipped
 
 
 def _normalized(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -56,7 +56,7 @@ def test_2_the_kl_has_a_half_and_sigma_is_a_standard_deviation():
 
 def bound_terms(likelihood="bernoulli"):
     """Return the terms of the bounds, for a few rows and one draw of noise."""
-    model, x = make_model(likelihood, latent_size=2).eval(), make_rows(likelihood)
+    model, x = make_model(likelihood, latent_size=2), make_rows(likelihood)
     noise = torch.randn(
         len(x), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
@@ -259,7 +259,7 @@ def test_15_a_constant_prior_of_one_is_not_a_distribution():
 def test_16_a_batch_is_reduced_by_its_mean(monkeypatch):
     """With all rows repeated the loss is the same; the printed KL doubles."""
     monkeypatch.setattr(torch, "randn", lambda *n, **_: torch.zeros(*n).double())
-    model, x = make_model("bernoulli", latent_size=2).eval(), make_rows("bernoulli")
+    model, x = make_model("bernoulli", latent_size=2), make_rows("bernoulli")
     twice = torch.cat([x, x])
     once = loss(model, x, batch(model, x, 0), alpha=1.0)
     again = loss(model, twice, batch(model, twice, 0), alpha=1.0)

@@ -204,12 +204,9 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
     ("n_labelled", "batch_size"), [(7, 6), (3, 1), (0, 8), (25, 8)]
 )
 def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size):
-    """Loss and minibatches together, with weights, soft targets and confidence.
-
-    Batch normalisation in training makes each row depend on its minibatch.
-    """
+    """Loss and minibatches together, with weights, soft targets and confidence."""
     rng = np.random.RandomState(0)
-    n, model = 25, make_model("gaussian", latent_size=1).eval()
+    n, model = 25, make_model("gaussian", latent_size=1)
     codes = np.full(n, -1)
     codes[rng.choice(n, n_labelled, replace=False)] = np.arange(n_labelled) % N_CLASSES
     rows = Rows(
@@ -255,7 +252,6 @@ def whole_loss(model, rows, noise):
 def minibatch_loss(model, minibatch):
     inputs, codes = minibatch
     x = inputs.pop("x")
-    inputs.pop("statistics_weight", None)  # of batch normalisation
     noise = torch.zeros(len(x), 1, dtype=torch.float64)
     return ssvae_loss(
         model, x, model(x), codes, noise, **inputs, alpha=2.0, teacher_weight=0.5
