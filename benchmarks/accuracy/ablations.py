@@ -79,6 +79,13 @@ VARIANTS = {
     "default": Variant("nothing is changed"),
     "no teacher": Variant("`teacher=None`", {"teacher": None}),
     "no bound": Variant("the bound has no say in q(y given x), `alpha=1e4`", NO_BOUND),
+    "no adversarial": Variant(
+        "`adversarial_weight=0`", options={"adversarial_weight": 0.0}
+    ),
+    "always adversarial": Variant(
+        "`adversarial_weight=1`, in few effective dimensions as well",
+        options={"adversarial_weight": 1.0},
+    ),
     "no entropy": Variant("`entropy_weight=0`", options={"entropy_weight": 0.0}),
     "no balance": Variant("`balance_weight=0`", recorded_only=True),
     "uniform prior": Variant('`class_prior="uniform"`', {"class_prior": "uniform"}),
@@ -147,7 +154,8 @@ VARIANTS = {
     "sdgm": Variant('`model="sdgm"`', {"model": "sdgm"}),
     "adgm": Variant('`model="adgm"`', {"model": "adgm"}),
     "adversarial": Variant(
-        "`adversarial_weight=1`, a radius of 1", options={"adversarial_weight": 1.0}
+        "`adversarial_weight=1`, a radius of 1",
+        options={"adversarial_weight": 1.0, "adversarial_radius": 1.0},
     ),
 }
 """Variants by name, in the order of the table."""

@@ -43,6 +43,7 @@ from sk_ssvae.estimators.teaching import (
 from sk_ssvae.models import ModelSpec
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
+from sk_ssvae.training.adversarial import resolve_adversarial
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
@@ -747,18 +748,24 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             max_epochs, resolve_epochs, pretrained=pretrained
         )
 
-    def _objective(self, net: SSVAENet) -> Objective:
-        """Return the loss to be minimised."""
+    def _objective(self, net: SSVAENet, rows: Rows) -> Objective:
+        """Return the loss to be minimised on these rows."""
         n_classes = len(self.classes_)
         options = self._options()
         top_k = resolve_top_k(self.marginalization, n_classes)
         n_summed = n_classes if top_k is None else top_k + 1
+        adversarial_weight, adversarial_radius = resolve_adversarial(
+            options.adversarial_weight,
+            options.adversarial_radius,
+            net.module_,
+            rows,
+        )
         return Objective(
             alpha=float(self.alpha),
             teacher_weight=float(options.teacher_weight),
             entropy_weight=float(options.entropy_weight),
-            adversarial_weight=float(options.adversarial_weight),
-            adversarial_radius=float(options.adversarial_radius),
+            adversarial_weight=adversarial_weight,
+            adversarial_radius=adversarial_radius,
             top_k=top_k,
             bound_rows=resolve_bound_rows(
                 options.bound_rows, n_summed, net.module_.likelihood.n_outputs
@@ -775,7 +782,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
-        objective = self._objective(net)
+        objective = self._objective(net, rows[0])
         with self._trained(net, rows, stages, objective, progress, checkpoint) as bound:
             log_proba = self._class_log_proba(net, data.cells)
         distributions = np.exp(log_proba)

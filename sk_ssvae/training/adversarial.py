@@ -1,16 +1,38 @@
-"""Virtual adversarial training."""
+"""Virtual adversarial training, and the length of its perturbations."""
 
+import numpy as np
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 from torch.nn import functional as F
 
 from sk_ssvae.models import VAEModule
 from sk_ssvae.models.user_networks import UserNetwork, networks_in_eval_mode
+from sk_ssvae.training.rows import Rows
+from sk_ssvae.utils.typing import FloatArray, IntArray
 
-__all__ = ["adversarial_kl"]
+__all__ = [
+    "adversarial_kl",
+    "class_margin",
+    "effective_dimension",
+    "resolve_adversarial",
+]
 
 PROBE = 1e-2
 """xi, the length of the step in the finite-difference power iteration."""
+
+RELATIVE_RADIUS = 0.5
+"""Length of perturbations, relative to the distance of rows to the borders."""
+
+MIN_DIMENSION = 8
+"""Effective dimension from which the weight "auto" is 1. In fewer dimensions, accuracy
+was lower with perturbations: most of their directions leave the rows' own."""
+
+MAX_MARGIN_ROWS = 3000
+"""Number of rows whose distances to the borders are computed."""
+
+SHRINKAGE = 0.01
+"""Shrinkage of the covariance that the borders depend on."""
 
 
 def adversarial_kl(
@@ -97,3 +119,116 @@ def _gradient(value: Tensor, x: Tensor) -> Tensor:
             "from your networks, or set adversarial_weight=0."
         )
     return gradient
+
+
+def class_margin(x: FloatArray, codes: IntArray) -> float:
+    """Return the median distance of a row to the border of its class.
+
+    The borders are those of a linear discriminant analysis, so the distance is measured
+    across them.
+
+    Parameters
+    ----------
+    x : ndarray of float64 of shape (n_rows, n_columns)
+        Rows.
+    codes : ndarray of int64 of shape (n_rows,)
+        Their classes: at least two, and fewer than rows.
+
+    Returns
+    -------
+    margin : float
+        In the units of the rows.
+    """
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE).fit(x, codes)
+    score, weight = lda.decision_function(x), lda.coef_
+    if len(weight) == 1:
+        margin = np.abs(score) / np.linalg.norm(weight)
+    else:
+        second, first = np.argsort(score, axis=1)[:, -2:].T
+        rows = np.arange(len(x))
+        difference = score[rows, first] - score[rows, second]
+        margin = difference / np.linalg.norm(weight[first] - weight[second], axis=1)
+    return float(np.median(margin))
+
+
+def effective_dimension(x: FloatArray) -> float:
+    r"""Return the participation ratio of the variances along principal components.
+
+    .. math:: (\sum_j \lambda_j)^2 / \sum_j \lambda_j^2
+
+    It is the number of columns if these are uncorrelated and have the same variance,
+    and 1 if all rows lie on a line.
+
+    Parameters
+    ----------
+    x : ndarray of float64 of shape (n_rows, n_columns)
+        Rows.
+    """
+    centred = x - x.mean(axis=0)
+    # The smaller of two matrices with the same positive eigenvalues.
+    product = centred.T @ centred if x.shape[1] < len(x) else centred @ centred.T
+    total = float((product**2).sum())
+    return float(np.trace(product) ** 2 / total) if total > 0 else 0.0
+
+
+def resolve_adversarial(
+    weight: str | float, radius: str | float, model: VAEModule, rows: Rows
+) -> tuple[float, float]:
+    """Return weight and radius of virtual adversarial training.
+
+    Parameters
+    ----------
+    weight, radius : "auto" or float
+        See `sk_ssvae.training.ClassifierOptions`.
+    model : VAEModule
+        The model.
+    rows : Rows
+        Training rows.
+
+    Returns
+    -------
+    weight, radius : float
+        The weight is 0 if the radius is "auto" and the rows do not determine it: if all
+        belong to one class, or no column can be perturbed.
+    """
+    is_auto = isinstance(weight, str)
+    if isinstance(weight, str):
+        is_built_in = not any(isinstance(m, UserNetwork) for m in model.modules())
+        has_teacher = rows.soft_targets is not None and len(rows.soft_targets) > 0
+        weight = 1.0 if has_teacher and is_built_in else 0.0
+    if weight == 0 or not (is_auto or isinstance(radius, str)):
+        return float(weight), 1.0 if isinstance(radius, str) else float(radius)
+    x, codes = _rows_with_classes(rows, model.inputs.movable)
+    if is_auto and effective_dimension(x) < MIN_DIMENSION:
+        weight = 0.0
+    if isinstance(radius, str):
+        radius = 1.0
+        margin = 0.0
+        if x.shape[1] and 1 < len(np.unique(codes)) < len(x):
+            margin = class_margin(x, codes)
+        if margin > 0:
+            radius = RELATIVE_RADIUS * margin
+        else:
+            weight = 0.0
+    return float(weight), float(radius)
+
+
+def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[FloatArray, IntArray]:
+    """Return training rows in double precision, and their classes.
+
+    A class is the label, or the most probable class of the soft target. If there are
+    many rows, `MAX_MARGIN_ROWS` of them are returned, evenly spaced. Missing cells are
+    replaced by the mean of their column; columns that no perturbation changes are left
+    out.
+    """
+    classes = torch.full_like(rows.order, -1)
+    classes[: rows.n_labelled] = rows.codes
+    if rows.soft_targets is not None and len(rows.soft_targets):
+        value, most_probable = rows.soft_targets.max(1)
+        classes[rows.n_labelled :][value > 0] = most_probable[value > 0]
+    known = torch.nonzero(classes >= 0)[:, 0]
+    n = min(len(known), MAX_MARGIN_ROWS)
+    which = known[torch.arange(n, device=known.device) * len(known) // max(1, n)]
+    x = rows.encoded(rows.order[which])[:, movable > 0].cpu().double()
+    x = torch.where(x.isnan(), x.nanmean(0).nan_to_num(), x)
+    return x.numpy(), classes[which].cpu().numpy()

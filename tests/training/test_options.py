@@ -20,8 +20,8 @@ DEFAULTS = {
 CLASSIFIER_DEFAULTS = DEFAULTS | {
     "teacher_weight": 1.0,
     "entropy_weight": 0.3,
-    "adversarial_weight": 0.0,
-    "adversarial_radius": 1.0,
+    "adversarial_weight": "auto",
+    "adversarial_radius": "auto",
     "bound_rows": "auto",
     "labeled_validation_fraction": 0.0,
 }
