@@ -2,14 +2,15 @@
 
 import numpy as np
 import torch
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from scipy.linalg import solve
+from scipy.spatial.distance import cdist
 from torch import Tensor
 from torch.nn import functional as F
 
 from sk_ssvae.models import VAEModule
 from sk_ssvae.models.user_networks import UserNetwork, networks_in_eval_mode
 from sk_ssvae.training.rows import Rows
-from sk_ssvae.utils.typing import FloatArray, IntArray
+from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
     "adversarial_kl",
@@ -33,6 +34,9 @@ MAX_MARGIN_ROWS = 3000
 
 SHRINKAGE = 0.01
 """Shrinkage of the covariance that the borders depend on."""
+
+EPSILON: float = np.finfo(np.float64).eps.item()
+TINY: float = np.finfo(np.float64).tiny.item() / EPSILON
 
 
 def adversarial_kl(
@@ -121,8 +125,8 @@ def _gradient(value: Tensor, x: Tensor) -> Tensor:
     return gradient
 
 
-def class_margin(x: FloatArray, codes: IntArray) -> float:
-    """Return the median distance of a row to the border of its class.
+def class_margin(x: Array, codes: IntArray) -> float:
+    """Return the median distance of a row to the nearest border of its class.
 
     The borders are those of a linear discriminant analysis, so the distance is measured
     across them.
@@ -139,19 +143,50 @@ def class_margin(x: FloatArray, codes: IntArray) -> float:
     margin : float
         In the units of the rows.
     """
-    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE).fit(x, codes)
-    score, weight = lda.decision_function(x), lda.coef_
-    if len(weight) == 1:
-        margin = np.abs(score) / np.linalg.norm(weight)
-    else:
-        second, first = np.argsort(score, axis=1)[:, -2:].T
-        rows = np.arange(len(x))
-        difference = score[rows, first] - score[rows, second]
-        margin = difference / np.linalg.norm(weight[first] - weight[second], axis=1)
-    return float(np.median(margin))
+    classes, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    x = x - x.mean(axis=0)
+    means = np.eye(len(classes))[codes].T @ x / counts[:, None]
+    within = x - means[codes]
+    weight = _solve_shrunk_covariance(within, means)
+    score = x @ weight.T - (weight * means).sum(axis=1) / 2 + np.log(counts / len(x))
+    first = score.argmax(axis=1)
+    # A class is at distance zero of itself, and may have the weights of another.
+    length = cdist(weight, weight)[first]
+    distance = np.full(score.shape, np.inf)
+    difference = score.max(axis=1, keepdims=True) - score
+    np.divide(difference, length, out=distance, where=length > 0)
+    return float(np.median(distance.min(axis=1)))
 
 
-def effective_dimension(x: FloatArray) -> float:
+def _solve_shrunk_covariance(within: Array, means: Array) -> Array:
+    """Multiply means by the inverse of the shrunk covariance within classes.
+
+    Parameters
+    ----------
+    within : ndarray of shape (n_rows, n_columns)
+        Rows minus the mean of their class.
+    means : ndarray of shape (n_classes, n_columns)
+        Means of the classes.
+
+    Returns
+    -------
+    weight : ndarray of shape (n_classes, n_columns)
+    """
+    n_rows, n_columns = within.shape
+    # Rows may equal the mean of their class.
+    variance = (within**2).mean() + EPSILON * (means**2).mean() + TINY
+    ridge = SHRINKAGE * variance
+    scaled = within * np.sqrt((1 - SHRINKAGE) / n_rows)
+    if n_columns <= n_rows:
+        covariance = scaled.T @ scaled + ridge * np.eye(n_columns)
+        return np.asarray(solve(covariance, means.T, assume_a="pos")).T
+    # The Woodbury identity
+    gram = scaled @ scaled.T + ridge * np.eye(n_rows)
+    explained = solve(gram, scaled @ means.T, assume_a="pos")
+    return np.asarray((means.T - scaled.T @ explained) / ridge).T
+
+
+def effective_dimension(x: Array) -> float:
     r"""Return the participation ratio of the variances along principal components.
 
     .. math:: (\sum_j \lambda_j)^2 / \sum_j \lambda_j^2
@@ -206,14 +241,14 @@ def resolve_adversarial(
         margin = 0.0
         if x.shape[1] and 1 < len(np.unique(codes)) < len(x):
             margin = class_margin(x, codes)
-        if margin > 0:
+        if 0 < margin < np.inf:  # not NaN either
             radius = RELATIVE_RADIUS * margin
         else:
             weight = 0.0
     return float(weight), float(radius)
 
 
-def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[FloatArray, IntArray]:
+def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
     """Return training rows in double precision, and their classes.
 
     A class is the label, or the most probable class of the soft target. If there are
