@@ -25,7 +25,7 @@ PROBE = 1e-2
 RELATIVE_RADIUS = 0.5
 """Length of perturbations, relative to the distance of rows to the borders."""
 
-MIN_DIMENSION = 8
+MIN_DIMENSION = 18
 """Effective dimension from which the weight "auto" is 1. In fewer dimensions, accuracy
 was lower with perturbations: most of their directions leave the rows' own."""
 
@@ -187,12 +187,12 @@ def _solve_shrunk_covariance(within: Array, means: Array) -> Array:
 
 
 def effective_dimension(x: Array) -> float:
-    r"""Return the participation ratio of the variances along principal components.
+    r"""Return the participation ratio of the eigenvalues of the correlation matrix.
 
     .. math:: (\sum_j \lambda_j)^2 / \sum_j \lambda_j^2
 
-    It is the number of columns if these are uncorrelated and have the same variance,
-    and 1 if all rows lie on a line.
+    It is the number of columns if these are uncorrelated, and 1 if all rows lie on a
+    line. Constant columns do not count.
 
     Parameters
     ----------
@@ -200,6 +200,9 @@ def effective_dimension(x: Array) -> float:
         Rows.
     """
     centred = x - x.mean(axis=0)
+    scale = centred.std(axis=0)
+    varies = scale > 1e-10 * np.abs(x).max(axis=0, initial=0)  # not by rounding
+    centred = centred[:, varies] / scale[varies]
     # The smaller of two matrices with the same positive eigenvalues.
     product = centred.T @ centred if x.shape[1] < len(x) else centred @ centred.T
     total = float((product**2).sum())

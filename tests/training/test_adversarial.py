@@ -145,21 +145,23 @@ def test_margin_of_degenerate_rows():
 
 @pytest.mark.parametrize("shape", [(50, 4), (5, 40)])
 def test_effective_dimension_is_the_participation_ratio(shape):
-    x = np.random.RandomState(0).randn(*shape) * np.arange(1, shape[1] + 1)
-    variances = np.linalg.eigvalsh(np.cov(x.T))
+    x = np.random.RandomState(0).randn(*shape) * np.arange(1, shape[1] + 1) + 3
+    variances = np.linalg.eigvalsh(np.corrcoef(x.T))
     expected = variances.sum() ** 2 / (variances**2).sum()
     assert effective_dimension(x) == pytest.approx(expected)
+    with_constant = np.column_stack([x, np.full(len(x), 0.1)])
+    assert effective_dimension(with_constant) == pytest.approx(expected)
 
 
 def test_effective_dimension_of_simple_rows():
     assert effective_dimension(np.vstack([np.eye(7), -np.eye(7)])) == pytest.approx(7)
-    line = np.outer(np.arange(5.0), np.arange(9.0))
+    line = np.outer(np.arange(5.0), np.arange(1, 9.0))
     assert effective_dimension(line + 3) == pytest.approx(1)
     assert effective_dimension(np.ones((4, 3))) == 0
     assert effective_dimension(np.ones((4, 0))) == 0
 
 
-def adversarial_case(n_columns=60, labels=None, **options):
+def adversarial_case(n_columns=100, labels=None, **options):
     """Return a model and rows with soft targets, and weight and radius for them."""
     x, classes = clusters(n_columns, 3)
     codes = np.where(np.arange(len(x)) < 20, classes, -1) if labels is None else labels
@@ -191,9 +193,9 @@ def test_few_effective_dimensions_turn_off_only_the_automatic_weight():
 
 
 def test_rows_without_targets_labels_or_movable_columns():
-    x, classes = clusters(30, 3)
+    x, classes = clusters(100, 3)
     x = x.astype(np.float32)
-    model = M2Module(30, PRIOR, 1, (), "gaussian", 3)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
     few = np.where(np.arange(len(x)) < 60, classes, -1)
     without_teacher = Rows(x, few)
     assert resolve_adversarial("auto", "auto", model, without_teacher)[0] == 0
@@ -211,12 +213,12 @@ def test_rows_without_targets_labels_or_movable_columns():
 
 
 def test_missing_cells_are_means_in_the_margin():
-    x, classes = clusters(30, 3)
+    x, classes = clusters(100, 3)
     x = x.astype(np.float32)
     filled = x.copy()
     filled[::4, 2] = np.delete(x[:, 2], np.s_[::4]).mean()
     x[::4, 2] = np.nan
-    model = M2Module(30, PRIOR, 1, (), "gaussian", 3)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
     found, expected = (
         resolve_adversarial(1.0, "auto", model, Rows(a, classes)) for a in (x, filled)
     )
@@ -225,8 +227,8 @@ def test_missing_cells_are_means_in_the_margin():
 
 def test_many_rows_are_sampled_evenly(monkeypatch):
     monkeypatch.setattr(adversarial, "MAX_MARGIN_ROWS", 30)
-    x, classes = clusters(30, 3)
-    model = M2Module(30, PRIOR, 1, (), "gaussian", 3)
+    x, classes = clusters(100, 3)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
     found = resolve_adversarial(1.0, "auto", model, Rows(x, classes))
     radius = RELATIVE_RADIUS * class_margin(x[::4], classes[::4])
     assert found == (1.0, pytest.approx(radius))
@@ -234,7 +236,7 @@ def test_many_rows_are_sampled_evenly(monkeypatch):
 
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
 def test_a_taught_classifier_is_trained_with_perturbations_by_default(quick, model):
-    X, classes = clusters(30, 3)
+    X, classes = clusters(100, 3)
     y = np.where(np.arange(len(X)) < 20, classes, -1)
     teacher = LogisticRegression()
     spec = make_spec(model, inner_size=4, pretrain_epochs=2)
