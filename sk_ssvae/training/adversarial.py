@@ -32,6 +32,9 @@ was lower with perturbations: most of their directions leave the rows' own."""
 MAX_MARGIN_ROWS = 3000
 """Number of rows whose distances to the borders are computed."""
 
+MAX_MARGIN_CELLS = 2**23
+"""Largest number of cells of these rows: 64 MiB in double precision."""
+
 SHRINKAGE = 0.01
 """Shrinkage of the covariance that the borders depend on."""
 
@@ -255,9 +258,9 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
     """Return training rows in double precision, and their classes.
 
     A class is the label, or the most probable class of the soft target. If there are
-    many rows, `MAX_MARGIN_ROWS` of them are returned, evenly spaced. Missing cells are
-    replaced by the mean of their column; columns that no perturbation changes are left
-    out.
+    many rows or columns, some of the rows are returned, evenly spaced. Missing cells
+    are replaced by the mean of their column; columns that no perturbation changes are
+    left out.
     """
     classes = torch.full_like(rows.order, -1)
     classes[: rows.n_labelled] = rows.codes
@@ -265,7 +268,7 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
         value, most_probable = rows.soft_targets.max(1)
         classes[rows.n_labelled :][value > 0] = most_probable[value > 0]
     known = torch.nonzero(classes >= 0)[:, 0]
-    n = min(len(known), MAX_MARGIN_ROWS)
+    n = min(len(known), MAX_MARGIN_ROWS, MAX_MARGIN_CELLS // rows.x.shape[1])
     which = known[torch.arange(n, device=known.device) * len(known) // max(1, n)]
     x = rows.encoded(rows.order[which])[:, movable > 0].cpu().double()
     x = torch.where(x.isnan(), x.nanmean(0).nan_to_num(), x)

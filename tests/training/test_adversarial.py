@@ -225,8 +225,11 @@ def test_missing_cells_are_means_in_the_margin():
     assert found == (1.0, pytest.approx(expected[1]))
 
 
-def test_many_rows_are_sampled_evenly(monkeypatch):
-    monkeypatch.setattr(adversarial, "MAX_MARGIN_ROWS", 30)
+@pytest.mark.parametrize(
+    ("limit", "value"), [("MAX_MARGIN_ROWS", 30), ("MAX_MARGIN_CELLS", 3000)]
+)
+def test_many_rows_are_sampled_evenly(monkeypatch, limit, value):
+    monkeypatch.setattr(adversarial, limit, value)
     x, classes = clusters(100, 3)
     model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
     found = resolve_adversarial(1.0, "auto", model, Rows(x, classes))
