@@ -232,26 +232,26 @@ def resolve_adversarial(
         The weight is 0 if the radius is "auto" and the rows do not determine it: if all
         belong to one class, or no column can be perturbed.
     """
-    is_auto = isinstance(weight, str)
+    known_radius = 1.0 if isinstance(radius, str) else float(radius)
+    known_weight = 1.0 if isinstance(weight, str) else float(weight)
     if isinstance(weight, str):
         is_built_in = not any(isinstance(m, UserNetwork) for m in model.modules())
         has_teacher = rows.soft_targets is not None and len(rows.soft_targets) > 0
-        weight = 1.0 if has_teacher and is_built_in else 0.0
-    if weight == 0 or not (is_auto or isinstance(radius, str)):
-        return float(weight), 1.0 if isinstance(radius, str) else float(radius)
+        if not (is_built_in and has_teacher):
+            return 0.0, known_radius
+    elif weight == 0 or not isinstance(radius, str):
+        return known_weight, known_radius
     x, codes = _rows_with_classes(rows, model.inputs.movable)
-    if is_auto and effective_dimension(x) < MIN_DIMENSION:
-        weight = 0.0
-    if isinstance(radius, str):
-        radius = 1.0
-        margin = 0.0
-        if x.shape[1] and 1 < len(np.unique(codes)) < len(x):
-            margin = class_margin(x, codes)
-        if 0 < margin < np.inf:  # not NaN either
-            radius = RELATIVE_RADIUS * margin
-        else:
-            weight = 0.0
-    return float(weight), float(radius)
+    if isinstance(weight, str) and effective_dimension(x) < MIN_DIMENSION:
+        return 0.0, known_radius
+    if not isinstance(radius, str):
+        return known_weight, known_radius
+    margin = 0.0
+    if x.shape[1] and 1 < len(np.unique(codes)) < len(x):
+        margin = class_margin(x, codes)
+    if not 0 < margin < np.inf:  # or NaN
+        return 0.0, known_radius
+    return known_weight, RELATIVE_RADIUS * margin
 
 
 def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
@@ -268,7 +268,7 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
         value, most_probable = rows.soft_targets.max(1)
         classes[rows.n_labelled :][value > 0] = most_probable[value > 0]
     known = torch.nonzero(classes >= 0)[:, 0]
-    n = min(len(known), MAX_MARGIN_ROWS, MAX_MARGIN_CELLS // rows.x.shape[1])
+    n = min(len(known), MAX_MARGIN_ROWS, MAX_MARGIN_CELLS // len(movable))
     which = known[torch.arange(n, device=known.device) * len(known) // max(1, n)]
     x = rows.encoded(rows.order[which])[:, movable > 0].cpu().double()
     x = torch.where(x.isnan(), x.nanmean(0).nan_to_num(), x)
