@@ -83,7 +83,7 @@ VARIANTS = {
         "`adversarial_weight=0`", options={"adversarial_weight": 0.0}
     ),
     "always adversarial": Variant(
-        "`adversarial_weight=1`, with few effective dimensions as well",
+        "`adversarial_weight=1`, for any effective dimension",
         options={"adversarial_weight": 1.0},
     ),
     "no entropy": Variant("`entropy_weight=0`", options={"entropy_weight": 0.0}),

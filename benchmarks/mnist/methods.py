@@ -203,7 +203,8 @@ def m1m2_with_teacher():
     from sk_ssvae.training import ClassifierOptions
 
     short = {"latent_size": 20, "max_epochs": 40}
-    return m1m2(30) | short | {"options": ClassifierOptions(bound_rows=32)}
+    options = ClassifierOptions(bound_rows=32, adversarial_weight=0.0)
+    return m1m2(30) | short | {"options": options}
 
 
 def adversarial():

@@ -43,7 +43,7 @@ from sk_ssvae.estimators.teaching import (
 from sk_ssvae.models import ModelSpec
 from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
-from sk_ssvae.training.adversarial import resolve_adversarial
+from sk_ssvae.training.adversarial_radius import resolve_adversarial
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
@@ -427,8 +427,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         """Return the plain M2 of Kingma et al. 2014: no teacher, no further terms.
 
         That is ``teacher=None``, ``class_prior="uniform"``, ``alpha=0.1``, a classifier
-        with the hidden layers of the encoder, no entropy term, and the bound of all
-        rows of a minibatch (section 3 of arXiv:1406.5298).
+        with the hidden layers of the encoder, neither an entropy nor an adversarial
+        term, and the bound of all rows of a minibatch (section 3 of arXiv:1406.5298).
 
         Parameters
         ----------
@@ -452,7 +452,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             "class_prior": "uniform",
             "classifier_hidden_sizes": None,
             "alpha": 0.1,
-            "options": ClassifierOptions(entropy_weight=0.0, bound_rows=None),
+            "options": ClassifierOptions(
+                entropy_weight=0.0, adversarial_weight=0.0, bound_rows=None
+            ),
         }
         prefixes = ("model__", "options__")
         nested = {k: params.pop(k) for k in [*params] if k.startswith(prefixes)}

@@ -145,8 +145,8 @@ def ssvae_loss(
     alpha = N_l / N (up to the constant log p(y)).
 
     The means are expressed by the weights: J is the expectation of the weighted sums
-    below over a random minibatch (see `sk_ssvae.training.batches`), up to the batch
-    normalisation of the classifier.
+    below over a random minibatch (see `sk_ssvae.training.batches`), up to the balance
+    term.
 
     While ``model.unsupervised``, the loss is minus the bound of log p(x), with
     `kl_weight` times the KL divergence.

@@ -133,15 +133,17 @@ class ClassifierOptions(TrainingOptions):
     adversarial_weight : "auto" or float, default="auto"
         Weight of virtual adversarial training [2]_, the divergence of q(y | x + r) from
         q(y | x), relative to the cross-entropy of the labels. "auto" is 1 with a
-        teacher and the built-in networks, if the columns have at least 18 effective
-        dimensions, (sum l)^2 / sum l^2 of the eigenvalues l of their correlations, else
-        0. Set it to 0 to save training time, at some cost in accuracy.
+        teacher and the built-in networks, if the columns of numbers have at least 18
+        effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of their
+        correlation matrix, else 0. Set it to 0 to save training time, at some cost in
+        accuracy.
 
     adversarial_radius : "auto" or float, default="auto"
         Length of r, in standardised units for Gaussian columns and in the units of X
         for Bernoulli columns: so small that it does not change the class of a row.
-        "auto" is half the median distance of a row to the border of its class,
-        by a linear discriminant analysis of labels and of the teacher's classes.
+        "auto" is half the median distance of a row to the nearest decision boundary of
+        a linear discriminant analysis of the labels and the teacher's classes. If that
+        is not defined, e.g. with a single class, there is no adversarial training.
 
     bound_rows : "auto", int or None, default="auto"
         Number of unlabelled rows of a minibatch that enter the bound in training, an

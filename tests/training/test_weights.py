@@ -1,4 +1,4 @@
-"""Sample weights in training: of any ratio, in half precision, of extreme rows."""
+"""Sample weights in training: of any ratio, with bfloat16, of extreme rows."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from sk_ssvae.training import ClassifierOptions
 
 
 @pytest.mark.parametrize("weights", ["sample_weight", "class_weight"])
-def test_weights_in_half_precision(quick, iris, weights):
+def test_weights_with_bfloat16(quick, iris, weights):
     X, y, truth = iris
     options = ClassifierOptions(precision="bf16")
     clf = quick(options=options, max_epochs=30, learning_rate=0.01)
@@ -33,14 +33,13 @@ def test_weights_of_any_ratio_do_not_diverge(quick, iris):
 
 
 @pytest.mark.parametrize("model", ["m2", "sdgm"])
-def test_extreme_rows_without_weight_do_not_spoil_a_fit(quick, model):
-    """Of a teacher's student: its classifier sees the unlabelled rows."""
+def test_extreme_rows_of_negligible_weight_do_not_spoil_a_fit(quick, model):
+    """With a teacher, unlabelled rows train the classifier."""
     X, truth = load_digits(return_X_y=True)
     X, truth = X[:500] / 16, truth[:500]
     y = hide(truth, 8, seed=0)
     weight = np.ones(len(X))
     extreme = np.flatnonzero(y < 0)[:40]
-    X = X.copy()
     X[extreme] = 1e3
     weight[extreme] = 1e-9
     teacher = LabelSpreading(kernel="knn", n_neighbors=7)

@@ -1,0 +1,196 @@
+"""The weight of virtual adversarial training and the length of its perturbations."""
+
+import numpy as np
+import pytest
+from exact_m2 import PRIOR
+from model_objects import make_spec
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.semi_supervised import SelfTrainingClassifier
+from torch import nn
+
+from sk_ssvae.models.m2 import M2Module
+from sk_ssvae.training import ClassifierOptions, adversarial_radius
+from sk_ssvae.training.adversarial_radius import (
+    MIN_DIMENSION,
+    RELATIVE_RADIUS,
+    SHRINKAGE,
+    class_margin,
+    effective_dimension,
+    resolve_adversarial,
+)
+from sk_ssvae.training.rows import Rows
+
+
+def clusters(n_columns, n_classes, n_rows=120, seed=0):
+    rng = np.random.RandomState(seed)
+    codes = rng.randint(n_classes, size=n_rows)
+    mixing = np.eye(n_columns) + 0.1 * rng.randn(n_columns, n_columns)
+    x = rng.randn(n_rows, n_columns) @ mixing
+    return x + rng.randn(n_classes, n_columns)[codes], codes
+
+
+@pytest.mark.parametrize("n_columns", [1, 5, 300])  # more columns than rows, too
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_margin_is_the_distance_to_the_borders_of_scikit_learn(n_columns, n_classes):
+    x, codes = clusters(n_columns, n_classes)
+    lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE).fit(x, codes)
+    if n_classes == 2:
+        expected = np.abs(lda.decision_function(x)) / np.linalg.norm(lda.coef_)
+    else:
+        expected = []
+        for score in lda.decision_function(x):
+            first = score.argmax()
+            expected.append(
+                min(
+                    (score[first] - score[k])
+                    / np.linalg.norm(lda.coef_[first] - lda.coef_[k])
+                    for k in range(n_classes)
+                    if k != first
+                )
+            )
+    assert class_margin(x, codes) == pytest.approx(np.median(expected), rel=1e-6)
+
+
+def test_margin_has_the_units_of_the_rows_and_no_preferred_directions():
+    x, codes = clusters(6, 3)
+    margin = class_margin(x, codes)
+    rotation = np.linalg.qr(np.random.RandomState(1).randn(6, 6))[0]
+    assert class_margin(7 * x @ rotation + 2, codes + 5) == pytest.approx(7 * margin)
+
+
+@pytest.mark.filterwarnings("error")
+def test_margin_of_degenerate_rows():
+    codes = np.array([0, 0, 1, 1, 2])
+    assert class_margin(np.zeros((5, 8)), codes) == np.inf
+    corners = np.eye(3)[codes]  # without variance within classes
+    for scale in (1.0, 1e-9, 1e9):
+        margin = class_margin(scale * corners, codes)
+        assert margin == pytest.approx(scale / np.sqrt(2))
+
+
+@pytest.mark.parametrize("shape", [(50, 4), (5, 40)])
+def test_effective_dimension_is_the_participation_ratio(shape):
+    x = np.random.RandomState(0).randn(*shape) * np.arange(1, shape[1] + 1) + 3
+    variances = np.linalg.eigvalsh(np.corrcoef(x.T))
+    expected = variances.sum() ** 2 / (variances**2).sum()
+    assert effective_dimension(x) == pytest.approx(expected)
+    with_constant = np.column_stack([x, np.full(len(x), 0.1)])
+    assert effective_dimension(with_constant) == pytest.approx(expected)
+
+
+def test_effective_dimension_of_simple_rows():
+    assert effective_dimension(np.vstack([np.eye(7), -np.eye(7)])) == pytest.approx(7)
+    line = np.outer(np.arange(5.0), np.arange(1, 9.0))
+    assert effective_dimension(line + 3) == pytest.approx(1)
+    assert effective_dimension(np.ones((4, 3))) == 0
+    assert effective_dimension(np.ones((4, 0))) == 0
+
+
+def adversarial_case(n_columns=100, **options):
+    """Return the resolved weight and radius, and the radius that "auto" stands for."""
+    x, classes = clusters(n_columns, 3)
+    codes = np.where(np.arange(len(x)) < 20, classes, -1)
+    rows = Rows(x.astype(np.float32), codes, soft_targets=np.eye(3)[classes] * 0.9)
+    model = M2Module(n_columns, PRIOR, 1, (), "gaussian", 3)
+    settings = {"weight": "auto", "radius": "auto"} | options
+    found = resolve_adversarial(**settings, model=model, rows=rows)
+    return found, RELATIVE_RADIUS * class_margin(
+        x.astype(np.float32).astype(float), classes
+    )
+
+
+def test_weight_and_radius_are_chosen_by_the_rows():
+    found, radius = adversarial_case()
+    assert found == (1.0, pytest.approx(radius))
+    found, radius = adversarial_case(weight=2)
+    assert found == (2.0, pytest.approx(radius))
+    assert adversarial_case(radius=3)[0] == (1.0, 3.0)
+    assert adversarial_case(weight=0.5, radius=3)[0] == (0.5, 3.0)
+    assert adversarial_case(weight=0)[0][0] == 0
+
+
+def test_few_effective_dimensions_turn_off_only_the_automatic_weight():
+    assert adversarial_case(n_columns=4)[0] == (0.0, 1.0)
+    found, radius = adversarial_case(n_columns=4, weight=1.0)
+    assert found == (1.0, pytest.approx(radius))
+    assert MIN_DIMENSION > 4
+
+
+def test_rows_without_targets_labels_or_movable_columns():
+    x, classes = clusters(100, 3)
+    x = x.astype(np.float32)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
+    few = np.where(np.arange(len(x)) < 60, classes, -1)
+    without_teacher = Rows(x, few)
+    assert resolve_adversarial("auto", "auto", model, without_teacher)[0] == 0
+    found = resolve_adversarial(1.0, "auto", model, without_teacher)
+    radius = RELATIVE_RADIUS * class_margin(x[:60].astype(float), classes[:60])
+    assert found == (1.0, pytest.approx(radius))
+    # Rows that the teacher has no probabilities for do not count.
+    silent = Rows(x, few, soft_targets=np.zeros((len(x), 3)))
+    assert resolve_adversarial(1.0, "auto", model, silent) == found
+    for codes in (np.zeros(len(x), int), np.full(len(x), -1)):
+        assert resolve_adversarial(1.0, "auto", model, Rows(x, codes)) == (0.0, 1.0)
+    model.inputs.movable.zero_()
+    assert resolve_adversarial(1.0, "auto", model, without_teacher) == (0.0, 1.0)
+    assert resolve_adversarial(1.0, 2.0, model, without_teacher) == (1.0, 2.0)
+
+
+def test_missing_cells_are_means_in_the_margin():
+    x, classes = clusters(100, 3)
+    x = x.astype(np.float32)
+    filled = x.copy()
+    filled[::4, 2] = np.delete(x[:, 2], np.s_[::4]).mean()
+    x[::4, 2] = np.nan
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
+    found, expected = (
+        resolve_adversarial(1.0, "auto", model, Rows(a, classes)) for a in (x, filled)
+    )
+    assert found == (1.0, pytest.approx(expected[1]))
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"), [("MAX_MARGIN_ROWS", 30), ("MAX_MARGIN_CELLS", 3000)]
+)
+def test_many_rows_are_sampled_evenly(monkeypatch, limit, value):
+    monkeypatch.setattr(adversarial_radius, limit, value)
+    x, classes = clusters(100, 3)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
+    found = resolve_adversarial(1.0, "auto", model, Rows(x, classes))
+    radius = RELATIVE_RADIUS * class_margin(x[::4], classes[::4])
+    assert found == (1.0, pytest.approx(radius))
+
+
+@pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
+def test_a_taught_classifier_is_trained_with_perturbations_by_default(quick, model):
+    X, classes = clusters(100, 3)
+    y = np.where(np.arange(len(X)) < 20, classes, -1)
+    teacher = LogisticRegression()
+    spec = make_spec(model, inner_size=4, pretrain_epochs=2)
+    clf = quick(model=spec, teacher=SelfTrainingClassifier(teacher))
+    assert clf.fit(X, y).history_[-1]["adversarial"] > 0
+    assert clf.net_.objective.adversarial_weight == 1
+    options = ClassifierOptions(adversarial_weight=0.0)
+    off = clone(clf).set_params(options=options).fit(X, y)
+    assert off.history_[-1]["adversarial"] == 0
+    assert (
+        clone(clf).set_params(teacher=None).fit(X, y).history_[-1]["adversarial"] == 0
+    )
+    own = clone(clf).set_params(classifier_module=nn.Linear)
+    assert own.fit(X, y).history_[-1]["adversarial"] == 0
+
+
+def test_sparse_rows_are_perturbed(quick):
+    X, classes = clusters(100, 3)
+    X[np.abs(X) < 0.5] = 0
+    y = np.where(np.arange(len(X)) < 20, classes, -1)
+    teacher = SelfTrainingClassifier(LogisticRegression())
+    clf = quick(teacher=teacher, likelihood="gaussian")
+    sparse = clf.fit(csr_array(X), y).net_.objective
+    dense = clone(clf).fit(X, y).net_.objective
+    assert sparse.adversarial_weight == dense.adversarial_weight == 1
+    # Sparse columns are scaled without centring, so the inputs are not the same.
+    assert sparse.adversarial_radius == pytest.approx(dense.adversarial_radius)
