@@ -192,5 +192,5 @@ def test_sparse_rows_are_perturbed(quick):
     sparse = clf.fit(csr_array(X), y).net_.objective
     dense = clone(clf).fit(X, y).net_.objective
     assert sparse.adversarial_weight == dense.adversarial_weight == 1
-    # Sparse columns are scaled without centring, so the inputs are not the same.
+    # They are scaled without centring, which does not change distances.
     assert sparse.adversarial_radius == pytest.approx(dense.adversarial_radius)
