@@ -98,8 +98,9 @@ VARIANTS = {
         options={"bound_rows": None},
     ),
     POOL_ALONE: Variant("the teacher without the network"),
-    "batch normalisation": Variant(
-        "of the hidden units of the classifier", recorded_only=True
+    "no normalisation": Variant(
+        "no batch normalisation in the classifier, as is the default now",
+        recorded_only=True,
     ),
     "constant rate": Variant(
         "the classifier's learning rate does not fall",

@@ -24,7 +24,8 @@ MAX_MARGIN_ROWS = 3000
 """Number of rows whose distances to the decision boundary are computed."""
 
 MAX_MARGIN_CELLS = 2**23
-"""Largest number of cells of these rows: 64 MiB in double precision."""
+"""Largest number of cells of these rows: 64 MiB in double precision, and a few times as
+much in the computation."""
 
 SHRINKAGE = 0.01
 """Shrinkage of the covariance that the decision boundary depends on."""
@@ -45,7 +46,7 @@ def class_margin(x: Array, codes: IntArray) -> float:
     x : ndarray of float64 of shape (n_rows, n_columns)
         Rows.
     codes : ndarray of int64 of shape (n_rows,)
-        Their classes: at least two, and fewer than rows.
+        Their classes, at least two.
 
     Returns
     -------
@@ -146,10 +147,8 @@ def resolve_adversarial(
     fixed_radius = 1.0 if isinstance(radius, str) else float(radius)
     fixed_weight = 1.0 if isinstance(weight, str) else float(weight)
     if isinstance(weight, str):
-        # A step calls the networks three times more: too long for some of the user's.
-        is_built_in = not any(isinstance(m, UserNetwork) for m in model.modules())
         has_teacher = rows.soft_targets is not None and len(rows.soft_targets) > 0
-        if not (is_built_in and has_teacher):
+        if not (has_teacher and _is_built_in(model)):
             return 0.0, fixed_radius
     elif weight == 0 or not isinstance(radius, str):
         return fixed_weight, fixed_radius
@@ -159,20 +158,33 @@ def resolve_adversarial(
     if not isinstance(radius, str):
         return fixed_weight, fixed_radius
     margin = 0.0
-    if x.shape[1] and 1 < len(np.unique(codes)) < len(x):
-        margin = class_margin(x, codes)
+    if x.shape[1] and len(np.unique(codes)) > 1:
+        # A boundary may be far from all rows, if classes differ in frequency alone.
+        spread = float(np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean()))
+        margin = min(class_margin(x, codes), spread)
     if not 0 < margin < np.inf:  # or NaN
         return 0.0, fixed_radius
     return fixed_weight, RELATIVE_RADIUS * margin
 
 
+def _is_built_in(model: VAEModule) -> bool:
+    """Return whether the model and its networks are those of this package.
+
+    Those of a user may be slow, and need not be differentiable in the rows.
+    """
+    package = __name__.partition(".")[0]
+    return type(model).__module__.partition(".")[0] == package and not any(
+        isinstance(module, UserNetwork) for module in model.modules()
+    )
+
+
 def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
     """Return training rows in double precision, and their classes.
 
-    A class is the label, or the most probable class of the soft target. If there are
-    many rows or columns, some of the rows are returned, evenly spaced. Missing cells
-    are replaced by the mean of their column; columns that no perturbation changes are
-    left out.
+    A class is the label, or the most probable class of the soft target. The rows are a
+    systematic sample with probabilities proportional to their weights: all of them if
+    the weights are equal, and rows and columns not too many. Missing cells are replaced
+    by the mean of their column; columns that no perturbation changes are left out.
     """
     classes = torch.full_like(rows.order, -1)
     classes[: rows.n_labelled] = rows.codes
@@ -181,7 +193,12 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
         classes[rows.n_labelled :][value > 0] = most_probable[value > 0]
     known = torch.nonzero(classes >= 0)[:, 0]
     n = min(len(known), MAX_MARGIN_ROWS, MAX_MARGIN_CELLS // len(movable))
-    which = known[torch.arange(n, device=known.device) * len(known) // max(1, n)]
+    total = rows.bound_weight[known].cpu().double().cumsum(0)
+    if n == 0:
+        return np.empty((0, 0)), np.empty(0, dtype=np.int64)
+    # Not on the limits between rows, where rounding would decide.
+    steps = (torch.arange(n, dtype=torch.float64, device="cpu") + 1e-6) / n
+    which = known[torch.searchsorted(total, steps * total[-1]).to(known.device)]
     x = rows.encoded(rows.order[which])[:, movable > 0].cpu().double()
     x = torch.where(x.isnan(), x.nanmean(0).nan_to_num(), x)
     return x.numpy(), classes[which].cpu().numpy()

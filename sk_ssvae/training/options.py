@@ -133,10 +133,10 @@ class ClassifierOptions(TrainingOptions):
     adversarial_weight : "auto" or float, default="auto"
         Weight of virtual adversarial training [2]_, the divergence of q(y | x + r) from
         q(y | x), relative to the cross-entropy of the labels. "auto" is 1 with a
-        teacher and the built-in networks, if the columns of numbers have at least 18
-        effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of their
-        correlation matrix, else 0. Set it to 0 to save training time, at some cost in
-        accuracy.
+        teacher and the built-in models and networks, if the columns of numbers have at
+        least 18 effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of
+        their correlation matrix, else 0. Set it to 0 to save training time, at some
+        cost in accuracy.
 
     adversarial_radius : "auto" or float, default="auto"
         Length of r, in standardised units for Gaussian columns and in the units of X

@@ -134,6 +134,11 @@ def test_rows_without_targets_labels_or_movable_columns():
     assert resolve_adversarial(1.0, "auto", model, silent) == found
     for codes in (np.zeros(len(x), int), np.full(len(x), -1)):
         assert resolve_adversarial(1.0, "auto", model, Rows(x, codes)) == (0.0, 1.0)
+    # Each class with a single label
+    y = np.full(len(x), -1)
+    y[:3], x[:3] = [0, 1, 2], np.eye(3, 100)
+    found = resolve_adversarial(1.0, "auto", model, Rows(x, y))
+    assert found == (1.0, pytest.approx(RELATIVE_RADIUS / np.sqrt(2)))
     model.inputs.movable.zero_()
     assert resolve_adversarial(1.0, "auto", model, without_teacher) == (0.0, 1.0)
     assert resolve_adversarial(1.0, 2.0, model, without_teacher) == (1.0, 2.0)
@@ -194,3 +199,66 @@ def test_sparse_rows_are_perturbed(quick):
     assert sparse.adversarial_weight == dense.adversarial_weight == 1
     # They are scaled without centring, which does not change distances.
     assert sparse.adversarial_radius == pytest.approx(dense.adversarial_radius)
+
+
+def test_the_radius_is_that_of_rows_as_often_as_their_weight():
+    x, classes = clusters(100, 3)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
+    weight = np.tile([1.0, 3.0], 60)
+    repeated = np.repeat(np.arange(120), weight.astype(int))
+    weighted = Rows(x, classes, weight=weight)
+    monitor = []
+    for n in (120, 240):  # of the weighted rows there are at most 120
+        order = repeated[:: 240 // n]
+        monitor.append(
+            resolve_adversarial(1.0, "auto", model, Rows(x[order], classes[order]))[1]
+        )
+    found = resolve_adversarial(1.0, "auto", model, weighted)[1]
+    assert found == pytest.approx(monitor[0], rel=0.02)
+    assert found == pytest.approx(monitor[1], rel=0.15)
+
+
+def test_extreme_rows_of_negligible_weight_have_no_effect():
+    x, classes = clusters(100, 3)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
+    plain = resolve_adversarial("auto", "auto", model, taught(x, classes))
+    for value in (1e5, 1e30):
+        rows = x.copy()
+        rows[50, :3] = value
+        weight = np.ones(len(x))
+        weight[50] = 1e-12
+        found = resolve_adversarial(
+            "auto", "auto", model, taught(rows, classes, weight)
+        )
+        assert found == (1.0, pytest.approx(plain[1], rel=0.05))
+
+
+def taught(x, classes, weight=None):
+    few = np.where(np.arange(len(x)) < 20, classes, -1)
+    return Rows(x, few, soft_targets=np.eye(3)[classes], weight=weight)
+
+
+def test_the_radius_is_at_most_half_of_the_spread_of_the_rows():
+    """Classes that differ in frequency alone have a boundary far from all rows."""
+    x = np.random.RandomState(0).randn(400, 30)
+    classes = (np.arange(400) % 20 == 0).astype(int)
+    x -= np.stack([x[classes == k].mean(0) for k in (0, 1)])[classes]
+    x[classes == 1] += 1e-9 * np.eye(30)[0]
+    model = M2Module(30, PRIOR, 1, (), "gaussian", 3)
+    spread = np.sqrt(x.var(0).sum())
+    assert class_margin(x, classes) > 100 * spread
+    found = resolve_adversarial(1.0, "auto", model, Rows(x, classes))
+    assert found == (1.0, pytest.approx(RELATIVE_RADIUS * spread))
+
+
+def test_models_of_the_user_are_not_perturbed_by_default():
+    """Their q(y | x) need not be differentiable in x."""
+
+    class OwnModule(M2Module):
+        pass
+
+    x, classes = clusters(100, 3)
+    rows = taught(x, classes)
+    own = OwnModule(100, PRIOR, 1, (), "gaussian", 3)
+    assert resolve_adversarial("auto", "auto", own, rows)[0] == 0
+    assert resolve_adversarial(1.0, "auto", own, rows)[0] == 1
