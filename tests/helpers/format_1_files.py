@@ -55,8 +55,15 @@ COMMON_PARAMETERS = {
 
 def _classifier(options=None, **params):
     defaults = COMMON_PARAMETERS | {"classifier_hidden_sizes": (4,), "teacher": None}
-    options = ClassifierOptions() if options is None else options
+    options = _options() if options is None else options
     return SSVAEClassifier(**(defaults | params), options=options)
+
+
+def _options(**params):
+    """Return options with the former defaults of adversarial training."""
+    return ClassifierOptions(
+        **{"adversarial_weight": 0.0, "adversarial_radius": 1.0} | params
+    )
 
 
 OLD_FILES = {
@@ -77,9 +84,7 @@ OLD_FILES = {
         _classifier(
             model=SDGM(inner_size=3),
             marginalization=2,
-            options=ClassifierOptions(
-                entropy_weight=0.1, max_grad_norm=1.0, bound_rows=8
-            ),
+            options=_options(entropy_weight=0.1, max_grad_norm=1.0, bound_rows=8),
             batch_size=16,
         ),
         IRIS[::2],
@@ -94,7 +99,7 @@ OLD_FILES = {
             model=ADGM(inner_size=2),
             early_stopping=True,
             validation_fraction=0.3,
-            options=ClassifierOptions(n_iter_no_change=4, tol=0.5, n_threads=1),
+            options=_options(n_iter_no_change=4, tol=0.5, n_threads=1),
         ),
         polars_frame(),
         NAMES,
@@ -116,7 +121,7 @@ OLD_FILES = {
             teacher="pool",
             class_prior=np.array([0.2, 0.3, 0.5]),
             alpha=np.float32(3),
-            options=ClassifierOptions(
+            options=_options(
                 teacher_weight=0.5,
                 adversarial_weight=0.1,
                 adversarial_radius=0.5,
@@ -140,9 +145,7 @@ OLD_FILES = {
     ),
     "sparse_counts": OldFile(
         "SSVAEClassifier(..., likelihood='negative_binomial', bound_rows=None)",
-        _classifier(
-            likelihood="negative_binomial", options=ClassifierOptions(bound_rows=None)
-        ),
+        _classifier(likelihood="negative_binomial", options=_options(bound_rows=None)),
         COUNTS,
         NAMES,
     ),
