@@ -13,9 +13,6 @@ from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["class_margin", "effective_dimension", "resolve_adversarial"]
 
-RELATIVE_RADIUS = 0.5
-"""Length of perturbations, relative to the distance to the decision boundary."""
-
 MIN_DIMENSION = 18
 """Effective dimension from which the weight "auto" is 1. With fewer, accuracy was lower
 with perturbations: they often leave the region of the data."""
@@ -164,7 +161,7 @@ def resolve_adversarial(
         margin = min(class_margin(x, codes), spread)
     if not 0 < margin < np.inf:  # or NaN
         return 0.0, fixed_radius
-    return fixed_weight, RELATIVE_RADIUS * margin
+    return fixed_weight, margin
 
 
 def _is_built_in(model: VAEModule) -> bool:

@@ -15,7 +15,6 @@ from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.training import ClassifierOptions, adversarial_radius
 from sk_ssvae.training.adversarial_radius import (
     MIN_DIMENSION,
-    RELATIVE_RADIUS,
     SHRINKAGE,
     class_margin,
     effective_dimension,
@@ -97,9 +96,7 @@ def adversarial_case(n_columns=100, **options):
     model = M2Module(n_columns, PRIOR, 1, (), "gaussian", 3)
     settings = {"weight": "auto", "radius": "auto"} | options
     found = resolve_adversarial(**settings, model=model, rows=rows)
-    return found, RELATIVE_RADIUS * class_margin(
-        x.astype(np.float32).astype(float), classes
-    )
+    return found, class_margin(x.astype(np.float32).astype(float), classes)
 
 
 def test_weight_and_radius_are_chosen_by_the_rows():
@@ -127,7 +124,7 @@ def test_rows_without_targets_labels_or_movable_columns():
     without_teacher = Rows(x, few)
     assert resolve_adversarial("auto", "auto", model, without_teacher)[0] == 0
     found = resolve_adversarial(1.0, "auto", model, without_teacher)
-    radius = RELATIVE_RADIUS * class_margin(x[:60].astype(float), classes[:60])
+    radius = class_margin(x[:60].astype(float), classes[:60])
     assert found == (1.0, pytest.approx(radius))
     # Rows that the teacher has no probabilities for do not count.
     silent = Rows(x, few, soft_targets=np.zeros((len(x), 3)))
@@ -138,7 +135,7 @@ def test_rows_without_targets_labels_or_movable_columns():
     y = np.full(len(x), -1)
     y[:3], x[:3] = [0, 1, 2], np.eye(3, 100)
     found = resolve_adversarial(1.0, "auto", model, Rows(x, y))
-    assert found == (1.0, pytest.approx(RELATIVE_RADIUS / np.sqrt(2)))
+    assert found == (1.0, pytest.approx(1 / np.sqrt(2)))
     model.inputs.movable.zero_()
     assert resolve_adversarial(1.0, "auto", model, without_teacher) == (0.0, 1.0)
     assert resolve_adversarial(1.0, 2.0, model, without_teacher) == (1.0, 2.0)
@@ -165,7 +162,7 @@ def test_many_rows_are_sampled_evenly(monkeypatch, limit, value):
     x, classes = clusters(100, 3)
     model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
     found = resolve_adversarial(1.0, "auto", model, Rows(x, classes))
-    radius = RELATIVE_RADIUS * class_margin(x[::4], classes[::4])
+    radius = class_margin(x[::4], classes[::4])
     assert found == (1.0, pytest.approx(radius))
 
 
@@ -238,7 +235,7 @@ def taught(x, classes, weight=None):
     return Rows(x, few, soft_targets=np.eye(3)[classes], weight=weight)
 
 
-def test_the_radius_is_at_most_half_of_the_spread_of_the_rows():
+def test_the_radius_is_at_most_the_spread_of_the_rows():
     """Classes that differ in frequency alone have a boundary far from all rows."""
     x = np.random.RandomState(0).randn(400, 30)
     classes = (np.arange(400) % 20 == 0).astype(int)
@@ -248,7 +245,7 @@ def test_the_radius_is_at_most_half_of_the_spread_of_the_rows():
     spread = np.sqrt(x.var(0).sum())
     assert class_margin(x, classes) > 100 * spread
     found = resolve_adversarial(1.0, "auto", model, Rows(x, classes))
-    assert found == (1.0, pytest.approx(RELATIVE_RADIUS * spread))
+    assert found == (1.0, pytest.approx(spread))
 
 
 def test_models_of_the_user_are_not_perturbed_by_default():
