@@ -12,7 +12,7 @@ from torch import Tensor
 from sk_ssvae.models.base import VAEModule
 from sk_ssvae.models.bounds import to_double
 from sk_ssvae.models.filling import N_FILLED, RowPool
-from sk_ssvae.models.user_networks import UserNetwork
+from sk_ssvae.models.user_networks import user_networks
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
 from sk_ssvae.utils.devices import default_torch_state, retain_freed_memory
 from sk_ssvae.utils.random import Stream, stream_generator
@@ -68,7 +68,7 @@ def _map_chunks(
 
 def _max_width(model: VAEModule) -> int:
     """Return the largest number of values per row in a layer."""
-    user = [m.max_width for m in model.modules() if isinstance(m, UserNetwork)]
+    user = [network.max_width for network in user_networks(model)]
     return max(*user, *(max(p.shape, default=1) for p in model.parameters()))
 
 

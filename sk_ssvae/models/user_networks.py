@@ -19,6 +19,7 @@ __all__ = [
     "networks_in_eval_mode",
     "non_finite_networks",
     "snapshot_networks",
+    "user_networks",
 ]
 
 ROLES = ("classifier_module", "encoder_module", "decoder_module")
@@ -243,7 +244,8 @@ def _error_type(error: Exception) -> type[Exception]:
     return TypeError if isinstance(error, TypeError) else ValueError
 
 
-def _user_networks(model: nn.Module) -> list[UserNetwork]:
+def user_networks(model: nn.Module) -> list[UserNetwork]:
+    """Return the user-supplied networks of a model."""
     return [module for module in model.modules() if isinstance(module, UserNetwork)]
 
 
@@ -261,7 +263,7 @@ def freeze_networks(model: nn.Module, frozen: bool) -> None:
     frozen : bool
         Whether to freeze the networks.
     """
-    for network in _user_networks(model):
+    for network in user_networks(model):
         network.frozen = frozen
         network.train(model.training)
 
@@ -282,7 +284,7 @@ def snapshot_networks(model: nn.Module) -> Callable[[], None]:
         Puts the copies into the model. Their parameters are not copied: they are the
         objects that the optimizer trains, with their current values.
     """
-    networks = _user_networks(model)
+    networks = user_networks(model)
     copies = [
         _copy_network(wrapper.network, wrapper.network.parameters())
         for wrapper in networks
@@ -316,7 +318,7 @@ def non_finite_networks(model: nn.Module) -> Iterator[list[str]]:
         if not out.isfinite().all():
             roles.append(network.role)
 
-    hooks = [network.register_forward_hook(record) for network in _user_networks(model)]
+    hooks = [network.register_forward_hook(record) for network in user_networks(model)]
     try:
         yield roles
     finally:
@@ -341,7 +343,7 @@ def networks_in_eval_mode(model: nn.Module) -> Iterator[None]:
     They then draw no random numbers and neither use nor update batch statistics.
     """
     in_training = [
-        wrapper.network for wrapper in _user_networks(model) if wrapper.network.training
+        wrapper.network for wrapper in user_networks(model) if wrapper.network.training
     ]
     for network in in_training:
         network.eval()

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sk_ssvae.models import VAEModule
-from sk_ssvae.models.user_networks import UserNetwork, networks_in_eval_mode
+from sk_ssvae.models.user_networks import networks_in_eval_mode, user_networks
 
 __all__ = ["adversarial_kl"]
 
@@ -58,7 +58,7 @@ def adversarial_kl(
     ValueError
         If q(y | x) is not differentiable in x.
     """
-    has_user_networks = any(isinstance(m, UserNetwork) for m in model.modules())
+    has_user_networks = bool(user_networks(model))
     movable = model.inputs.movable
     mixed = model.mixed
     with networks_in_eval_mode(model):

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from sk_ssvae.models import VAEModule
-from sk_ssvae.models.user_networks import UserNetwork
+from sk_ssvae.models.user_networks import user_networks
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.utils.typing import Array, IntArray
 
@@ -139,7 +139,8 @@ def resolve_adversarial(
     -------
     weight, radius : float
         The weight is 0 if the radius is "auto" and the rows do not determine it: if all
-        belong to one class, or no column can be perturbed.
+        belong to one class, or no column can be perturbed. The radius has no effect
+        then.
     """
     fixed_radius = 1.0 if isinstance(radius, str) else float(radius)
     fixed_weight = 1.0 if isinstance(weight, str) else float(weight)
@@ -170,9 +171,8 @@ def _is_built_in(model: VAEModule) -> bool:
     Those of a user may be slow, and need not be differentiable in the rows.
     """
     package = __name__.partition(".")[0]
-    return type(model).__module__.partition(".")[0] == package and not any(
-        isinstance(module, UserNetwork) for module in model.modules()
-    )
+    is_own = type(model).__module__.partition(".")[0] == package
+    return is_own and not user_networks(model)
 
 
 def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:

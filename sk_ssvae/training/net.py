@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sk_ssvae.data.layout import Layout
 from sk_ssvae.models import VAEModule
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
-from sk_ssvae.models.user_networks import UserNetwork, non_finite_networks
+from sk_ssvae.models.user_networks import non_finite_networks, user_networks
 from sk_ssvae.training.batches import MixedBatches, OrderedBatches
 from sk_ssvae.training.compilation import compiled_loss
 from sk_ssvae.training.diagnostics import history_terms
@@ -117,7 +117,7 @@ class SSVAENet(ScoringNet):
 
     def _user_network_generator(self) -> AbstractContextManager[Any]:
         """Seed torch's global generator for user-supplied networks, if any."""
-        if any(isinstance(m, UserNetwork) for m in self.module_.modules()):
+        if user_networks(self.module_):
             seed = stream_seed(self.seed, Stream.OWN_NOISE, len(self.history_))
             return seeded_global_generator(seed, self.device)
         return nullcontext()

@@ -13,9 +13,9 @@ from skorch.helper import predefined_split
 from skorch.history import History
 
 from sk_ssvae.models.user_networks import (
-    UserNetwork,
     non_finite_networks,
     snapshot_networks,
+    user_networks,
 )
 from sk_ssvae.training.callbacks import set_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, CheckpointWriter, Position
@@ -248,7 +248,7 @@ def _check_user_networks(net: SSVAENet, rows: Rows) -> None:
     The losses have shown that it is finite in training mode, but predictions use
     evaluation mode. One minibatch is checked.
     """
-    if not any(isinstance(m, UserNetwork) for m in net.module_.modules()):
+    if not user_networks(net.module_):
         return
     seed = stream_seed(net.seed, Stream.OWN_NOISE, len(net.history_))
     with (

@@ -204,15 +204,15 @@ def test_the_radius_is_that_of_rows_as_often_as_their_weight():
     weight = np.tile([1.0, 3.0], 60)
     repeated = np.repeat(np.arange(120), weight.astype(int))
     weighted = Rows(x, classes, weight=weight)
-    monitor = []
+    expected = []
     for n in (120, 240):  # of the weighted rows there are at most 120
         order = repeated[:: 240 // n]
-        monitor.append(
+        expected.append(
             resolve_adversarial(1.0, "auto", model, Rows(x[order], classes[order]))[1]
         )
     found = resolve_adversarial(1.0, "auto", model, weighted)[1]
-    assert found == pytest.approx(monitor[0], rel=0.02)
-    assert found == pytest.approx(monitor[1], rel=0.15)
+    assert found == pytest.approx(expected[0], rel=0.02)
+    assert found == pytest.approx(expected[1], rel=0.15)
 
 
 def test_extreme_rows_of_negligible_weight_have_no_effect():
