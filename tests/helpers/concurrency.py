@@ -1,8 +1,10 @@
 """Concurrent calls of one classifier, and resource use over many fits."""
 
+import ctypes
 import gc
 import os
 import pickle
+import sys
 import tempfile
 import threading
 from collections import Counter
@@ -20,7 +22,7 @@ from torch import nn
 import sk_ssvae
 from sk_ssvae import SSVAEClassifier
 from sk_ssvae.training import ClassifierOptions
-from sk_ssvae.utils.heap import malloc_trim
+from sk_ssvae.utils.heap import anonymous_memory, malloc_trim
 
 X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
@@ -230,16 +232,42 @@ def _is_child(process):
     return f"PPid:\t{os.getpid()}\n" in status
 
 
+class _MallInfo2(ctypes.Structure):
+    """The result of mallinfo2(3) of glibc 2.33 and newer, in bytes."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def bytes_in_use():
+    """Return the memory that is allocated from the C library; 0 if it cannot tell."""
+    mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo2 is None:
+        return 0
+    mallinfo2.restype = _MallInfo2
+    info = mallinfo2()
+    return info.uordblks + info.hblkhd
+
+
 def resources():
-    """Return the memory, threads, open files and children of this process (Linux)."""
+    """Return the memory, threads, open files and children of this process (Linux).
+
+    ``bytes`` is the memory in use, not the resident memory of the process. The latter
+    includes free memory between blocks in use and varies by 10 % from fit to fit.
+    """
     gc.collect()
     # The C library keeps freed memory by design (`retain_freed_memory`): not a leak.
     malloc_trim()
-    status = Path("/proc/self/status").read_text()
-    kilobytes = next(s for s in status.splitlines() if s.startswith("VmRSS")).split()[1]
     children = [path for path in Path("/proc").glob("[0-9]*") if _is_child(path)]
     return {
-        "bytes": 1024 * int(kilobytes),
+        "bytes": bytes_in_use(),
+        "blocks": sys.getallocatedblocks(),
+        "resident": anonymous_memory(),
         "threads": len(os.listdir("/proc/self/task")),
         "files": len(os.listdir("/proc/self/fd")),
         "children": len(children),
