@@ -49,7 +49,7 @@ def measure(method, n):
         model = SSVAEClassifier(random_state=0, device="cpu", options=options)
     else:
         limit = N_TRAIN if method == UNLIMITED else MAX_GRAPH_ROWS
-        model = OpinionPoolClassifier(random_state=0, max_graph_rows=limit)
+        model = OpinionPoolClassifier(random_state=0, max_rows=limit)
     start = time.perf_counter()
     _, n_bytes = peak_memory(model.fit, X, few)
     seconds = time.perf_counter() - start

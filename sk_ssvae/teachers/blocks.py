@@ -14,6 +14,7 @@ from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.typing import Array, FloatArray
 
 __all__ = [
+    "BLOCK_CELLS",
     "relative_scale",
     "row_blocks",
     "standardise",
@@ -110,7 +111,9 @@ def relative_scale(scaling: ColumnScaling) -> Array | None:
     return relative
 
 
-def standardise(X: Array, scaling: ColumnScaling) -> Array:
+def standardise(
+    X: Array, scaling: ColumnScaling, dtype: type[np.floating[Any]] = np.float64
+) -> Array:
     """Standardise rows in double precision.
 
     Parameters
@@ -119,14 +122,16 @@ def standardise(X: Array, scaling: ColumnScaling) -> Array:
         Finite numbers.
     scaling : ColumnScaling
         As returned by `standardised_scaling`.
+    dtype : type, default=numpy.float64
+        Type of the result.
 
     Returns
     -------
-    rows : ndarray of float64 of shape (n_rows, n_kept)
+    rows : ndarray of shape (n_rows, n_kept)
         Rounded to single precision.
     """
     double = _in_double_precision(X)
-    rows = np.empty((len(X), scaling.n_kept))
+    rows = np.empty((len(X), scaling.n_kept), dtype=dtype)
     for chunk in row_chunks(*X.shape):
         rows[chunk] = scaling.encode(double[chunk])
     return rows

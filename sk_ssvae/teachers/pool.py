@@ -9,22 +9,27 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_ssvae.data.accuracy import labelled_accuracy
 from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
+from sk_ssvae.data.scaling import ColumnScaling
 from sk_ssvae.data.validation import quiet_sums
 from sk_ssvae.teachers.blocks import (
+    BLOCK_CELLS,
     relative_scale,
     standardise,
     standardised_scaling,
 )
-from sk_ssvae.teachers.label_spreading import choose_graph_rows
+from sk_ssvae.teachers.label_spreading import choose_graph_rows, choose_sample
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
+    ALL_ROWS_VIEWS,
     FIRST_STAGE_VIEWS,
+    MAX_LATENT_ROWS,
     SECOND_STAGE_VIEWS,
     resolve_view_names,
 )
@@ -38,6 +43,7 @@ from sk_ssvae.teachers.view_entries import (
 from sk_ssvae.teachers.view_sets import RowsOfViews, ViewSet, fixed_global_state
 from sk_ssvae.teachers.views import ViewSettings
 from sk_ssvae.training.progress import Part, no_report
+from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.estimator import (
     DOC_LINK_MODULE,
     DOC_LINK_TEMPLATE,
@@ -45,7 +51,7 @@ from sk_ssvae.utils.estimator import (
     fit_context,
 )
 from sk_ssvae.utils.random import RandomState, draw_seed
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["OpinionPoolClassifier"]
 
@@ -124,10 +130,12 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         Class shares assumed for the unlabelled rows: estimated from these rows, or the
         same as among the labels.
 
-    max_graph_rows : int, default=20000
-        Maximum number of rows in a graph: labelled rows up to half of this number, and
-        a random choice of unlabelled rows. The scores of other rows are averages over
-        their nearest neighbours in the graph.
+    max_rows : int, default=10000
+        Number of rows that views are fitted to: all labelled rows, and a random choice
+        of unlabelled rows, at least half of this number. The other rows are predicted
+        as new rows are. Graphs have at most this number of rows, up to half of them
+        labelled. "latent-gaussian" and "latent-bernoulli" are fitted to all rows, and
+        their graphs have at most 100,000.
 
     random_state : int, RandomState instance or None, default=None
         Seed for the folds, the random forest, the VAEs and all random choices, and of
@@ -203,7 +211,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "alpha": [Interval(Real, 0, 1, closed="neither")],
         "shares": [StrOptions({"estimated", "labelled"})],
-        "max_graph_rows": [Interval(Integral, 2, None, closed="left")],
+        "max_rows": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
     }
 
@@ -217,14 +225,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         n_neighbors: int = 7,
         alpha: float = 0.95,
         shares: str = "estimated",
-        max_graph_rows: int = 20000,
+        max_rows: int = 10000,
         random_state: RandomState = None,
     ) -> None:
         self.views = views
         self.n_neighbors = n_neighbors
         self.alpha = alpha
         self.shares = shares
-        self.max_graph_rows = max_graph_rows
+        self.max_rows = max_rows
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)  # of classifiers in `views`
@@ -268,36 +276,50 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 )
             classes, codes = encode_labels(labels, owner=type(self).__name__)
             scaling = standardised_scaling(checked)
-            rows = standardise(checked, scaling)
             scale = relative_scale(scaling)
             names = resolve_view_names(
-                names, rows.shape, classifiers, one_scale=scale is None
+                names,
+                (len(checked), scaling.n_kept),
+                classifiers,
+                one_scale=scale is None,
             )
-            seed = draw_seed(self.random_state)
+            seed, max_rows = draw_seed(self.random_state), int(self.max_rows)
+            sample = choose_sample(codes, max_rows, seed)
+            sampled_codes = codes if sample is None else codes[sample]
+            rows = _rows_of_views(X, checked, scaling, sample)
+            if sample is not None and not ALL_ROWS_VIEWS.isdisjoint(names):
+                rows = rows._replace(all_rows=standardise(checked, scaling, np.float32))
             pool = OpinionPool(
-                codes,
-                make_folds(codes, seed),
+                sampled_codes,
+                make_folds(sampled_codes, seed),
                 estimate_shares=self.shares == "estimated",
             )
             settings = ViewSettings(
                 n_neighbors=int(self.n_neighbors),  # numpy's may overflow
                 alpha=self.alpha,
-                graph_rows=choose_graph_rows(codes, int(self.max_graph_rows), seed),
+                graph_rows=choose_graph_rows(sampled_codes, max_rows, seed),
                 seed=seed,
                 unit_scale=scale,
+                all_graph_rows=choose_graph_rows(codes, MAX_LATENT_ROWS, seed),
             )
         views = ViewSet(names, classifiers, settings)
-        pooled = views.fit_pool(
-            RowsOfViews(rows, rows_as_passed(X, checked)),
-            pool,
-            len(classes),
-            self.on_view,
-        )
-        distributions = pooled[0].astype(np.float64)
+        pooled = views.fit_pool(rows, pool, len(classes), self.on_view)
+        distributions = np.empty((len(codes), len(classes)))
+        distributions[slice(None) if sample is None else sample] = pooled[0]
+        if sample is not None:
+            others = np.setdiff1d(np.arange(len(codes)), sample)
+            for chunk in row_chunks(len(others), scaling.n_kept, BLOCK_CELLS):
+                which = others[chunk]
+                probabilities = views.predict_proba(
+                    _rows_of_views(X, checked, scaling, which), pool.used_views, which
+                )
+                distributions[which] = pool.pool(probabilities, pool.class_shares)
+            views.transduced = {}
         labelled = np.flatnonzero(codes != UNLABELED)
         distributions[labelled] = np.eye(len(classes))[codes[labelled]]
         self.classes_ = classes
         self._scaling, self._views, self._pool = scaling, views, pool
+        self._labelled_share = len(labelled) / len(codes)
         self.label_distributions_ = distributions
         self.transduction_ = classes[distributions.argmax(axis=1)]
 
@@ -354,12 +376,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             checked: Array = validate_data(
                 self, X, dtype=[np.float64, np.float32], reset=False
             )
-        with fixed_global_state():
-            rows = standardise(checked, self._scaling)
+        pool, labelled = self._pool, self._labelled_share
         probabilities = self._views.predict_proba(
-            RowsOfViews(rows, rows_as_passed(X, checked))
+            _rows_of_views(X, checked, self._scaling), pool.used_views
         )
-        return self._pool.pool(probabilities).astype(np.float64)
+        # New rows come from the distribution of labelled and unlabelled rows together,
+        # so a class without unlabelled rows keeps a positive share.
+        shares = labelled * pool.labelled_shares + (1 - labelled) * pool.class_shares
+        return pool.pool(probabilities, shares).astype(np.float64)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return the most probable class of each row.
@@ -408,3 +432,26 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             If no row is labelled, or no labelled row has a positive weight.
         """
         return labelled_accuracy(y, self.predict(X), self.classes_, sample_weight)
+
+
+def _rows_of_views(
+    X: Any, checked: Array, scaling: ColumnScaling, which: IntArray | None = None
+) -> RowsOfViews:
+    """Return some rows, or all, as the views take them.
+
+    Parameters
+    ----------
+    X : array-like or data frame of shape (n_rows, n_features)
+        Rows as the user passed them.
+    checked : ndarray of shape (n_rows, n_features)
+        The same rows, validated.
+    scaling : ColumnScaling
+        Standardisation of the columns.
+    which : ndarray of int64, default=None
+        Indices of the rows; None takes all.
+    """
+    passed = rows_as_passed(X, checked)
+    if which is not None:
+        passed, checked = _safe_indexing(passed, which), checked[which]
+    with fixed_global_state():
+        return RowsOfViews(standardise(checked, scaling), passed, which)

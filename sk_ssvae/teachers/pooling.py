@@ -243,23 +243,25 @@ class OpinionPool:
         product: Array = softmax(total, axis=-1)
         return product
 
-    def pool(self, probabilities: dict[str, Array]) -> Array:
-        """Pool the probabilities of new rows.
+    @property
+    def used_views(self) -> list[str]:
+        """Names of the views with a positive weight: the others have no effect."""
+        return [name for name, weight in self.weights.items() if weight > 0]
 
-        New rows are assumed to come from the distribution of labelled and unlabelled
-        rows together, so a class without unlabelled rows keeps a positive share.
+    def pool(self, probabilities: dict[str, Array], shares: Array) -> Array:
+        """Pool the probabilities of further rows.
 
         Parameters
         ----------
-        probabilities : dict of str to ndarray of shape (n_new, n_classes)
-            Class probabilities of each view.
+        probabilities : dict of str to ndarray of shape (n_rows, n_classes)
+            Class probabilities of each view in `used_views`.
+        shares : ndarray of shape (n_classes,)
+            Class shares of these rows.
 
         Returns
         -------
-        pooled : ndarray of shape (n_new, n_classes)
+        pooled : ndarray of shape (n_rows, n_classes)
             Pooled class probabilities.
         """
-        labelled = (self.codes != UNLABELED).mean()
-        shares = labelled * self.labelled_shares + (1 - labelled) * self.class_shares
         product = self._weighted_product(probabilities)
         return reweight_posterior(product, self.labelled_shares, shares)

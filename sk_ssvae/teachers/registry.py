@@ -26,7 +26,14 @@ from sk_ssvae.teachers.latent_means import LatentMeans
 from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.utils.typing import Array
 
-__all__ = ["FIRST_STAGE_VIEWS", "SECOND_STAGE_VIEWS", "make_view", "resolve_view_names"]
+__all__ = [
+    "ALL_ROWS_VIEWS",
+    "FIRST_STAGE_VIEWS",
+    "MAX_LATENT_ROWS",
+    "SECOND_STAGE_VIEWS",
+    "make_view",
+    "resolve_view_names",
+]
 
 
 FIRST_STAGE_VIEWS = (
@@ -45,6 +52,12 @@ FIRST_STAGE_VIEWS = (
     "latent-bernoulli",
 )
 """Views that are fitted to rows and labels only."""
+
+ALL_ROWS_VIEWS = frozenset({"latent-gaussian", "latent-bernoulli"})
+"""Views that are fitted to all rows, although others may have a sample."""
+
+MAX_LATENT_ROWS = 100_000
+"""Largest number of rows in the graphs of these views."""
 
 OPTIONAL_VIEWS = ("logistic",)
 """Views that are not fitted by default. The pool was as accurate without them."""
@@ -218,7 +231,8 @@ def make_view(name: str, shape: tuple[int, int], settings: ViewSettings) -> View
         case "latent-gaussian" | "latent-bernoulli":
             likelihood = name.removeprefix("latent-")
             means = _latent_means(likelihood, n_rows, n_features, seed)
-            return SpreadingView(means, settings)
+            of_all_rows = settings._replace(graph_rows=settings.all_graph_rows)
+            return SpreadingView(means, of_all_rows)
         case "logistic":
             return LabelledRowsView(logistic_regression(), settings)
         case "svm":

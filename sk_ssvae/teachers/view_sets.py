@@ -1,14 +1,17 @@
 """The views of an opinion pool: fitted in two stages, built-in and user-defined."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from sklearn import config_context
 
+from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.teachers.pooling import OpinionPool
 from sk_ssvae.teachers.registry import (
+    ALL_ROWS_VIEWS,
     FIRST_STAGE_VIEWS,
     SECOND_STAGE_VIEWS,
     make_view,
@@ -19,7 +22,7 @@ from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.training.progress import Part
 from sk_ssvae.utils.devices import default_torch_state
 from sk_ssvae.utils.threads import one_thread
-from sk_ssvae.utils.typing import Array
+from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["RowsOfViews", "ViewSet", "fixed_global_state"]
 
@@ -40,22 +43,31 @@ def fixed_global_state() -> Iterator[None]:
 
 
 class RowsOfViews(NamedTuple):
-    """The same rows, for both kinds of views.
+    """Rows for each kind of view.
 
     Attributes
     ----------
     standardised : ndarray of float64 of shape (n_rows, n_kept)
         For built-in views.
     passed : ndarray or data frame of shape (n_rows, n_features)
-        For views that are classifiers of the user.
+        The same rows, for views that are classifiers of the user.
+    sample : ndarray of int64 of shape (n_rows,) or None
+        If the rows are a sample of the training rows: their sorted indices.
+    all_rows : ndarray of float32 of shape (n_all, n_kept) or None
+        All training rows, standardised, for views that need them. None if the rows are
+        no sample, or no view needs them.
     """
 
     standardised: Array
     passed: Any
+    sample: IntArray | None = None
+    all_rows: Array | None = None
 
-    def of(self, view: View) -> Any:
+    def of(self, name: str, *, is_user_defined: bool) -> Any:
         """Return the rows that a view takes."""
-        return self.passed if view.is_user_defined else self.standardised
+        if name in ALL_ROWS_VIEWS and self.all_rows is not None:
+            return self.all_rows
+        return self.passed if is_user_defined else self.standardised
 
 
 def _global_state_of(view: View) -> AbstractContextManager[None]:
@@ -80,6 +92,9 @@ class ViewSet:
     ----------
     views : dict of str to View
         Fitted views by name.
+    transduced : dict of str to ndarray of shape (n_all, n_classes)
+        Class probabilities of all training rows, from the views that are fitted to
+        these although others have a sample.
     """
 
     def __init__(
@@ -91,12 +106,8 @@ class ViewSet:
         self.names = names
         self.settings = settings
         self.views: dict[str, View] = {}
+        self.transduced: dict[str, Array] = {}
         self._classifiers = classifiers
-
-    def _make_view(self, name: str, shape: tuple[int, int]) -> View:
-        if name in self._classifiers:
-            return UserView(self._classifiers[name], self.settings)
-        return make_view(name, shape, self.settings)
 
     def fit_pool(
         self, rows: RowsOfViews, pool: OpinionPool, n_classes: int, on_view: Part
@@ -119,39 +130,84 @@ class ViewSet:
         pooled : ndarray of shape (1 + n_folds, n_rows, n_classes)
             Pooled class probabilities of all rows, for each label vector of the pool.
         """
-        label_vectors = pool.label_vectors
         probabilities: dict[str, Array] = {}
         pooled: Array | None = None
         for stage in ((*FIRST_STAGE_VIEWS, *self._classifiers), SECOND_STAGE_VIEWS):
             stage_names = [name for name in stage if name in self.names]
             for name in stage_names:
                 with on_view(name, len(self.views) + 1, len(self.names)):
-                    view = self._make_view(name, rows.standardised.shape)
-                    self.views[name] = view
-                    with _global_state_of(view):
-                        probabilities[name] = view.fit_predict_proba(
-                            rows.of(view), label_vectors, n_classes, pooled
-                        )
+                    probabilities[name] = self._fit_view(
+                        name, rows, pool.label_vectors, n_classes, pooled
+                    )
             if stage_names:
                 with fixed_global_state():
                     pooled = pool.fit_pool(probabilities)
         assert pooled is not None  # there is a view of the first stage
         return pooled
 
-    def predict_proba(self, rows: RowsOfViews) -> dict[str, Array]:
-        """Return class probabilities of new rows, from each view.
+    def _fit_view(
+        self,
+        name: str,
+        rows: RowsOfViews,
+        label_vectors: Sequence[IntArray],
+        n_classes: int,
+        soft_labels: Array | None,
+    ) -> Array:
+        """Fit a view; return its class probabilities of the rows, or of the sample."""
+        is_user_defined = name in self._classifiers
+        X = rows.of(name, is_user_defined=is_user_defined)
+        view = (
+            UserView(self._classifiers[name], self.settings)
+            if is_user_defined
+            else make_view(name, X.shape, self.settings)
+        )
+        self.views[name] = view
+        sample = rows.sample if X is rows.all_rows else None
+        if sample is not None:
+            of_sample, label_vectors = label_vectors, []
+            for codes in of_sample:
+                label_vectors.append(np.full(len(X), UNLABELED))
+                label_vectors[-1][sample] = codes
+        with _global_state_of(view):
+            probabilities = view.fit_predict_proba(
+                X, label_vectors, n_classes, soft_labels
+            )
+        if sample is None:
+            return probabilities
+        self.transduced[name] = probabilities[0].copy()
+        return probabilities[:, sample]
+
+    def predict_proba(
+        self,
+        rows: RowsOfViews,
+        names: Collection[str],
+        which: IntArray | None = None,
+    ) -> dict[str, Array]:
+        """Return class probabilities of rows that the views were not fitted to.
 
         Parameters
         ----------
         rows : RowsOfViews
-            New rows.
+            The rows.
+        names : collection of str
+            The views.
+        which : ndarray of int64 of shape (n_rows,), default=None
+            If these are training rows, outside of the sample: their indices. Views that
+            are fitted to all training rows then return the probabilities from the fit.
 
         Returns
         -------
-        probabilities : dict of str to ndarray of shape (n_new, n_classes)
+        probabilities : dict of str to ndarray of shape (n_rows, n_classes)
         """
         probabilities = {}
         for name, view in self.views.items():
+            if name not in names:
+                continue
+            if which is not None and name in self.transduced:
+                probabilities[name] = self.transduced[name][which]
+                continue
             with _global_state_of(view):
-                probabilities[name] = view.predict_proba(rows.of(view))
+                probabilities[name] = view.predict_proba(
+                    rows.of(name, is_user_defined=view.is_user_defined)
+                )
         return probabilities

@@ -24,12 +24,16 @@ class ViewSettings(NamedTuple):
     n_neighbors, alpha : int, float
         As in `sk_ssvae.OpinionPoolClassifier`.
     graph_rows : ndarray of int64 or None
-        Sorted indices of the rows in graphs. None uses all rows.
+        Sorted indices of the rows in graphs, among the rows that views are fitted to.
+        None uses all of these.
     seed : int
         Seed for all random choices.
     unit_scale : ndarray of float64 of shape (n_features,) or None
         Standard deviations of the columns, relative to the largest, which undo the
         standardisation up to a common factor. None if they are all equal.
+    all_graph_rows : ndarray of int64 or None
+        As `graph_rows`, for views that are fitted to all rows although others have a
+        sample.
     """
 
     n_neighbors: int
@@ -37,6 +41,7 @@ class ViewSettings(NamedTuple):
     graph_rows: IntArray | None
     seed: int
     unit_scale: Array | None = None
+    all_graph_rows: IntArray | None = None
 
 
 class View(ABC):

@@ -139,14 +139,14 @@ def test_constant_columns_and_duplicate_rows():
 
 def test_small_graphs_are_accurate(iris):
     X, y, y_true = iris
-    pool = OpinionPoolClassifier(max_graph_rows=60, random_state=0).fit(X, y)
+    pool = OpinionPoolClassifier(max_rows=60, random_state=0).fit(X, y)
     assert accuracy_score(y_true, pool.transduction_) > 0.85
 
 
-@pytest.mark.parametrize("max_graph_rows", [2, 7])
-def test_tiny_graphs_give_finite_probabilities(iris, max_graph_rows):
+@pytest.mark.parametrize("max_rows", [2, 7])
+def test_tiny_graphs_give_finite_probabilities(iris, max_rows):
     X, y, _ = iris
-    pool = OpinionPoolClassifier(max_graph_rows=max_graph_rows, random_state=0)
+    pool = OpinionPoolClassifier(max_rows=max_rows, random_state=0)
     pool.fit(X, y)
     assert np.isfinite(pool.label_distributions_).all()
     np.testing.assert_allclose(pool.label_distributions_.sum(1), 1)

@@ -152,14 +152,13 @@ def test_views_have_equal_weights_without_folds():
 
 
 @pytest.mark.parametrize("estimate_shares", [False, True])
-def test_new_rows_are_pooled_for_the_class_shares_of_all_rows(estimate_shares):
+def test_further_rows_are_pooled_for_their_class_shares(estimate_shares):
     rng = np.random.RandomState(0)
     codes = np.repeat([0, 1, -1, -1], 6)
     views = {name: rng.dirichlet([1, 1], 24) for name in "abc"}
     pool, pooled = fit_pool(views, codes, estimate_shares=estimate_shares)
-    # Half of the rows are labelled.
-    all_rows = (np.array([0.5, 0.5]) + pool.class_shares) / 2
-    expected = pooled[0] * all_rows / pool.class_shares
+    shares = np.array([0.3, 0.7])
+    expected = pooled[0] * shares / pool.class_shares
     expected /= expected.sum(1, keepdims=True)
-    np.testing.assert_allclose(pool.pool(views), expected, rtol=1e-9)
+    np.testing.assert_allclose(pool.pool(views, shares), expected, rtol=1e-9)
     assert (abs(pool.class_shares - 0.5).max() > 1e-3) == estimate_shares
