@@ -2,8 +2,7 @@
 
 import numpy as np
 import torch
-from scipy.linalg import solve
-from scipy.spatial.distance import cdist
+from sklearn.metrics import euclidean_distances
 from torch import Tensor
 
 from sk_ssvae.models import VAEModule
@@ -11,32 +10,25 @@ from sk_ssvae.models.user_networks import user_networks
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["class_margin", "effective_dimension", "resolve_adversarial"]
+__all__ = ["class_distance", "effective_dimension", "resolve_adversarial"]
 
 MIN_DIMENSION = 18
 """Effective dimension from which the weight "auto" is 1. With fewer, accuracy was lower
 with perturbations: they often leave the region of the data."""
 
-MAX_MARGIN_ROWS = 3000
-"""Number of rows whose distances to the decision boundary are computed."""
+RELATIVE_RADIUS = 0.3
+"""Radius relative to the median distance to the nearest row of another class."""
 
-MAX_MARGIN_CELLS = 2**23
+MAX_ROWS = 3000
+"""Number of rows whose distances are computed."""
+
+MAX_CELLS = 2**23
 """Largest number of cells of these rows: 64 MiB in double precision, and a few times as
 much in the computation."""
 
-SHRINKAGE = 0.01
-"""Shrinkage of the covariance that the decision boundary depends on."""
 
-EPSILON: float = np.finfo(np.float64).eps.item()
-
-TINY: float = np.finfo(np.float64).tiny.item() / EPSILON
-"""Smallest variance, far enough from zero to be divided by."""
-
-
-def class_margin(x: Array, codes: IntArray) -> float:
-    """Return the median distance of a row to the nearest decision boundary.
-
-    The boundaries are those of a linear discriminant analysis.
+def class_distance(x: Array, codes: IntArray) -> float:
+    """Return the median distance of a row to the nearest row of another class.
 
     Parameters
     ----------
@@ -47,50 +39,13 @@ def class_margin(x: Array, codes: IntArray) -> float:
 
     Returns
     -------
-    margin : float
+    distance : float
         In the units of the rows.
     """
-    classes, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    x = x - x.mean(axis=0)
-    means = np.eye(len(classes))[codes].T @ x / counts[:, None]
-    within = x - means[codes]
-    weight = _solve_shrunk_covariance(within, means)
-    score = x @ weight.T - (weight * means).sum(axis=1) / 2 + np.log(counts / len(x))
-    first = score.argmax(axis=1)
-    # Zero from a class to itself; two classes may have equal weights, too.
-    length = cdist(weight, weight)[first]
-    distance = np.full(score.shape, np.inf)
-    difference = score.max(axis=1, keepdims=True) - score
-    np.divide(difference, length, out=distance, where=length > 0)
+    # Rounding errors grow with the distance of the rows from the origin.
+    distance = euclidean_distances(x - np.median(x, axis=0))
+    distance[codes[:, None] == codes] = np.inf
     return float(np.median(distance.min(axis=1)))
-
-
-def _solve_shrunk_covariance(within: Array, means: Array) -> Array:
-    """Multiply means by the inverse of the shrunk covariance within classes.
-
-    Parameters
-    ----------
-    within : ndarray of shape (n_rows, n_columns)
-        Rows minus the mean of their class.
-    means : ndarray of shape (n_classes, n_columns)
-        Means of the classes.
-
-    Returns
-    -------
-    weight : ndarray of shape (n_classes, n_columns)
-    """
-    n_rows, n_columns = within.shape
-    # Rows may equal the mean of their class.
-    variance = (within**2).mean() + EPSILON * (means**2).mean() + TINY
-    ridge = SHRINKAGE * variance
-    scaled = within * np.sqrt((1 - SHRINKAGE) / n_rows)
-    if n_columns <= n_rows:
-        covariance = scaled.T @ scaled + ridge * np.eye(n_columns)
-        return np.asarray(solve(covariance, means.T, assume_a="pos")).T
-    # The Woodbury identity
-    gram = scaled @ scaled.T + ridge * np.eye(n_rows)
-    explained = solve(gram, scaled @ means.T, assume_a="pos")
-    return np.asarray((means.T - scaled.T @ explained) / ridge).T
 
 
 def effective_dimension(x: Array) -> float:
@@ -155,14 +110,12 @@ def resolve_adversarial(
         return 0.0, fixed_radius
     if not isinstance(radius, str):
         return fixed_weight, fixed_radius
-    margin = 0.0
+    distance = 0.0
     if x.shape[1] and len(np.unique(codes)) > 1:
-        # A boundary may be far from all rows, if classes differ in frequency alone.
-        spread = float(np.sqrt(((x - x.mean(axis=0)) ** 2).sum(axis=1).mean()))
-        margin = min(class_margin(x, codes), spread)
-    if not 0 < margin < np.inf:  # or NaN
+        distance = class_distance(x, codes)
+    if not 0 < distance < np.inf:  # or NaN
         return 0.0, fixed_radius
-    return fixed_weight, margin
+    return fixed_weight, RELATIVE_RADIUS * distance
 
 
 def _is_built_in(model: VAEModule) -> bool:
@@ -189,7 +142,7 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
         value, most_probable = rows.soft_targets.max(1)
         classes[rows.n_labelled :][value > 0] = most_probable[value > 0]
     known = torch.nonzero(classes >= 0)[:, 0]
-    n = min(len(known), MAX_MARGIN_ROWS, MAX_MARGIN_CELLS // len(movable))
+    n = min(len(known), MAX_ROWS, MAX_CELLS // len(movable))
     total = rows.bound_weight[known].cpu().double().cumsum(0)
     if n == 0:
         return np.empty((0, 0)), np.empty(0, dtype=np.int64)
