@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from sklearn.metrics import euclidean_distances
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from sk_ssvae.models import VAEModule
@@ -10,25 +10,25 @@ from sk_ssvae.models.user_networks import user_networks
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["class_distance", "effective_dimension", "resolve_adversarial"]
+__all__ = ["class_margin", "effective_dimension", "resolve_adversarial"]
 
 MIN_DIMENSION = 18
 """Effective dimension from which the weight "auto" is 1. With fewer, accuracy was lower
 with perturbations: they often leave the region of the data."""
 
-RELATIVE_RADIUS = 0.3
-"""Radius relative to the median distance to the nearest row of another class."""
+MAX_MARGIN_ROWS = 3000
+"""Number of rows whose distances to the decision boundary are computed."""
 
-MAX_ROWS = 3000
-"""Number of rows whose distances are computed."""
-
-MAX_CELLS = 2**23
+MAX_MARGIN_CELLS = 2**23
 """Largest number of cells of these rows: 64 MiB in double precision, and a few times as
 much in the computation."""
 
 
-def class_distance(x: Array, codes: IntArray) -> float:
-    """Return the median distance of a row to the nearest row of another class.
+def class_margin(x: Array, codes: IntArray) -> float:
+    """Return the median distance of a row to the nearest decision boundary.
+
+    The boundaries are those of a nearest-centroid classifier: halfway between the means
+    of two classes, and perpendicular to the line through them.
 
     Parameters
     ----------
@@ -39,13 +39,21 @@ def class_distance(x: Array, codes: IntArray) -> float:
 
     Returns
     -------
-    distance : float
-        In the units of the rows.
+    margin : float
+        In the units of the rows; 0 if all classes have the same mean.
     """
-    # Rounding errors grow with the distance of the rows from the origin.
-    distance = euclidean_distances(x - np.median(x, axis=0))
-    distance[codes[:, None] == codes] = np.inf
-    return float(np.median(distance.min(axis=1)))
+    classes, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    x = x - x.mean(axis=0)
+    means = np.eye(len(classes))[codes].T @ x / counts[:, None]
+    score = x @ means.T - (means**2).sum(axis=1) / 2
+    nearest = score.argmax(axis=1)
+    # Zero from a class to itself; two classes may have equal means, too.
+    length = cdist(means, means)[nearest]
+    distance = np.full(score.shape, np.inf)
+    difference = score.max(axis=1, keepdims=True) - score
+    np.divide(difference, length, out=distance, where=length > 0)
+    margin = float(np.median(distance.min(axis=1)))
+    return margin if margin < np.inf else 0.0
 
 
 def effective_dimension(x: Array) -> float:
@@ -110,12 +118,12 @@ def resolve_adversarial(
         return 0.0, fixed_radius
     if not isinstance(radius, str):
         return fixed_weight, fixed_radius
-    distance = 0.0
+    margin = 0.0
     if x.shape[1] and len(np.unique(codes)) > 1:
-        distance = class_distance(x, codes)
-    if not 0 < distance < np.inf:  # or NaN
+        margin = class_margin(x, codes)
+    if not 0 < margin < np.inf:  # or NaN
         return 0.0, fixed_radius
-    return fixed_weight, RELATIVE_RADIUS * distance
+    return fixed_weight, margin
 
 
 def _is_built_in(model: VAEModule) -> bool:
@@ -142,7 +150,7 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
         value, most_probable = rows.soft_targets.max(1)
         classes[rows.n_labelled :][value > 0] = most_probable[value > 0]
     known = torch.nonzero(classes >= 0)[:, 0]
-    n = min(len(known), MAX_ROWS, MAX_CELLS // len(movable))
+    n = min(len(known), MAX_MARGIN_ROWS, MAX_MARGIN_CELLS // len(movable))
     total = rows.bound_weight[known].cpu().double().cumsum(0)
     if n == 0:
         return np.empty((0, 0)), np.empty(0, dtype=np.int64)

@@ -141,9 +141,9 @@ class ClassifierOptions(TrainingOptions):
     adversarial_radius : "auto" or float, default="auto"
         Length of r, in standardised units for Gaussian columns and in the units of X
         for Bernoulli columns: so small that it does not change the class of most rows.
-        "auto" is 0.3 times the median distance of a row to the nearest row of another
-        class, by the labels and the teacher's classes, in a sample of at most 3,000
-        rows. If there is none, there is no adversarial training.
+        "auto" is the median distance of a row to the nearest decision boundary of a
+        nearest-centroid classifier of the labels and the teacher's classes. If that is
+        not defined, e.g. with a single class, there is no adversarial training.
 
     bound_rows : "auto", int or None, default="auto"
         Number of unlabelled rows of a minibatch that enter the bound in training, an

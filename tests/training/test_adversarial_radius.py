@@ -7,6 +7,7 @@ from model_objects import make_spec
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid
 from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import nn
 
@@ -14,8 +15,7 @@ from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.training import ClassifierOptions, adversarial_radius
 from sk_ssvae.training.adversarial_radius import (
     MIN_DIMENSION,
-    RELATIVE_RADIUS,
-    class_distance,
+    class_margin,
     effective_dimension,
     resolve_adversarial,
 )
@@ -30,33 +30,53 @@ def clusters(n_columns, n_classes, n_rows=120, seed=0):
     return x + rng.randn(n_classes, n_columns)[codes], codes
 
 
-@pytest.mark.parametrize("n_columns", [1, 5, 300])
-@pytest.mark.parametrize("offset", [0.0, 1e6])
-def test_class_distance_is_the_median_over_all_pairs(n_columns, offset):
-    x, codes = clusters(n_columns, 4)
-    nearest = [
-        min(np.linalg.norm(x[i] - other) for other in x[codes != codes[i]])
-        for i in range(len(x))
-    ]
-    found = class_distance(x + offset, codes)
-    assert found == pytest.approx(np.median(nearest), rel=1e-6)
+@pytest.mark.parametrize("n_columns", [1, 5, 300])  # more columns than rows, too
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_margin_is_the_distance_to_the_nearest_boundary_of_centroids(
+    n_columns, n_classes
+):
+    x, codes = clusters(n_columns, n_classes)
+    centroids = NearestCentroid().fit(x, codes).centroids_
+    margins = []
+    for row in x:
+        # A step of this length along the line through two centroids ends halfway.
+        nearest = np.linalg.norm(centroids - row, axis=1).argmin()
+        steps = []
+        for k in set(range(n_classes)) - {nearest}:
+            line = centroids[k] - centroids[nearest]
+            halfway = (centroids[k] + centroids[nearest]) / 2
+            steps.append((halfway - row) @ line / np.linalg.norm(line))
+        margins.append(min(steps))
+    assert class_margin(x, codes) == pytest.approx(np.median(margins))
 
 
-def test_class_distance_has_the_units_of_the_rows_and_no_preferred_directions():
+def test_a_step_of_the_margin_changes_the_class_of_half_of_the_rows():
+    """If there are two classes, which have one boundary."""
+    x, codes = clusters(6, 2)
+    model = NearestCentroid().fit(x, codes)
+    line = model.centroids_[1] - model.centroids_[0]
+    direction = np.array([1, -1])[model.predict(x)][:, None] * line
+    for factor, expected in [(0.999, 0.5), (1.001, 0.5), (0.01, 0), (100, 1)]:
+        step = factor * class_margin(x, codes) / np.linalg.norm(line)
+        changed = model.predict(x + step * direction) != model.predict(x)
+        assert changed.mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_margin_has_the_units_of_the_rows_and_no_preferred_directions():
     x, codes = clusters(6, 3)
-    distance = class_distance(x, codes)
+    margin = class_margin(x, codes)
     rotation = np.linalg.qr(np.random.RandomState(1).randn(6, 6))[0]
-    assert class_distance(7 * x @ rotation + 2, codes + 5) == pytest.approx(
-        7 * distance
-    )
+    assert class_margin(7 * x @ rotation + 2, codes + 5) == pytest.approx(7 * margin)
 
 
-def test_class_distance_of_degenerate_rows():
+@pytest.mark.filterwarnings("error")
+def test_margin_of_degenerate_rows():
     codes = np.array([0, 0, 1, 1, 2])
-    assert class_distance(np.zeros((5, 8)), codes) == 0
+    assert class_margin(np.zeros((5, 8)), codes) == 0
+    corners = np.eye(3)[codes]  # without variance within classes
     for scale in (1.0, 1e-9, 1e9):
-        distance = class_distance(scale * np.eye(3)[codes], codes)
-        assert distance == pytest.approx(scale * np.sqrt(2))
+        margin = class_margin(scale * corners, codes)
+        assert margin == pytest.approx(scale / np.sqrt(2))
 
 
 @pytest.mark.parametrize("shape", [(50, 4), (5, 40)])
@@ -85,9 +105,7 @@ def adversarial_case(n_columns=100, **options):
     model = M2Module(n_columns, PRIOR, 1, (), "gaussian", 3)
     settings = {"weight": "auto", "radius": "auto"} | options
     found = resolve_adversarial(**settings, model=model, rows=rows)
-    return found, RELATIVE_RADIUS * class_distance(
-        x.astype(np.float32).astype(float), classes
-    )
+    return found, class_margin(x.astype(np.float32).astype(float), classes)
 
 
 def test_weight_and_radius_are_chosen_by_the_rows():
@@ -115,7 +133,7 @@ def test_rows_without_targets_labels_or_movable_columns():
     without_teacher = Rows(x, few)
     assert resolve_adversarial("auto", "auto", model, without_teacher)[0] == 0
     found = resolve_adversarial(1.0, "auto", model, without_teacher)
-    radius = RELATIVE_RADIUS * class_distance(x[:60].astype(float), classes[:60])
+    radius = class_margin(x[:60].astype(float), classes[:60])
     assert found == (1.0, pytest.approx(radius))
     # Rows that the teacher has no probabilities for do not count.
     silent = Rows(x, few, soft_targets=np.zeros((len(x), 3)))
@@ -126,13 +144,13 @@ def test_rows_without_targets_labels_or_movable_columns():
     y = np.full(len(x), -1)
     y[:3], x[:3] = [0, 1, 2], np.eye(3, 100)
     found = resolve_adversarial(1.0, "auto", model, Rows(x, y))
-    assert found == (1.0, pytest.approx(RELATIVE_RADIUS * np.sqrt(2)))
+    assert found == (1.0, pytest.approx(1 / np.sqrt(2)))
     model.inputs.movable.zero_()
     assert resolve_adversarial(1.0, "auto", model, without_teacher) == (0.0, 1.0)
     assert resolve_adversarial(1.0, 2.0, model, without_teacher) == (1.0, 2.0)
 
 
-def test_missing_cells_are_means_in_the_distance():
+def test_missing_cells_are_means_in_the_margin():
     x, classes = clusters(100, 3)
     x = x.astype(np.float32)
     filled = x.copy()
@@ -145,13 +163,15 @@ def test_missing_cells_are_means_in_the_distance():
     assert found == (1.0, pytest.approx(expected[1]))
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_ROWS", 30), ("MAX_CELLS", 3000)])
+@pytest.mark.parametrize(
+    ("limit", "value"), [("MAX_MARGIN_ROWS", 30), ("MAX_MARGIN_CELLS", 3000)]
+)
 def test_many_rows_are_sampled_evenly(monkeypatch, limit, value):
     monkeypatch.setattr(adversarial_radius, limit, value)
     x, classes = clusters(100, 3)
     model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
     found = resolve_adversarial(1.0, "auto", model, Rows(x, classes))
-    radius = RELATIVE_RADIUS * class_distance(x[::4], classes[::4])
+    radius = class_margin(x[::4], classes[::4])
     assert found == (1.0, pytest.approx(radius))
 
 
@@ -222,6 +242,15 @@ def test_extreme_rows_of_negligible_weight_have_no_effect():
 def taught(x, classes, weight=None):
     few = np.where(np.arange(len(x)) < 20, classes, -1)
     return Rows(x, few, soft_targets=np.eye(3)[classes], weight=weight)
+
+
+def test_the_radius_is_at_most_the_spread_of_the_rows():
+    """Also if the means of the classes differ by next to nothing."""
+    x = np.random.RandomState(0).randn(400, 30)
+    classes = (np.arange(400) % 20 == 0).astype(int)
+    x -= np.stack([x[classes == k].mean(0) for k in (0, 1)])[classes]
+    x[classes == 1] += 1e-9 * np.eye(30)[0]
+    assert 0 < class_margin(x, classes) < np.sqrt(x.var(0).sum())
 
 
 def test_models_of_the_user_are_not_perturbed_by_default():
