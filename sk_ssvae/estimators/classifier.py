@@ -23,6 +23,7 @@ from sk_ssvae.data.labels import encode_classes, encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.validation import check_weights, rows_with_weight
+from sk_ssvae.estimators.choices import describe_choices
 from sk_ssvae.estimators.generation import ClassGenerationMixin
 from sk_ssvae.estimators.parameters import (
     COMMON_CONSTRAINTS,
@@ -209,6 +210,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         Class of each row of the last `fit`: its label, or the predicted class.
     label_distributions_ : ndarray of float32 of shape (n_samples, n_classes)
         Probabilities of the same rows; one-hot for labelled rows.
+    choices_ : dict of str to str
+        What the last `fit` chose for parameters that leave the choice to it, and the
+        evidence: views and weights of the teacher, passes over the rows, adversarial
+        training, and others.
     validation_bound_ : float or None
         Mean bound of held-out rows in nats, for the weights that were kept; in
         standardised units with the Gaussian likelihood, unlike `score_samples`.
@@ -546,7 +551,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                     rows = self._training_rows(
                         data, preprocessor, net, targets.probabilities, held_out
                     )
-                    self._maximize_bound(net, data, rows, stages, progress, checkpoint)
+                    self._maximize_bound(
+                        net, data, rows, targets, stages, progress, checkpoint
+                    )
         return self
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -627,7 +634,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 self.temperature_ = float(self.temperature)
             with restored_on_error(net):
                 rows = self._training_rows(data, preprocessor, net)
-                self._maximize_bound(net, data, rows, [("all", 1)])
+                self._maximize_bound(net, data, rows, SoftTargets(), [("all", 1)])
         return self
 
     def _partial_fit_classes(self, classes: npt.ArrayLike | None) -> Array:
@@ -751,41 +758,46 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             max_epochs, resolve_epochs, pretrained=pretrained
         )
 
-    def _objective(self, net: SSVAENet, rows: Rows) -> Objective:
-        """Return the loss to be minimised on these rows."""
+    def _objective(self, net: SSVAENet, rows: Rows) -> tuple[Objective, str]:
+        """Return the loss to be minimised on these rows.
+
+        Also the evidence for its weight of adversarial training.
+        """
         n_classes = len(self.classes_)
         options = self._options()
         top_k = resolve_top_k(self.marginalization, n_classes)
         n_summed = n_classes if top_k is None else top_k + 1
-        adversarial_weight, adversarial_radius = resolve_adversarial(
+        adversarial = resolve_adversarial(
             options.adversarial_weight,
             options.adversarial_radius,
             net.module_,
             rows,
         )
-        return Objective(
+        objective = Objective(
             alpha=float(self.alpha),
             teacher_weight=float(options.teacher_weight),
             entropy_weight=float(options.entropy_weight),
-            adversarial_weight=adversarial_weight,
-            adversarial_radius=adversarial_radius,
+            adversarial_weight=adversarial.weight,
+            adversarial_radius=adversarial.radius,
             top_k=top_k,
             bound_rows=resolve_bound_rows(
                 options.bound_rows, n_summed, net.module_.likelihood.n_outputs
             ),
         )
+        return objective, adversarial.evidence
 
     def _maximize_bound(
         self,
         net: SSVAENet,
         data: TrainingData,
         rows: tuple[Rows, Rows | None],
+        targets: SoftTargets,
         stages: list[tuple[str, int]],
         progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
-        objective = self._objective(net, rows[0])
+        objective, evidence = self._objective(net, rows[0])
         with self._trained(net, rows, stages, objective, progress, checkpoint) as bound:
             log_proba = self._class_log_proba(net, data.cells)
         distributions = np.exp(log_proba)
@@ -797,6 +809,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         labelled = np.flatnonzero(data.codes != UNLABELED)
         distributions[labelled] = 0
         distributions[labelled, data.codes[labelled]] = 1
+        self.choices_ = describe_choices(
+            self, targets, stages, len(rows[0]), objective, evidence
+        )
         self.validation_bound_ = bound
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]

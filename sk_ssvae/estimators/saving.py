@@ -58,6 +58,7 @@ Arrays = dict[str, Array]
 
 FITTED_ATTRIBUTES = frozenset(
     {
+        "choices_",
         "class_prior_",
         "classes_",
         "feature_names_in_",

@@ -85,11 +85,14 @@ class SoftTargets(NamedTuple):
     log_prior_shift : ndarray of float32 of shape (n_classes,) or None
         Correction of the classifier's log-probabilities where nothing in training
         depends on the estimated prior.
+    teacher : estimator or None
+        The fitted teacher, or the classifier that the prior was estimated with.
     """
 
     probabilities: Array | None = None
     class_prior: Array | None = None
     log_prior_shift: Array | None = None
+    teacher: Any = None
 
 
 def estimates_prior(class_prior: Any) -> bool:
@@ -160,7 +163,7 @@ def make_soft_targets(
     has_views = isinstance(last_step(estimator), OpinionPoolClassifier)
     kind = type(last_step(estimator)).__name__
     with progress.step(step, kind, has_parts=has_views) as view:
-        soft = fit_soft_targets(estimator, rows, codes, n_classes, seed, view)
+        soft, fitted = fit_soft_targets(estimator, rows, codes, n_classes, seed, view)
     prior = None
     hidden = (soft.sum(axis=1) > 0) & (codes == UNLABELED)
     counts = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
@@ -182,12 +185,12 @@ def make_soft_targets(
             # The classifier learns the label shares with the weights.
             weighted_shares = resolve_class_prior("empirical", classes, codes, weight)
             shift = np.log(prior / weighted_shares).astype(np.float32)
-            return SoftTargets(None, prior, shift)
+            return SoftTargets(None, prior, shift, fitted)
     if teacher is None:
         return SoftTargets()
     probabilities = np.zeros((data.cells.shape[0], n_classes), dtype=np.float32)
     probabilities[used] = soft
-    return SoftTargets(probabilities, prior)
+    return SoftTargets(probabilities, prior, teacher=fitted)
 
 
 def choose_temperature(

@@ -160,6 +160,9 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         Class labels of the rows passed to `fit`: the given label, or the most probable
         class of an unlabelled row.
 
+    sample_indices_ : ndarray of int64 or None
+        Sorted indices of the rows that views are fitted to; None for all rows.
+
     weights_ : dict of str to float
         Weight of each view in the pool.
 
@@ -320,6 +323,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self.classes_ = classes
         self._scaling, self._views, self._pool = scaling, views, pool
         self._labelled_share = len(labelled) / len(codes)
+        self.sample_indices_ = sample
         self.label_distributions_ = distributions
         self.transduction_ = classes[distributions.argmax(axis=1)]
 

@@ -43,7 +43,7 @@ def fit_soft_targets(
     n_classes: int,
     seed: int,
     on_view: Part = no_report,
-) -> FloatArray:
+) -> tuple[FloatArray, BaseEstimator]:
     """Fit a copy of the teacher and return its class probabilities of the same rows.
 
     These are its ``label_distributions_`` if it is transductive, else its
@@ -70,6 +70,8 @@ def fit_soft_targets(
     soft_targets : ndarray of float32 of shape (n_rows, n_classes)
         Class probabilities. All zeros for a row without any: the teacher returns NaN,
         or zeros as LabelSpreading does for rows that no label reaches.
+    teacher : estimator
+        The fitted copy.
 
     Raises
     ------
@@ -108,7 +110,8 @@ def fit_soft_targets(
             "for unlabelled rows. Use a classifier that takes -1 for unlabelled rows, "
             "such as LabelSpreading or SelfTrainingClassifier."
         )
-    return as_distributions(proba, classes, n_classes).astype(np.float32)
+    soft_targets = as_distributions(proba, classes, n_classes).astype(np.float32)
+    return soft_targets, teacher
 
 
 def confidence(soft_targets: FloatArray) -> FloatArray:

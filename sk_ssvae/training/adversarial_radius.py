@@ -1,5 +1,7 @@
 """The weight of virtual adversarial training and the length of its perturbations."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from scipy.spatial.distance import cdist
@@ -10,7 +12,12 @@ from sk_ssvae.models.user_networks import user_networks
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["class_margin", "effective_dimension", "resolve_adversarial"]
+__all__ = [
+    "AdversarialChoice",
+    "class_margin",
+    "effective_dimension",
+    "resolve_adversarial",
+]
 
 MIN_DIMENSION = 18
 """Effective dimension from which the weight "auto" is 1. With fewer, accuracy was lower
@@ -84,9 +91,27 @@ def effective_dimension(x: Array) -> float:
     return float(np.trace(product) ** 2 / total) if total > 0 else 0.0
 
 
+class AdversarialChoice(NamedTuple):
+    """Settings of virtual adversarial training.
+
+    Attributes
+    ----------
+    weight : float
+        Weight in the loss.
+    radius : float
+        Length of the perturbations. It has no effect if the weight is 0.
+    evidence : str
+        What the weight depended on; empty if it was given.
+    """
+
+    weight: float
+    radius: float
+    evidence: str = ""
+
+
 def resolve_adversarial(
     weight: str | float, radius: str | float, model: VAEModule, rows: Rows
-) -> tuple[float, float]:
+) -> AdversarialChoice:
     """Return weight and radius of virtual adversarial training.
 
     Parameters
@@ -100,30 +125,37 @@ def resolve_adversarial(
 
     Returns
     -------
-    weight, radius : float
+    choice : AdversarialChoice
         The weight is 0 if the radius is "auto" and the rows do not determine it: if all
-        belong to one class, or no column can be perturbed. The radius has no effect
-        then.
+        belong to one class, or no column can be perturbed.
     """
     fixed_radius = 1.0 if isinstance(radius, str) else float(radius)
     fixed_weight = 1.0 if isinstance(weight, str) else float(weight)
     if isinstance(weight, str):
-        has_teacher = rows.soft_targets is not None and len(rows.soft_targets) > 0
-        if not (has_teacher and _is_built_in(model)):
-            return 0.0, fixed_radius
+        if rows.soft_targets is None or len(rows.soft_targets) == 0:
+            return AdversarialChoice(0.0, fixed_radius, "there are no soft targets")
+        if not _is_built_in(model):
+            reason = "the model or a network is not of this package"
+            return AdversarialChoice(0.0, fixed_radius, reason)
     elif weight == 0 or not isinstance(radius, str):
-        return fixed_weight, fixed_radius
+        return AdversarialChoice(fixed_weight, fixed_radius)
     x, codes = _rows_with_classes(rows, model.inputs.movable)
-    if isinstance(weight, str) and effective_dimension(x) < MIN_DIMENSION:
-        return 0.0, fixed_radius
+    evidence = ""
+    if isinstance(weight, str):
+        dimension = effective_dimension(x)
+        evidence = f"the columns have {dimension:.1f} effective dimensions"
+        if dimension < MIN_DIMENSION:
+            reason = f"{evidence}, fewer than {MIN_DIMENSION}"
+            return AdversarialChoice(0.0, fixed_radius, reason)
     if not isinstance(radius, str):
-        return fixed_weight, fixed_radius
+        return AdversarialChoice(fixed_weight, fixed_radius, evidence)
     margin = 0.0
     if x.shape[1] and len(np.unique(codes)) > 1:
         margin = class_margin(x, codes)
     if not 0 < margin < np.inf:  # or NaN
-        return 0.0, fixed_radius
-    return fixed_weight, margin
+        reason = "there is no boundary between classes"
+        return AdversarialChoice(0.0, fixed_radius, reason)
+    return AdversarialChoice(fixed_weight, margin, evidence)
 
 
 def _is_built_in(model: VAEModule) -> bool:

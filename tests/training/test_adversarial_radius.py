@@ -17,9 +17,16 @@ from sk_ssvae.training.adversarial_radius import (
     MIN_DIMENSION,
     class_margin,
     effective_dimension,
-    resolve_adversarial,
+)
+from sk_ssvae.training.adversarial_radius import (
+    resolve_adversarial as choose_adversarial,
 )
 from sk_ssvae.training.rows import Rows
+
+
+def resolve_adversarial(*args, **kwargs):
+    """Return weight and radius without the evidence."""
+    return choose_adversarial(*args, **kwargs)[:2]
 
 
 def clusters(n_columns, n_classes, n_rows=120, seed=0):
@@ -264,3 +271,24 @@ def test_models_of_the_user_are_not_perturbed_by_default():
     own = OwnModule(100, PRIOR, 1, (), "gaussian", 3)
     assert resolve_adversarial("auto", "auto", own, rows)[0] == 0
     assert resolve_adversarial(1.0, "auto", own, rows)[0] == 1
+
+
+def test_the_evidence_is_stated():
+    """Of the effective dimension, and of what made training without perturbations."""
+    x, classes = clusters(100, 3)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
+
+    def evidence(weight="auto", radius="auto", rows=None, model=model):
+        rows = taught(x, classes) if rows is None else rows
+        return choose_adversarial(weight, radius, model, rows).evidence
+
+    dimension = f"{effective_dimension(x.astype(np.float32).astype(float)):.1f}"
+    has_dimensions = f"the columns have {dimension} effective dimensions"
+    assert evidence() == evidence(radius=1.0) == has_dimensions
+    assert evidence(weight=1.0) == evidence(weight=0.0) == ""
+    assert evidence(rows=Rows(x, classes)) == "there are no soft targets"
+    one_class = Rows(x, np.zeros(len(x), int))
+    assert evidence(1.0, rows=one_class) == "there is no boundary between classes"
+    x, classes = clusters(4, 3)
+    model = M2Module(4, PRIOR, 1, (), "gaussian", 3)
+    assert evidence(model=model).endswith("effective dimensions, fewer than 18")

@@ -1,0 +1,139 @@
+"""What `fit` of a classifier chose by itself, and why, in words."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sk_ssvae.estimators.teaching import SoftTargets
+from sk_ssvae.teachers.classifiers import last_step
+from sk_ssvae.teachers.pool import OpinionPoolClassifier
+from sk_ssvae.teachers.registry import ALL_ROWS_VIEWS
+from sk_ssvae.training.objective import Objective
+from sk_ssvae.training.options import ClassifierOptions
+
+__all__ = ["describe_choices", "describe_pool"]
+
+MIN_WEIGHT = 0.005
+"""Views of smaller weight are not listed."""
+
+
+def describe_pool(pool: OpinionPoolClassifier) -> str:
+    """Return which views a fitted pool uses, and what their weights depend on.
+
+    Parameters
+    ----------
+    pool : OpinionPoolClassifier
+        Fitted.
+
+    Returns
+    -------
+    text : str
+        Without a full stop.
+    """
+    weights = {name: w for name, w in pool.weights_.items() if w >= MIN_WEIGHT}
+    names = sorted(weights, key=lambda name: -weights[name])
+    listed = ", ".join(f"{name} {weights[name]:.2f}" for name in names)
+    text = f"{len(names)} of {len(pool.weights_)} views have a weight: {listed}"
+    if pool.held_out_log_loss_:
+        losses = ", ".join(f"{k} {pool.held_out_log_loss_[k]:.2f}" for k in names)
+        text += f"; log-loss on held-out labels: {losses}"
+    if pool.sample_indices_ is not None:
+        n_rows = len(pool.label_distributions_)
+        text += f"; views are fitted to {len(pool.sample_indices_)} of {n_rows} rows"
+        if not ALL_ROWS_VIEWS.isdisjoint(pool.weights_):
+            text += ", those of latent means to all"
+    return text
+
+
+def describe_choices(
+    estimator: Any,
+    targets: SoftTargets,
+    stages: Sequence[tuple[str, int]],
+    n_rows: int,
+    objective: Objective,
+    adversarial_evidence: str,
+) -> dict[str, str]:
+    """Return what was chosen for each parameter that leaves the choice to `fit`.
+
+    Parameters
+    ----------
+    estimator : SSVAEClassifier
+        Its parameters and options say what is left to `fit`; its likelihood and its
+        temperature are chosen.
+    targets : SoftTargets
+        What was estimated before training.
+    stages : list of (str, int)
+        Names and numbers of epochs of the stages of training.
+    n_rows : int
+        Number of training rows.
+    objective : Objective
+        The loss.
+    adversarial_evidence : str
+        What the weight of adversarial training depends on.
+
+    Returns
+    -------
+    choices : dict of str to str
+        By name of the parameter.
+    """
+    options = estimator.options or ClassifierOptions()
+    choices = {}
+    teacher = None if targets.teacher is None else last_step(targets.teacher)
+    if isinstance(teacher, OpinionPoolClassifier):
+        choices["teacher"] = describe_pool(teacher)
+    if estimator.likelihood == "auto":
+        choices["likelihood"] = _likelihood(estimator.likelihood_)
+    if isinstance(estimator.class_prior, str):
+        prior = _class_prior(estimator.class_prior, targets)
+        if prior:
+            choices["class_prior"] = prior
+    if estimator.max_epochs == "auto":
+        choices["max_epochs"] = f"{_passes(stages)} over {n_rows} rows"
+    if isinstance(estimator.temperature, str):
+        reason = "fitted to held-out labels"
+        if estimator.temperature == "auto":
+            reason = "chosen on other data sets"
+            if estimator.teacher is None:
+                reason = "unchanged without a teacher"
+        choices["temperature"] = f"{estimator.temperature_:.3g}: {reason}"
+    if estimator.marginalization == "auto":
+        top_k = objective.top_k
+        choices["marginalization"] = (
+            "all classes are summed"
+            if top_k is None
+            else f"{top_k} classes are summed, and one is sampled"
+        )
+    if options.bound_rows == "auto":
+        rows = f"{objective.bound_rows} unlabelled rows of a minibatch"
+        choices["options__bound_rows"] = rows
+    weight = objective.adversarial_weight
+    if options.adversarial_weight == "auto":
+        choices["options__adversarial_weight"] = f"{weight:.3g}: {adversarial_evidence}"
+    if options.adversarial_radius == "auto" and weight:
+        choices["options__adversarial_radius"] = (
+            f"{objective.adversarial_radius:.3g}: the median distance to the nearest "
+            "boundary between classes"
+        )
+    return choices
+
+
+def _likelihood(likelihood: str | Sequence[tuple[str, Any]]) -> str:
+    if isinstance(likelihood, str):
+        return likelihood
+    return ", ".join(f"{kind}: {len(columns)} columns" for kind, columns in likelihood)
+
+
+def _class_prior(class_prior: str, targets: SoftTargets) -> str | None:
+    """Return how p(y) was chosen; None if the parameter says it."""
+    if targets.class_prior is not None:
+        return "estimated from the unlabelled rows"
+    if class_prior != "auto":
+        return None
+    if targets.probabilities is None:
+        return "uniform, because there are no soft targets"
+    return "the mean of labels and soft targets"
+
+
+def _passes(stages: Sequence[tuple[str, int]]) -> str:
+    if len(stages) == 1:
+        return f"{stages[0][1]} passes"
+    return ", ".join(f"{n} passes of the stage {name!r}" for name, n in stages)

@@ -1,0 +1,125 @@
+"""The record of what `fit` chose by itself."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.semi_supervised import SelfTrainingClassifier
+
+import sk_ssvae
+from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
+from sk_ssvae.estimators.choices import describe_pool
+from sk_ssvae.models import M1M2
+from sk_ssvae.training import ClassifierOptions
+from sk_ssvae.training.adversarial_radius import effective_dimension
+
+SELF_TRAINING = SelfTrainingClassifier(LogisticRegression())
+
+
+@pytest.fixture
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return X, np.where(np.arange(150) % 5, -1, y)
+
+
+def test_each_automatic_parameter_has_an_entry(iris, tmp_path):
+    X, y = iris
+    clf = SSVAEClassifier(random_state=0).fit(X, y)
+    assert [*clf.choices_] == [
+        "teacher",
+        "likelihood",
+        "class_prior",
+        "max_epochs",
+        "temperature",
+        "marginalization",
+        "options__bound_rows",
+        "options__adversarial_weight",
+    ]
+    views = clf.choices_["teacher"].partition(";")[0]
+    assert views.startswith("8 of 8 views have a weight: ")
+    for name in ("unscaled", "min-max", "svm", "forest", "discriminant"):
+        assert f"{name} 0." in views
+    assert clf.choices_["likelihood"] == "gaussian"
+    assert clf.choices_["class_prior"] == "the mean of labels and soft targets"
+    assert clf.choices_["max_epochs"] == f"{clf.n_iter_} passes over 150 rows"
+    assert clf.choices_["temperature"] == "1.7: chosen on other data sets"
+    assert clf.choices_["marginalization"] == "all classes are summed"
+    bound_rows = clf.net_.objective.bound_rows
+    expected = f"{bound_rows} unlabelled rows of a minibatch"
+    assert clf.choices_["options__bound_rows"] == expected
+    assert clf.choices_["options__adversarial_weight"].startswith("0: the columns have")
+    clf.save(tmp_path / "clf")
+    assert sk_ssvae.load(tmp_path / "clf").choices_ == clf.choices_
+
+
+def test_parameters_that_are_given_have_no_entry(iris):
+    X, y = iris
+    clf = SSVAEClassifier(
+        teacher=SELF_TRAINING,
+        likelihood="gaussian",
+        class_prior="empirical",
+        max_epochs=2,
+        temperature=1.0,
+        marginalization="exact",
+        options=ClassifierOptions(bound_rows=None, adversarial_weight=0.0),
+    )
+    assert clf.fit(X, y).choices_ == {}
+
+
+def test_other_choices(iris):
+    X, y = iris
+    clf = SSVAEClassifier(max_epochs=2, random_state=0)
+    alone = clone(clf).set_params(teacher=None).fit(X, y).choices_
+    assert "teacher" not in alone
+    assert alone["class_prior"] == "uniform, because there are no soft targets"
+    assert alone["temperature"] == "1: unchanged without a teacher"
+    reason = "0: there are no soft targets"
+    assert alone["options__adversarial_weight"] == reason
+    params = {"teacher": SELF_TRAINING, "class_prior": "estimate"}
+    estimated = clone(clf).set_params(temperature="cross-fit", **params).fit(X, y)
+    choices = estimated.choices_
+    assert choices["class_prior"] == "estimated from the unlabelled rows"
+    expected = f"{estimated.temperature_:.3g}: fitted to held-out labels"
+    assert choices["temperature"] == expected
+    stacked = clone(clf).set_params(
+        max_epochs="auto",
+        teacher=SELF_TRAINING,
+        model=M1M2(inner_size=3, pretrain_epochs=1, finetune_epochs=1),
+    )
+    assert (
+        stacked.fit(X, y)
+        .choices_["max_epochs"]
+        .startswith("1 passes of the stage 'm1', ")
+    )
+
+
+def test_the_radius_and_its_evidence():
+    X = np.random.RandomState(0).randn(200, 30)
+    y = (X[:, 0] > 0).astype(int)
+    y[20:] = -1
+    clf = SSVAEClassifier(teacher=SELF_TRAINING, max_epochs=1).fit(X, y)
+    expected = f"1: the columns have {effective_dimension(X):.1f} effective dimensions"
+    assert clf.choices_["options__adversarial_weight"] == expected
+    assert clf.choices_["options__adversarial_radius"] == (
+        f"{clf.net_.objective.adversarial_radius:.3g}: the median distance to the "
+        "nearest boundary between classes"
+    )
+
+
+def test_a_pool_is_described_by_weights_losses_and_sample(iris):
+    X, y = iris
+    pool = OpinionPoolClassifier(views=["columns", "svm"], random_state=0).fit(X, y)
+    pool._pool.weights = {"columns": 0.001, "svm": 0.5}
+    pool._pool.held_out_log_loss = {"columns": 0.25, "svm": 0.123}
+    expected = "1 of 2 views have a weight: svm 0.50; log-loss on held-out labels: "
+    assert describe_pool(pool) == f"{expected}svm 0.12"
+    pool._pool.held_out_log_loss = {}
+    pool._pool.weights["columns"] = 0.75
+    pool.sample_indices_ = np.arange(40)
+    expected = "2 of 2 views have a weight: columns 0.75, svm 0.50; views are fitted to"
+    assert describe_pool(pool) == f"{expected} 40 of 150 rows"
+    pool._pool.weights = {"latent-gaussian": 1.0}
+    expected = "1 of 1 views have a weight: latent-gaussian 1.00; views are fitted to"
+    end = "40 of 150 rows, those of latent means to all"
+    assert describe_pool(pool) == f"{expected} {end}"
