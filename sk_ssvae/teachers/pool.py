@@ -135,7 +135,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         of unlabelled rows, at least half of this number. The other rows are predicted
         as new rows are. Graphs have at most this number of rows, up to half of them
         labelled. "latent-gaussian" and "latent-bernoulli" are fitted to all rows, and
-        their graphs have at most 100,000.
+        their graphs have at most 60,000.
 
     random_state : int, RandomState instance or None, default=None
         Seed for the folds, the random forest, the VAEs and all random choices, and of

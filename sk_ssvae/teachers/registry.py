@@ -56,7 +56,7 @@ FIRST_STAGE_VIEWS = (
 ALL_ROWS_VIEWS = frozenset({"latent-gaussian", "latent-bernoulli"})
 """Views that are fitted to all rows, although others may have a sample."""
 
-MAX_LATENT_ROWS = 100_000
+MAX_LATENT_ROWS = 60_000
 """Largest number of rows in the graphs of these views."""
 
 OPTIONAL_VIEWS = ("logistic",)
