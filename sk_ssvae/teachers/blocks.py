@@ -11,12 +11,13 @@ import numpy as np
 
 from sk_ssvae.data.scaling import ColumnScaling, fit_column_scaling
 from sk_ssvae.utils.chunks import row_chunks
-from sk_ssvae.utils.typing import Array, FloatArray
+from sk_ssvae.utils.typing import Array, FloatArray, Mask
 
 __all__ = [
     "BLOCK_CELLS",
     "relative_scale",
     "row_blocks",
+    "share_at_ends",
     "standardise",
     "standardised_scaling",
     "transformed",
@@ -109,6 +110,31 @@ def relative_scale(scaling: ColumnScaling) -> Array | None:
         return None
     relative: Array = scale / scale.max()
     return relative
+
+
+def share_at_ends(X: Array, kept: Mask) -> float:
+    """Return the share of the cells that are the least or largest of their column.
+
+    It is one for binary columns, large for images with a background, and near zero for
+    measurements.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+        Finite numbers.
+    kept : ndarray of bool of shape (n_features,)
+        Columns that count, at least one.
+
+    Returns
+    -------
+    share : float in [0, 1]
+    """
+    low, high = X.min(axis=0), X.max(axis=0)
+    n_at_ends = sum(
+        int(((X[rows] == low) | (X[rows] == high))[:, kept].sum())
+        for rows in row_chunks(*X.shape)
+    )
+    return n_at_ends / (len(X) * int(kept.sum()))
 
 
 def standardise(

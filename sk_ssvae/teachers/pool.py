@@ -21,6 +21,7 @@ from sk_ssvae.data.validation import quiet_sums
 from sk_ssvae.teachers.blocks import (
     BLOCK_CELLS,
     relative_scale,
+    share_at_ends,
     standardise,
     standardised_scaling,
 )
@@ -54,6 +55,14 @@ from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["OpinionPoolClassifier"]
+
+
+FEW_LABELS = 1 / 300
+"""Share of labelled rows below which labels spread further over the graphs of all rows.
+"""
+
+FEW_LABELS_ALPHA = 0.99
+"""`alpha` of these graphs then, at least."""
 
 
 class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
@@ -98,9 +107,10 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     views : sequence of str and tuples (str, classifier), default=None
         Names of views from the list above, and classifiers that are views, with names
         of their own. None uses all views of the list but "logistic": "pca-4", "pca-8"
-        and "pca-16" only if X has more columns, those of latent means only from 10,000
-        rows on, and "columns" only if all columns have the same standard deviation, as
-        "unscaled" is the same then.
+        and "pca-16" only if X has more columns, one of latent means only from 10,000
+        rows on ("latent-bernoulli" if a third of the cells are the least or largest of
+        their column, else "latent-gaussian"), and "columns" only if all columns have
+        the same standard deviation, as "unscaled" is the same then.
 
         A scikit-learn classifier is fitted to the labelled rows only. Classifiers of
         `sklearn.semi_supervised` and of this package, and pipelines that end with one,
@@ -124,7 +134,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
 
     alpha : float, default=0.95
         Clamping factor of label spreading, in (0, 1): the weight of the neighbours'
-        scores relative to a row's own label.
+        scores relative to a row's own label. Graphs of latent means have at least 0.99
+        if fewer than one row in 300 is labelled.
 
     shares : {"estimated", "labelled"}, default="estimated"
         Class shares assumed for the unlabelled rows: estimated from these rows, or the
@@ -285,6 +296,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 (len(checked), scaling.n_kept),
                 classifiers,
                 one_scale=scale is None,
+                at_ends=share_at_ends(checked, scaling.kept),
             )
             seed, max_rows = draw_seed(self.random_state), int(self.max_rows)
             sample = choose_sample(codes, max_rows, seed)
@@ -304,6 +316,9 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 seed=seed,
                 unit_scale=scale,
                 all_graph_rows=choose_graph_rows(codes, MAX_LATENT_ROWS, seed),
+                all_rows_alpha=max(self.alpha, FEW_LABELS_ALPHA)
+                if (codes != UNLABELED).mean() < FEW_LABELS
+                else self.alpha,
             )
         views = ViewSet(names, classifiers, settings)
         pooled = views.fit_pool(rows, pool, len(classes), self.on_view)

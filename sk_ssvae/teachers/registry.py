@@ -69,7 +69,12 @@ LATENT_MIN_ROWS = 10_000
 """Number of rows from which views of latent means are defaults. With fewer they took
 half of the time, and the pool was as accurate without them."""
 
-LATENT_SIZE = 16
+LATENT_MIN_SHARE = 1 / 3
+"""Share of the cells at the ends of their column's range from which the default view of
+latent means has the Bernoulli likelihood, else the Gaussian; it is the rule of
+`sk_ssvae.data.column_types.choose_likelihood`."""
+
+LATENT_SIZE = 32
 LATENT_HIDDEN_SIZES = (256,)
 LATENT_BATCH_SIZE = 256
 LATENT_EPOCHS = 25
@@ -90,7 +95,9 @@ WHITENED_COMPONENTS = 32
 DISCRIMINANT_COMPONENTS = 256
 
 
-def _is_default(name: str, shape: tuple[int, int], one_scale: bool) -> bool:
+def _is_default(
+    name: str, shape: tuple[int, int], one_scale: bool, at_ends: float
+) -> bool:
     """Return whether a view is fitted by default."""
     n_rows, n_features = shape
     if name in ("columns", "unscaled"):  # equal up to a factor if there is one scale
@@ -98,7 +105,8 @@ def _is_default(name: str, shape: tuple[int, int], one_scale: bool) -> bool:
     if name.startswith("pca-"):
         return int(name.removeprefix("pca-")) < n_features
     if name.startswith("latent-"):
-        return n_rows >= LATENT_MIN_ROWS
+        is_bernoulli = at_ends >= LATENT_MIN_SHARE
+        return n_rows >= LATENT_MIN_ROWS and is_bernoulli == name.endswith("bernoulli")
     return name not in OPTIONAL_VIEWS
 
 
@@ -108,6 +116,7 @@ def resolve_view_names(
     classifiers: Collection[str] = (),
     *,
     one_scale: bool = False,
+    at_ends: float = 0.0,
 ) -> list[str]:
     """Return the names of the views to fit, for the parameter `views` of the pool.
 
@@ -115,8 +124,8 @@ def resolve_view_names(
     ----------
     views : sequence of str or None
         Names of views. None stands for all but "logistic": those of principal
-        components if there are fewer components than columns, those of latent means
-        from 10,000 rows on, and either "unscaled" or, if the columns have one scale,
+        components if there are fewer components than columns, one of latent means from
+        10,000 rows on, and either "unscaled" or, if the columns have one scale,
         "columns".
     shape : tuple of int
         Number of rows, and number of columns that are not constant.
@@ -124,6 +133,8 @@ def resolve_view_names(
         Names in `views` of the user's classifiers. They are views of the first stage.
     one_scale : bool, default=False
         Whether all columns have the same standard deviation.
+    at_ends : float, default=0.0
+        Share of the cells that are the least or largest of their column.
 
     Returns
     -------
@@ -136,7 +147,7 @@ def resolve_view_names(
     """
     available = [*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS]
     if views is None:
-        return [name for name in available if _is_default(name, shape, one_scale)]
+        return [n for n in available if _is_default(n, shape, one_scale, at_ends)]
     names = list(dict.fromkeys(views))
     for name in names:
         if name not in available and name not in classifiers:
@@ -231,7 +242,9 @@ def make_view(name: str, shape: tuple[int, int], settings: ViewSettings) -> View
         case "latent-gaussian" | "latent-bernoulli":
             likelihood = name.removeprefix("latent-")
             means = _latent_means(likelihood, n_rows, n_features, seed)
-            of_all_rows = settings._replace(graph_rows=settings.all_graph_rows)
+            of_all_rows = settings._replace(
+                graph_rows=settings.all_graph_rows, alpha=settings.all_rows_alpha
+            )
             return SpreadingView(means, of_all_rows)
         case "logistic":
             return LabelledRowsView(logistic_regression(), settings)

@@ -31,9 +31,9 @@ class ViewSettings(NamedTuple):
     unit_scale : ndarray of float64 of shape (n_features,) or None
         Standard deviations of the columns, relative to the largest, which undo the
         standardisation up to a common factor. None if they are all equal.
-    all_graph_rows : ndarray of int64 or None
-        As `graph_rows`, for views that are fitted to all rows although others have a
-        sample.
+    all_graph_rows, all_rows_alpha : ndarray of int64 or None, float
+        As `graph_rows` and `alpha`, for views that are fitted to all rows although
+        others have a sample.
     """
 
     n_neighbors: int
@@ -42,6 +42,7 @@ class ViewSettings(NamedTuple):
     seed: int
     unit_scale: Array | None = None
     all_graph_rows: IntArray | None = None
+    all_rows_alpha: float = 0.95
 
 
 class View(ABC):

@@ -135,16 +135,18 @@ def test_default_views_have_fewer_principal_components_than_columns():
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "one_scale", "left_out"),
+    ("n_rows", "one_scale", "at_ends", "left_out"),
     [
-        (9_999, False, {"columns", "logistic", "latent-gaussian", "latent-bernoulli"}),
-        (9_999, True, {"unscaled", "logistic", "latent-gaussian", "latent-bernoulli"}),
-        (10_000, False, {"columns", "logistic"}),
+        (9_999, False, 1, {"columns", "latent-gaussian", "latent-bernoulli"}),
+        (9_999, True, 0, {"unscaled", "latent-gaussian", "latent-bernoulli"}),
+        (10_000, False, 0.3, {"columns", "latent-bernoulli"}),
+        (10_000, False, 0.4, {"columns", "latent-gaussian"}),
     ],
 )
-def test_default_views(n_rows, one_scale, left_out):
-    names = resolve_view_names(None, (n_rows, 20), one_scale=one_scale)
-    assert {*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS} - set(names) == left_out
+def test_default_views(n_rows, one_scale, at_ends, left_out):
+    names = resolve_view_names(None, (n_rows, 20), one_scale=one_scale, at_ends=at_ends)
+    available = {*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS}
+    assert available - set(names) == left_out | {"logistic"}
 
 
 def test_the_unscaled_view_measures_distances_in_the_units_of_the_user():
