@@ -52,7 +52,18 @@ REPORTED_ON = (
 """Sets on which nothing was chosen."""
 
 PANEL = CHOSEN_ON + REPORTED_ON
-MANY_ROWS = ("mnist", "letter", "shuttle", "adult", "covtype15k", "bank_additional")
+MANY_ROWS = (
+    "mnist",
+    "letter",
+    "shuttle",
+    "adult",
+    "covtype15k",
+    "bank_additional",
+    "usps",
+    "pendigits",
+    "reuters_r8",
+    "sc_human_kidney",
+)
 """Sets of the second panel, which has all their rows."""
 
 MAX_ROWS = 5000
