@@ -118,7 +118,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 30, but at most 512,000 rows in all
+        Passes over the unlabelled rows. "auto" is 30, but at most 1,024,000 rows in all
         passes, and at least 250 to 500 minibatches, by number of rows; without a
         teacher 60, but at least 1,000 minibatches.
     batch_size : int, default=128

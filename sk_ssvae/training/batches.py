@@ -33,7 +33,7 @@ FEW_ROWS = 1000
 fewer minibatches, but at least for half of them. With 200 rows it is as accurate with a
 quarter of the steps (`python -m benchmarks accuracy.steps --rows 200`)."""
 
-MAX_TAUGHT_ROWS = 512_000
+MAX_TAUGHT_ROWS = 1_024_000
 """With many rows, a classifier that has a teacher makes as many passes as have this
 number of rows together, and at least one."""
 

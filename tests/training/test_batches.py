@@ -241,7 +241,7 @@ def test_automatic_epochs_are_sixty_or_make_a_thousand_minibatches(n_rows, batch
     assert epochs == 60 or (epochs - 1) * n_batches < 1000
     taught = resolve_max_epochs("auto", n_rows, batch_size, taught=True)
     min_batches = np.clip(n_rows / 2, 250, 500)  # proportional to few rows
-    n_passes = min(30, 512_000 // n_rows)  # fewer of many rows
+    n_passes = min(30, 1_024_000 // n_rows)  # fewer of many rows
     assert taught >= n_passes >= 1
     assert taught * n_batches >= min_batches
     assert taught == n_passes or (taught - 1) * n_batches < min_batches
