@@ -83,7 +83,7 @@ def memory_of(rows, columns):
     from sk_ssvae import OpinionPoolClassifier
     from sk_ssvae.teachers.soft_targets import fit_soft_targets
 
-    teacher = OpinionPoolClassifier(views=MEMORY_VIEWS, max_rows=100)
+    teacher = OpinionPoolClassifier(views=MEMORY_VIEWS)
 
     def fit(X, y):
         fit_soft_targets(teacher, X, y, 2, 0)

@@ -4,49 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from sk_ssvae.estimators.teaching import SoftTargets
-from sk_ssvae.teachers.classifiers import last_step
-from sk_ssvae.teachers.pool import OpinionPoolClassifier
-from sk_ssvae.teachers.registry import ALL_ROWS_VIEWS
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import ClassifierOptions
 
-__all__ = ["describe_choices", "describe_pool"]
-
-MIN_WEIGHT = 0.005
-"""Views of smaller weight are not listed."""
-
-
-def describe_pool(pool: OpinionPoolClassifier) -> str:
-    """Return which views a fitted pool uses, and what their weights depend on.
-
-    Parameters
-    ----------
-    pool : OpinionPoolClassifier
-        Fitted.
-
-    Returns
-    -------
-    text : str
-        Without a full stop.
-    """
-    weights = {name: w for name, w in pool.weights_.items() if w >= MIN_WEIGHT}
-    names = sorted(weights, key=lambda name: -weights[name])
-    listed = ", ".join(f"{name} {weights[name]:.2f}" for name in names)
-    text = f"{len(names)} of {len(pool.weights_)} views have a weight: {listed}"
-    if pool.held_out_log_loss_:
-        losses = ", ".join(f"{k} {pool.held_out_log_loss_[k]:.2f}" for k in names)
-        text += f"; log-loss on held-out labels: {losses}"
-    if pool.sample_indices_ is not None:
-        n_rows = len(pool.label_distributions_)
-        text += f"; views are fitted to {len(pool.sample_indices_)} of {n_rows} rows"
-        if not ALL_ROWS_VIEWS.isdisjoint(pool.weights_):
-            text += ", those of latent means to all"
-    return text
+__all__ = ["describe_choices"]
 
 
 def describe_choices(
     estimator: Any,
     targets: SoftTargets,
+    temperature_reason: str,
     stages: Sequence[tuple[str, int]],
     n_rows: int,
     objective: Objective,
@@ -61,6 +28,8 @@ def describe_choices(
         temperature are chosen.
     targets : SoftTargets
         What was estimated before training.
+    temperature_reason : str
+        What the temperature depends on.
     stages : list of (str, int)
         Names and numbers of epochs of the stages of training.
     n_rows : int
@@ -77,9 +46,8 @@ def describe_choices(
     """
     options = estimator.options or ClassifierOptions()
     choices = {}
-    teacher = None if targets.teacher is None else last_step(targets.teacher)
-    if isinstance(teacher, OpinionPoolClassifier):
-        choices["teacher"] = describe_pool(teacher)
+    if targets.teacher:
+        choices["teacher"] = targets.teacher
     if estimator.likelihood == "auto":
         choices["likelihood"] = _likelihood(estimator.likelihood_)
     if isinstance(estimator.class_prior, str):
@@ -87,14 +55,11 @@ def describe_choices(
         if prior:
             choices["class_prior"] = prior
     if estimator.max_epochs == "auto":
-        choices["max_epochs"] = f"{_passes(stages)} over {n_rows} rows"
+        most = "at most " if estimator.early_stopping else ""
+        choices["max_epochs"] = f"{most}{_passes(stages)} over {n_rows} rows"
     if isinstance(estimator.temperature, str):
-        reason = "fitted to held-out labels"
-        if estimator.temperature == "auto":
-            reason = "chosen on other data sets"
-            if estimator.teacher is None:
-                reason = "unchanged without a teacher"
-        choices["temperature"] = f"{estimator.temperature_:.3g}: {reason}"
+        temperature = f"{estimator.temperature_:.3g}: {temperature_reason}"
+        choices["temperature"] = temperature
     if estimator.marginalization == "auto":
         top_k = objective.top_k
         choices["marginalization"] = (
@@ -108,11 +73,15 @@ def describe_choices(
     weight = objective.adversarial_weight
     if options.adversarial_weight == "auto":
         choices["options__adversarial_weight"] = f"{weight:.3g}: {adversarial_evidence}"
-    if options.adversarial_radius == "auto" and weight:
-        choices["options__adversarial_radius"] = (
-            f"{objective.adversarial_radius:.3g}: the median distance to the nearest "
-            "boundary between classes"
-        )
+    if options.adversarial_radius == "auto":
+        if weight:
+            choices["options__adversarial_radius"] = (
+                f"{objective.adversarial_radius:.3g}: the median distance to the "
+                "nearest boundary between classes"
+            )
+        elif options.adversarial_weight not in ("auto", 0):
+            radius = f"no adversarial training: {adversarial_evidence}"
+            choices["options__adversarial_radius"] = radius
     return choices
 
 

@@ -118,9 +118,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 30, but at most 1,024,000 rows in all
-        passes, and at least 250 to 500 minibatches, by number of rows; without a
-        teacher 60, but at least 1,000 minibatches.
+        Passes over the unlabelled rows. "auto" is 30, of more than 34,133 rows as many
+        as have 1,024,000 rows together (at least one), and at least 250 to 500
+        minibatches, by number of rows; without a teacher 60, but at least 1,000
+        minibatches.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -213,7 +214,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     choices_ : dict of str to str
         What the last `fit` chose for parameters that leave the choice to it, and the
         evidence: views and weights of the teacher, passes over the rows, adversarial
-        training, and others.
+        training, and others. Empty after `partial_fit` alone.
     validation_bound_ : float or None
         Mean bound of held-out rows in nats, for the weights that were kept; in
         standardised units with the Gaussian likelihood, unlike `score_samples`.
@@ -273,6 +274,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     >>> clf.transform(X).shape
     (150, 2)
     """
+
+    choices_: dict[str, str]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **COMMON_CONSTRAINTS,
@@ -598,16 +601,26 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 )
                 if not resume:
                     net = self._initialize(seen, preprocessor, classes, targets, seed)
-                self.temperature_ = choose_temperature(
+                self.temperature_, reason = choose_temperature(
                     self, X, seen, sample_weight, seed, progress
                 )
                 with restored_on_error(net):
                     rows = self._training_rows(
                         data, preprocessor, net, targets.probabilities, held_out
                     )
+                    objective, evidence = self._objective(net, rows[0])
                     self._maximize_bound(
-                        net, data, rows, targets, stages, progress, checkpoint
+                        net, data, rows, objective, stages, progress, checkpoint
                     )
+            choices = describe_choices(
+                self, targets, reason, stages, len(rows[0]), objective, evidence
+            )
+            if resume:  # what only a new model chooses
+                for name in ("likelihood", "class_prior"):
+                    choices.pop(name, None)
+                    if name in self.choices_:
+                        choices[name] = self.choices_[name]
+            self.choices_ = choices
         return self
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -684,11 +697,13 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                     data, preprocessor, all_classes, SoftTargets(), seed, prior
                 )
                 self.temperature_ = 1.0
+                self.choices_ = {}
             if not isinstance(self.temperature, str):
                 self.temperature_ = float(self.temperature)
             with restored_on_error(net):
                 rows = self._training_rows(data, preprocessor, net)
-                self._maximize_bound(net, data, rows, SoftTargets(), [("all", 1)])
+                objective, _ = self._objective(net, rows[0])
+                self._maximize_bound(net, data, rows, objective, [("all", 1)])
         return self
 
     def _partial_fit_classes(self, classes: npt.ArrayLike | None) -> Array:
@@ -845,13 +860,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         net: SSVAENet,
         data: TrainingData,
         rows: tuple[Rows, Rows | None],
-        targets: SoftTargets,
+        objective: Objective,
         stages: list[tuple[str, int]],
         progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
-        objective, evidence = self._objective(net, rows[0])
         with self._trained(net, rows, stages, objective, progress, checkpoint) as bound:
             log_proba = self._class_log_proba(net, data.cells)
         distributions = np.exp(log_proba)
@@ -863,9 +877,6 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         labelled = np.flatnonzero(data.codes != UNLABELED)
         distributions[labelled] = 0
         distributions[labelled, data.codes[labelled]] = 1
-        self.choices_ = describe_choices(
-            self, targets, stages, len(rows[0]), objective, evidence
-        )
         self.validation_bound_ = bound
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]

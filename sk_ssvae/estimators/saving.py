@@ -270,6 +270,8 @@ def from_state(
     state = {name: decode(value) for name, value in header["state"].items()}
     if not set(state) <= FITTED_ATTRIBUTES:
         raise ValueError(f"state {sorted(set(state) - FITTED_ATTRIBUTES)}")
+    if "classes_" in state:
+        state.setdefault("choices_", {})  # in older files
     for name, value in state.items():
         setattr(estimator, name, value)
     estimator.net_ = _make_net(estimator, header["net"], decode)

@@ -20,6 +20,7 @@ from sk_ssvae.teachers.class_priors import (
     reweight_posterior,
 )
 from sk_ssvae.teachers.classifiers import last_step
+from sk_ssvae.teachers.description import describe_pool
 from sk_ssvae.teachers.features import dense_rows, network_inputs
 from sk_ssvae.teachers.pool import OpinionPoolClassifier
 from sk_ssvae.teachers.soft_targets import fit_soft_targets
@@ -85,14 +86,14 @@ class SoftTargets(NamedTuple):
     log_prior_shift : ndarray of float32 of shape (n_classes,) or None
         Correction of the classifier's log-probabilities where nothing in training
         depends on the estimated prior.
-    teacher : estimator or None
-        The fitted teacher, or the classifier that the prior was estimated with.
+    teacher : str
+        Description of the teacher, if it is an `OpinionPoolClassifier`.
     """
 
     probabilities: Array | None = None
     class_prior: Array | None = None
     log_prior_shift: Array | None = None
-    teacher: Any = None
+    teacher: str = ""
 
 
 def estimates_prior(class_prior: Any) -> bool:
@@ -185,12 +186,16 @@ def make_soft_targets(
             # The classifier learns the label shares with the weights.
             weighted_shares = resolve_class_prior("empirical", classes, codes, weight)
             shift = np.log(prior / weighted_shares).astype(np.float32)
-            return SoftTargets(None, prior, shift, fitted)
+            return SoftTargets(None, prior, shift)
     if teacher is None:
         return SoftTargets()
     probabilities = np.zeros((data.cells.shape[0], n_classes), dtype=np.float32)
     probabilities[used] = soft
-    return SoftTargets(probabilities, prior, teacher=fitted)
+    pool = last_step(fitted)
+    is_pool = isinstance(pool, OpinionPoolClassifier)
+    return SoftTargets(
+        probabilities, prior, teacher=describe_pool(pool) if is_pool else ""
+    )
 
 
 def choose_temperature(
@@ -200,8 +205,8 @@ def choose_temperature(
     sample_weight: Any,
     seed: int,
     progress: FitProgress,
-) -> float:
-    """Return the temperature of the class probabilities.
+) -> tuple[float, str]:
+    """Return the temperature of the class probabilities, and what it depends on.
 
     Parameters
     ----------
@@ -222,11 +227,17 @@ def choose_temperature(
     Returns
     -------
     temperature : float
+    reason : str
     """
     if not isinstance(estimator.temperature, str):
-        return float(estimator.temperature)
+        return float(estimator.temperature), "given"
     if estimator.temperature == "auto":
-        return 1.0 if estimator.teacher is None else TEMPERATURE_WITH_TEACHER
+        if estimator.teacher is None:
+            return 1.0, "unchanged without a teacher"
+        return TEMPERATURE_WITH_TEACHER, "chosen on other data sets"
+    if np.bincount(data.codes[data.codes != UNLABELED]).max() == 1:
+        reason = "chosen on other data sets, as no label can be held out"
+        return TEMPERATURE_WITH_TEACHER, reason
     X = as_rows(X)
     indexable = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
     class_weight = None
@@ -255,4 +266,5 @@ def choose_temperature(
         return log_proba
 
     with progress.step("temperature", "cross-fit", has_parts=True) as fold:
-        return cross_fitted_temperature(predict_held_out, data.codes, seed, fold)
+        temperature = cross_fitted_temperature(predict_held_out, data.codes, seed, fold)
+    return temperature, "fitted to held-out labels"

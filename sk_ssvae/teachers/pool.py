@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -30,6 +30,7 @@ from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
     ALL_ROWS_VIEWS,
     FIRST_STAGE_VIEWS,
+    LATENT_MIN_ROWS,
     MAX_LATENT_ROWS,
     SECOND_STAGE_VIEWS,
     resolve_view_names,
@@ -114,9 +115,9 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
 
         A scikit-learn classifier is fitted to the labelled rows only. Classifiers of
         `sklearn.semi_supervised` and of this package, and pipelines that end with one,
-        are fitted to all rows, with the label -1 for unlabelled rows. A third element
-        "labelled" or "all" of the tuple overrides this. Labels are the integers 0 ...
-        n_classes - 1. Rows are not standardised, and data frames stay data frames, so
+        are fitted to labelled and unlabelled rows, with the label -1 for the latter. A
+        third element "labelled" or "all" of the tuple overrides this. Labels are the
+        integers 0 ... n_classes - 1. Rows are not standardised, and data frames stay data frames, so
         that a pipeline can have a scaler of its own, and select columns by name; as a
         teacher of `SSVAEClassifier`, the pool has arrays.
         Probabilities are from `predict_proba`, else from `decision_function`, else
@@ -291,19 +292,24 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             classes, codes = encode_labels(labels, owner=type(self).__name__)
             scaling = standardised_scaling(checked)
             scale = relative_scale(scaling)
+            has_many = names is None and len(checked) >= LATENT_MIN_ROWS
             names = resolve_view_names(
                 names,
                 (len(checked), scaling.n_kept),
                 classifiers,
                 one_scale=scale is None,
-                at_ends=share_at_ends(checked, scaling.kept),
+                at_ends=share_at_ends(checked, scaling.kept) if has_many else 0.0,
             )
             seed, max_rows = draw_seed(self.random_state), int(self.max_rows)
             sample = choose_sample(codes, max_rows, seed)
             sampled_codes = codes if sample is None else codes[sample]
             rows = _rows_of_views(X, checked, scaling, sample)
-            if sample is not None and not ALL_ROWS_VIEWS.isdisjoint(names):
-                rows = rows._replace(all_rows=standardise(checked, scaling, np.float32))
+            if sample is not None:
+                _check_inductive(classifiers, len(sample), len(codes))
+                rows = rows._replace(sample=sample)
+                if not ALL_ROWS_VIEWS.isdisjoint(names):
+                    all_rows = standardise(checked, scaling, np.float32)
+                    rows = rows._replace(all_rows=all_rows)
             pool = OpinionPool(
                 sampled_codes,
                 make_folds(sampled_codes, seed),
@@ -322,11 +328,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             )
         views = ViewSet(names, classifiers, settings)
         pooled = views.fit_pool(rows, pool, len(classes), self.on_view)
+        del rows  # which may hold a copy of X
         distributions = np.empty((len(codes), len(classes)))
         distributions[slice(None) if sample is None else sample] = pooled[0]
         if sample is not None:
             others = np.setdiff1d(np.arange(len(codes)), sample)
-            for chunk in row_chunks(len(others), scaling.n_kept, BLOCK_CELLS):
+            n_outputs = len(views.names) * len(classes)
+            cells_per_row = max(scaling.n_kept, n_outputs)
+            for chunk in row_chunks(len(others), cells_per_row, BLOCK_CELLS):
                 which = others[chunk]
                 probabilities = views.predict_proba(
                     _rows_of_views(X, checked, scaling, which), pool.used_views, which
@@ -469,8 +478,27 @@ def _rows_of_views(
     which : ndarray of int64, default=None
         Indices of the rows; None takes all.
     """
-    passed = rows_as_passed(X, checked)
     if which is not None:
-        passed, checked = _safe_indexing(passed, which), checked[which]
+        is_frame = rows_as_passed(X, checked) is X
+        checked = checked[which]
+        X = _safe_indexing(X, which) if is_frame else checked
     with fixed_global_state():
-        return RowsOfViews(standardise(checked, scaling), passed, which)
+        standardised = standardise(checked, scaling)
+    return RowsOfViews(standardised, rows_as_passed(X, checked))
+
+
+def _check_inductive(
+    classifiers: Mapping[str, ClassifierEntry], n_sample: int, n_rows: int
+) -> None:
+    """Raise a ValueError if a classifier of the user has no predictions for new rows.
+
+    Training rows outside of the sample are predicted as new rows are.
+    """
+    for name, entry in classifiers.items():
+        methods = ("predict_proba", "decision_function", "predict")
+        if not any(hasattr(entry.classifier, method) for method in methods):
+            raise ValueError(
+                f"The view {name!r} has no predictions for new rows, but views are "
+                f"fitted to a sample of {n_sample} of the {n_rows} rows. Set "
+                f"max_rows={n_rows}, or give {entry.classifier!r} a method predict."
+            )

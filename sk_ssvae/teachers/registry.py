@@ -29,6 +29,7 @@ from sk_ssvae.utils.typing import Array
 __all__ = [
     "ALL_ROWS_VIEWS",
     "FIRST_STAGE_VIEWS",
+    "LATENT_MIN_ROWS",
     "MAX_LATENT_ROWS",
     "SECOND_STAGE_VIEWS",
     "make_view",
@@ -71,8 +72,7 @@ half of the time, and the pool was as accurate without them."""
 
 LATENT_MIN_SHARE = 1 / 3
 """Share of the cells at the ends of their column's range from which the default view of
-latent means has the Bernoulli likelihood, else the Gaussian; it is the rule of
-`sk_ssvae.data.column_types.choose_likelihood`."""
+latent means has the Bernoulli likelihood, else the Gaussian."""
 
 LATENT_SIZE = 32
 LATENT_HIDDEN_SIZES = (256,)

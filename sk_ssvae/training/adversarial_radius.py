@@ -152,7 +152,7 @@ def resolve_adversarial(
     margin = 0.0
     if x.shape[1] and len(np.unique(codes)) > 1:
         margin = class_margin(x, codes)
-    if not 0 < margin < np.inf:  # or NaN
+    if not margin > 0:  # or NaN
         reason = "there is no boundary between classes"
         return AdversarialChoice(0.0, fixed_radius, reason)
     return AdversarialChoice(fixed_weight, margin, evidence)

@@ -9,8 +9,8 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 
 import sk_ssvae
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
-from sk_ssvae.estimators.choices import describe_pool
 from sk_ssvae.models import M1M2
+from sk_ssvae.teachers.description import describe_pool
 from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.training.adversarial_radius import effective_dimension
 
@@ -78,6 +78,9 @@ def test_other_choices(iris):
     assert alone["options__adversarial_weight"] == reason
     params = {"teacher": SELF_TRAINING, "class_prior": "estimate"}
     estimated = clone(clf).set_params(temperature="cross-fit", **params).fit(X, y)
+    alone = clone(clf).set_params(teacher=None, class_prior="estimate").fit(X, y)
+    assert "teacher" not in alone.choices_  # though a pool estimated the prior
+    assert alone.choices_["class_prior"] == "estimated from the unlabelled rows"
     choices = estimated.choices_
     assert choices["class_prior"] == "estimated from the unlabelled rows"
     expected = f"{estimated.temperature_:.3g}: fitted to held-out labels"
@@ -123,3 +126,40 @@ def test_a_pool_is_described_by_weights_losses_and_sample(iris):
     expected = "1 of 1 views have a weight: latent-gaussian 1.00; views are fitted to"
     end = "40 of 150 rows, those of latent means to all"
     assert describe_pool(pool) == f"{expected} {end}"
+
+
+def test_further_training_keeps_what_it_does_not_choose(iris):
+    X, y = iris
+    clf = SSVAEClassifier(teacher=SELF_TRAINING, max_epochs=1, random_state=0)
+    choices = clf.fit(X, y).choices_
+    assert clf.partial_fit(X, y).choices_ == choices
+    clf.set_params(warm_start=True, teacher=None).fit(X, y)
+    prior = "the mean of labels and soft targets"
+    assert clf.choices_["class_prior"] == choices["class_prior"] == prior
+    assert clf.choices_["temperature"] == "1: unchanged without a teacher"
+    online = SSVAEClassifier(max_epochs=1, random_state=0)
+    assert online.partial_fit(X, y, classes=[0, 1, 2]).choices_ == {}
+    online.set_params(warm_start=True, teacher=SELF_TRAINING).fit(X, y)
+    assert "class_prior" not in online.choices_  # it is that of `partial_fit`
+    assert "temperature" in online.choices_
+
+
+def test_reasons_of_exceptions(iris):
+    X, y = iris
+    single = np.full(150, -1)
+    single[[0, 50, 100]] = [0, 1, 2]
+    clf = SSVAEClassifier(teacher=SELF_TRAINING, temperature="cross-fit", max_epochs=1)
+    expected = "1.7: chosen on other data sets, as no label can be held out"
+    assert clf.fit(X, single).choices_["temperature"] == expected
+    clf = SSVAEClassifier(teacher=SELF_TRAINING, early_stopping=True, random_state=0)
+    passes = clf.fit(X, y).choices_["max_epochs"]
+    assert passes.startswith("at most ")
+    assert int(passes.split()[2]) >= clf.n_iter_
+    same = np.vstack([X[:50], X[:50], X[50:]])  # two classes with the same mean
+    few = np.full(200, -1)
+    few[:100] = np.repeat([0, 1], 50)
+    options = ClassifierOptions(adversarial_weight=1.0)
+    clf = SSVAEClassifier(teacher=None, max_epochs=1, options=options)
+    assert clf.fit(same, few).choices_["options__adversarial_radius"] == (
+        "no adversarial training: there is no boundary between classes"
+    )

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sk_ssvae import OpinionPoolClassifier
+from sk_ssvae.teachers import pool as pool_module
 from sk_ssvae.teachers.label_spreading import choose_sample
+from sk_ssvae.teachers.pooling import fit_inverse_temperature, make_folds
 from sk_ssvae.teachers.registry import FIRST_STAGE_VIEWS
 
 
@@ -82,15 +86,114 @@ def test_other_rows_are_predicted_as_new_rows_are(many):
 
 def test_vaes_and_their_graphs_see_all_rows(many):
     X, y = many
-    views = ["latent-gaussian", "unscaled"]
-    pool = OpinionPoolClassifier(views=views, max_rows=100, random_state=0).fit(X, y)
+    pool = OpinionPoolClassifier(
+        views=["latent-gaussian"], max_rows=100, shares="labelled", random_state=0
+    )
+    pool.fit(X, y)
+    view = pool._views.views["latent-gaussian"]
+    graph = view.graph
+    assert len(graph.graph_rows) == 500
+    # All rows have the probabilities of the graph, raised to a power by the pool.
+    spread = graph.spread([y], 2, view.settings.alpha)[0]
+    exponent = (
+        pool.weights_["latent-gaussian"]
+        * pool._pool.inverse_temperatures["latent-gaussian"]
+    )
+    expected = softmax(exponent * np.log(np.clip(spread, 1e-4, 1)), axis=1)
+    unlabelled = y == -1
+    found = pool.label_distributions_
+    np.testing.assert_allclose(found[unlabelled], expected[unlabelled], rtol=1e-5)
+
+
+def test_held_out_losses_of_the_vae_are_those_of_the_labelled_rows(many):
+    """The sample has other positions among all rows than in itself."""
+    X, y = many
+    order = np.random.RandomState(1).permutation(500)
+    X, y = X[order], y[order]
+    views, seed = ["latent-gaussian"], 0
+    pool = OpinionPoolClassifier(views=views, max_rows=100, random_state=seed)
+    pool.fit(X, y)
+    sample, graph = pool.sample_indices_, pool._views.views["latent-gaussian"].graph
+    folds = make_folds(y[sample], pool._views.settings.seed)
+    log_p, codes = [], []
+    for fold in folds:
+        hidden = y.copy()
+        hidden[sample[fold]] = -1
+        p = graph.spread([hidden], 2)[0, sample[fold]]
+        log_p.append(np.log(np.clip(p, 1e-4, 1)))
+        codes.append(y[sample[fold]])
+    log_p, codes = np.concatenate(log_p), np.concatenate(codes)
+    scaled = log_softmax(fit_inverse_temperature(log_p, codes) * log_p, axis=1)
+    expected = -scaled[np.arange(len(codes)), codes].mean()
+    assert pool.held_out_log_loss_["latent-gaussian"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n_rows", "alpha"), [(600, 0.95), (601, 0.99)])
+def test_few_labels_reach_further_over_the_graph_of_all_rows(n_rows, alpha):
+    X = np.random.RandomState(0).randn(n_rows, 3)
+    y = np.full(n_rows, -1)
+    y[:2] = [0, 1]
+    views = ["latent-gaussian", "columns"]
+    pool = OpinionPoolClassifier(views=views, random_state=0).fit(X, y)
     fitted = pool._views.views
-    assert len(fitted["latent-gaussian"].graph.graph_rows) == 500
-    assert len(fitted["unscaled"].graph.graph_rows) == 100
-    # Their probabilities of the other rows are those of the graph.
-    pool.weights_["unscaled"] = 0.0
-    assert pool._pool.used_views == ["latent-gaussian"]
-    assert (pool.transduction_[y < 0] == (np.arange(500) % 2)[y < 0]).mean() > 0.9
+    assert fitted["latent-gaussian"].settings.alpha == alpha
+    assert fitted["columns"].settings.alpha == 0.95
+    pool.set_params(alpha=0.995).fit(X, y)
+    assert pool._views.views["latent-gaussian"].settings.alpha == 0.995
+
+
+def test_the_graph_of_all_rows_is_limited(many, monkeypatch):
+    X, y = many
+    monkeypatch.setattr(pool_module, "MAX_LATENT_ROWS", 200)
+    pool = OpinionPoolClassifier(
+        views=["latent-gaussian", "svm"], max_rows=100, random_state=0
+    ).fit(X, y)
+    assert len(pool._views.views["latent-gaussian"].graph.graph_rows) == 200
+    truth = np.arange(500) % 2
+    assert (pool.transduction_ == truth)[y < 0].mean() > 0.9
+
+
+def test_other_rows_have_the_class_shares_of_unlabelled_rows():
+    rng = np.random.RandomState(0)
+    truth = (np.arange(600) % 4 == 0).astype(int)  # a quarter, and half of the labels
+    X = rng.randn(600, 3) + 4 * truth[:, None]
+    y = np.full(600, -1)
+    for k in (0, 1):
+        y[np.flatnonzero(truth == k)[:20]] = k
+    pool = OpinionPoolClassifier(views=["svm"], max_rows=100, random_state=0).fit(X, y)
+    others = np.setdiff1d(np.arange(600), pool.sample_indices_)
+    assert pool.class_shares_[1] < 0.45
+    p = pool._views.views["svm"].predict_proba(
+        (X[others] - X.mean(axis=0)) / X.std(axis=0)
+    )
+    exponent = pool.weights_["svm"] * pool._pool.inverse_temperatures["svm"]
+    expected = softmax(exponent * np.log(np.clip(p, 1e-4, 1)), axis=1)
+    expected *= pool.class_shares_ / 0.5
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        pool.label_distributions_[others], expected, rtol=1e-3, atol=1e-6
+    )
+
+
+def test_classifiers_without_predictions_for_new_rows_need_all_rows(many):
+    class Transductive(ClassifierMixin, BaseEstimator):
+        def fit(self, X, y):
+            self.classes_ = np.array([0, 1])
+            self.label_distributions_ = np.full((len(X), 2), 0.5)
+            return self
+
+    X, y = many
+    views = ["svm", ("own", Transductive(), "all")]
+    pool = OpinionPoolClassifier(views=views, max_rows=100, random_state=0)
+    with pytest.raises(ValueError) as error:
+        pool.fit(X, y)
+    assert str(error.value) == (
+        "The view 'own' has no predictions for new rows, but views are fitted to a "
+        "sample of 100 of the 500 rows. Set max_rows=500, or give Transductive() a "
+        "method predict."
+    )
+    assert not hasattr(pool, "classes_")
+    pool.set_params(max_rows=500).fit(X, y)
 
 
 def test_views_without_weight_have_no_effect(many):
