@@ -117,9 +117,9 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         `sklearn.semi_supervised` and of this package, and pipelines that end with one,
         are fitted to labelled and unlabelled rows, with the label -1 for the latter. A
         third element "labelled" or "all" of the tuple overrides this. Labels are the
-        integers 0 ... n_classes - 1. Rows are not standardised, and data frames stay data frames, so
-        that a pipeline can have a scaler of its own, and select columns by name; as a
-        teacher of `SSVAEClassifier`, the pool has arrays.
+        integers 0 ... n_classes - 1. Rows are not standardised, and data frames stay
+        data frames, so that a pipeline can have a scaler of its own, and select columns
+        by name; as a teacher of `SSVAEClassifier`, the pool has arrays.
         Probabilities are from `predict_proba`, else from `decision_function`, else
         one-hot labels from `predict`; rows for which they are NaN or zero have no
         effect on the pool. Transductive classifiers that are fitted to all rows have
