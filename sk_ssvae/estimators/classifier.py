@@ -465,64 +465,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 entropy_weight=0.0, adversarial_weight=0.0, bound_rows=None
             ),
         }
-        return cls._preset(paper, params)
-
-    @classmethod
-    def thorough(cls, **params: Any) -> Self:
-        """Return a classifier with larger networks and long training.
-
-        On tens of thousands of rows, in particular of images, it is more accurate than
-        the default, and takes several times as long: ``classifier_hidden_sizes=(600,
-        300)``, ``hidden_sizes=(256,)``, ``max_epochs=100`` with ``batch_size=256`` and
-        ``learning_rate=1e-3``, and a teacher with less weight than by default, so that
-        adversarial training [1]_ decides more.
-
-        Parameters
-        ----------
-        **params : dict
-            Parameters, which take precedence; also nested ones:
-            ``options__n_threads=1`` changes one option, ``options=`` replaces all.
-
-        Returns
-        -------
-        classifier : SSVAEClassifier
-            Not fitted.
-
-        References
-        ----------
-        .. [1] T. Miyato, S. Maeda, M. Koyama and S. Ishii. Virtual adversarial
-           training: a regularization method for supervised and semi-supervised
-           learning. IEEE TPAMI 2018. arXiv:1704.03976.
-
-        Examples
-        --------
-        >>> from sk_ssvae import SSVAEClassifier
-        >>> SSVAEClassifier.thorough(max_epochs=50).classifier_hidden_sizes
-        (600, 300)
-        """
-        return cls._preset(
-            {
-                "classifier_hidden_sizes": (600, 300),
-                "hidden_sizes": (256,),
-                "max_epochs": 100,
-                "batch_size": 256,
-                "learning_rate": 1e-3,
-                "options": ClassifierOptions(teacher_weight=0.3),
-            },
-            params,
-        )
-
-    @classmethod
-    def _preset(cls, preset: dict[str, Any], params: dict[str, Any]) -> Self:
-        """Return a classifier with these parameters, of which `params` take precedence.
-
-        `params` may be nested.
-        """
         prefixes = ("model__", "options__")
-        nested = {k: v for k, v in params.items() if k.startswith(prefixes)}
-        plain = {k: v for k, v in params.items() if k not in nested}
-        classifier: Self = cls(**(preset | plain)).set_params(**nested)
-        return classifier
+        nested = {k: params.pop(k) for k in [*params] if k.startswith(prefixes)}
+        plain: Self = cls(**(paper | params)).set_params(**nested)
+        return plain
 
     def _default_options(self) -> ClassifierOptions:
         return ClassifierOptions()

@@ -189,28 +189,6 @@ def test_parameters_passed_to_plain_take_precedence():
     assert changed.options.entropy_weight == 0.0
 
 
-def test_thorough_has_larger_networks_and_parameters_take_precedence():
-    clf = SSVAEClassifier.thorough()
-    default = SSVAEClassifier().get_params()
-    assert {k for k, v in clf.get_params().items() if v != default.get(k, v)} == {
-        "batch_size",
-        "classifier_hidden_sizes",
-        "hidden_sizes",
-        "learning_rate",
-        "max_epochs",
-        "options",
-    }
-    assert (
-        clf.options.get_params() == ClassifierOptions(teacher_weight=0.3).get_params()
-    )
-    clf = SSVAEClassifier.thorough(
-        hidden_sizes=(5,), model="sdgm", model__inner_size=3, options__tol=0.5
-    )
-    assert (clf.hidden_sizes, clf.model.inner_size) == ((5,), 3)
-    assert (clf.options.tol, clf.options.teacher_weight) == (0.5, 0.3)
-    assert clf.max_epochs == 100
-
-
 def test_flat_parameters_rebuild_the_estimator():
     clf = SSVAEClassifier(
         model=M1M2(inner_size=3, finetune_epochs=2),
