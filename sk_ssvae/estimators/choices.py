@@ -7,10 +7,46 @@ from sk_ssvae.estimators.teaching import SoftTargets
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import ClassifierOptions
 
-__all__ = ["describe_choices"]
+__all__ = ["describe_model_choices", "describe_training_choices"]
+
+MODEL_CHOICES = ("likelihood", "class_prior")
+"""Parameters for which a value is chosen for a new model only."""
 
 
-def describe_choices(
+def describe_model_choices(
+    estimator: Any, class_prior: Any, targets: SoftTargets
+) -> dict[str, str]:
+    """Return what was chosen for a new model, which further training does not change.
+
+    Parameters
+    ----------
+    estimator : SSVAEClassifier
+        Its likelihood is chosen.
+    class_prior : str or array-like
+        The parameter, or its estimate.
+    targets : SoftTargets
+        What was estimated before training.
+
+    Returns
+    -------
+    choices : dict of str to str
+        By name of the parameter.
+    """
+    choices = {}
+    if estimator.likelihood == "auto":
+        choices["likelihood"] = _likelihood(estimator.likelihood_)
+    if targets.class_prior is not None:
+        choices["class_prior"] = "estimated from the unlabelled rows"
+    elif isinstance(class_prior, str) and class_prior == "auto":
+        choices["class_prior"] = (
+            "uniform, because there are no soft targets"
+            if targets.probabilities is None
+            else "the mean of labels and soft targets"
+        )
+    return choices
+
+
+def describe_training_choices(
     estimator: Any,
     targets: SoftTargets,
     temperature_reason: str,
@@ -19,13 +55,13 @@ def describe_choices(
     objective: Objective,
     adversarial_evidence: str,
 ) -> dict[str, str]:
-    """Return what was chosen for each parameter that leaves the choice to `fit`.
+    """Return what was chosen for a call to `fit`, and for its model.
 
     Parameters
     ----------
     estimator : SSVAEClassifier
-        Its parameters and options say what is left to `fit`; its likelihood and its
-        temperature are chosen.
+        Its parameters and options say what is left to `fit`; its temperature is chosen,
+        and its ``choices_`` are those of `describe_model_choices` at least.
     targets : SoftTargets
         What was estimated before training.
     temperature_reason : str
@@ -45,15 +81,10 @@ def describe_choices(
         By name of the parameter.
     """
     options = estimator.options or ClassifierOptions()
-    choices = {}
+    before = estimator.choices_
+    choices = {name: before[name] for name in MODEL_CHOICES if name in before}
     if targets.teacher:
         choices["teacher"] = targets.teacher
-    if estimator.likelihood == "auto":
-        choices["likelihood"] = _likelihood(estimator.likelihood_)
-    if isinstance(estimator.class_prior, str):
-        prior = _class_prior(estimator.class_prior, targets)
-        if prior:
-            choices["class_prior"] = prior
     if estimator.max_epochs == "auto":
         most = "at most " if estimator.early_stopping else ""
         choices["max_epochs"] = f"{most}{_passes(stages)} over {n_rows} rows"
@@ -89,17 +120,6 @@ def _likelihood(likelihood: str | Sequence[tuple[str, Any]]) -> str:
     if isinstance(likelihood, str):
         return likelihood
     return ", ".join(f"{kind}: {len(columns)} columns" for kind, columns in likelihood)
-
-
-def _class_prior(class_prior: str, targets: SoftTargets) -> str | None:
-    """Return how p(y) was chosen; None if the parameter says it."""
-    if targets.class_prior is not None:
-        return "estimated from the unlabelled rows"
-    if class_prior != "auto":
-        return None
-    if targets.probabilities is None:
-        return "uniform, because there are no soft targets"
-    return "the mean of labels and soft targets"
 
 
 def _passes(stages: Sequence[tuple[str, int]]) -> str:

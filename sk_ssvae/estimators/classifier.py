@@ -23,7 +23,10 @@ from sk_ssvae.data.labels import encode_classes, encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.validation import check_weights, rows_with_weight
-from sk_ssvae.estimators.choices import describe_choices
+from sk_ssvae.estimators.choices import (
+    describe_model_choices,
+    describe_training_choices,
+)
 from sk_ssvae.estimators.generation import ClassGenerationMixin
 from sk_ssvae.estimators.parameters import (
     COMMON_CONSTRAINTS,
@@ -214,7 +217,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     choices_ : dict of str to str
         What the last `fit` chose for parameters that leave the choice to it, and the
         evidence: views and weights of the teacher, passes over the rows, adversarial
-        training, and others. Empty after `partial_fit` alone.
+        training, and others. `partial_fit` adds nothing to it.
     validation_bound_ : float or None
         Mean bound of held-out rows in nats, for the weights that were kept; in
         standardised units with the Gaussian likelihood, unlike `score_samples`.
@@ -558,15 +561,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                     self._maximize_bound(
                         net, data, rows, objective, stages, progress, checkpoint
                     )
-            choices = describe_choices(
+            self.choices_ = describe_training_choices(
                 self, targets, reason, stages, len(rows[0]), objective, evidence
             )
-            if resume:  # what only a new model chooses
-                for name in ("likelihood", "class_prior"):
-                    choices.pop(name, None)
-                    if name in self.choices_:
-                        choices[name] = self.choices_[name]
-            self.choices_ = choices
         return self
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -643,7 +640,6 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                     data, preprocessor, all_classes, SoftTargets(), seed, prior
                 )
                 self.temperature_ = 1.0
-                self.choices_ = {}
             if not isinstance(self.temperature, str):
                 self.temperature_ = float(self.temperature)
             with restored_on_error(net):
@@ -751,6 +747,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         self.log_prior_shift_ = targets.log_prior_shift
         self.preprocessor_ = preprocessor
         self.likelihood_ = preprocessor.likelihood_
+        self.choices_ = describe_model_choices(self, prior, targets)
         self.fixed_parameters_ = fixed_parameters(self)
         return self._new_net(
             preprocessor, self.class_prior_, seed, self._classifier_sizes()

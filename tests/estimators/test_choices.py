@@ -27,9 +27,9 @@ def test_each_automatic_parameter_has_an_entry(iris, tmp_path):
     X, y = iris
     clf = SSVAEClassifier(random_state=0).fit(X, y)
     assert [*clf.choices_] == [
-        "teacher",
         "likelihood",
         "class_prior",
+        "teacher",
         "max_epochs",
         "temperature",
         "marginalization",
@@ -138,10 +138,16 @@ def test_further_training_keeps_what_it_does_not_choose(iris):
     assert clf.choices_["class_prior"] == choices["class_prior"] == prior
     assert clf.choices_["temperature"] == "1: unchanged without a teacher"
     online = SSVAEClassifier(max_epochs=1, random_state=0)
-    assert online.partial_fit(X, y, classes=[0, 1, 2]).choices_ == {}
+    model_choices = {
+        "likelihood": "gaussian",
+        "class_prior": "uniform, because there are no soft targets",
+    }
+    assert online.partial_fit(X, y, classes=[0, 1, 2]).choices_ == model_choices
     online.set_params(warm_start=True, teacher=SELF_TRAINING).fit(X, y)
-    assert "class_prior" not in online.choices_  # it is that of `partial_fit`
-    assert "temperature" in online.choices_
+    assert online.choices_.items() > model_choices.items()
+    estimated = SSVAEClassifier(class_prior="estimate", likelihood="gaussian")
+    choices = estimated.partial_fit(X, y, classes=[0, 1, 2]).choices_
+    assert choices == {"class_prior": model_choices["class_prior"]}
 
 
 def test_reasons_of_exceptions(iris):
