@@ -16,7 +16,7 @@ MODEL_CHOICES = ("likelihood", "class_prior")
 def describe_model_choices(
     estimator: Any, class_prior: Any, targets: SoftTargets
 ) -> dict[str, str]:
-    """Return what was chosen for a new model, which further training does not change.
+    """Describe the choices for a new model, which further training does not change.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def describe_model_choices(
     """
     choices = {}
     if estimator.likelihood == "auto":
-        choices["likelihood"] = _likelihood(estimator.likelihood_)
+        choices["likelihood"] = _describe_likelihood(estimator.likelihood_)
     if targets.class_prior is not None:
         choices["class_prior"] = "estimated from the unlabelled rows"
     elif isinstance(class_prior, str) and class_prior == "auto":
@@ -53,15 +53,15 @@ def describe_training_choices(
     stages: Sequence[tuple[str, int]],
     n_rows: int,
     objective: Objective,
-    adversarial_evidence: str,
+    adversarial_reason: str,
 ) -> dict[str, str]:
-    """Return what was chosen for a call to `fit`, and for its model.
+    """Describe the choices of a call to `fit`, and keep those for its model.
 
     Parameters
     ----------
     estimator : SSVAEClassifier
         Its parameters and options say what is left to `fit`; its temperature is chosen,
-        and its ``choices_`` are those of `describe_model_choices` at least.
+        and its ``choices_`` are at least those of `describe_model_choices`.
     targets : SoftTargets
         What was estimated before training.
     temperature_reason : str
@@ -72,7 +72,7 @@ def describe_training_choices(
         Number of training rows.
     objective : Objective
         The loss.
-    adversarial_evidence : str
+    adversarial_reason : str
         What the weight of adversarial training depends on.
 
     Returns
@@ -87,7 +87,7 @@ def describe_training_choices(
         choices["teacher"] = targets.teacher
     if estimator.max_epochs == "auto":
         most = "at most " if estimator.early_stopping else ""
-        choices["max_epochs"] = f"{most}{_passes(stages)} over {n_rows} rows"
+        choices["max_epochs"] = f"{most}{_describe_epochs(stages)} of {n_rows} rows"
     if isinstance(estimator.temperature, str):
         temperature = f"{estimator.temperature_:.3g}: {temperature_reason}"
         choices["temperature"] = temperature
@@ -103,7 +103,7 @@ def describe_training_choices(
         choices["options__bound_rows"] = rows
     weight = objective.adversarial_weight
     if options.adversarial_weight == "auto":
-        choices["options__adversarial_weight"] = f"{weight:.3g}: {adversarial_evidence}"
+        choices["options__adversarial_weight"] = f"{weight:.3g}: {adversarial_reason}"
     if options.adversarial_radius == "auto":
         if weight:
             choices["options__adversarial_radius"] = (
@@ -111,18 +111,20 @@ def describe_training_choices(
                 "nearest boundary between classes"
             )
         elif options.adversarial_weight not in ("auto", 0):
-            radius = f"no adversarial training: {adversarial_evidence}"
+            radius = f"no adversarial training: {adversarial_reason}"
             choices["options__adversarial_radius"] = radius
     return choices
 
 
-def _likelihood(likelihood: str | Sequence[tuple[str, Any]]) -> str:
+def _describe_likelihood(likelihood: str | Sequence[tuple[str, Any]]) -> str:
+    """Return the likelihood, with the number of columns if there are several."""
     if isinstance(likelihood, str):
         return likelihood
     return ", ".join(f"{kind}: {len(columns)} columns" for kind, columns in likelihood)
 
 
-def _passes(stages: Sequence[tuple[str, int]]) -> str:
+def _describe_epochs(stages: Sequence[tuple[str, int]]) -> str:
+    """Return the number of epochs, for each stage if there are several."""
     if len(stages) == 1:
-        return f"{stages[0][1]} passes"
-    return ", ".join(f"{n} passes of the stage {name!r}" for name, n in stages)
+        return f"{stages[0][1]} epochs"
+    return ", ".join(f"{n} epochs of the stage {name!r}" for name, n in stages)

@@ -121,10 +121,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 30, of more than 34,133 rows as many
-        as have 1,024,000 rows together (at least one), and at least 250 to 500
-        minibatches, by number of rows; without a teacher 60, but at least 1,000
-        minibatches.
+        Passes over the unlabelled rows. "auto" with a teacher: 30; with more than
+        34,133 rows, 1,024,000 divided by their number, but at least 1; always enough
+        for 250 (few rows) to 500 minibatches. "auto" without a teacher: 60, and enough
+        for 1,000 minibatches.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -215,9 +215,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     label_distributions_ : ndarray of float32 of shape (n_samples, n_classes)
         Probabilities of the same rows; one-hot for labelled rows.
     choices_ : dict of str to str
-        What the last `fit` chose for parameters that leave the choice to it, and the
-        evidence: views and weights of the teacher, passes over the rows, adversarial
-        training, and others. `partial_fit` adds nothing to it.
+        Choices that were made automatically, with reasons, by name of the parameter
+        (``"max_epochs"``, ``"options__adversarial_weight"``). Parameters with a given
+        value have no entry, except that "teacher" describes any
+        `OpinionPoolClassifier`. The first `partial_fit` of a new model sets
+        "likelihood" and "class_prior" only; later ones change nothing.
     validation_bound_ : float or None
         Mean bound of held-out rows in nats, for the weights that were kept; in
         standardised units with the Gaussian likelihood, unlike `score_samples`.
@@ -550,19 +552,25 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 )
                 if not resume:
                     net = self._initialize(seen, preprocessor, classes, targets, seed)
-                self.temperature_, reason = choose_temperature(
+                self.temperature_, temperature_reason = choose_temperature(
                     self, X, seen, sample_weight, seed, progress
                 )
                 with restored_on_error(net):
                     rows = self._training_rows(
                         data, preprocessor, net, targets.probabilities, held_out
                     )
-                    objective, evidence = self._objective(net, rows[0])
+                    objective, adversarial_reason = self._objective(net, rows[0])
                     self._maximize_bound(
                         net, data, rows, objective, stages, progress, checkpoint
                     )
             self.choices_ = describe_training_choices(
-                self, targets, reason, stages, len(rows[0]), objective, evidence
+                self,
+                targets,
+                temperature_reason,
+                stages,
+                len(rows[0]),
+                objective,
+                adversarial_reason,
             )
         return self
 
@@ -773,7 +781,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     def _objective(self, net: SSVAENet, rows: Rows) -> tuple[Objective, str]:
         """Return the loss to be minimised on these rows.
 
-        Also the evidence for its weight of adversarial training.
+        Also the reason for its weight of adversarial training.
         """
         n_classes = len(self.classes_)
         options = self._options()
@@ -796,7 +804,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 options.bound_rows, n_summed, net.module_.likelihood.n_outputs
             ),
         )
-        return objective, adversarial.evidence
+        return objective, adversarial.reason
 
     def _maximize_bound(
         self,

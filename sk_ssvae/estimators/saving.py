@@ -271,7 +271,7 @@ def from_state(
     if not set(state) <= FITTED_ATTRIBUTES:
         raise ValueError(f"state {sorted(set(state) - FITTED_ATTRIBUTES)}")
     if "classes_" in state:
-        state.setdefault("choices_", {})  # in older files
+        state.setdefault("choices_", {})  # which files of earlier versions lack
     for name, value in state.items():
         setattr(estimator, name, value)
     estimator.net_ = _make_net(estimator, header["net"], decode)

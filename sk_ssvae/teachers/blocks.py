@@ -15,9 +15,9 @@ from sk_ssvae.utils.typing import Array, FloatArray, Mask
 
 __all__ = [
     "BLOCK_CELLS",
+    "extreme_share",
     "relative_scale",
     "row_blocks",
-    "share_at_ends",
     "standardise",
     "standardised_scaling",
     "transformed",
@@ -112,8 +112,8 @@ def relative_scale(scaling: ColumnScaling) -> Array | None:
     return relative
 
 
-def share_at_ends(X: Array, kept: Mask) -> float:
-    """Return the share of the cells that are the least or largest of their column.
+def extreme_share(X: Array, kept: Mask) -> float:
+    """Return the share of the cells that equal the minimum or maximum of their column.
 
     It is one for binary columns, large for images with a background, and near zero for
     measurements.
@@ -140,7 +140,7 @@ def share_at_ends(X: Array, kept: Mask) -> float:
 def standardise(
     X: Array, scaling: ColumnScaling, dtype: type[np.floating[Any]] = np.float64
 ) -> Array:
-    """Standardise rows in double precision.
+    """Standardise rows, computed in double precision.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def standardise(
 
     Returns
     -------
-    rows : ndarray of shape (n_rows, n_kept)
+    rows : ndarray of `dtype` of shape (n_rows, n_kept)
         Rounded to single precision.
     """
     double = _in_double_precision(X)

@@ -21,7 +21,7 @@ from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["NeighbourGraph", "choose_graph_rows", "choose_sample", "neighbour_index"]
+__all__ = ["NeighbourGraph", "choose_graph_rows", "neighbour_index"]
 
 
 MIN_RELATIVE_RADIUS = 0.1
@@ -298,30 +298,3 @@ def choose_graph_rows(codes: IntArray, max_rows: int, seed: int) -> IntArray | N
     n_unlabelled = max(max_rows - len(kept), 0)
     unlabelled = order[codes[order] == UNLABELED][:n_unlabelled]
     return np.sort(np.concatenate([kept, unlabelled]))
-
-
-def choose_sample(codes: IntArray, max_rows: int, seed: int) -> IntArray | None:
-    """Choose the rows that views are fitted to, if there are more than `max_rows`.
-
-    Parameters
-    ----------
-    codes : ndarray of int64 of shape (n_rows,)
-        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
-    max_rows : int
-        Number of rows, unless most rows are labelled.
-    seed : int
-        Seed for the random choice.
-
-    Returns
-    -------
-    sample : ndarray of int64 or None
-        Sorted indices: all labelled rows, and a random choice of unlabelled rows, at
-        least half of `max_rows` if there are as many. None stands for all rows.
-    """
-    labelled = np.flatnonzero(codes != UNLABELED)
-    unlabelled = np.flatnonzero(codes == UNLABELED)
-    n_unlabelled = max(max_rows - len(labelled), max_rows // 2)
-    if len(unlabelled) <= n_unlabelled:
-        return None
-    drawn = np.random.RandomState(seed).permutation(unlabelled)[:n_unlabelled]
-    return np.sort(np.concatenate([labelled, drawn]))

@@ -2,50 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_ssvae.data.accuracy import labelled_accuracy
 from sk_ssvae.data.labels import encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
-from sk_ssvae.data.scaling import ColumnScaling
 from sk_ssvae.data.validation import quiet_sums
 from sk_ssvae.teachers.blocks import (
-    BLOCK_CELLS,
+    extreme_share,
     relative_scale,
-    share_at_ends,
     standardise,
     standardised_scaling,
 )
-from sk_ssvae.teachers.label_spreading import choose_graph_rows, choose_sample
+from sk_ssvae.teachers.label_spreading import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
     ALL_ROWS_VIEWS,
     FIRST_STAGE_VIEWS,
     LATENT_MIN_ROWS,
-    MAX_LATENT_ROWS,
+    MAX_LATENT_GRAPH_ROWS,
     SECOND_STAGE_VIEWS,
     resolve_view_names,
 )
-from sk_ssvae.teachers.user_views import rows_as_passed
+from sk_ssvae.teachers.sampling import (
+    check_inductive,
+    choose_sample,
+    pool_unsampled,
+    rows_of_views,
+)
 from sk_ssvae.teachers.view_entries import (
     ClassifierEntry,
     ViewEntry,
     WithNamedViews,
     read_entries,
 )
-from sk_ssvae.teachers.view_sets import RowsOfViews, ViewSet, fixed_global_state
+from sk_ssvae.teachers.view_sets import ViewSet, fixed_global_state
 from sk_ssvae.teachers.views import ViewSettings
 from sk_ssvae.training.progress import Part, no_report
-from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.estimator import (
     DOC_LINK_MODULE,
     DOC_LINK_TEMPLATE,
@@ -58,9 +59,9 @@ from sk_ssvae.utils.typing import Array, IntArray
 __all__ = ["OpinionPoolClassifier"]
 
 
-FEW_LABELS = 1 / 300
-"""Share of labelled rows below which labels spread further over the graphs of all rows.
-"""
+FEW_LABELS_SHARE = 1 / 300
+"""Share of labelled rows below which graphs of latent means have a larger `alpha`: with
+0.95, labels have little effect on distant rows."""
 
 FEW_LABELS_ALPHA = 0.99
 """`alpha` of these graphs then, at least."""
@@ -89,7 +90,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
       `RandomForestClassifier`, fitted to the labelled rows only. The forest predicts
       held-out labels out of bag.
     - "linear-generative": Gaussian classes with a shared covariance, fitted by EM to
-      all rows [4]_.
+      labelled and unlabelled rows [4]_.
     - "latent-gaussian", "latent-bernoulli": label spreading on the latent means of a
       VAE of standardised or min-max scaled columns, trained on all rows without labels.
     - "whitened", "discriminant": label spreading after a linear projection computed
@@ -109,8 +110,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         Names of views from the list above, and classifiers that are views, with names
         of their own. None uses all views of the list but "logistic": "pca-4", "pca-8"
         and "pca-16" only if X has more columns, one of latent means only from 10,000
-        rows on ("latent-bernoulli" if a third of the cells are the least or largest of
-        their column, else "latent-gaussian"), and "columns" only if all columns have
+        rows on ("latent-bernoulli" if a third of the cells equal the minimum or maximum
+        of their column, else "latent-gaussian"), and "columns" only if all columns have
         the same standard deviation, as "unscaled" is the same then.
 
         A scikit-learn classifier is fitted to the labelled rows only. Classifiers of
@@ -143,11 +144,12 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         same as among the labels.
 
     max_rows : int, default=10000
-        Number of rows that views are fitted to: all labelled rows, and a random choice
-        of unlabelled rows, at least half of this number. The other rows are predicted
-        as new rows are. Graphs have at most this number of rows, up to half of them
-        labelled. "latent-gaussian" and "latent-bernoulli" are fitted to all rows, and
-        their graphs have at most 60,000.
+        Size of the sample of rows that views are fitted to. It contains all labelled
+        rows, and unlabelled rows drawn at random: as many as are missing to `max_rows`,
+        but at least half of `max_rows`, so with many labels it is larger. The other
+        rows are predicted as new rows. A graph has at most `max_rows` rows, at most
+        half of them labelled if there are enough unlabelled ones. "latent-gaussian" and
+        "latent-bernoulli" are fitted to all rows; their graphs have at most 60,000.
 
     random_state : int, RandomState instance or None, default=None
         Seed for the folds, the random forest, the VAEs and all random choices, and of
@@ -172,8 +174,9 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         Class labels of the rows passed to `fit`: the given label, or the most probable
         class of an unlabelled row.
 
-    sample_indices_ : ndarray of int64 or None
-        Sorted indices of the rows that views are fitted to; None for all rows.
+    sample_indices_ : ndarray of int64 of shape (n_sampled,) or None
+        Sorted indices of the rows that the views were fitted to, other than those of
+        latent means; None if all rows were used.
 
     weights_ : dict of str to float
         Weight of each view in the pool.
@@ -292,20 +295,22 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             classes, codes = encode_labels(labels, owner=type(self).__name__)
             scaling = standardised_scaling(checked)
             scale = relative_scale(scaling)
-            has_many = names is None and len(checked) >= LATENT_MIN_ROWS
+            share = 0.0
+            if names is None and len(checked) >= LATENT_MIN_ROWS:  # else not used
+                share = extreme_share(checked, scaling.kept)
             names = resolve_view_names(
                 names,
                 (len(checked), scaling.n_kept),
                 classifiers,
                 one_scale=scale is None,
-                at_ends=share_at_ends(checked, scaling.kept) if has_many else 0.0,
+                extreme_share=share,
             )
-            seed, max_rows = draw_seed(self.random_state), int(self.max_rows)
-            sample = choose_sample(codes, max_rows, seed)
+            seed = draw_seed(self.random_state)
+            sample = choose_sample(codes, int(self.max_rows), seed)
             sampled_codes = codes if sample is None else codes[sample]
-            rows = _rows_of_views(X, checked, scaling, sample)
+            rows = rows_of_views(X, checked, scaling, sample)
             if sample is not None:
-                _check_inductive(classifiers, len(sample), len(codes))
+                check_inductive(classifiers, len(sample), len(codes))
                 rows = rows._replace(sample=sample)
                 if not ALL_ROWS_VIEWS.isdisjoint(names):
                     all_rows = standardise(checked, scaling, np.float32)
@@ -315,33 +320,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 make_folds(sampled_codes, seed),
                 estimate_shares=self.shares == "estimated",
             )
-            settings = ViewSettings(
-                n_neighbors=int(self.n_neighbors),  # numpy's may overflow
-                alpha=self.alpha,
-                graph_rows=choose_graph_rows(sampled_codes, max_rows, seed),
-                seed=seed,
-                unit_scale=scale,
-                all_graph_rows=choose_graph_rows(codes, MAX_LATENT_ROWS, seed),
-                all_rows_alpha=max(self.alpha, FEW_LABELS_ALPHA)
-                if (codes != UNLABELED).mean() < FEW_LABELS
-                else self.alpha,
-            )
+            settings = self._view_settings(codes, sampled_codes, seed, scale)
         views = ViewSet(names, classifiers, settings)
         pooled = views.fit_pool(rows, pool, len(classes), self.on_view)
         del rows  # which may hold a copy of X
         distributions = np.empty((len(codes), len(classes)))
         distributions[slice(None) if sample is None else sample] = pooled[0]
         if sample is not None:
-            others = np.setdiff1d(np.arange(len(codes)), sample)
-            n_outputs = len(views.names) * len(classes)
-            cells_per_row = max(scaling.n_kept, n_outputs)
-            for chunk in row_chunks(len(others), cells_per_row, BLOCK_CELLS):
-                which = others[chunk]
-                probabilities = views.predict_proba(
-                    _rows_of_views(X, checked, scaling, which), pool.used_views, which
-                )
-                distributions[which] = pool.pool(probabilities, pool.class_shares)
-            views.transduced = {}
+            pool_unsampled(X, checked, scaling, views, pool, distributions, sample)
         labelled = np.flatnonzero(codes != UNLABELED)
         distributions[labelled] = np.eye(len(classes))[codes[labelled]]
         self.classes_ = classes
@@ -350,6 +336,23 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self.sample_indices_ = sample
         self.label_distributions_ = distributions
         self.transduction_ = classes[distributions.argmax(axis=1)]
+
+    def _view_settings(
+        self, codes: IntArray, sampled_codes: IntArray, seed: int, scale: Array | None
+    ) -> ViewSettings:
+        """Return the settings that all views share."""
+        latent_alpha = self.alpha
+        if (codes != UNLABELED).mean() < FEW_LABELS_SHARE:
+            latent_alpha = max(self.alpha, FEW_LABELS_ALPHA)
+        return ViewSettings(
+            n_neighbors=int(self.n_neighbors),  # numpy's may overflow
+            alpha=self.alpha,
+            graph_rows=choose_graph_rows(sampled_codes, int(self.max_rows), seed),
+            seed=seed,
+            unit_scale=scale,
+            latent_graph_rows=choose_graph_rows(codes, MAX_LATENT_GRAPH_ROWS, seed),
+            latent_alpha=latent_alpha,
+        )
 
     def _entries(self) -> tuple[list[str] | None, dict[str, ClassifierEntry]]:
         """Return the names of views, None for the default, and the user's classifiers.
@@ -406,7 +409,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             )
         pool, labelled = self._pool, self._labelled_share
         probabilities = self._views.predict_proba(
-            _rows_of_views(X, checked, self._scaling), pool.used_views
+            rows_of_views(X, checked, self._scaling), pool.used_views
         )
         # New rows come from the distribution of labelled and unlabelled rows together,
         # so a class without unlabelled rows keeps a positive share.
@@ -460,45 +463,3 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             If no row is labelled, or no labelled row has a positive weight.
         """
         return labelled_accuracy(y, self.predict(X), self.classes_, sample_weight)
-
-
-def _rows_of_views(
-    X: Any, checked: Array, scaling: ColumnScaling, which: IntArray | None = None
-) -> RowsOfViews:
-    """Return some rows, or all, as the views take them.
-
-    Parameters
-    ----------
-    X : array-like or data frame of shape (n_rows, n_features)
-        Rows as the user passed them.
-    checked : ndarray of shape (n_rows, n_features)
-        The same rows, validated.
-    scaling : ColumnScaling
-        Standardisation of the columns.
-    which : ndarray of int64, default=None
-        Indices of the rows; None takes all.
-    """
-    if which is not None:
-        is_frame = rows_as_passed(X, checked) is X
-        checked = checked[which]
-        X = _safe_indexing(X, which) if is_frame else checked
-    with fixed_global_state():
-        standardised = standardise(checked, scaling)
-    return RowsOfViews(standardised, rows_as_passed(X, checked))
-
-
-def _check_inductive(
-    classifiers: Mapping[str, ClassifierEntry], n_sample: int, n_rows: int
-) -> None:
-    """Raise a ValueError if a classifier of the user has no predictions for new rows.
-
-    Training rows outside of the sample are predicted as new rows are.
-    """
-    for name, entry in classifiers.items():
-        methods = ("predict_proba", "decision_function", "predict")
-        if not any(hasattr(entry.classifier, method) for method in methods):
-            raise ValueError(
-                f"The view {name!r} has no predictions for new rows, but views are "
-                f"fitted to a sample of {n_sample} of the {n_rows} rows. Set "
-                f"max_rows={n_rows}, or give {entry.classifier!r} a method predict."
-            )

@@ -30,7 +30,7 @@ __all__ = [
     "ALL_ROWS_VIEWS",
     "FIRST_STAGE_VIEWS",
     "LATENT_MIN_ROWS",
-    "MAX_LATENT_ROWS",
+    "MAX_LATENT_GRAPH_ROWS",
     "SECOND_STAGE_VIEWS",
     "make_view",
     "resolve_view_names",
@@ -57,7 +57,7 @@ FIRST_STAGE_VIEWS = (
 ALL_ROWS_VIEWS = frozenset({"latent-gaussian", "latent-bernoulli"})
 """Views that are fitted to all rows, although others may have a sample."""
 
-MAX_LATENT_ROWS = 60_000
+MAX_LATENT_GRAPH_ROWS = 60_000
 """Largest number of rows in the graphs of these views."""
 
 OPTIONAL_VIEWS = ("logistic",)
@@ -70,9 +70,9 @@ LATENT_MIN_ROWS = 10_000
 """Number of rows from which views of latent means are defaults. With fewer they took
 half of the time, and the pool was as accurate without them."""
 
-LATENT_MIN_SHARE = 1 / 3
-"""Share of the cells at the ends of their column's range from which the default view of
-latent means has the Bernoulli likelihood, else the Gaussian."""
+BERNOULLI_MIN_EXTREME_SHARE = 1 / 3
+"""Share of the cells that equal the minimum or maximum of their column from which the
+default view of latent means has the Bernoulli likelihood, else the Gaussian."""
 
 LATENT_SIZE = 32
 LATENT_HIDDEN_SIZES = (256,)
@@ -96,7 +96,7 @@ DISCRIMINANT_COMPONENTS = 256
 
 
 def _is_default(
-    name: str, shape: tuple[int, int], one_scale: bool, at_ends: float
+    name: str, shape: tuple[int, int], one_scale: bool, extreme_share: float
 ) -> bool:
     """Return whether a view is fitted by default."""
     n_rows, n_features = shape
@@ -105,7 +105,7 @@ def _is_default(
     if name.startswith("pca-"):
         return int(name.removeprefix("pca-")) < n_features
     if name.startswith("latent-"):
-        is_bernoulli = at_ends >= LATENT_MIN_SHARE
+        is_bernoulli = extreme_share >= BERNOULLI_MIN_EXTREME_SHARE
         return n_rows >= LATENT_MIN_ROWS and is_bernoulli == name.endswith("bernoulli")
     return name not in OPTIONAL_VIEWS
 
@@ -116,7 +116,7 @@ def resolve_view_names(
     classifiers: Collection[str] = (),
     *,
     one_scale: bool = False,
-    at_ends: float = 0.0,
+    extreme_share: float = 0.0,
 ) -> list[str]:
     """Return the names of the views to fit, for the parameter `views` of the pool.
 
@@ -133,8 +133,8 @@ def resolve_view_names(
         Names in `views` of the user's classifiers. They are views of the first stage.
     one_scale : bool, default=False
         Whether all columns have the same standard deviation.
-    at_ends : float, default=0.0
-        Share of the cells that are the least or largest of their column.
+    extreme_share : float, default=0.0
+        Share of the cells that equal the minimum or maximum of their column.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def resolve_view_names(
     """
     available = [*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS]
     if views is None:
-        return [n for n in available if _is_default(n, shape, one_scale, at_ends)]
+        return [n for n in available if _is_default(n, shape, one_scale, extreme_share)]
     names = list(dict.fromkeys(views))
     for name in names:
         if name not in available and name not in classifiers:
@@ -242,10 +242,10 @@ def make_view(name: str, shape: tuple[int, int], settings: ViewSettings) -> View
         case "latent-gaussian" | "latent-bernoulli":
             likelihood = name.removeprefix("latent-")
             means = _latent_means(likelihood, n_rows, n_features, seed)
-            of_all_rows = settings._replace(
-                graph_rows=settings.all_graph_rows, alpha=settings.all_rows_alpha
+            latent_settings = settings._replace(
+                graph_rows=settings.latent_graph_rows, alpha=settings.latent_alpha
             )
-            return SpreadingView(means, of_all_rows)
+            return SpreadingView(means, latent_settings)
         case "logistic":
             return LabelledRowsView(logistic_regression(), settings)
         case "svm":

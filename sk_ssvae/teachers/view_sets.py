@@ -75,6 +75,13 @@ def _global_state_of(view: View) -> AbstractContextManager[None]:
     return nullcontext() if view.is_user_defined else fixed_global_state()
 
 
+def _labels_of_all_rows(codes: IntArray, sample: IntArray, n_rows: int) -> IntArray:
+    """Extend a label vector of a sample to all rows; the others are unlabelled."""
+    of_all = np.full(n_rows, UNLABELED)
+    of_all[sample] = codes
+    return of_all
+
+
 class ViewSet:
     """The views of an opinion pool.
 
@@ -92,7 +99,7 @@ class ViewSet:
     ----------
     views : dict of str to View
         Fitted views by name.
-    transduced : dict of str to ndarray of shape (n_all, n_classes)
+    all_row_probabilities : dict of str to ndarray of shape (n_all, n_classes)
         Class probabilities of all training rows, from the views that are fitted to
         these although others have a sample.
     """
@@ -106,7 +113,7 @@ class ViewSet:
         self.names = names
         self.settings = settings
         self.views: dict[str, View] = {}
-        self.transduced: dict[str, Array] = {}
+        self.all_row_probabilities: dict[str, Array] = {}
         self._classifiers = classifiers
 
     def fit_pool(
@@ -128,7 +135,8 @@ class ViewSet:
         Returns
         -------
         pooled : ndarray of shape (1 + n_folds, n_rows, n_classes)
-            Pooled class probabilities of all rows, for each label vector of the pool.
+            Pooled class probabilities of the rows, or of the sample of them that other
+            views are fitted to, for each label vector of the pool.
         """
         probabilities: dict[str, Array] = {}
         pooled: Array | None = None
@@ -164,24 +172,23 @@ class ViewSet:
         self.views[name] = view
         sample = rows.sample if X is rows.all_rows else None
         if sample is not None:
-            of_sample, label_vectors = label_vectors, []
-            for codes in of_sample:
-                label_vectors.append(np.full(len(X), UNLABELED))
-                label_vectors[-1][sample] = codes
+            label_vectors = [
+                _labels_of_all_rows(codes, sample, len(X)) for codes in label_vectors
+            ]
         with _global_state_of(view):
             probabilities = view.fit_predict_proba(
                 X, label_vectors, n_classes, soft_labels
             )
         if sample is None:
             return probabilities
-        self.transduced[name] = probabilities[0].copy()
+        self.all_row_probabilities[name] = probabilities[0].copy()
         return probabilities[:, sample]
 
     def predict_proba(
         self,
         rows: RowsOfViews,
         names: Collection[str],
-        which: IntArray | None = None,
+        indices: IntArray | None = None,
     ) -> dict[str, Array]:
         """Return class probabilities of rows that the views were not fitted to.
 
@@ -191,7 +198,7 @@ class ViewSet:
             The rows.
         names : collection of str
             The views.
-        which : ndarray of int64 of shape (n_rows,), default=None
+        indices : ndarray of int64 of shape (n_rows,), default=None
             If these are training rows, outside of the sample: their indices. Views that
             are fitted to all training rows then return the probabilities from the fit.
 
@@ -203,8 +210,8 @@ class ViewSet:
         for name, view in self.views.items():
             if name not in names:
                 continue
-            if which is not None and name in self.transduced:
-                probabilities[name] = self.transduced[name][which]
+            if indices is not None and name in self.all_row_probabilities:
+                probabilities[name] = self.all_row_probabilities[name][indices]
                 continue
             with _global_state_of(view):
                 probabilities[name] = view.predict_proba(

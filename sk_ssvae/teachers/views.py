@@ -31,9 +31,10 @@ class ViewSettings(NamedTuple):
     unit_scale : ndarray of float64 of shape (n_features,) or None
         Standard deviations of the columns, relative to the largest, which undo the
         standardisation up to a common factor. None if they are all equal.
-    all_graph_rows, all_rows_alpha : ndarray of int64 or None, float
-        As `graph_rows` and `alpha`, for views that are fitted to all rows although
-        others have a sample.
+    latent_graph_rows : ndarray of int64 or None
+        As `graph_rows`, but among all training rows, for views of latent means.
+    latent_alpha : float
+        As `alpha`, for views of latent means.
     """
 
     n_neighbors: int
@@ -41,8 +42,8 @@ class ViewSettings(NamedTuple):
     graph_rows: IntArray | None
     seed: int
     unit_scale: Array | None = None
-    all_graph_rows: IntArray | None = None
-    all_rows_alpha: float = 0.95
+    latent_graph_rows: IntArray | None = None
+    latent_alpha: float = 0.95
 
 
 class View(ABC):

@@ -52,13 +52,14 @@ def class_margin(x: Array, codes: IntArray) -> float:
     classes, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
     x = x - x.mean(axis=0)
     means = np.eye(len(classes))[codes].T @ x / counts[:, None]
+    # Differences of scores are half the differences of squared distances to means.
     score = x @ means.T - (means**2).sum(axis=1) / 2
     nearest = score.argmax(axis=1)
-    # Zero from a class to itself; two classes may have equal means, too.
-    length = cdist(means, means)[nearest]
+    # The separation is zero from a class to itself, and if two means are equal.
+    separation = cdist(means, means)[nearest]
     distance = np.full(score.shape, np.inf)
     difference = score.max(axis=1, keepdims=True) - score
-    np.divide(difference, length, out=distance, where=length > 0)
+    np.divide(difference, separation, out=distance, where=separation > 0)
     margin = float(np.median(distance.min(axis=1)))
     return margin if margin < np.inf else 0.0
 
@@ -100,13 +101,13 @@ class AdversarialChoice(NamedTuple):
         Weight in the loss.
     radius : float
         Length of the perturbations. It has no effect if the weight is 0.
-    evidence : str
-        What the weight depended on; empty if it was given.
+    reason : str
+        Why the weight has this value; empty if it is the value that was given.
     """
 
     weight: float
     radius: float
-    evidence: str = ""
+    reason: str = ""
 
 
 def resolve_adversarial(
@@ -126,8 +127,10 @@ def resolve_adversarial(
     Returns
     -------
     choice : AdversarialChoice
-        The weight is 0 if the radius is "auto" and the rows do not determine it: if all
-        belong to one class, or no column can be perturbed.
+        A weight of "auto" is 0 without soft targets, with a model or network of the
+        user, or with an effective dimension below `MIN_DIMENSION`. Any weight is 0 if
+        the radius is "auto" and cannot be determined: if all rows belong to one class,
+        all classes have the same mean, or no column can be perturbed.
     """
     fixed_radius = 1.0 if isinstance(radius, str) else float(radius)
     fixed_weight = 1.0 if isinstance(weight, str) else float(weight)
@@ -140,22 +143,22 @@ def resolve_adversarial(
     elif weight == 0 or not isinstance(radius, str):
         return AdversarialChoice(fixed_weight, fixed_radius)
     x, codes = _rows_with_classes(rows, model.inputs.movable)
-    evidence = ""
+    reason = ""
     if isinstance(weight, str):
         dimension = effective_dimension(x)
-        evidence = f"the columns have {dimension:.1f} effective dimensions"
+        reason = f"the columns have {dimension:.1f} effective dimensions"
         if dimension < MIN_DIMENSION:
-            reason = f"{evidence}, fewer than {MIN_DIMENSION}"
+            reason = f"{reason}, fewer than {MIN_DIMENSION}"
             return AdversarialChoice(0.0, fixed_radius, reason)
     if not isinstance(radius, str):
-        return AdversarialChoice(fixed_weight, fixed_radius, evidence)
+        return AdversarialChoice(fixed_weight, fixed_radius, reason)
     margin = 0.0
     if x.shape[1] and len(np.unique(codes)) > 1:
         margin = class_margin(x, codes)
     if not margin > 0:  # or NaN
         reason = "there is no boundary between classes"
         return AdversarialChoice(0.0, fixed_radius, reason)
-    return AdversarialChoice(fixed_weight, margin, evidence)
+    return AdversarialChoice(fixed_weight, margin, reason)
 
 
 def _is_built_in(model: VAEModule) -> bool:

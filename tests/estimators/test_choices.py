@@ -37,12 +37,12 @@ def test_each_automatic_parameter_has_an_entry(iris, tmp_path):
         "options__adversarial_weight",
     ]
     views = clf.choices_["teacher"].partition(";")[0]
-    assert views.startswith("8 of 8 views have a weight: ")
+    assert views.startswith("weights of 8 of 8 views: ")
     for name in ("unscaled", "min-max", "svm", "forest", "discriminant"):
         assert f"{name} 0." in views
     assert clf.choices_["likelihood"] == "gaussian"
     assert clf.choices_["class_prior"] == "the mean of labels and soft targets"
-    assert clf.choices_["max_epochs"] == f"{clf.n_iter_} passes over 150 rows"
+    assert clf.choices_["max_epochs"] == f"{clf.n_iter_} epochs of 150 rows"
     assert clf.choices_["temperature"] == "1.7: chosen on other data sets"
     assert clf.choices_["marginalization"] == "all classes are summed"
     bound_rows = clf.net_.objective.bound_rows
@@ -67,7 +67,7 @@ def test_parameters_that_are_given_have_no_entry(iris):
     assert clf.fit(X, y).choices_ == {}
 
 
-def test_other_choices(iris):
+def test_choices_without_a_teacher_and_with_estimates(iris):
     X, y = iris
     clf = SSVAEClassifier(max_epochs=2, random_state=0)
     alone = clone(clf).set_params(teacher=None).fit(X, y).choices_
@@ -93,7 +93,7 @@ def test_other_choices(iris):
     assert (
         stacked.fit(X, y)
         .choices_["max_epochs"]
-        .startswith("1 passes of the stage 'm1', ")
+        .startswith("1 epochs of the stage 'm1', ")
     )
 
 
@@ -115,16 +115,16 @@ def test_a_pool_is_described_by_weights_losses_and_sample(iris):
     pool = OpinionPoolClassifier(views=["columns", "svm"], random_state=0).fit(X, y)
     pool._pool.weights = {"columns": 0.001, "svm": 0.5}
     pool._pool.held_out_log_loss = {"columns": 0.25, "svm": 0.123}
-    expected = "1 of 2 views have a weight: svm 0.50; log-loss on held-out labels: "
+    expected = "weights of 1 of 2 views: svm 0.50; log-loss on held-out labels: "
     assert describe_pool(pool) == f"{expected}svm 0.12"
     pool._pool.held_out_log_loss = {}
     pool._pool.weights["columns"] = 0.75
     pool.sample_indices_ = np.arange(40)
-    expected = "2 of 2 views have a weight: columns 0.75, svm 0.50; views are fitted to"
+    expected = "weights of 2 of 2 views: columns 0.75, svm 0.50; fitted to a sample of"
     assert describe_pool(pool) == f"{expected} 40 of 150 rows"
     pool._pool.weights = {"latent-gaussian": 1.0}
-    expected = "1 of 1 views have a weight: latent-gaussian 1.00; views are fitted to"
-    end = "40 of 150 rows, those of latent means to all"
+    expected = "weights of 1 of 1 views: latent-gaussian 1.00; fitted to a sample of"
+    end = "40 of 150 rows, views of latent means to all rows"
     assert describe_pool(pool) == f"{expected} {end}"
 
 
@@ -150,7 +150,7 @@ def test_further_training_keeps_what_it_does_not_choose(iris):
     assert choices == {"class_prior": model_choices["class_prior"]}
 
 
-def test_reasons_of_exceptions(iris):
+def test_choices_for_single_labels_early_stopping_and_equal_class_means(iris):
     X, y = iris
     single = np.full(150, -1)
     single[[0, 50, 100]] = [0, 1, 2]

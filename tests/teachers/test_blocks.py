@@ -7,7 +7,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import blocks, label_spreading
-from sk_ssvae.teachers.blocks import share_at_ends
+from sk_ssvae.teachers.blocks import extreme_share
 from sk_ssvae.teachers.label_spreading import neighbour_index
 
 VIEWS = ["min-max", "pca-4", "ranks", "logistic", "svm", "linear-generative"]
@@ -71,11 +71,11 @@ def test_the_chosen_search_finds_the_neighbours_of_a_tree(n_dimensions, monkeypa
     assert neighbour_index(Z, 10).algorithm == "auto"
 
 
-def test_share_of_cells_at_the_ends_of_their_column():
+def test_extreme_share_counts_minima_and_maxima_of_columns():
     kept = np.array([True, True, False])
     X = np.array([[0, 5, 9], [1, 6, 9], [0, 7, 9], [1, 8, 9.0]])
     for rows in (X, 3 * X - 7, X.astype(np.float32)):
-        assert share_at_ends(rows, kept) == (4 + 2) / 8
-    assert share_at_ends(X[:, :1], np.array([True])) == 1
+        assert extreme_share(rows, kept) == (4 + 2) / 8
+    assert extreme_share(X[:, :1], np.array([True])) == 1
     X = np.tile(np.random.RandomState(0).rand(1000, 300), (10, 1))  # several chunks
-    assert share_at_ends(X, np.ones(300, dtype=bool)) == 2 * 10 / len(X)
+    assert extreme_share(X, np.ones(300, dtype=bool)) == 2 * 10 / len(X)

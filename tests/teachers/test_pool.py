@@ -137,14 +137,14 @@ def test_constant_columns_and_duplicate_rows():
     np.testing.assert_array_equal(pool.transduction_, np.repeat([0, 1], 30))
 
 
-def test_small_graphs_are_accurate(iris):
+def test_small_samples_are_accurate(iris):
     X, y, y_true = iris
     pool = OpinionPoolClassifier(max_rows=60, random_state=0).fit(X, y)
     assert accuracy_score(y_true, pool.transduction_) > 0.85
 
 
 @pytest.mark.parametrize("max_rows", [2, 7])
-def test_tiny_graphs_give_finite_probabilities(iris, max_rows):
+def test_tiny_samples_give_finite_probabilities(iris, max_rows):
     X, y, _ = iris
     pool = OpinionPoolClassifier(max_rows=max_rows, random_state=0)
     pool.fit(X, y)

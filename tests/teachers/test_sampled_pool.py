@@ -7,9 +7,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import pool as pool_module
-from sk_ssvae.teachers.label_spreading import choose_sample
 from sk_ssvae.teachers.pooling import fit_inverse_temperature, make_folds
 from sk_ssvae.teachers.registry import FIRST_STAGE_VIEWS
+from sk_ssvae.teachers.sampling import choose_sample
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def many():
     ("n_labelled", "max_rows", "n_unlabelled"),
     [(10, 100, 90), (10, 21, 11), (10, 12, 6), (60, 100, 50), (60, 20, 10)],
 )
-def test_the_sample_has_all_labels_and_half_of_the_rows(
+def test_the_sample_has_all_labels_and_enough_unlabelled_rows(
     n_labelled, max_rows, n_unlabelled
 ):
     codes = np.full(300, -1)
@@ -48,7 +48,7 @@ def test_each_unlabelled_row_is_as_likely_to_be_sampled():
 
 
 @pytest.mark.parametrize("max_rows", [300, 1000])
-def test_no_sample_of_rows_that_are_few(max_rows):
+def test_few_rows_are_not_sampled(max_rows):
     assert choose_sample(np.full(300, -1), max_rows, seed=0) is None
     # Half of `max_rows` unlabelled rows: all there are.
     codes = np.where(np.arange(300) < 250, 0, -1)
@@ -144,7 +144,7 @@ def test_few_labels_reach_further_over_the_graph_of_all_rows(n_rows, alpha):
 
 def test_the_graph_of_all_rows_is_limited(many, monkeypatch):
     X, y = many
-    monkeypatch.setattr(pool_module, "MAX_LATENT_ROWS", 200)
+    monkeypatch.setattr(pool_module, "MAX_LATENT_GRAPH_ROWS", 200)
     pool = OpinionPoolClassifier(
         views=["latent-gaussian", "svm"], max_rows=100, random_state=0
     ).fit(X, y)

@@ -10,33 +10,32 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from sk_ssvae import SSVAEClassifier
-from sk_ssvae.teachers import soft_targets
-from sk_ssvae.teachers.soft_targets import confidence
+from sk_ssvae.teachers.soft_targets import confidence, fit_soft_targets
 
 
-def fit_soft_targets(*args, **kwargs):
-    """Return the soft targets without the fitted teacher."""
-    return soft_targets.fit_soft_targets(*args, **kwargs)[0]
+def soft_targets_of(*args, **kwargs):
+    """Return `fit_soft_targets` without the fitted teacher."""
+    return fit_soft_targets(*args, **kwargs)[0]
 
 
 def test_label_distributions_of_a_transductive_teacher_are_used(blobs):
     X, y, _ = blobs
     teacher = LabelSpreading(kernel="knn", max_iter=100)
     alone = LabelSpreading(kernel="knn", max_iter=100).fit(X, y)
-    targets = fit_soft_targets(teacher, X, y, 3, seed=0)
+    targets = soft_targets_of(teacher, X, y, 3, seed=0)
     np.testing.assert_allclose(targets, alone.label_distributions_, atol=1e-6)
     assert not hasattr(teacher, "classes_")  # a clone was fitted
     pipeline = make_pipeline(StandardScaler(), teacher)
     scaled = StandardScaler().fit_transform(X)
     alone.fit(scaled, y)
-    targets = fit_soft_targets(pipeline, X, y, 3, seed=0)
+    targets = soft_targets_of(pipeline, X, y, 3, seed=0)
     np.testing.assert_allclose(targets, alone.label_distributions_, atol=1e-6)
 
 
 def test_predict_proba_of_an_inductive_teacher_is_used(blobs):
     X, y, _ = blobs
     alone = SelfTrainingClassifier(LogisticRegression()).fit(X, y)
-    targets = fit_soft_targets(
+    targets = soft_targets_of(
         SelfTrainingClassifier(LogisticRegression()), X, y, 3, seed=0
     )
     np.testing.assert_allclose(targets, alone.predict_proba(X), atol=1e-6)
@@ -55,7 +54,7 @@ class WithoutProbabilities(ClassifierMixin, BaseEstimator):
 
 def test_predictions_are_one_hot_encoded_without_predict_proba(blobs):
     X, y, _ = blobs
-    targets = fit_soft_targets(WithoutProbabilities(), X, y, 3, seed=0)
+    targets = soft_targets_of(WithoutProbabilities(), X, y, 3, seed=0)
     predicted = WithoutProbabilities().fit(X, y).predict(X)
     np.testing.assert_array_equal(targets, np.eye(3)[predicted])
 
@@ -66,7 +65,7 @@ def test_rows_that_no_label_reaches_have_zero_targets_and_confidence():
     y = np.full(24, -1)
     y[0], y[11] = 0, 1
     teacher = LabelSpreading(kernel="knn", n_neighbors=3)
-    targets = fit_soft_targets(teacher, X, y, 2, seed=0)
+    targets = soft_targets_of(teacher, X, y, 2, seed=0)
     assert (targets[12:] == 0).all()
     assert (confidence(targets)[12:] == 0).all()
     np.testing.assert_allclose(targets[:12].sum(1), 1, rtol=1e-6)
@@ -88,13 +87,13 @@ class NanProbabilities(ClassifierMixin, BaseEstimator):
 
 def test_nan_probabilities_give_zero_targets(blobs):
     X, y, _ = blobs
-    assert (fit_soft_targets(NanProbabilities(), X, y, 3, seed=0) == 0).all()
+    assert (soft_targets_of(NanProbabilities(), X, y, 3, seed=0) == 0).all()
 
 
 def test_a_teacher_that_treats_minus_one_as_a_class_is_an_error(blobs):
     X, y, _ = blobs
     with pytest.raises(ValueError) as error:
-        fit_soft_targets(LogisticRegression(), X, y, 3, seed=0)
+        soft_targets_of(LogisticRegression(), X, y, 3, seed=0)
     assert str(error.value) == (
         "The teacher LogisticRegression returned probabilities of shape (120, 4) for "
         "the classes [-1, 0, 1, 2], but was fitted to 120 rows with the classes "
@@ -107,15 +106,15 @@ def test_unset_random_states_are_set_from_the_seed(blobs, global_generators):
     X, y, _ = blobs
     teacher = SelfTrainingClassifier(RandomForestClassifier(5))
     before = global_generators()
-    first = fit_soft_targets(teacher, X, y, 3, seed=1)
+    first = soft_targets_of(teacher, X, y, 3, seed=1)
     assert before == global_generators()
     assert teacher.estimator.random_state is None
-    np.testing.assert_array_equal(first, fit_soft_targets(teacher, X, y, 3, seed=1))
-    assert not np.array_equal(first, fit_soft_targets(teacher, X, y, 3, seed=2))
+    np.testing.assert_array_equal(first, soft_targets_of(teacher, X, y, 3, seed=1))
+    assert not np.array_equal(first, soft_targets_of(teacher, X, y, 3, seed=2))
     fixed = SelfTrainingClassifier(RandomForestClassifier(5, random_state=3))
     np.testing.assert_array_equal(
-        fit_soft_targets(fixed, X, y, 3, seed=1),
-        fit_soft_targets(fixed, X, y, 3, seed=2),
+        soft_targets_of(fixed, X, y, 3, seed=1),
+        soft_targets_of(fixed, X, y, 3, seed=2),
     )
 
 

@@ -135,7 +135,7 @@ def test_default_views_have_fewer_principal_components_than_columns():
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "one_scale", "at_ends", "left_out"),
+    ("n_rows", "one_scale", "extreme_share", "left_out"),
     [
         (9_999, False, 1, {"columns", "latent-gaussian", "latent-bernoulli"}),
         (9_999, True, 0, {"unscaled", "latent-gaussian", "latent-bernoulli"}),
@@ -143,8 +143,10 @@ def test_default_views_have_fewer_principal_components_than_columns():
         (10_000, False, 0.4, {"columns", "latent-gaussian"}),
     ],
 )
-def test_default_views(n_rows, one_scale, at_ends, left_out):
-    names = resolve_view_names(None, (n_rows, 20), one_scale=one_scale, at_ends=at_ends)
+def test_default_views(n_rows, one_scale, extreme_share, left_out):
+    names = resolve_view_names(
+        None, (n_rows, 20), one_scale=one_scale, extreme_share=extreme_share
+    )
     available = {*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS}
     assert available - set(names) == left_out | {"logistic"}
 

@@ -17,16 +17,14 @@ from sk_ssvae.training.adversarial_radius import (
     MIN_DIMENSION,
     class_margin,
     effective_dimension,
-)
-from sk_ssvae.training.adversarial_radius import (
-    resolve_adversarial as choose_adversarial,
+    resolve_adversarial,
 )
 from sk_ssvae.training.rows import Rows
 
 
-def resolve_adversarial(*args, **kwargs):
-    """Return weight and radius without the evidence."""
-    return choose_adversarial(*args, **kwargs)[:2]
+def weight_and_radius(*args, **kwargs):
+    """Return `resolve_adversarial` without the reason."""
+    return resolve_adversarial(*args, **kwargs)[:2]
 
 
 def clusters(n_columns, n_classes, n_rows=120, seed=0):
@@ -111,7 +109,7 @@ def adversarial_case(n_columns=100, **options):
     rows = Rows(x.astype(np.float32), codes, soft_targets=np.eye(3)[classes] * 0.9)
     model = M2Module(n_columns, PRIOR, 1, (), "gaussian", 3)
     settings = {"weight": "auto", "radius": "auto"} | options
-    found = resolve_adversarial(**settings, model=model, rows=rows)
+    found = weight_and_radius(**settings, model=model, rows=rows)
     return found, class_margin(x.astype(np.float32).astype(float), classes)
 
 
@@ -138,23 +136,23 @@ def test_rows_without_targets_labels_or_movable_columns():
     model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
     few = np.where(np.arange(len(x)) < 60, classes, -1)
     without_teacher = Rows(x, few)
-    assert resolve_adversarial("auto", "auto", model, without_teacher)[0] == 0
-    found = resolve_adversarial(1.0, "auto", model, without_teacher)
+    assert weight_and_radius("auto", "auto", model, without_teacher)[0] == 0
+    found = weight_and_radius(1.0, "auto", model, without_teacher)
     radius = class_margin(x[:60].astype(float), classes[:60])
     assert found == (1.0, pytest.approx(radius))
     # Rows that the teacher has no probabilities for do not count.
     silent = Rows(x, few, soft_targets=np.zeros((len(x), 3)))
-    assert resolve_adversarial(1.0, "auto", model, silent) == found
+    assert weight_and_radius(1.0, "auto", model, silent) == found
     for codes in (np.zeros(len(x), int), np.full(len(x), -1)):
-        assert resolve_adversarial(1.0, "auto", model, Rows(x, codes)) == (0.0, 1.0)
+        assert weight_and_radius(1.0, "auto", model, Rows(x, codes)) == (0.0, 1.0)
     # Each class with a single label
     y = np.full(len(x), -1)
     y[:3], x[:3] = [0, 1, 2], np.eye(3, 100)
-    found = resolve_adversarial(1.0, "auto", model, Rows(x, y))
+    found = weight_and_radius(1.0, "auto", model, Rows(x, y))
     assert found == (1.0, pytest.approx(1 / np.sqrt(2)))
     model.inputs.movable.zero_()
-    assert resolve_adversarial(1.0, "auto", model, without_teacher) == (0.0, 1.0)
-    assert resolve_adversarial(1.0, 2.0, model, without_teacher) == (1.0, 2.0)
+    assert weight_and_radius(1.0, "auto", model, without_teacher) == (0.0, 1.0)
+    assert weight_and_radius(1.0, 2.0, model, without_teacher) == (1.0, 2.0)
 
 
 def test_missing_cells_are_means_in_the_margin():
@@ -165,7 +163,7 @@ def test_missing_cells_are_means_in_the_margin():
     x[::4, 2] = np.nan
     model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
     found, expected = (
-        resolve_adversarial(1.0, "auto", model, Rows(a, classes)) for a in (x, filled)
+        weight_and_radius(1.0, "auto", model, Rows(a, classes)) for a in (x, filled)
     )
     assert found == (1.0, pytest.approx(expected[1]))
 
@@ -177,7 +175,7 @@ def test_many_rows_are_sampled_evenly(monkeypatch, limit, value):
     monkeypatch.setattr(adversarial_radius, limit, value)
     x, classes = clusters(100, 3)
     model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
-    found = resolve_adversarial(1.0, "auto", model, Rows(x, classes))
+    found = weight_and_radius(1.0, "auto", model, Rows(x, classes))
     radius = class_margin(x[::4], classes[::4])
     assert found == (1.0, pytest.approx(radius))
 
@@ -224,9 +222,9 @@ def test_the_radius_is_that_of_rows_as_often_as_their_weight():
     for n in (120, 240):  # of the weighted rows there are at most 120
         order = repeated[:: 240 // n]
         expected.append(
-            resolve_adversarial(1.0, "auto", model, Rows(x[order], classes[order]))[1]
+            weight_and_radius(1.0, "auto", model, Rows(x[order], classes[order]))[1]
         )
-    found = resolve_adversarial(1.0, "auto", model, weighted)[1]
+    found = weight_and_radius(1.0, "auto", model, weighted)[1]
     assert found == pytest.approx(expected[0], rel=0.02)
     assert found == pytest.approx(expected[1], rel=0.15)
 
@@ -234,15 +232,13 @@ def test_the_radius_is_that_of_rows_as_often_as_their_weight():
 def test_extreme_rows_of_negligible_weight_have_no_effect():
     x, classes = clusters(100, 3)
     model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
-    plain = resolve_adversarial("auto", "auto", model, taught(x, classes))
+    plain = weight_and_radius("auto", "auto", model, taught(x, classes))
     for value in (1e5, 1e30):
         rows = x.copy()
         rows[50, :3] = value
         weight = np.ones(len(x))
         weight[50] = 1e-12
-        found = resolve_adversarial(
-            "auto", "auto", model, taught(rows, classes, weight)
-        )
+        found = weight_and_radius("auto", "auto", model, taught(rows, classes, weight))
         assert found == (1.0, pytest.approx(plain[1], rel=0.05))
 
 
@@ -251,8 +247,8 @@ def taught(x, classes, weight=None):
     return Rows(x, few, soft_targets=np.eye(3)[classes], weight=weight)
 
 
-def test_the_radius_is_at_most_the_spread_of_the_rows():
-    """Also if the means of the classes differ by next to nothing."""
+def test_the_margin_is_less_than_the_spread_of_the_rows():
+    """Also if the means of the classes are almost equal."""
     x = np.random.RandomState(0).randn(400, 30)
     classes = (np.arange(400) % 20 == 0).astype(int)
     x -= np.stack([x[classes == k].mean(0) for k in (0, 1)])[classes]
@@ -269,26 +265,26 @@ def test_models_of_the_user_are_not_perturbed_by_default():
     x, classes = clusters(100, 3)
     rows = taught(x, classes)
     own = OwnModule(100, PRIOR, 1, (), "gaussian", 3)
-    assert resolve_adversarial("auto", "auto", own, rows)[0] == 0
-    assert resolve_adversarial(1.0, "auto", own, rows)[0] == 1
+    assert weight_and_radius("auto", "auto", own, rows)[0] == 0
+    assert weight_and_radius(1.0, "auto", own, rows)[0] == 1
 
 
-def test_the_evidence_is_stated():
+def test_the_reason_for_the_weight_is_stated():
     """Of the effective dimension, and of what made training without perturbations."""
     x, classes = clusters(100, 3)
     model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
 
-    def evidence(weight="auto", radius="auto", rows=None, model=model):
+    def reason(weight="auto", radius="auto", rows=None, model=model):
         rows = taught(x, classes) if rows is None else rows
-        return choose_adversarial(weight, radius, model, rows).evidence
+        return resolve_adversarial(weight, radius, model, rows).reason
 
     dimension = f"{effective_dimension(x.astype(np.float32).astype(float)):.1f}"
     has_dimensions = f"the columns have {dimension} effective dimensions"
-    assert evidence() == evidence(radius=1.0) == has_dimensions
-    assert evidence(weight=1.0) == evidence(weight=0.0) == ""
-    assert evidence(rows=Rows(x, classes)) == "there are no soft targets"
+    assert reason() == reason(radius=1.0) == has_dimensions
+    assert reason(weight=1.0) == reason(weight=0.0) == ""
+    assert reason(rows=Rows(x, classes)) == "there are no soft targets"
     one_class = Rows(x, np.zeros(len(x), int))
-    assert evidence(1.0, rows=one_class) == "there is no boundary between classes"
+    assert reason(1.0, rows=one_class) == "there is no boundary between classes"
     x, classes = clusters(4, 3)
     model = M2Module(4, PRIOR, 1, (), "gaussian", 3)
-    assert evidence(model=model).endswith("effective dimensions, fewer than 18")
+    assert reason(model=model).endswith("effective dimensions, fewer than 18")
