@@ -60,23 +60,30 @@ def pool_and_views(parts, seed, views=None):
     def recorded(name):
         original = getattr(OpinionPool, name)
 
-        def call(self, probabilities):
+        def call(self, probabilities, *shares):
             calls[name] = self, probabilities
-            return original(self, probabilities)
+            return original(self, probabilities, *shares)
 
         return mock.patch.object(OpinionPool, name, call)
 
-    with recorded("fit_pool"), recorded("pool"):
+    all_views = property(lambda pool: list(pool.weights))  # also without a weight
+    with (
+        recorded("fit_pool"),
+        recorded("pool"),
+        mock.patch.object(OpinionPool, "used_views", all_views),
+    ):
         model = OpinionPoolClassifier(views=views, random_state=seed)
         model.fit(parts.X_train, parts.y_few)
         predicted = model.predict(parts.X_test)
     found = {"pool": score(parts, model.transduction_, predicted)}
     pool, of_train = calls["fit_pool"]
+    labelled = (parts.y_few >= 0).mean()
     _, of_test = calls["pool"]
     for name in of_train:
         alone = copy.copy(pool)
         transduction = alone.fit_pool({name: of_train[name]})[0].argmax(axis=1)
-        predicted = alone.pool({name: of_test[name]}).argmax(axis=1)
+        shares = labelled * alone.labelled_shares + (1 - labelled) * alone.class_shares
+        predicted = alone.pool({name: of_test[name]}, shares).argmax(axis=1)
         found[name] = score(parts, transduction, predicted)
     return found
 

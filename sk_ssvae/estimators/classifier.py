@@ -109,9 +109,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     teacher : "pool", estimator or None, default="pool"
         Classifier that provides soft targets for the unlabelled rows, whose weight
         falls to a half over the first 35 % of training. "pool" is
-        :class:`~sk_ssvae.OpinionPoolClassifier`. Any scikit-learn classifier that
-        accepts -1 can be used; it is cloned and fitted to the same rows. None disables
-        the teacher: faster, and usually less accurate.
+        :class:`~sk_ssvae.OpinionPoolClassifier`. Any scikit-learn classifier that takes
+        -1 can be used; it is cloned. None disables it: faster, usually less accurate.
     alpha : float, default=30.0
         Weight of the classification loss relative to the bound. The bound is a sum over
         columns, so increase it with many columns; [1]_ uses 0.1.
@@ -121,10 +120,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" with a teacher: 30; with more than
-        34,133 rows, 1,024,000 divided by their number, but at least 1; always enough
-        for 250 (few rows) to 500 minibatches. "auto" without a teacher: 60, and enough
-        for 1,000 minibatches.
+        Passes over the unlabelled rows. "auto" is 30, but fewer from 34,133 rows on and
+        at least 250 to 500 minibatches; without a teacher 60, at least 1,000.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -215,11 +212,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     label_distributions_ : ndarray of float32 of shape (n_samples, n_classes)
         Probabilities of the same rows; one-hot for labelled rows.
     choices_ : dict of str to str
-        Choices that were made automatically, with reasons, by name of the parameter
-        (``"max_epochs"``, ``"options__adversarial_weight"``). Parameters with a given
-        value have no entry, except that "teacher" describes any
-        `OpinionPoolClassifier`. The first `partial_fit` of a new model sets
-        "likelihood" and "class_prior" only; later ones change nothing.
+        Automatic choices of `fit`, with reasons, by name of the parameter.
     validation_bound_ : float or None
         Mean bound of held-out rows in nats, for the weights that were kept; in
         standardised units with the Gaussian likelihood, unlike `score_samples`.

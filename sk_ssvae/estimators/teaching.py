@@ -235,9 +235,6 @@ def choose_temperature(
         if estimator.teacher is None:
             return 1.0, "unchanged without a teacher"
         return TEMPERATURE_WITH_TEACHER, "chosen on other data sets"
-    if np.bincount(data.codes[data.codes != UNLABELED]).max() == 1:
-        reason = "chosen on other data sets, as no label can be held out"
-        return TEMPERATURE_WITH_TEACHER, reason
     X = as_rows(X)
     indexable = X.tocsr() if is_sparse(X) else X  # some formats have no row indexing
     class_weight = None
@@ -267,4 +264,6 @@ def choose_temperature(
 
     with progress.step("temperature", "cross-fit", has_parts=True) as fold:
         temperature = cross_fitted_temperature(predict_held_out, data.codes, seed, fold)
+    if np.bincount(data.codes[data.codes != UNLABELED]).max() == 1:
+        return temperature, "chosen on other data sets, as no label can be held out"
     return temperature, "fitted to held-out labels"
