@@ -135,7 +135,8 @@ class ClassifierOptions(TrainingOptions):
         q(y | x), relative to the cross-entropy of the labels. "auto" is 1 with a
         teacher and the built-in models and networks, if the columns of numbers have at
         least 18 effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of
-        their correlation matrix, else 0. Set it to 0 to save training time, at some
+        their correlation matrix, else 0. Columns with two values do not count, unless
+        all have. Set it to 0 to save training time, at some
         cost in accuracy.
 
     adversarial_radius : "auto" or float, default="auto"

@@ -288,3 +288,31 @@ def test_the_reason_for_the_weight_is_stated():
     x, classes = clusters(4, 3)
     model = M2Module(4, PRIOR, 1, (), "gaussian", 3)
     assert reason(model=model).endswith("effective dimensions, fewer than 18")
+
+
+def test_indicators_beside_measurements_have_no_dimensions():
+    """They count if all columns have two values, and in the radius in any case."""
+    rng = np.random.RandomState(0)
+    classes = rng.randint(2, size=200)
+    indicators = (rng.rand(200, 60) < 0.3) * 2.0 - 0.5
+    indicators[:, 0] = classes
+    measurements = rng.randn(200, 5) + classes[:, None]
+
+    def resolved(x, weight="auto"):
+        model = M2Module(x.shape[1], (0.5, 0.5), 1, (), "gaussian", 3)
+        few = np.where(np.arange(200) < 20, classes, -1)
+        rows = Rows(x, few, soft_targets=np.eye(2)[classes])
+        return resolve_adversarial(weight, "auto", model, rows)
+
+    assert resolved(indicators).weight == 1
+    both = np.hstack([indicators, measurements])
+    choice = resolved(both)
+    dimension = effective_dimension(measurements.astype(np.float32).astype(float))
+    assert choice.weight == 0
+    assert choice.reason == (
+        f"the columns have {dimension:.1f} effective dimensions, fewer than 18"
+    )
+    margin = class_margin(both.astype(np.float32).astype(float), classes)
+    assert resolved(both, weight=1.0).radius == pytest.approx(margin)
+    wide = np.hstack([indicators, rng.randn(200, 40)])
+    assert resolved(wide).weight == 1
