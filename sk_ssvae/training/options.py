@@ -134,7 +134,7 @@ class ClassifierOptions(TrainingOptions):
         Weight of virtual adversarial training [2]_, the divergence of q(y | x + r) from
         q(y | x), relative to the cross-entropy of the labels. "auto" is 1 with a
         teacher and the built-in models and networks, if the columns of numbers have at
-        least 18 effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of
+        least 17 effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of
         their correlation matrix, else 0. Columns with two values do not count, unless
         all have. Set it to 0 to save training time, at some
         cost in accuracy.

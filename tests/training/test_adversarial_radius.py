@@ -287,7 +287,7 @@ def test_the_reason_for_the_weight_is_stated():
     assert reason(1.0, rows=one_class) == "there is no boundary between classes"
     x, classes = clusters(4, 3)
     model = M2Module(4, PRIOR, 1, (), "gaussian", 3)
-    assert reason(model=model).endswith("effective dimensions, fewer than 18")
+    assert reason(model=model).endswith("effective dimensions, fewer than 17")
 
 
 def test_indicators_beside_measurements_have_no_dimensions():
@@ -310,7 +310,7 @@ def test_indicators_beside_measurements_have_no_dimensions():
     dimension = effective_dimension(measurements.astype(np.float32).astype(float))
     assert choice.weight == 0
     assert choice.reason == (
-        f"the columns have {dimension:.1f} effective dimensions, fewer than 18"
+        f"the columns have {dimension:.1f} effective dimensions, fewer than 17"
     )
     margin = class_margin(both.astype(np.float32).astype(float), classes)
     assert resolved(both, weight=1.0).radius == pytest.approx(margin)
