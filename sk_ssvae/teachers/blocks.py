@@ -130,11 +130,11 @@ def extreme_share(X: Array, kept: Mask) -> float:
     share : float in [0, 1]
     """
     low, high = X.min(axis=0), X.max(axis=0)
-    n_at_ends = sum(
+    n_extreme = sum(
         int(((X[rows] == low) | (X[rows] == high))[:, kept].sum())
         for rows in row_chunks(*X.shape)
     )
-    return n_at_ends / (len(X) * int(kept.sum()))
+    return n_extreme / (len(X) * int(kept.sum()))
 
 
 def standardise(

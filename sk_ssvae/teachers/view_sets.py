@@ -138,6 +138,7 @@ class ViewSet:
             Pooled class probabilities of the rows, or of the sample of them that other
             views are fitted to, for each label vector of the pool.
         """
+        label_vectors = pool.label_vectors
         probabilities: dict[str, Array] = {}
         pooled: Array | None = None
         for stage in ((*FIRST_STAGE_VIEWS, *self._classifiers), SECOND_STAGE_VIEWS):
@@ -145,7 +146,7 @@ class ViewSet:
             for name in stage_names:
                 with on_view(name, len(self.views) + 1, len(self.names)):
                     probabilities[name] = self._fit_view(
-                        name, rows, pool.label_vectors, n_classes, pooled
+                        name, rows, label_vectors, n_classes, pooled
                     )
             if stage_names:
                 with fixed_global_state():

@@ -83,6 +83,8 @@ def effective_dimension(x: Array) -> float:
     dimension : float
         At most the number of columns; 0 if all are constant.
     """
+    if x.size == 0:
+        return 0.0
     centred = x - x.mean(axis=0)
     scale = centred.std(axis=0)
     varies = scale > 1e-10 * np.abs(x).max(axis=0, initial=0)  # not by rounding
@@ -167,8 +169,10 @@ def _measurements(x: Array) -> Array:
 
     Indicators of categories beside measurements have many effective dimensions, but do
     not spread the measurements: on such data accuracy was not higher with
-    perturbations, and on covtype15k it was two to five points lower.
+    perturbations.
     """
+    if x.size == 0:
+        return x
     is_binary = ((x == x.min(axis=0)) | (x == x.max(axis=0))).all(axis=0)
     return x if is_binary.all() else x[:, ~is_binary]
 

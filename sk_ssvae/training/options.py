@@ -136,8 +136,7 @@ class ClassifierOptions(TrainingOptions):
         teacher and the built-in models and networks, if the columns of numbers have at
         least 17 effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of
         their correlation matrix, else 0. Columns with two values do not count, unless
-        all have. Set it to 0 to save training time, at some
-        cost in accuracy.
+        all have. Set it to 0 to save training time, at some cost in accuracy.
 
     adversarial_radius : "auto" or float, default="auto"
         Length of r, in standardised units for Gaussian columns and in the units of X

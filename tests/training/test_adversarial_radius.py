@@ -155,6 +155,15 @@ def test_rows_without_targets_labels_or_movable_columns():
     assert weight_and_radius(1.0, 2.0, model, without_teacher) == (1.0, 2.0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_rows_without_any_class_turn_off_the_automatic_weight():
+    """Neither a label nor a probability of the teacher is known."""
+    x = clusters(100, 3)[0].astype(np.float32)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
+    unknown = Rows(x, np.full(len(x), -1), soft_targets=np.zeros((len(x), 3)))
+    assert weight_and_radius("auto", "auto", model, unknown) == (0.0, 1.0)
+
+
 def test_missing_cells_are_means_in_the_margin():
     x, classes = clusters(100, 3)
     x = x.astype(np.float32)
