@@ -15,7 +15,7 @@ TERMS = {
     "kl": "KL divergence",
     "classification": "classification",
     "teacher": "teacher",
-    "confidence": "entropy and balance",
+    "entropy": "entropy",
     "adversarial": "adversarial",
 }
 """Entries of `history_` and the titles of their panels."""

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
@@ -61,6 +62,14 @@ class TrainingData(NamedTuple):
     weight: Array | None = None
     class_weight: Array | None = None
 
+    def only_used(self) -> "TrainingData":
+        """Return the rows with a positive weight."""
+        if self.used is None:
+            return self
+        weight = None if self.weight is None else self.weight[self.used]
+        cells, codes = self.cells[self.used], self.codes[self.used]
+        return self._replace(cells=cells, codes=codes, used=None, weight=weight)
+
     def without_labels(self, rows: Mask) -> "TrainingData":
         """Return the same data with the labels of these rows hidden.
 
@@ -116,11 +125,11 @@ def make_soft_targets(
     class_prior: Any,
     data: TrainingData,
     preprocessor: Preprocessor,
-    n_classes: int,
+    classes: Array,
     seed: int,
     progress: FitProgress,
 ) -> SoftTargets:
-    """Fit the teacher, and estimate the class prior from its probabilities if asked to.
+    """Fit the teacher, and adjust its probabilities to the class prior.
 
     Parameters
     ----------
@@ -132,8 +141,8 @@ def make_soft_targets(
         Rows and labels.
     preprocessor : Preprocessor
         Fitted on the same rows.
-    n_classes : int
-        Number of classes.
+    classes : ndarray of shape (n_classes,)
+        Class labels.
     seed : int
         Seeds every ``random_state=None`` of the teacher.
     progress : FitProgress
@@ -142,16 +151,63 @@ def make_soft_targets(
     Returns
     -------
     targets : SoftTargets
+
+    Raises
+    ------
+    ValueError
+        If `class_prior` is invalid.
     """
     if not needs_teacher(teacher, class_prior, data):
         return SoftTargets()
+    used = data.only_used()
+    prior = _stated_prior(class_prior, classes, used)
     estimate = estimates_prior(class_prior)
-    used = np.arange(data.cells.shape[0])
-    if data.used is not None:
-        used = np.flatnonzero(data.used)
-    codes = data.codes[used]
-    cells = data.cells if data.used is None else data.cells[used]
-    rows = network_inputs(cells, preprocessor.scaling, preprocessor.layout)
+    soft, fitted = _fit_teacher(
+        teacher, estimate, used, preprocessor, len(classes), seed, progress
+    )
+    shares = _assumed_shares(fitted, used.codes, len(classes))
+    hidden = (soft.sum(axis=1) > 0) & (used.codes == UNLABELED)
+    if estimate and hidden.any() and shares.all():
+        weight = None if used.weight is None else used.weight[hidden]
+        prior = estimate_prior_by_em(soft[hidden].astype(np.float64), shares, weight)
+    if teacher is None:
+        if prior is None:
+            return SoftTargets()
+        # The classifier learns the label shares with the weights.
+        learned = resolve_class_prior("empirical", classes, used.codes, used.weight)
+        return SoftTargets(None, prior, np.log(prior / learned).astype(np.float32))
+    if prior is not None and shares.all():
+        soft[hidden] = reweight_posterior(soft[hidden], shares, prior)
+    probabilities = np.zeros((len(data.codes), len(classes)), dtype=np.float32)
+    probabilities[slice(None) if data.used is None else data.used] = soft
+    pool = last_step(fitted)
+    description = describe_pool(pool) if isinstance(pool, OpinionPoolClassifier) else ""
+    return SoftTargets(probabilities, prior if estimate else None, teacher=description)
+
+
+def _stated_prior(
+    class_prior: Any, classes: Array, data: TrainingData
+) -> npt.NDArray[np.float64] | None:
+    """Return the prior that the user asks for; None if it depends on the teacher."""
+    if isinstance(class_prior, str):
+        labelled = np.unique(data.codes[data.codes != UNLABELED])
+        # When training continues, a class may have no label, and "empirical" no value.
+        if class_prior in ("auto", "estimate") or len(labelled) < len(classes):
+            return None
+    return resolve_class_prior(class_prior, classes, data.codes, data.weight)
+
+
+def _fit_teacher(
+    teacher: Any,
+    estimate: bool,
+    data: TrainingData,
+    preprocessor: Preprocessor,
+    n_classes: int,
+    seed: int,
+    progress: FitProgress,
+) -> tuple[Array, Any]:
+    """Return the soft targets, and the fitted teacher."""
+    rows = network_inputs(data.cells, preprocessor.scaling, preprocessor.layout)
     estimator: Any = teacher
     if teacher is None or isinstance(teacher, str):
         estimator = OpinionPoolClassifier(
@@ -161,41 +217,27 @@ def make_soft_targets(
     if isinstance(estimator, OpinionPoolClassifier):
         rows = dense_rows(rows, seed)
     step = "class prior" if teacher is None else "teacher"
-    has_views = isinstance(last_step(estimator), OpinionPoolClassifier)
-    kind = type(last_step(estimator)).__name__
-    with progress.step(step, kind, has_parts=has_views) as view:
-        soft, fitted = fit_soft_targets(estimator, rows, codes, n_classes, seed, view)
-    prior = None
-    hidden = (soft.sum(axis=1) > 0) & (codes == UNLABELED)
-    counts = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
-    # Nothing can be estimated if the teacher has no probabilities, or if a class has
-    # no labels, as may happen when training continues.
-    if estimate and hidden.any() and counts.all():
-        weight = None if data.weight is None else data.weight[used]
-        # The teacher does not use the weights: its probabilities fit the label shares
-        # without them.
-        classes = np.arange(n_classes)
-        label_shares = resolve_class_prior("empirical", classes, codes)
-        prior = estimate_prior_by_em(
-            soft[hidden].astype(np.float64),
-            label_shares,
-            None if weight is None else weight[hidden],
+    final = last_step(estimator)
+    has_views = isinstance(final, OpinionPoolClassifier)
+    with progress.step(step, type(final).__name__, has_parts=has_views) as view:
+        targets: tuple[Array, Any] = fit_soft_targets(
+            estimator, rows, data.codes, n_classes, seed, view
         )
-        soft[hidden] = reweight_posterior(soft[hidden], label_shares, prior)
-        if teacher is None:
-            # The classifier learns the label shares with the weights.
-            weighted_shares = resolve_class_prior("empirical", classes, codes, weight)
-            shift = np.log(prior / weighted_shares).astype(np.float32)
-            return SoftTargets(None, prior, shift)
-    if teacher is None:
-        return SoftTargets()
-    probabilities = np.zeros((data.cells.shape[0], n_classes), dtype=np.float32)
-    probabilities[used] = soft
+    return targets
+
+
+def _assumed_shares(fitted: Any, codes: IntArray, n_classes: int) -> Array:
+    """Return the class shares that the teacher's probabilities are correct for.
+
+    That is those which a pool estimated, or those of the labels. It does not use the
+    weights. Zeros are unknown: a class may have no label when training continues.
+    """
+    counts = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
     pool = last_step(fitted)
-    is_pool = isinstance(pool, OpinionPoolClassifier)
-    return SoftTargets(
-        probabilities, prior, teacher=describe_pool(pool) if is_pool else ""
-    )
+    shares: Array = counts / counts.sum()
+    if isinstance(pool, OpinionPoolClassifier) and shares.all():
+        shares = pool.class_shares_
+    return shares
 
 
 def choose_temperature(

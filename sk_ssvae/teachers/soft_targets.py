@@ -17,7 +17,7 @@ from sk_ssvae.teachers.pool import OpinionPoolClassifier
 from sk_ssvae.training.progress import Part, no_report
 from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
-__all__ = ["confidence", "fit_soft_targets"]
+__all__ = ["fit_soft_targets"]
 
 
 def _class_probabilities(
@@ -112,28 +112,3 @@ def fit_soft_targets(
         )
     soft_targets = as_distributions(proba, classes, n_classes).astype(np.float32)
     return soft_targets, teacher
-
-
-def confidence(soft_targets: FloatArray) -> FloatArray:
-    r"""Compute the confidence of soft targets, which weights them in the loss.
-
-    .. math:: c = \sqrt{1 - H(t) / \log K}
-
-    with the entropy H of the target t and the number of classes K.
-
-    Parameters
-    ----------
-    soft_targets : ndarray of float32 of shape (n_rows, n_classes)
-        Class probabilities, or all zeros where they are not available.
-
-    Returns
-    -------
-    confidence : ndarray of float32 of shape (n_rows,)
-        1 for one-hot targets, 0 for uniform targets and where they are not available.
-    """
-    p = soft_targets.astype(np.float64)
-    entropy = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
-    certainty = 1 - entropy / np.log(soft_targets.shape[1])
-    return np.where(p.sum(axis=1) > 0, np.sqrt(certainty.clip(0, 1)), 0).astype(
-        np.float32
-    )

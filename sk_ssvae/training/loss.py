@@ -19,7 +19,7 @@ from sk_ssvae.training.marginalization import (
     topk_unlabelled_bound,
 )
 
-__all__ = ["Loss", "balance_kl", "cross_entropy", "entropy", "ssvae_loss"]
+__all__ = ["Loss", "cross_entropy", "entropy", "ssvae_loss"]
 
 
 def cross_entropy(log_q_y: Tensor, target: Tensor) -> Tensor:
@@ -63,45 +63,17 @@ def entropy(log_q_y: Tensor) -> Tensor:
     return -(log_q_y.exp() * log_q_y).sum(-1)
 
 
-def balance_kl(log_q_y: Tensor, weight: Tensor, log_prior: Tensor) -> Tensor:
-    r"""KL divergence of the mean prediction from the class prior.
-
-    Mann & McCallum 2007, "Simple, robust, scalable semi-supervised learning via
-    expectation regularization", with the divergence in the opposite direction.
-
-    .. math:: KL(\bar q \| p(y)), \qquad \bar q = \sum_i w_i q(y | x_i)
-
-    Parameters
-    ----------
-    log_q_y : Tensor of shape (n_rows, n_classes)
-        log q(y | x).
-    weight : Tensor of shape (n_rows,)
-        Weights of the rows; only their ratios matter.
-    log_prior : Tensor of shape (n_classes,)
-        log p(y).
-
-    Returns
-    -------
-    kl : scalar Tensor
-        In nats, never negative.
-    """
-    mean = weight @ log_q_y.exp() / weight.sum().clamp_min(1e-30)
-    # The gradient of 0 log 0 is infinite; classes of probability 0 get none.
-    mean = mean.clamp_min(1e-30)
-    return (mean * (mean.log() - log_prior)).sum()
-
-
 class Loss(NamedTuple):
     """Loss of a minibatch and its terms: scalars, means over all rows.
 
-    ``total = -bound + alpha * (classification + teacher + confidence + adversarial)``.
+    ``total = -bound + alpha * (classification + teacher + entropy + adversarial)``.
     """
 
     total: Tensor
     bound: Tensor
     classification: Tensor
     teacher: Tensor
-    confidence: Tensor
+    entropy: Tensor
     adversarial: Tensor
 
 
@@ -118,7 +90,6 @@ def ssvae_loss(
     soft_targets: Tensor | None = None,
     teacher_weight: float | Tensor = 0.0,
     entropy_weight: float = 0.0,
-    balance_weight: float = 0.0,
     top_k: int | None = None,
     exponential_noise: Tensor | None = None,
     bound_rows: int | None = None,
@@ -131,22 +102,19 @@ def ssvae_loss(
         J = -\frac1N \Big[\sum_{labelled} L(x, y) + \sum_{unlabelled} U(x)\Big]
             + \alpha \Big[\frac1{N_l} \sum_{labelled} -\log q(y|x) + C\Big]
 
-        C = \frac{\beta_t}{N_u} \sum_{unlabelled} w(x) H(t(x), q(y|x))
+        C = \frac{\beta_t}{N_u} \sum_{unlabelled} H(t(x), q(y|x))
             + \frac{\gamma}{N_u} \sum_{unlabelled} H(q(y|x))
-            + \delta KL(\bar q \| p(y))
             + \frac{\varepsilon}{N} \sum KL(q(y|x) \| q(y|x+r))
 
     C is not part of [M2]: cross-entropy with the teacher's soft targets t(x), entropy
-    minimisation, class balance (only with a teacher) and virtual adversarial training.
-    [M2] is beta = gamma = delta = epsilon = 0.
+    minimisation and virtual adversarial training. [M2] is beta = gamma = epsilon = 0.
 
     With means over rows, Kingma's alpha (0.1 N for sums) is 0.1. The objective in which
     q(y | x) replaces p(y), so that log q(y | x) of each labelled row counts once, is
     alpha = N_l / N (up to the constant log p(y)).
 
     The means are expressed by the weights: J is the expectation of the weighted sums
-    below over a random minibatch (see `sk_ssvae.training.batches`), up to the balance
-    term.
+    below over a random minibatch (see `sk_ssvae.training.batches`).
 
     While ``model.unsupervised``, the loss is minus the bound of log p(x), with
     `kl_weight` times the KL divergence.
@@ -168,11 +136,11 @@ def ssvae_loss(
     alpha : float
         Weight of the classification term.
     soft_targets : Tensor of shape (n_rows - n_labelled, n_classes), default=None
-        The teacher's probabilities for the unlabelled rows, times their confidence.
+        The teacher's probabilities for the unlabelled rows; zeros for rows without any.
     teacher_weight : float or scalar Tensor
         beta_t, the weight of the teacher's term at this step.
-    entropy_weight, balance_weight : float
-        gamma and delta.
+    entropy_weight : float
+        gamma.
     top_k : int, default=None
         Estimate the sum over classes from the `top_k` most probable ones and one draw
         (`sk_ssvae.training.marginalization`). None computes the exact sum.
@@ -220,25 +188,21 @@ def ssvae_loss(
         bound = bound_weight @ torch.cat([labelled, unlabelled])
     nll = F.nll_loss(log_q_labelled, codes, reduction="none")
     classification = target_weight[:n] @ nll
-    teacher = confidence = bound.new_zeros(())
+    teacher = uncertainty = adversarial_mean = bound.new_zeros(())
     weight = target_weight[n:]
     if soft_targets is not None:
         teacher_entropy = weight @ cross_entropy(log_q_unlabelled, soft_targets)
         teacher = teacher_weight * teacher_entropy
-        if balance_weight and len(weight):
-            kl = balance_kl(log_q_unlabelled, weight, model.log_prior)
-            confidence = balance_weight * kl
     if entropy_weight:
-        confidence = confidence + entropy_weight * (weight @ entropy(log_q_unlabelled))
-    adversarial_mean = bound.new_zeros(())
+        uncertainty = entropy_weight * (weight @ entropy(log_q_unlabelled))
     if adversarial is not None:
         adversarial_mean = bound_weight @ adversarial
     return Loss(
-        total=alpha * (classification + teacher + confidence + adversarial_mean)
+        total=alpha * (classification + teacher + uncertainty + adversarial_mean)
         - bound,
         bound=bound,
         classification=classification,
         teacher=teacher,
-        confidence=confidence,
+        entropy=uncertainty,
         adversarial=adversarial_mean,
     )

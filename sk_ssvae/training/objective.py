@@ -12,10 +12,7 @@ from sk_ssvae.training.adversarial import adversarial_kl
 from sk_ssvae.training.loss import Loss, ssvae_loss
 from sk_ssvae.utils.chunks import BOUND_CELLS, row_chunks
 
-__all__ = ["BALANCE_WEIGHT", "Objective", "kl_warm_up", "teacher_decay"]
-
-BALANCE_WEIGHT = 0.3
-"""Default weight of the divergence of the mean prediction from the class prior."""
+__all__ = ["Objective", "kl_warm_up", "teacher_decay"]
 
 
 def teacher_decay(progress: float, end: float = 0.35) -> float:
@@ -61,9 +58,9 @@ def kl_warm_up(progress: float, end: float = 0.4) -> float:
 class Objective:
     """Training and validation loss of a model.
 
-    The defaults are the loss of Kingma et al. 2014 (arXiv 1406.5298, eqs. 8 and 9);
-    `balance_weight` has no effect without a teacher. A model in an unsupervised stage
-    is trained on minus its bound of log p(x), and no weight has an effect.
+    The defaults are the loss of Kingma et al. 2014 (arXiv 1406.5298, eqs. 8 and 9). A
+    model in an unsupervised stage is trained on minus its bound of log p(x), and no
+    weight has an effect.
 
     Parameters
     ----------
@@ -74,8 +71,6 @@ class Objective:
         (`teacher_decay`).
     entropy_weight : float
         Weight of the entropy of q(y | x) on unlabelled rows.
-    balance_weight : float
-        Weight of the KL divergence of the mean of q(y | x) from the class prior.
     adversarial_weight : float
         Weight of virtual adversarial training.
     adversarial_radius : float
@@ -91,7 +86,6 @@ class Objective:
     alpha: float = 0.1
     teacher_weight: float = 0.0
     entropy_weight: float = 0.0
-    balance_weight: float = BALANCE_WEIGHT
     adversarial_weight: float = 0.0
     adversarial_radius: float = 1.0
     top_k: int | None = None
@@ -161,7 +155,6 @@ class Objective:
             soft_targets=inputs.get("soft_targets"),
             teacher_weight=self.teacher_weight * teacher_decay(progress),
             entropy_weight=self.entropy_weight,
-            balance_weight=self.balance_weight,
             top_k=self.top_k,
             exponential_noise=exponential_noise,
             bound_rows=self.bound_rows,

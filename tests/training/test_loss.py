@@ -28,7 +28,7 @@ from sk_ssvae.models.likelihoods import DiagonalNormal
 from sk_ssvae.models.m1 import M1Module
 from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.training.batches import MixedBatches
-from sk_ssvae.training.loss import balance_kl, cross_entropy, entropy, ssvae_loss
+from sk_ssvae.training.loss import cross_entropy, entropy, ssvae_loss
 from sk_ssvae.training.rows import Rows
 
 
@@ -162,12 +162,13 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
     rng = np.random.RandomState(1)
     v, w = rng.rand(len(x)), rng.rand(len(x))  # no two rows weigh the same
     weights = {"bound_weight": torch.tensor(v), "target_weight": torch.tensor(w)}
-    extra = {"entropy_weight": 0.2, "balance_weight": 0.4}
-    ours = loss(model, x, parts | weights, alpha=0.7, teacher_weight=0.3, **extra)
+    ours = loss(
+        model, x, parts | weights, alpha=0.7, teacher_weight=0.3, entropy_weight=0.2
+    )
     noise = draws(len(x), 2)
     bounds, log_q = model.class_bounds(x, noise), model(x)
     bound = classification = teacher = torch.zeros((), dtype=torch.float64)
-    entropies, mean = torch.zeros((), dtype=torch.float64), 0.0
+    entropies = torch.zeros((), dtype=torch.float64)
     for i in range(len(x)):
         if i < n_labelled:
             k = i % N_CLASSES
@@ -184,19 +185,11 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
             entropies = entropies - w[i] * sum(
                 q[k] * log_q[i, k] for k in range(N_CLASSES)
             )
-            mean = mean + w[i] * q
     torch.testing.assert_close(ours.bound, bound)
     torch.testing.assert_close(ours.classification, classification)
     torch.testing.assert_close(ours.teacher, teacher)
-    unlabelled = w[n_labelled:]
-    kl = torch.zeros((), dtype=torch.float64)
-    if len(unlabelled):
-        mean = mean / unlabelled.sum()
-        prior = model.log_prior.exp()
-        kl = sum(mean[k] * torch.log(mean[k] / prior[k]) for k in range(N_CLASSES))
-    confidence = 0.2 * entropies + 0.4 * kl
-    torch.testing.assert_close(ours.confidence, confidence)
-    total = -bound + 0.7 * (classification + teacher + confidence)
+    torch.testing.assert_close(ours.entropy, 0.2 * entropies)
+    total = -bound + 0.7 * (classification + teacher + 0.2 * entropies)
     torch.testing.assert_close(ours.total, total)
 
 
@@ -204,7 +197,7 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
     ("n_labelled", "batch_size"), [(7, 6), (3, 1), (0, 8), (25, 8)]
 )
 def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size):
-    """Loss and minibatches together, with weights, soft targets and confidence."""
+    """Loss and minibatches together, with weights and soft targets."""
     rng = np.random.RandomState(0)
     n, model = 25, make_model("gaussian", latent_size=1)
     codes = np.full(n, -1)
@@ -214,7 +207,6 @@ def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size
         codes,
         weight=rng.rand(n),
         soft_targets=rng.dirichlet(np.ones(N_CLASSES), n),
-        confidence=rng.rand(n),
     )
     fixed = torch.zeros(n, 1, dtype=torch.float64)  # no noise but that of the rows
     with torch.no_grad():
@@ -366,36 +358,11 @@ def test_bound_of_some_rows_is_an_unbiased_estimate():
         assert not torch.isclose(bound_of(range(3), m), whole)
 
 
-def test_balance_is_zero_at_the_prior_and_finite_at_zero_probabilities():
-    log_prior = torch.tensor([0.2, 0.3, 0.5]).log()
-    corners = torch.eye(3).clamp_min(1e-30).log()
-    assert balance_kl(corners, torch.tensor([0.2, 0.3, 0.5]), log_prior) == (
-        pytest.approx(0, abs=1e-6)
-    )
-    assert balance_kl(corners, torch.ones(3), log_prior) > 0
-    alone = balance_kl(corners[:1], torch.ones(1), log_prior)
-    assert alone == pytest.approx(-np.log(0.2), rel=1e-5)
-
-
-def test_gradient_of_the_balance_is_finite_at_zero_probabilities():
-    """0 log 0 has no gradient, even if probabilities underflow to 0."""
-    logits = torch.tensor([[2.0, 1.0, -200.0], [0.0, 1.0, -300.0]], requires_grad=True)
-    log_prior = torch.tensor([0.2, 0.3, 0.5]).log()
-    balance_kl(logits.log_softmax(-1), torch.ones(2), log_prior).backward()
-    first_two = logits.detach()[:, :2].double().requires_grad_()
-    mean = first_two.softmax(-1).mean(0)
-    (mean * (mean.log() - log_prior[:2])).sum().backward()
-    torch.testing.assert_close(logits.grad[:, :2].double(), first_two.grad)
-    assert (logits.grad[:, 2] == 0).all()
-
-
 def test_loss_without_teacher_and_entropy_is_that_of_the_paper():
     model, x = make_model("gaussian", latent_size=2), make_rows("gaussian")
     parts = batch(model, x, 2)
-    plain = loss(
-        model, x, parts | {"soft_targets": None}, alpha=0.7, balance_weight=0.4
-    )
-    assert plain.teacher == plain.confidence == 0
+    plain = loss(model, x, parts | {"soft_targets": None}, alpha=0.7)
+    assert plain.teacher == plain.entropy == 0
     torch.testing.assert_close(plain.total, 0.7 * plain.classification - plain.bound)
 
 

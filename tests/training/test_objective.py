@@ -14,7 +14,6 @@ from sk_ssvae.models.sdgm import SDGMModule
 from sk_ssvae.training.batches import MixedBatches, OrderedBatches
 from sk_ssvae.training.loss import ssvae_loss
 from sk_ssvae.training.objective import (
-    BALANCE_WEIGHT,
     Objective,
     kl_warm_up,
     teacher_decay,
@@ -52,7 +51,6 @@ def test_kl_warm_up_rises_linearly_to_one():
 def test_objectives_are_immutable_values():
     objective = Objective(alpha=2.0, top_k=3)
     assert objective == Objective(**asdict(objective))
-    assert Objective().balance_weight == BALANCE_WEIGHT == 0.3
     with pytest.raises(FrozenInstanceError):
         objective.alpha = 1.0
 
@@ -60,9 +58,7 @@ def test_objectives_are_immutable_values():
 def test_training_loss_passes_weights_schedules_and_draws_to_the_formula():
     model = make_model("gaussian", latent_size=2)
     inputs, codes = next(iter(MixedBatches(make_rows(), 12, seed=0)))
-    objective = Objective(
-        alpha=0.7, teacher_weight=2.0, entropy_weight=0.4, balance_weight=0.2
-    )
+    objective = Objective(alpha=0.7, teacher_weight=2.0, entropy_weight=0.4)
     ours, log_q_y = objective.training_loss(
         model, inputs, codes, generator=generator(), progress=0.175
     )
@@ -79,7 +75,6 @@ def test_training_loss_passes_weights_schedules_and_draws_to_the_formula():
         teacher_weight=2.0 * 0.75,
         alpha=0.7,
         entropy_weight=0.4,
-        balance_weight=0.2,
     )
     for one, other in zip(ours, expected, strict=True):
         torch.testing.assert_close(one, other)
@@ -89,7 +84,7 @@ def test_training_loss_passes_weights_schedules_and_draws_to_the_formula():
 def test_soft_targets_without_weights_have_no_effect():
     model = make_model("gaussian", latent_size=2)
     inputs, codes = next(iter(MixedBatches(make_rows(), 12, seed=0)))
-    objective = Objective(teacher_weight=0.0, balance_weight=0.0, entropy_weight=0.3)
+    objective = Objective(teacher_weight=0.0, entropy_weight=0.3)
     losses = [
         objective.training_loss(
             model, parts, codes, generator=generator(), progress=0.0
