@@ -38,7 +38,7 @@ OTHERS = {
     "LabelSpreading, knn": "knn7",
 }
 NAMES = (*SSVAE, *OTHERS)
-TEMPERATURES = (1.0, 1.2, 1.4, 1.5, 1.6, 1.7, 1.8, 2.0, 2.3)
+TEMPERATURES = (1.0, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 2.0, 2.3)
 
 
 def calibration_error(proba, y):

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+from skorch.callbacks import Callback
 
-from sk_ssvae import SSVAEClassifier
+from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
 from sk_ssvae.estimators.calibration import (
     LOG_TEMPERATURE_STD,
     TEMPERATURE_WITH_TEACHER,
@@ -138,9 +139,9 @@ def test_default_temperature_depends_on_the_teacher(iris, quick):
     teacher = SelfTrainingClassifier(LogisticRegression())
     assert quick(teacher=None).fit(X, y).temperature_ == 1.0
     taught = quick(teacher=teacher).fit(X, y)
-    assert taught.temperature_ == TEMPERATURE_WITH_TEACHER == 1.7
+    assert taught.temperature_ == TEMPERATURE_WITH_TEACHER == 1.5
     taught.partial_fit(X, y)
-    assert taught.temperature_ == 1.7
+    assert taught.temperature_ == 1.5
     # partial_fit alone does not use the teacher.
     assert quick(teacher=teacher).partial_fit(X, y, [0, 1, 2]).temperature_ == 1.0
 
@@ -315,6 +316,63 @@ def test_probabilities_are_adjusted_to_the_estimated_prior_without_a_teacher(
     assert expected == pytest.approx(np.log(adjusted), abs=1e-4)
 
 
+class TargetRecorder(Callback):
+    """Keeps the soft targets that training uses."""
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        self.soft_targets = X.soft_targets.numpy()
+
+
+def targets_for(quick, class_prior, teacher, X, y):
+    """Return the soft targets of a fit with this class prior."""
+    recorder = TargetRecorder()
+    quick(class_prior=class_prior, teacher=teacher, callbacks=[recorder]).fit(X, y)
+    return recorder.soft_targets
+
+
+POOL = OpinionPoolClassifier(views=["columns", "forest"], random_state=0)
+
+
+@pytest.mark.parametrize("teacher", [POOL, LabelSpreading(kernel="knn")])
+@pytest.mark.parametrize("class_prior", [[0.9, 0.1], "uniform", "empirical"])
+def test_soft_targets_are_adjusted_to_the_class_prior(quick, teacher, class_prior):
+    X, y, _ = prior_shift()
+    y[:5] = -1  # 15 and 20 labels
+    shares, prior = np.array([15, 20]) / 35, [0.5, 0.5]
+    if class_prior != "uniform":
+        prior = shares if class_prior == "empirical" else class_prior
+    if teacher is POOL:
+        shares = clone(POOL).fit(X, y).class_shares_
+        assert shares[0] > 0.6
+    before = targets_for(quick, "auto", teacher, X, y)
+    ours = targets_for(quick, class_prior, teacher, X, y)
+    reached = before.sum(axis=1) > 0
+    expected = reweight_posterior(before[reached], shares, np.array(prior))
+    assert ours[reached] == pytest.approx(expected, abs=1e-5)
+    assert (ours[~reached] == 0).all()
+
+
+class Unwanted(ClassifierMixin, BaseEstimator):
+    """A teacher that must not be fitted."""
+
+    def fit(self, X, y):
+        raise AssertionError
+
+    def predict(self, X):
+        raise AssertionError
+
+
+def test_an_invalid_class_prior_is_an_error_before_the_teacher_is_fitted(quick):
+    X, y, _ = prior_shift()
+    labels = np.where(y == -1, -1, np.array(["no", "yes"], dtype=object)[y])
+    with pytest.raises(ValueError) as error:
+        quick(class_prior=[0.5, 0.4], teacher=Unwanted()).fit(X, labels)
+    assert str(error.value) == (
+        "class_prior must hold 2 positive numbers with sum 1, one for each of the "
+        "classes ['no', 'yes']; got [0.5, 0.4]."
+    )
+
+
 def test_estimated_prior_without_unlabelled_rows_is_that_of_the_labels(iris, quick):
     X, y, y_true = iris
     clf = quick(class_prior="estimate").fit(X[:120], y_true[:120])
@@ -340,12 +398,13 @@ def test_estimated_prior_is_that_of_the_labels_without_soft_targets(iris, quick)
     assert clf.class_prior_ == pytest.approx(np.bincount(y[y != -1]) / (y != -1).sum())
 
 
-@pytest.mark.parametrize("teacher", [None, LabelSpreading()])
-def test_warm_start_keeps_the_estimated_prior_if_a_class_has_no_label(
-    iris, quick, teacher
+@pytest.mark.parametrize("class_prior", ["estimate", "empirical", [0.2, 0.3, 0.5]])
+@pytest.mark.parametrize("teacher", [None, LabelSpreading(), POOL])
+def test_warm_start_keeps_the_prior_if_a_class_has_no_label(
+    iris, quick, teacher, class_prior
 ):
     X, y, _ = iris
-    clf = quick(class_prior="estimate", teacher=teacher, warm_start=True).fit(X, y)
+    clf = quick(class_prior=class_prior, teacher=teacher, warm_start=True).fit(X, y)
     prior, shift = clf.class_prior_, clf.log_prior_shift_
     clf.fit(X, np.where(y == 2, -1, y))
     assert clf.class_prior_ is prior
