@@ -4,7 +4,9 @@ The classes of a balanced set are divided into a first and a second half, in the
 order. Rows of the second half are drawn at random, so many that the first half has the
 desired share of all rows. In "optdigits_80_20" the ten classes are kept: each of the
 first five has about 16 % of the rows, each of the others 4 %. In
-"optdigits_halves_80_20" the two halves are the classes, which have 80 % and 20 %.
+"optdigits_halves_80_20" the two halves are the classes, which have 80 % and 20 %. These
+two are exchanged in the splits with odd seeds: some methods assign rows that no label
+reaches to the first class, which should be neither always the largest nor the smallest.
 """
 
 from typing import NamedTuple
@@ -12,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-__all__ = ["IMBALANCED", "Imbalance", "without_most_of_half"]
+__all__ = ["IMBALANCED", "Imbalance", "exchange_classes", "without_most_of_half"]
 
 
 class Imbalance(NamedTuple):
@@ -70,3 +72,8 @@ def without_most_of_half(X, y, kind):
         )
     rows = np.sort(np.concatenate([first, others]))
     return X[rows], (second if kind.two_classes else y)[rows].astype(np.int64)
+
+
+def exchange_classes(y):
+    """Exchange the classes 0 and 1; other values, as -1, are kept."""
+    return np.where(y < 0, y, 1 - y)

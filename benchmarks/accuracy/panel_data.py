@@ -19,7 +19,11 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.accuracy.imbalanced import IMBALANCED, without_most_of_half
+from benchmarks.accuracy.imbalanced import (
+    IMBALANCED,
+    exchange_classes,
+    without_most_of_half,
+)
 from benchmarks.common.data import hide_labels, load_raw
 
 CHOSEN_ON = (
@@ -171,7 +175,8 @@ def split(name, labels_per_class, seed, scheme="per_class", rows=MAX_ROWS):
         "per_class" keeps `labels_per_class` labels of each class. "random" keeps the
         same total number: one of each class, the rest drawn from all other training
         rows. "flipped" is "per_class" with a tenth of the labels wrong. "imbalanced"
-        chooses labels like "per_class"; its sets are those in `IMBALANCED`.
+        chooses labels like "per_class"; its sets are those in `IMBALANCED`, and odd
+        seeds exchange the classes of those with two.
     rows : int or None, default=MAX_ROWS
         Largest number of rows, as in `prepared`.
 
@@ -202,6 +207,8 @@ def split(name, labels_per_class, seed, scheme="per_class", rows=MAX_ROWS):
         y_few = hide_at_random(y[train], labels_per_class, 2000 + seed)
     else:
         raise ValueError(f"scheme is {scheme!r}; it must be one of {SCHEMES}.")
+    if scheme == "imbalanced" and IMBALANCED[name].two_classes and seed % 2:
+        y, y_few = exchange_classes(y), exchange_classes(y_few)
     return Split(X[train], y_few, y[train], X[test], y[test])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from benchmarks.accuracy import panel_report, views
+from benchmarks.accuracy import panel_data, panel_report, views
 from benchmarks.accuracy.imbalanced import IMBALANCED, Imbalance, without_most_of_half
 from benchmarks.accuracy.panel_arrays import Panel, better_columns
 from benchmarks.accuracy.panel_data import Split, split
@@ -131,6 +131,24 @@ def test_imbalanced_sets_have_a_scheme_of_their_own():
         with pytest.raises(ValueError) as error:
             split(name, 5, 0, scheme)
         assert str(error.value) == message
+
+
+def test_odd_seeds_exchange_two_imbalanced_classes(monkeypatch):
+    """Row i is of class i % 2, so that rows show which class they had."""
+    X, y = np.arange(400.0)[:, None], np.arange(400) % 2
+    monkeypatch.setattr(panel_data, "prepared", lambda name, rows: (X, y))
+    for seed in range(4):
+        for name in ("satimage_halves_70_30", "satimage_70_30"):
+            parts = split(name, 5, seed, "imbalanced")
+            exchanged = seed % 2 and "halves" in name
+            for rows, codes in (
+                (parts.X_train, parts.y_train),
+                (parts.X_test, parts.y_test),
+            ):
+                np.testing.assert_array_equal(codes, (rows[:, 0] + exchanged) % 2)
+            labelled = parts.y_few >= 0
+            assert np.bincount(parts.y_few[labelled]).tolist() == [5, 5]
+            assert (parts.y_few == parts.y_train)[labelled].all()
 
 
 def test_rows_are_in_their_own_units_and_the_scaler_sees_training_rows_only():
