@@ -47,6 +47,7 @@ from sk_ssvae.estimators.parameters import (
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.models import VAEModule, inference
 from sk_ssvae.models.networks import check_hidden_sizes
+from sk_ssvae.teachers.soft_targets import confidence
 from sk_ssvae.training.callbacks import check_callbacks, named_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, digest
 from sk_ssvae.training.monitors import HeldOut, check_monitors
@@ -476,6 +477,7 @@ class BaseVAE(
             parts["soft_targets"] = soft_targets
             if data.class_weight is not None:
                 parts["soft_targets"] = soft_targets * data.class_weight
+            parts["confidence"] = confidence(soft_targets)
         device = torch.device(net.device)
         x, parts["encode"] = preprocessor.device_rows(data.cells, device)
         which = np.flatnonzero(used & ~held_out)

@@ -17,7 +17,7 @@ from sk_ssvae.teachers.pool import OpinionPoolClassifier
 from sk_ssvae.training.progress import Part, no_report
 from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
-__all__ = ["fit_soft_targets"]
+__all__ = ["confidence", "fit_soft_targets"]
 
 
 def _class_probabilities(
@@ -112,3 +112,24 @@ def fit_soft_targets(
         )
     soft_targets = as_distributions(proba, classes, n_classes).astype(np.float32)
     return soft_targets, teacher
+
+
+def confidence(soft_targets: FloatArray) -> FloatArray:
+    """Return the confidence of soft targets, which weights them in the loss.
+
+    It is the largest probability: where the teacher is uncertain, the other terms of
+    the loss have more say.
+
+    Parameters
+    ----------
+    soft_targets : ndarray of float32 of shape (n_rows, n_classes)
+        Class probabilities, or all zeros where they are not available.
+
+    Returns
+    -------
+    confidence : ndarray of float32 of shape (n_rows,)
+        1 for one-hot targets, 1 / n_classes for uniform targets, 0 where they are not
+        available.
+    """
+    largest: FloatArray = soft_targets.max(axis=1)
+    return largest

@@ -102,7 +102,7 @@ def ssvae_loss(
         J = -\frac1N \Big[\sum_{labelled} L(x, y) + \sum_{unlabelled} U(x)\Big]
             + \alpha \Big[\frac1{N_l} \sum_{labelled} -\log q(y|x) + C\Big]
 
-        C = \frac{\beta_t}{N_u} \sum_{unlabelled} H(t(x), q(y|x))
+        C = \frac{\beta_t}{N_u} \sum_{unlabelled} w(x) H(t(x), q(y|x))
             + \frac{\gamma}{N_u} \sum_{unlabelled} H(q(y|x))
             + \frac{\varepsilon}{N} \sum KL(q(y|x) \| q(y|x+r))
 
@@ -136,7 +136,7 @@ def ssvae_loss(
     alpha : float
         Weight of the classification term.
     soft_targets : Tensor of shape (n_rows - n_labelled, n_classes), default=None
-        The teacher's probabilities for the unlabelled rows; zeros for rows without any.
+        The teacher's probabilities for the unlabelled rows, times their confidence.
     teacher_weight : float or scalar Tensor
         beta_t, the weight of the teacher's term at this step.
     entropy_weight : float

@@ -32,6 +32,8 @@ class Rows(Dataset[Batch]):
         Positive weights of the rows; only their ratios matter. 1 by default.
     soft_targets : ndarray of shape (n_all, n_classes), default=None
         The teacher's probabilities for the unlabelled rows; other rows are ignored.
+    confidence : ndarray of shape (n_all,), default=None
+        Weights of the soft targets, from 0 to 1; 1 by default.
     which : ndarray of int64 of shape (n_rows,), default=None
         Indices of the rows to train on; all by default.
     encode : callable, default=None
@@ -45,7 +47,7 @@ class Rows(Dataset[Batch]):
     codes : Tensor of int64 of shape (n_labelled,)
         Classes of the labelled rows.
     soft_targets : Tensor of shape (n_rows - n_labelled, n_classes) or None
-        Soft targets of the unlabelled rows.
+        Soft targets of the unlabelled rows, times their confidence.
     bound_weight : Tensor of shape (n_rows,)
         Weights of the mean over all rows, with sum 1.
     target_weight : Tensor of shape (n_rows,)
@@ -60,6 +62,7 @@ class Rows(Dataset[Batch]):
         *,
         weight: npt.NDArray[Any] | None = None,
         soft_targets: npt.NDArray[Any] | None = None,
+        confidence: npt.NDArray[Any] | None = None,
         which: npt.NDArray[np.int64] | None = None,
         encode: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
@@ -74,7 +77,8 @@ class Rows(Dataset[Batch]):
         target_weight = np.concatenate([_normalized(w[:n]), _normalized(w[n:])])
         self.soft_targets = None
         if soft_targets is not None:
-            self.soft_targets = self._tensor(soft_targets[order[n:]])
+            factor = 1 if confidence is None else confidence[order[n:], None]
+            self.soft_targets = self._tensor(soft_targets[order[n:]] * factor)
         self.order = torch.from_numpy(order).to(self.x.device)
         self.codes = torch.from_numpy(codes[order[:n]]).to(self.x.device)
         self.bound_weight = self._tensor(_normalized(w))

@@ -63,7 +63,7 @@ def test_backward_hooks_on_layers_are_called(quick, iris):
     np.testing.assert_array_equal(clf.predict_proba(X), plain.predict_proba(X))
 
 
-def test_callbacks_receive_the_soft_targets_of_unlabelled_rows(quick, iris):
+def test_callbacks_receive_soft_targets_scaled_by_their_confidence(quick, iris):
     X, y, _ = iris
     received = []
 
@@ -76,7 +76,11 @@ def test_callbacks_receive_the_soft_targets_of_unlabelled_rows(quick, iris):
     targets = teacher.fit(X, y).label_distributions_[y == -1]
     (rows,) = received
     n = rows.n_labelled
-    np.testing.assert_allclose(rows.soft_targets, targets, atol=1e-5)
+    confidence = targets.max(1)
+    assert confidence.std() > 0
+    np.testing.assert_allclose(
+        rows.soft_targets, confidence[:, None] * targets, atol=1e-5
+    )
     np.testing.assert_allclose(rows.target_weight[n:], 1 / len(targets), rtol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Soft targets: kinds of teachers, and invalid teachers."""
+"""Soft targets: kinds of teachers, invalid teachers, and confidence."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from sk_ssvae import SSVAEClassifier
-from sk_ssvae.teachers.soft_targets import fit_soft_targets
+from sk_ssvae.teachers.soft_targets import confidence, fit_soft_targets
 
 
 def soft_targets_of(*args, **kwargs):
@@ -59,7 +59,7 @@ def test_predictions_are_one_hot_encoded_without_predict_proba(blobs):
     np.testing.assert_array_equal(targets, np.eye(3)[predicted])
 
 
-def test_rows_that_no_label_reaches_have_zero_targets():
+def test_rows_that_no_label_reaches_have_zero_targets_and_confidence():
     """LabelSpreading gives zeros to a component of the graph without labels."""
     X = np.concatenate([np.linspace(0, 1, 12), np.linspace(100, 101, 12)])[:, None]
     y = np.full(24, -1)
@@ -67,6 +67,7 @@ def test_rows_that_no_label_reaches_have_zero_targets():
     teacher = LabelSpreading(kernel="knn", n_neighbors=3)
     targets = soft_targets_of(teacher, X, y, 2, seed=0)
     assert (targets[12:] == 0).all()
+    assert (confidence(targets)[12:] == 0).all()
     np.testing.assert_allclose(targets[:12].sum(1), 1, rtol=1e-6)
 
 
@@ -115,6 +116,12 @@ def test_unset_random_states_are_set_from_the_seed(blobs, global_generators):
         soft_targets_of(fixed, X, y, 3, seed=1),
         soft_targets_of(fixed, X, y, 3, seed=2),
     )
+
+
+def test_confidence_is_the_largest_probability():
+    targets = np.array([[1, 0, 0], [1 / 3] * 3, [0, 0, 0], [0.5, 0.5, 0]], np.float32)
+    expected = [1, 1 / 3, 0, 0.5]
+    np.testing.assert_allclose(confidence(targets), expected, atol=1e-6)
 
 
 class NeverFitted(ClassifierMixin, BaseEstimator):

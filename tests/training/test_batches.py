@@ -25,6 +25,7 @@ def make_rows(n=40, n_labelled=5, weighted=False, seed=0):
     parts = {
         "weight": weight,
         "soft_targets": rng.dirichlet(np.ones(N_CLASSES), n),
+        "confidence": rng.rand(n),
     }
     return Rows(rng.randn(n, 2), codes, **parts), codes, parts
 
@@ -73,7 +74,8 @@ def test_weights_of_all_rows_express_means(weighted):
         ]
     )
     np.testing.assert_allclose(rows.target_weight.numpy(), expected)
-    np.testing.assert_allclose(rows.soft_targets, parts["soft_targets"][~labelled])
+    weighted = parts["soft_targets"] * parts["confidence"][:, None]
+    np.testing.assert_allclose(rows.soft_targets, weighted[~labelled])
 
 
 @pytest.mark.parametrize(

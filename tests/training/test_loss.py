@@ -197,7 +197,7 @@ def test_loss_is_the_weighted_sum_of_the_bounds(n_labelled):
     ("n_labelled", "batch_size"), [(7, 6), (3, 1), (0, 8), (25, 8)]
 )
 def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size):
-    """Loss and minibatches together, with weights and soft targets."""
+    """Loss and minibatches together, with weights, soft targets and confidence."""
     rng = np.random.RandomState(0)
     n, model = 25, make_model("gaussian", latent_size=1)
     codes = np.full(n, -1)
@@ -207,6 +207,7 @@ def test_minibatches_estimate_the_whole_loss_without_bias(n_labelled, batch_size
         codes,
         weight=rng.rand(n),
         soft_targets=rng.dirichlet(np.ones(N_CLASSES), n),
+        confidence=rng.rand(n),
     )
     fixed = torch.zeros(n, 1, dtype=torch.float64)  # no noise but that of the rows
     with torch.no_grad():
