@@ -64,6 +64,11 @@ class Variant(NamedTuple):
     recorded_only: bool = False
 
 
+def equal_confidence(soft_targets):
+    """Return the same confidence for all rows that the teacher predicts."""
+    return soft_targets.sum(axis=1)
+
+
 NO_BOUND = {"alpha": 1e4}
 POOL_ALONE = "pool alone"
 
@@ -85,6 +90,10 @@ VARIANTS = {
     "always adversarial": Variant(
         "`adversarial_weight=1`, for any effective dimension",
         options={"adversarial_weight": 1.0},
+    ),
+    "equal targets": Variant(
+        "soft targets of all rows have the same weight",
+        constants={"sk_ssvae.estimators.base.confidence": equal_confidence},
     ),
     "no entropy": Variant("`entropy_weight=0`", options={"entropy_weight": 0.0}),
     "no balance": Variant("`balance_weight=0`", recorded_only=True),

@@ -26,7 +26,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 few = mask_labels(y_train, n_per_class=10, random_state=0)
 
 # %%
-# By default, q(y | x) is softened with a temperature of 1.5. (`temperature="cross-fit"`
+# By default, q(y | x) is softened with a temperature of 1.6. (`temperature="cross-fit"`
 # fits the temperature to the data by hiding labels, in four times the time.)
 models = {
     "default": SSVAEClassifier(random_state=0),

@@ -157,7 +157,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         words such as "?" among numbers (:doc:`user guide </columns>`).
     temperature : {"auto", "cross-fit"} or float, default="auto"
         T of `predict_proba`, which is q(y | x) to the power 1 / T, normalised [3]_.
-        "auto" is 1.5 with a teacher, else 1. "cross-fit" fits it to labels hidden in
+        "auto" is 1.6 with a teacher, else 1. "cross-fit" fits it to labels hidden in
         three folds, which takes four times as long: for probabilities that matter.
     marginalization : {"auto", "exact"} or int, default="auto"
         Sum over classes in the bound of unlabelled rows. An int k sums the k most

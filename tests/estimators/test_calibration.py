@@ -139,9 +139,9 @@ def test_default_temperature_depends_on_the_teacher(iris, quick):
     teacher = SelfTrainingClassifier(LogisticRegression())
     assert quick(teacher=None).fit(X, y).temperature_ == 1.0
     taught = quick(teacher=teacher).fit(X, y)
-    assert taught.temperature_ == TEMPERATURE_WITH_TEACHER == 1.5
+    assert taught.temperature_ == TEMPERATURE_WITH_TEACHER == 1.6
     taught.partial_fit(X, y)
-    assert taught.temperature_ == 1.5
+    assert taught.temperature_ == 1.6
     # partial_fit alone does not use the teacher.
     assert quick(teacher=teacher).partial_fit(X, y, [0, 1, 2]).temperature_ == 1.0
 

@@ -43,7 +43,7 @@ def test_each_automatic_parameter_has_an_entry(iris, tmp_path):
     assert clf.choices_["likelihood"] == "gaussian"
     assert clf.choices_["class_prior"] == "the mean of labels and soft targets"
     assert clf.choices_["max_epochs"] == f"{clf.n_iter_} epochs of 150 rows"
-    assert clf.choices_["temperature"] == "1.5: chosen on other data sets"
+    assert clf.choices_["temperature"] == "1.6: chosen on other data sets"
     assert clf.choices_["marginalization"] == "all classes are summed"
     bound_rows = clf.net_.objective.bound_rows
     expected = f"{bound_rows} unlabelled rows of a minibatch"
@@ -155,7 +155,7 @@ def test_choices_for_single_labels_early_stopping_and_equal_class_means(iris):
     single = np.full(150, -1)
     single[[0, 50, 100]] = [0, 1, 2]
     clf = SSVAEClassifier(teacher=SELF_TRAINING, temperature="cross-fit", max_epochs=1)
-    expected = "1.5: chosen on other data sets, as no label can be held out"
+    expected = "1.6: chosen on other data sets, as no label can be held out"
     assert clf.fit(X, single).choices_["temperature"] == expected
     clf = SSVAEClassifier(teacher=SELF_TRAINING, early_stopping=True, random_state=0)
     passes = clf.fit(X, y).choices_["max_epochs"]
