@@ -65,7 +65,7 @@ class Variant(NamedTuple):
 
 
 def equal_confidence(soft_targets):
-    """Return the same confidence for all rows that the teacher predicts."""
+    """Return 1 for rows with soft targets, and 0 for the others."""
     return soft_targets.sum(axis=1)
 
 
@@ -91,7 +91,7 @@ VARIANTS = {
         "`adversarial_weight=1`, for any effective dimension",
         options={"adversarial_weight": 1.0},
     ),
-    "equal targets": Variant(
+    "equal confidence": Variant(
         "soft targets of all rows have the same weight",
         constants={"sk_ssvae.estimators.base.confidence": equal_confidence},
     ),
@@ -207,6 +207,7 @@ class CachedPool(ClassifierMixin, BaseEstimator):
         fitted = CachedPool._last[1]
         self.classes_ = fitted.classes_
         self.label_distributions_ = fitted.label_distributions_
+        self.class_shares_ = fitted.class_shares_
         return self
 
     def predict(self, X):

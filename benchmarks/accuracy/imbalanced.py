@@ -75,5 +75,15 @@ def without_most_of_half(X, y, kind):
 
 
 def exchange_classes(y):
-    """Exchange the classes 0 and 1; other values, as -1, are kept."""
+    """Exchange the classes 0 and 1.
+
+    Parameters
+    ----------
+    y : ndarray of int64 of shape (n_rows,)
+        Classes 0 and 1, or -1 for unlabelled rows.
+
+    Returns
+    -------
+    y : ndarray of int64 of shape (n_rows,)
+    """
     return np.where(y < 0, y, 1 - y)

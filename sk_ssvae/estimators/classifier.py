@@ -118,7 +118,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         p(y). "auto": the mean of labels and soft targets, or uniform without a teacher;
         "uniform"; "empirical": shares of the labelled rows; "estimate": estimated from
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
-        other rows. Soft targets are adjusted to all of these but "auto".
+        other rows. Unless it is "auto", soft targets are adjusted to this prior.
     max_epochs : "auto" or int, default="auto"
         Passes over the unlabelled rows. "auto" is 30, but fewer from 34,133 rows on and
         at least 250 to 500 minibatches; without a teacher 60, at least 1,000.

@@ -354,7 +354,7 @@ def _make_net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
     net.module_.eval()
     net.load_optimizer_state(_with_prefix("optimizer.", decode))
     objective = {k: decode(v) for k, v in header["objective"].items()}
-    objective.pop("balance_weight", None)  # of a term that was removed
+    objective.pop("balance_weight", None)  # earlier versions had this term
     settings = {name: decode(header["settings"][name]) for name in NET_ARGUMENTS}
     net.set_params(objective=Objective(**objective), **settings)
     history = decode(header["history"])

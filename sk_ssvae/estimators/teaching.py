@@ -129,7 +129,7 @@ def make_soft_targets(
     seed: int,
     progress: FitProgress,
 ) -> SoftTargets:
-    """Fit the teacher, and adjust its probabilities to the class prior.
+    """Fit the teacher, estimate the class prior if asked to, and adjust soft targets.
 
     Parameters
     ----------
@@ -160,6 +160,7 @@ def make_soft_targets(
     if not needs_teacher(teacher, class_prior, data):
         return SoftTargets()
     used = data.only_used()
+    # Before the teacher is fitted, so that an invalid prior is an error at once.
     prior = _stated_prior(class_prior, classes, used)
     estimate = estimates_prior(class_prior)
     soft, fitted = _fit_teacher(
@@ -167,16 +168,16 @@ def make_soft_targets(
     )
     shares = _assumed_shares(fitted, used.codes, len(classes))
     hidden = (soft.sum(axis=1) > 0) & (used.codes == UNLABELED)
-    if estimate and hidden.any() and shares.all():
+    if estimate and hidden.any() and shares is not None:
         weight = None if used.weight is None else used.weight[hidden]
         prior = estimate_prior_by_em(soft[hidden].astype(np.float64), shares, weight)
-    if teacher is None:
+    if teacher is None:  # the prior is to be estimated: see `needs_teacher`
         if prior is None:
             return SoftTargets()
         # The classifier learns the label shares with the weights.
         learned = resolve_class_prior("empirical", classes, used.codes, used.weight)
         return SoftTargets(None, prior, np.log(prior / learned).astype(np.float32))
-    if prior is not None and shares.all():
+    if prior is not None and shares is not None:
         soft[hidden] = reweight_posterior(soft[hidden], shares, prior)
     probabilities = np.zeros((len(data.codes), len(classes)), dtype=np.float32)
     probabilities[slice(None) if data.used is None else data.used] = soft
@@ -188,7 +189,10 @@ def make_soft_targets(
 def _stated_prior(
     class_prior: Any, classes: Array, data: TrainingData
 ) -> npt.NDArray[np.float64] | None:
-    """Return the prior that the user asks for; None if it depends on the teacher."""
+    """Return the prior that the user states.
+
+    None for "auto" and "estimate", and for other names if a class has no label.
+    """
     if isinstance(class_prior, str):
         labelled = np.unique(data.codes[data.codes != UNLABELED])
         # When training continues, a class may have no label, and "empirical" no value.
@@ -206,7 +210,10 @@ def _fit_teacher(
     seed: int,
     progress: FitProgress,
 ) -> tuple[Array, Any]:
-    """Return the soft targets, and the fitted teacher."""
+    """Fit the teacher, or the classifier that the prior is estimated with.
+
+    Returns its soft targets and the fitted copy.
+    """
     rows = network_inputs(data.cells, preprocessor.scaling, preprocessor.layout)
     estimator: Any = teacher
     if teacher is None or isinstance(teacher, str):
@@ -226,17 +233,17 @@ def _fit_teacher(
     return targets
 
 
-def _assumed_shares(fitted: Any, codes: IntArray, n_classes: int) -> Array:
-    """Return the class shares that the teacher's probabilities are correct for.
+def _assumed_shares(fitted: Any, codes: IntArray, n_classes: int) -> Array | None:
+    """Return the class shares for which the teacher's probabilities are correct.
 
-    That is those which a pool estimated, or those of the labels. It does not use the
-    weights. Zeros are unknown: a class may have no label when training continues.
+    These are the shares that an opinion pool estimated, else those of the labels,
+    without sample weights, which the teacher does not use. None if a class has no
+    label, which may happen when training continues.
     """
     counts = np.bincount(codes[codes != UNLABELED], minlength=n_classes)
-    pool = last_step(fitted)
-    shares: Array = counts / counts.sum()
-    if isinstance(pool, OpinionPoolClassifier) and shares.all():
-        shares = pool.class_shares_
+    if not counts.all():
+        return None
+    shares: Array = getattr(last_step(fitted), "class_shares_", counts / counts.sum())
     return shares
 
 

@@ -115,10 +115,9 @@ def fit_soft_targets(
 
 
 def confidence(soft_targets: FloatArray) -> FloatArray:
-    """Return the confidence of soft targets, which weights them in the loss.
+    """Return the teacher's confidence in each row: its largest probability.
 
-    It is the largest probability: where the teacher is uncertain, the other terms of
-    the loss have more say.
+    It is the weight of the row in the teacher's term of the loss.
 
     Parameters
     ----------

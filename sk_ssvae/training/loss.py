@@ -188,21 +188,22 @@ def ssvae_loss(
         bound = bound_weight @ torch.cat([labelled, unlabelled])
     nll = F.nll_loss(log_q_labelled, codes, reduction="none")
     classification = target_weight[:n] @ nll
-    teacher = uncertainty = adversarial_mean = bound.new_zeros(())
+    teacher_term = entropy_term = adversarial_term = bound.new_zeros(())
     weight = target_weight[n:]
     if soft_targets is not None:
-        teacher_entropy = weight @ cross_entropy(log_q_unlabelled, soft_targets)
-        teacher = teacher_weight * teacher_entropy
+        teacher_term = teacher_weight * (
+            weight @ cross_entropy(log_q_unlabelled, soft_targets)
+        )
     if entropy_weight:
-        uncertainty = entropy_weight * (weight @ entropy(log_q_unlabelled))
+        entropy_term = entropy_weight * (weight @ entropy(log_q_unlabelled))
     if adversarial is not None:
-        adversarial_mean = bound_weight @ adversarial
+        adversarial_term = bound_weight @ adversarial
     return Loss(
-        total=alpha * (classification + teacher + uncertainty + adversarial_mean)
+        total=alpha * (classification + teacher_term + entropy_term + adversarial_term)
         - bound,
         bound=bound,
         classification=classification,
-        teacher=teacher,
-        entropy=uncertainty,
-        adversarial=adversarial_mean,
+        teacher=teacher_term,
+        entropy=entropy_term,
+        adversarial=adversarial_term,
     )

@@ -317,17 +317,18 @@ def test_probabilities_are_adjusted_to_the_estimated_prior_without_a_teacher(
 
 
 class TargetRecorder(Callback):
-    """Keeps the soft targets that training uses."""
+    """Record the soft targets, which are multiplied by their confidence."""
 
     def on_train_begin(self, net, X=None, **kwargs):
         self.soft_targets = X.soft_targets.numpy()
 
 
 def targets_for(quick, class_prior, teacher, X, y):
-    """Return the soft targets of a fit with this class prior."""
+    """Return the teacher's class probabilities in a fit with this class prior."""
     recorder = TargetRecorder()
     quick(class_prior=class_prior, teacher=teacher, callbacks=[recorder]).fit(X, y)
-    return recorder.soft_targets
+    total = recorder.soft_targets.sum(axis=1, keepdims=True)
+    return recorder.soft_targets / np.where(total > 0, total, 1)
 
 
 POOL = OpinionPoolClassifier(views=["columns", "forest"], random_state=0)
@@ -337,36 +338,36 @@ POOL = OpinionPoolClassifier(views=["columns", "forest"], random_state=0)
 @pytest.mark.parametrize("class_prior", [[0.9, 0.1], "uniform", "empirical"])
 def test_soft_targets_are_adjusted_to_the_class_prior(quick, teacher, class_prior):
     X, y, _ = prior_shift()
-    y[:5] = -1  # 15 and 20 labels
+    y[:5] = -1  # 15 labels of class 0 remain, and 20 of class 1
     shares, prior = np.array([15, 20]) / 35, [0.5, 0.5]
-    if class_prior != "uniform":
+    if class_prior != "uniform":  # "empirical" changes the targets of the pool only
         prior = shares if class_prior == "empirical" else class_prior
     if teacher is POOL:
         shares = clone(POOL).fit(X, y).class_shares_
         assert shares[0] > 0.6
-    before = targets_for(quick, "auto", teacher, X, y)
-    ours = targets_for(quick, class_prior, teacher, X, y)
-    reached = before.sum(axis=1) > 0
-    expected = reweight_posterior(before[reached], shares, np.array(prior))
-    assert ours[reached] == pytest.approx(expected, abs=1e-5)
-    assert (ours[~reached] == 0).all()
+    unadjusted = targets_for(quick, "auto", teacher, X, y)
+    adjusted = targets_for(quick, class_prior, teacher, X, y)
+    reached = unadjusted.sum(axis=1) > 0
+    expected = reweight_posterior(unadjusted[reached], shares, np.array(prior))
+    assert adjusted[reached] == pytest.approx(expected, abs=1e-5)
+    assert (adjusted[~reached] == 0).all()
 
 
-class Unwanted(ClassifierMixin, BaseEstimator):
+class NeverFitted(ClassifierMixin, BaseEstimator):
     """A teacher that must not be fitted."""
 
     def fit(self, X, y):
-        raise AssertionError
+        raise AssertionError("the teacher was fitted")
 
     def predict(self, X):
-        raise AssertionError
+        raise AssertionError("the teacher was asked")
 
 
 def test_an_invalid_class_prior_is_an_error_before_the_teacher_is_fitted(quick):
     X, y, _ = prior_shift()
     labels = np.where(y == -1, -1, np.array(["no", "yes"], dtype=object)[y])
     with pytest.raises(ValueError) as error:
-        quick(class_prior=[0.5, 0.4], teacher=Unwanted()).fit(X, labels)
+        quick(class_prior=[0.5, 0.4], teacher=NeverFitted()).fit(X, labels)
     assert str(error.value) == (
         "class_prior must hold 2 positive numbers with sum 1, one for each of the "
         "classes ['no', 'yes']; got [0.5, 0.4]."
