@@ -529,14 +529,18 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)
             n_used = len(seen.codes) if data.used is None else int(data.used.sum())
-            has_teacher = needs_teacher(self.teacher, self.class_prior, seen)
+            # A model that is trained further keeps its class prior.
+            is_auto = isinstance(self.class_prior, str) and self.class_prior == "auto"
+            keeps_prior = resume and not is_auto
+            class_prior = self.class_prior_ if keeps_prior else self.class_prior
+            has_teacher = needs_teacher(self.teacher, class_prior, seen)
             stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
             with self._fit_task(stages, X, y, metadata, n_steps) as progress:
                 targets = make_soft_targets(
                     self.teacher,
-                    self.class_prior,
+                    class_prior,
                     seen,
                     preprocessor,
                     classes,

@@ -33,6 +33,7 @@ OBJECTIVE = (
     "adversarial_radius",
     "adversarial_weight",
     "alpha",
+    "balance_weight",
     "bound_rows",
     "entropy_weight",
     "teacher_weight",

@@ -354,12 +354,16 @@ def _make_net(estimator: Any, header: Any, decode: JSONDecoder) -> SSVAENet:
     net.module_.eval()
     net.load_optimizer_state(_with_prefix("optimizer.", decode))
     objective = {k: decode(v) for k, v in header["objective"].items()}
-    objective.pop("balance_weight", None)  # earlier versions had this term
+    had_balance = objective.pop("balance_weight", None) is not None
     settings = {name: decode(header["settings"][name]) for name in NET_ARGUMENTS}
     net.set_params(objective=Objective(**objective), **settings)
     history = decode(header["history"])
     if not isinstance(history, History):
         raise TypeError("a history")
+    if had_balance:  # of earlier versions, which recorded it together with the entropy
+        for row in history:
+            if "confidence" in row:
+                row["entropy"] = row.pop("confidence")
     net.history_ = history
     return net
 

@@ -77,10 +77,21 @@ class TrainingData(NamedTuple):
         """
         codes = np.where(rows, UNLABELED, self.codes)
         weight = self.weight
-        if self.class_weight is not None and weight is not None:
-            factor = np.append(self.class_weight, 1.0)[self.codes]
-            weight = np.where(rows, weight / factor, weight)
+        if weight is not None:
+            weight = np.where(rows, weight / self._class_factor(), weight)
         return self._replace(codes=codes, weight=weight)
+
+    @property
+    def sample_weight(self) -> Array | None:
+        """Weights of the rows without those of the classes, up to a common factor."""
+        return None if self.weight is None else self.weight / self._class_factor()
+
+    def _class_factor(self) -> Array:
+        """Return the factor of each row by which its class changes its weight."""
+        if self.class_weight is None:
+            return np.ones(len(self.codes))
+        factor: Array = np.append(self.class_weight, 1.0)[self.codes]
+        return factor
 
 
 class SoftTargets(NamedTuple):
@@ -198,7 +209,8 @@ def _stated_prior(
         # When training continues, a class may have no label, and "empirical" no value.
         if class_prior in ("auto", "estimate") or len(labelled) < len(classes):
             return None
-    return resolve_class_prior(class_prior, classes, data.codes, data.weight)
+    # Soft targets get the weights of the classes in training.
+    return resolve_class_prior(class_prior, classes, data.codes, data.sample_weight)
 
 
 def _fit_teacher(

@@ -15,6 +15,8 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from skorch.callbacks import Callback
 
@@ -323,10 +325,20 @@ class TargetRecorder(Callback):
         self.soft_targets = X.soft_targets.numpy()
 
 
-def targets_for(quick, class_prior, teacher, X, y):
+class LogisticRegressionTeacher(LogisticRegression):
+    """Logistic regression of the labelled rows."""
+
+    def fit(self, X, y):
+        return super().fit(X[y >= 0], y[y >= 0])
+
+
+def targets_for(quick, class_prior, teacher, X, y, sample_weight=None, **params):
     """Return the teacher's class probabilities in a fit with this class prior."""
     recorder = TargetRecorder()
-    quick(class_prior=class_prior, teacher=teacher, callbacks=[recorder]).fit(X, y)
+    clf = quick(
+        class_prior=class_prior, teacher=teacher, callbacks=[recorder], **params
+    )
+    clf.fit(X, y, sample_weight=sample_weight)
     total = recorder.soft_targets.sum(axis=1, keepdims=True)
     return recorder.soft_targets / np.where(total > 0, total, 1)
 
@@ -351,6 +363,61 @@ def test_soft_targets_are_adjusted_to_the_class_prior(quick, teacher, class_prio
     expected = reweight_posterior(unadjusted[reached], shares, np.array(prior))
     assert adjusted[reached] == pytest.approx(expected, abs=1e-5)
     assert (adjusted[~reached] == 0).all()
+
+
+def test_soft_targets_of_a_pool_in_a_pipeline_are_adjusted_from_its_shares(quick):
+    X, y, _ = prior_shift()
+    shares = clone(POOL).fit(X, y).class_shares_
+    assert shares[0] > 0.6
+    piped = make_pipeline(FunctionTransformer(), POOL)
+    unadjusted = targets_for(quick, "auto", piped, X, y)
+    expected = reweight_posterior(unadjusted, shares, np.array([0.9, 0.1]))
+    adjusted = targets_for(quick, [0.9, 0.1], piped, X, y)
+    assert adjusted == pytest.approx(expected, abs=1e-5)
+
+
+def test_label_shares_of_soft_targets_have_sample_weights_but_no_class_weights(quick):
+    """Training multiplies soft targets by the weights of the classes."""
+    X, y, _ = prior_shift()
+    weight = np.where(y == 1, 3.0, 1.0)
+    teacher = LogisticRegressionTeacher()
+    targets = {
+        name: targets_for(quick, name, teacher, X, y, sample_weight=weight)
+        for name in ("auto", "empirical")
+    }
+    expected = reweight_posterior(
+        targets["auto"], np.array([0.5, 0.5]), np.array([0.25, 0.75])
+    )
+    assert targets["empirical"] == pytest.approx(expected, abs=1e-5)
+    heavy = targets_for(
+        quick,
+        "empirical",
+        teacher,
+        X,
+        y,
+        sample_weight=weight,
+        class_weight={1: 10.0},
+    )
+    expected = expected * [1.0, 10.0]
+    expected /= expected.sum(axis=1, keepdims=True)
+    assert heavy == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("class_prior", ["empirical", "estimate"])
+def test_soft_targets_are_adjusted_to_the_prior_that_warm_start_keeps(
+    quick, class_prior
+):
+    X, y, y_true = prior_shift()
+    recorder, teacher = TargetRecorder(), LogisticRegressionTeacher()
+    clf = quick(class_prior=class_prior, teacher=teacher, warm_start=True).fit(X, y)
+    y[40:60] = y_true[:20]
+    shares = np.bincount(y[y >= 0]) / (y >= 0).sum()
+    assert shares[0] > 0.6
+    clf.set_params(callbacks=[recorder]).fit(X, y)
+    soft = clone(teacher).fit(X, y).predict_proba(X[60:])
+    expected = reweight_posterior(soft, shares, clf.class_prior_)
+    expected *= expected.max(axis=1, keepdims=True)
+    assert recorder.soft_targets == pytest.approx(expected, abs=1e-5)
 
 
 class NeverFitted(ClassifierMixin, BaseEstimator):

@@ -50,6 +50,7 @@ def test_the_golden_files_have_the_stored_results(version):
     np.testing.assert_allclose(Z[rows], expected["transform"][rows], **close)
     np.testing.assert_allclose(clf.score_samples(frame), expected["scores"], **close)
     assert clf.classes_.tolist() == ["left", "right"]
+    assert all(row["entropy"] > 0 and "confidence" not in row for row in clf.history_)
     assert clf.sample(5)[0].dtypes.equals(frame.dtypes)
     clf.partial_fit(frame, NAMES)
     assert repr(clone(clf).get_params()) == repr(clf.get_params())
