@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.panel_data import CHOSEN_ON, REPORTED_ON, split
-from benchmarks.accuracy.panel_methods import METHODS, without_nan
+from benchmarks.accuracy.panel_methods import METHODS
+from benchmarks.accuracy.panel_references import without_nan
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.paths import RESULTS
 from benchmarks.common.result_files import read_json, write_json

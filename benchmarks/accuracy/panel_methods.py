@@ -7,8 +7,6 @@ that depend on the scale of the columns are also methods of their own on the col
 they are, with `RAW` at the end of the name.
 """
 
-import time
-
 import numpy as np
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -25,11 +23,7 @@ from sklearn.svm import SVC
 
 from benchmarks.accuracy import graph_learning
 from benchmarks.accuracy.ablations import make_variant
-from benchmarks.accuracy.panel_references import (
-    REFERENCES,
-    Predictions,
-    without_nan,
-)
+from benchmarks.accuracy.panel_references import REFERENCES, fit_and_predict
 from benchmarks.common.plain import plain_m2
 
 
@@ -190,31 +184,11 @@ def run_method(name, split, seed):
 
     Returns
     -------
-    Predictions
-        The classes of the training rows are `transduction_` for label spreading, label
-        propagation and SSVAEClassifier, and predictions for the other methods.
+    panel_references.Predictions
     """
     if name in STANDARDISED:
         split = split.standardised()
     if name in FROM_SPLIT:
         return FROM_SPLIT[name](split)
-    X_train, y_few, _, X_test, _ = split
     model = METHODS[name](seed) if name in METHODS else make_variant(name, seed)
-    start = time.perf_counter()
-    model.fit(X_train, y_few)
-    fitted = time.perf_counter()
-    proba, predicted = None, None
-    if hasattr(model, "predict_proba"):
-        proba = model.predict_proba(X_test)
-    else:
-        predicted = model.predict(X_test)
-    seconds = fitted - start, time.perf_counter() - fitted
-    if proba is None:
-        return Predictions(model.predict(X_train), predicted, None, *seconds)
-    proba = without_nan(proba)
-    last = model[-1] if hasattr(model, "steps") else model
-    if hasattr(last, "transduction_") and not isinstance(last, SelfTrainingClassifier):
-        transduction = last.transduction_
-    else:  # transduction_ of self-training is -1 for rows below its threshold
-        transduction = model.predict_proba(X_train).argmax(axis=1)
-    return Predictions(transduction, proba.argmax(axis=1), proba, *seconds)
+    return fit_and_predict(model, split)

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import MinMaxScaler
-from sklearn.semi_supervised import LabelSpreading
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
-__all__ = ["REFERENCES", "Predictions", "without_nan"]
+__all__ = ["REFERENCES", "Predictions", "fit_and_predict", "without_nan"]
 
 NEIGHBOURS = (5, 7, 10, 20)
 ALPHAS = (0.2, 0.8, 0.99)
@@ -50,6 +50,33 @@ def without_nan(proba):
     """
     lost = np.isnan(proba).any(axis=1)
     return np.where(lost[:, None], np.eye(proba.shape[1])[0], proba)
+
+
+def fit_and_predict(model, split):
+    """Fit an estimator, and predict the training and test rows.
+
+    The classes of the training rows are `transduction_` for label spreading, label
+    propagation and SSVAEClassifier, and predictions for other estimators.
+    """
+    X_train, y_few, _, X_test, _ = split
+    start = time.perf_counter()
+    model.fit(X_train, y_few)
+    fitted = time.perf_counter()
+    proba, predicted = None, None
+    if hasattr(model, "predict_proba"):
+        proba = model.predict_proba(X_test)
+    else:
+        predicted = model.predict(X_test)
+    seconds = fitted - start, time.perf_counter() - fitted
+    if proba is None:
+        return Predictions(model.predict(X_train), predicted, None, *seconds)
+    proba = without_nan(proba)
+    last = model[-1] if hasattr(model, "steps") else model
+    if hasattr(last, "transduction_") and not isinstance(last, SelfTrainingClassifier):
+        transduction = last.transduction_
+    else:  # transduction_ of self-training is -1 for rows below its threshold
+        transduction = model.predict_proba(X_train).argmax(axis=1)
+    return Predictions(transduction, proba.argmax(axis=1), proba, *seconds)
 
 
 def oracle(split):
@@ -101,14 +128,9 @@ def told_shares(split):
     """Fit SSVAEClassifier with the true class shares of the training rows as prior."""
     from sk_ssvae import SSVAEClassifier  # takes seconds to import
 
-    start = time.perf_counter()
     shares = np.bincount(split.y_train) / len(split.y_train)
     model = SSVAEClassifier(class_prior=shares, random_state=0)
-    model.fit(split.X_train, split.y_few)
-    fitted = time.perf_counter()
-    proba = model.predict_proba(split.X_test)
-    seconds = fitted - start, time.perf_counter() - fitted
-    return Predictions(model.transduction_, proba.argmax(axis=1), proba, *seconds)
+    return fit_and_predict(model, split)
 
 
 REFERENCES = {"oracle": oracle, "majority": majority, "ours_told": told_shares}

@@ -471,6 +471,15 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     def _default_options(self) -> ClassifierOptions:
         return ClassifierOptions()
 
+    def _prior_of_soft_targets(self, resume: bool) -> Any:
+        """Return the parameter `class_prior`, or the prior that a model has already.
+
+        A model that is trained further keeps its prior. With "auto" soft targets do not
+        depend on it.
+        """
+        is_auto = isinstance(self.class_prior, str) and self.class_prior == "auto"
+        return self.class_prior_ if resume and not is_auto else self.class_prior
+
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
         self,
@@ -529,10 +538,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)
             n_used = len(seen.codes) if data.used is None else int(data.used.sum())
-            # A model that is trained further keeps its class prior.
-            is_auto = isinstance(self.class_prior, str) and self.class_prior == "auto"
-            keeps_prior = resume and not is_auto
-            class_prior = self.class_prior_ if keeps_prior else self.class_prior
+            class_prior = self._prior_of_soft_targets(resume)
             has_teacher = needs_teacher(self.teacher, class_prior, seen)
             stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             n_steps = has_teacher + (self.temperature == "cross-fit")

@@ -13,11 +13,7 @@ from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.models.sdgm import SDGMModule
 from sk_ssvae.training.batches import MixedBatches, OrderedBatches
 from sk_ssvae.training.loss import ssvae_loss
-from sk_ssvae.training.objective import (
-    Objective,
-    kl_warm_up,
-    teacher_decay,
-)
+from sk_ssvae.training.objective import Objective, kl_warm_up, teacher_decay
 from sk_ssvae.training.rows import Rows
 
 
