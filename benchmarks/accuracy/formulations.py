@@ -97,7 +97,8 @@ class ClassPriors(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Fit the teacher, and the VAE to its soft targets."""
-        from sk_ssvae.teachers.label_spreading import NeighbourGraph
+        from sk_ssvae.teachers.label_spreading import GraphClassifier
+        from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 
         targets = self.teacher.fit(X, y).label_distributions_
         one_hot = np.eye(targets.shape[1])
@@ -108,8 +109,8 @@ class ClassPriors(ClassifierMixin, BaseEstimator):
         means, kl = self._latent(X)
         log_likelihood = -kl
         if self.graph:
-            self.neighbours = NeighbourGraph(means)
-            spread = self.neighbours.spread([y], targets.shape[1])[0]
+            self.neighbours = GraphClassifier(NeighbourGraph(means))
+            (spread,) = self.neighbours.fit_predict_proba([y], targets.shape[1])
             log_likelihood = np.log(spread + SMALLEST_PROBABILITY)
         logits = np.log(targets + SMALLEST_PROBABILITY) + log_likelihood
         self.transduction_ = np.where(y >= 0, y, logits.argmax(axis=1))

@@ -106,16 +106,18 @@ class LatentGraph(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Train the autoencoders and spread the labels."""
-        from sk_ssvae.teachers.label_spreading import NeighbourGraph
+        from sk_ssvae.teachers.label_spreading import GraphClassifier
+        from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 
         self.classes_ = np.unique(y[y >= 0])
         self.autoencoders_ = [
             autoencoder(size, self.random_state, self.epochs).fit(X)
             for size in self.latent_sizes
         ]
-        self.graph_ = NeighbourGraph(self._latent_means(X), 10, None)
-        spread = self.graph_.spread([y], len(self.classes_), 0.99)
-        self.label_distributions_ = spread[0]
+        graph = NeighbourGraph(self._latent_means(X), 10, None)
+        self.graph_ = GraphClassifier(graph, alpha=0.99)
+        proba = self.graph_.fit_predict_proba([y], len(self.classes_))
+        self.label_distributions_ = proba[0]
         return self
 
     def _latent_means(self, X):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sk_ssvae.teachers.blocks import row_blocks, transformed
-from sk_ssvae.teachers.label_spreading import NeighbourGraph
+from sk_ssvae.teachers.label_spreading import GraphClassifier
+from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 from sk_ssvae.teachers.views import View, ViewSettings, fit_pca
 from sk_ssvae.utils.typing import Array, IntArray
 
@@ -40,13 +41,13 @@ class SpreadingView(View):
             Z = self.transformer.fit_transform(X)
         else:
             Z = transformed(self.transformer.fit(X), X)
-        self.graph = _graph(self.settings, Z)
-        return self.graph.spread(label_vectors, n_classes, self.settings.alpha)
+        self.classifier = _graph_classifier(self.settings, Z)
+        return self.classifier.fit_predict_proba(label_vectors, n_classes)
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
         Z = X if self.transformer is None else transformed(self.transformer, X)
-        return self.graph.predict_proba(Z)
+        return self.classifier.predict_proba(Z)
 
 
 class SupervisedProjectionView(View):
@@ -91,12 +92,12 @@ class SupervisedProjectionView(View):
         self.pca = fit_pca(X, self.max_components, self.settings.seed)
         Z = self.pca.transform(X)
         self.matrix = self.projection(Z, _cross_fitted(soft_labels, label_vectors))
-        self.graph = _graph(self.settings, Z @ self.matrix)
-        return self.graph.spread(label_vectors, n_classes, self.settings.alpha)
+        self.classifier = _graph_classifier(self.settings, Z @ self.matrix)
+        return self.classifier.fit_predict_proba(label_vectors, n_classes)
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
-        return self.graph.predict_proba(self.pca.transform(X) @ self.matrix)
+        return self.classifier.predict_proba(self.pca.transform(X) @ self.matrix)
 
 
 def _cross_fitted(soft_labels: Array, label_vectors: Sequence[IntArray]) -> Array:
@@ -120,6 +121,7 @@ def _cross_fitted(soft_labels: Array, label_vectors: Sequence[IntArray]) -> Arra
     return cross_fitted
 
 
-def _graph(settings: ViewSettings, Z: Array) -> NeighbourGraph:
-    """Return the graph of rows in the representation of a view."""
-    return NeighbourGraph(Z, settings.n_neighbors, settings.graph_rows)
+def _graph_classifier(settings: ViewSettings, Z: Array) -> GraphClassifier:
+    """Return the classifier on the graph of rows in the representation of a view."""
+    graph = NeighbourGraph(Z, settings.n_neighbors, settings.graph_rows)
+    return GraphClassifier(graph, settings.alpha)

@@ -1,207 +1,114 @@
-r"""Label spreading on a nearest-neighbour graph, for several label vectors at once.
+"""Semi-supervised learning on a graph of rows, for several label vectors at once.
 
 Sources: [LS] Zhou, Bousquet, Lal, Weston & Scholkopf 2004, "Learning with local and
-global consistency"; [ST] Zelnik-Manor & Perona 2004, "Self-tuning spectral clustering";
-[CMN] Zhu, Ghahramani & Lafferty 2003, "Semi-supervised learning using Gaussian fields",
-section 4.
+global consistency"; [HF] Zhu, Ghahramani & Lafferty 2003, "Semi-supervised learning
+using Gaussian fields and harmonic functions".
 
-scikit-learn's `LabelSpreading` uses one bandwidth for all rows, has no class mass
-normalisation, and builds its graph again for each label vector.
+scikit-learn's `LabelSpreading` and `LabelPropagation` use one bandwidth for all rows,
+have no class mass normalisation, and build their graph again for each label vector.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from sklearn.neighbors import KDTree, NearestNeighbors
+from scipy.special import softmax
 
 from sk_ssvae.data.markers import UNLABELED
-from sk_ssvae.utils.chunks import row_chunks
-from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
+from sk_ssvae.teachers.neighbour_graph import TINY, NeighbourGraph
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["NeighbourGraph", "choose_graph_rows", "neighbour_index"]
+__all__ = ["GraphClassifier"]
 
-
-MIN_RELATIVE_RADIUS = 0.1
-"""Smallest radius of a row, relative to the median radius."""
-
-MIN_PROBED_ROWS = 4000
-"""Number of rows from which the search of `neighbour_index` is chosen by a trial."""
-
-N_PROBES = 200
-"""Number of queries in the trial."""
-
-MAX_VISITED_SHARE = 0.2
-"""Share of the rows that a tree may visit in a query. A visit takes about 40 ns, brute
-force 6 ns a row (`python -m benchmarks speed.teacher`)."""
 
 RELATIVE_FLOOR = 1e-3
 """Score added for each row, relative to the median score of the graph's rows."""
 
-TINY: float = np.finfo(np.float32).tiny.item()
-"""Smallest positive normal number in single precision."""
+MIN_FLOOR = 1e-9
+"""Smallest score that is added for each row."""
 
 
-def neighbour_index(Z: Array, n_neighbors: int) -> NearestNeighbors:
-    """Return an index of the nearest neighbours by the faster search for these rows.
+class NodeScores(NamedTuple):
+    """Scores of the nodes, and how probabilities are computed from them.
 
-    scikit-learn chooses a k-d tree up to 15 dimensions. Whether it is fast depends on
-    the rows: in about ten dimensions that are not correlated, a query visits most of
-    them. Both searches find the same neighbours, except for rows that are equally
-    distant.
-
-    Parameters
-    ----------
-    Z : ndarray of float32 of shape (n_rows, n_dimensions)
-        Rows.
-    n_neighbors : int
-        Number of neighbours, less than `n_rows`.
-
-    Returns
-    -------
-    index : NearestNeighbors
-        Fitted. Fewer than `MIN_PROBED_ROWS` rows are left to scikit-learn.
-    """
-    index = NearestNeighbors(n_neighbors=n_neighbors).fit(Z)
-    # The rule of scikit-learn for a k-d tree.
-    is_tree = Z.shape[1] <= 15 and 2 * n_neighbors < len(Z)
-    if len(Z) >= MIN_PROBED_ROWS and is_tree:
-        tree = KDTree(Z)
-        probes = np.linspace(0, len(Z) - 1, N_PROBES).astype(int)
-        tree.query(Z[probes], k=n_neighbors + 1)
-        if tree.get_n_calls() > MAX_VISITED_SHARE * N_PROBES * len(Z):
-            index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(Z)
-    return index
-
-
-def _min_radius(distance: Array) -> float:
-    """Return the smallest radius of a row.
-
-    A row with many copies has a radius near zero, and would be connected to its copies
-    only. The median is over rows with a positive radius; there may be none.
-    """
-    positive = distance[distance[:, -1] > 0, -1]
-    median = float(np.median(positive)) if len(positive) else 0.0
-    return max(MIN_RELATIVE_RADIUS * median, float(TINY**0.5))
-
-
-def _neighbour_matrix(
-    weight: Array, neighbour: Array, n_nodes: int
-) -> sparse.csr_array:
-    """Return weights as a sparse matrix with the same number of entries in each row."""
-    n, k = weight.shape
-    start = np.arange(0, n * k + 1, k)
-    return sparse.csr_array((weight.ravel(), neighbour.ravel(), start), (n, n_nodes))
-
-
-class NeighbourGraph:
-    r"""Graph of rows and their nearest neighbours, with self-tuning weights.
-
-    .. math::
-        w_{ij} = \exp\!\Big(-\frac{d_{ij}^2}{\sigma_i \sigma_j}\Big), \qquad
-        S = D^{-1/2} W D^{-1/2}
-
-    where :math:`\sigma_i` is the distance from row i to its k-th neighbour ([ST]
-    section 2). Two rows are connected if either is among the neighbours of the other.
-    The radius :math:`\sigma_i` is at least a tenth of the median radius.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_rows, n_dimensions)
-        Rows in the space where distances are measured.
-    n_neighbors : int, default=7
-        k; at most the number of other rows in the graph.
-    graph_rows : ndarray of int of shape (n_nodes,), default=None
-        Sorted indices of the rows that are nodes of the graph, at least two. None uses
-        all rows. Other rows get the weighted mean of their nearest nodes, as new rows
-        do.
+    p(y | node) is proportional to ``(values + floor) * exp(log_scale)``.
 
     Attributes
     ----------
-    S : sparse array of float32 of shape (n_nodes, n_nodes)
-        The normalised weights.
+    values : ndarray of float32 of shape (n_nodes, n_vectors, n_classes)
+        Non-negative.
+    floor, log_scale : ndarray of float32 of shape (n_vectors, n_classes)
+        Positive score that rows have without any label, and logarithms of factors of
+        the classes.
+    """
+
+    values: Array
+    floor: Array
+    log_scale: Array
+
+    def first(self) -> "NodeScores":
+        """Return the scores for the first label vector only."""
+        return NodeScores(*(part[..., :1, :].copy() for part in self))
+
+    def logarithms(self, values: Array, j: int) -> Array:
+        """Return unnormalised log-probabilities for scores of the j-th vector."""
+        logarithms: Array = np.log(values + self.floor[j]) + self.log_scale[j]
+        return logarithms
+
+
+class GraphClassifier:
+    r"""Label spreading and harmonic functions on a graph.
+
+    Label spreading [LS] shares out the mass of a label among the rows that it reaches:
+
+    .. math:: F \leftarrow \alpha S F + (1 - \alpha) Y
+
+    Then each class is scaled so that its share of the mass on the graph equals its
+    share of the labels ([HF] eq. 9, there with the mass of unlabelled rows only).
+    Therefore a label in a large cluster has little weight in each of its rows, compared
+    with one in a small cluster.
+
+    The harmonic function [HF] is the probability that a random walk on the graph, with
+    steps :math:`D^{-1} W`, meets a label of the class first. It depends on distances
+    and not on the sizes of clusters:
+
+    .. math:: G \leftarrow D^{-1} W G, \qquad G_i = Y_i \text{ for labelled rows } i
+
+    Here the walk has a limited number of steps. Which of the two is better differs from
+    one data set to another. The probabilities are the normalised geometric mean of
+    both.
+
+    Parameters
+    ----------
+    graph : NeighbourGraph
+        The graph.
+    alpha : float in (0, 1), default=0.95
+        Weight of the neighbours' scores in label spreading, relative to a row's own
+        label.
+    n_steps : int, default=60
+        Number of steps of both: a label reaches rows that are at most as many edges
+        away.
     """
 
     def __init__(
-        self, Z: Array, n_neighbors: int = 7, graph_rows: Array | None = None
+        self, graph: NeighbourGraph, alpha: float = 0.95, n_steps: int = 60
     ) -> None:
-        Z = np.ascontiguousarray(Z, dtype=np.float32)
-        self.graph_rows = np.arange(len(Z)) if graph_rows is None else graph_rows
-        self.other_rows = np.setdiff1d(np.arange(len(Z)), self.graph_rows)
-        nodes = Z[self.graph_rows]
-        n = len(nodes)
-        k = min(n_neighbors, n - 1)
-        self.index = neighbour_index(nodes, k)
-        with WARNING_FILTERS_LOCK.taken():
-            distance, neighbour = self.index.kneighbors()
-        self.min_radius = _min_radius(distance)
-        self.radius = self._radius(distance)
-        weight = self._weights(distance, self.radius, neighbour)
-        W = _neighbour_matrix(weight, neighbour, n)
-        W = W.maximum(W.T)
-        root = np.sqrt(np.maximum(W.sum(axis=1), TINY))
-        scale: Any = sparse.diags_array(1 / root)
-        self.S: Any = (scale @ W @ scale).tocsr().astype(np.float32)
-        self.averaging = None
-        if len(self.other_rows):
-            self.averaging = self._averaging_matrix(Z, self.other_rows)
+        self.graph = graph
+        self.alpha = alpha
+        self.n_steps = n_steps
 
-    def _radius(self, distance: Array) -> Array:
-        """Return the distance to the farthest neighbour, but at least the minimum."""
-        radius: Array = np.maximum(distance[:, -1], self.min_radius)
-        return radius
-
-    def _weights(self, distance: Array, radius: Array, neighbour: Array) -> Array:
-        """Return w_ij between rows of the given radii and their neighbours."""
-        weight: Array = np.exp(
-            -(distance**2) / (radius[:, None] * self.radius[neighbour])
-        )
-        return weight
-
-    def _averaging_matrix(self, Z: Array, which: IntArray) -> sparse.csr_array:
-        """Return the matrix that averages scores of nodes for these rows."""
-        n_nodes = len(self.graph_rows)
-        blocks = []
-        for rows in row_chunks(len(which), Z.shape[1]):
-            with WARNING_FILTERS_LOCK.taken():
-                distance, neighbour = self.index.kneighbors(Z[which[rows]])
-            weight = self._weights(distance, self._radius(distance), neighbour)
-            # If all weights underflow, the nearest node alone counts.
-            weight[:, 0] += TINY
-            weight /= weight.sum(axis=1, keepdims=True)
-            blocks.append(_neighbour_matrix(weight, neighbour, n_nodes))
-        stacked: sparse.csr_array = sparse.vstack(blocks, format="csr")
-        return stacked.astype(np.float32)
-
-    def spread(
-        self,
-        label_vectors: Sequence[IntArray],
-        n_classes: int,
-        alpha: float = 0.95,
-        n_iterations: int = 60,
+    def fit_predict_proba(
+        self, label_vectors: Sequence[IntArray], n_classes: int
     ) -> Array:
-        r"""Spread each label vector over the graph, with class mass normalisation.
-
-        .. math:: F \leftarrow \alpha S F + (1 - \alpha) Y
-
-        as in [LS]; then each class is scaled so that its share of the mass on the graph
-        equals its share of the labels ([CMN] eq. 9, there with the mass of unlabelled
-        rows only).
+        """Return class probabilities of all rows for each label vector.
 
         Parameters
         ----------
         label_vectors : sequence of ndarray of int64 of shape (n_rows,)
-            Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows. Each vector
-            has a label of every class among the rows of the graph. `predict_proba`
-            uses the first.
+            Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
+            `predict_proba` uses the first.
         n_classes : int
             Number of classes.
-        alpha : float in (0, 1), default=0.95
-            Weight of the neighbours' scores, relative to a row's own label.
-        n_iterations : int, default=60
-            Number of steps: a label reaches rows that are at most as many edges away.
 
         Returns
         -------
@@ -209,42 +116,22 @@ class NeighbourGraph:
             Class probabilities. Rows that no label reaches get probabilities from a
             small constant score, which class mass normalisation scales too.
         """
-        n, m = len(self.graph_rows), len(label_vectors)
-        Y = np.zeros((n, m, n_classes), dtype=np.float32)
+        graph, m = self.graph, len(label_vectors)
+        Y = np.zeros((len(graph.graph_rows), m, n_classes), dtype=np.float32)
         for j, codes in enumerate(label_vectors):
-            node_codes = codes[self.graph_rows]
+            node_codes = codes[graph.graph_rows]
             labelled = np.flatnonzero(node_codes != UNLABELED)
             Y[labelled, j, node_codes[labelled]] = 1
-        scores: Array = Y.reshape(n, m * n_classes)
-        clamp = np.float32(1 - alpha) * scores
-        for _ in range(n_iterations):
-            scores = self.S @ scores
-            scores *= np.float32(alpha)
-            scores += clamp
-        F = scores.reshape(n, m, n_classes)
-        counts = Y.sum(axis=0)
-        n_labels = counts.sum(axis=1, keepdims=True)
-        # A small graph may contain no labelled row of some label vector.
-        share = np.where(n_labels > 0, counts / np.maximum(n_labels, 1), 1 / n_classes)
-        mass = F.mean(axis=0)
-        # Less than any label contributes, but enough for rows that no label reaches.
-        floor = RELATIVE_FLOOR * np.median(F.sum(axis=2), axis=0)[:, None] / n_classes
-        self.class_scale = share / np.maximum(mass, TINY)
-        self.floor = np.maximum(floor, 1e-9).astype(np.float32)
-        self.first_scores = F[:, 0]
-        n_rows = n + len(self.other_rows)
+        scores = [self._spread(Y), self._harmonic(Y)]
+        self.first_scores = [one.first() for one in scores]
+        n_rows = len(graph.graph_rows) + len(graph.other_rows)
         probabilities = np.empty((m, n_rows, n_classes), dtype=np.float32)
         for j in range(m):
-            probabilities[j, self.graph_rows] = self._normalise(F[:, j], j)
-            if self.averaging is not None:
-                averaged = self.averaging @ F[:, j]
-                probabilities[j, self.other_rows] = self._normalise(averaged, j)
-        return probabilities
-
-    def _normalise(self, scores: Array, j: int) -> Array:
-        """Return the probabilities for scores of the j-th label vector."""
-        scaled = (scores + self.floor[j]) * self.class_scale[j]
-        probabilities: Array = scaled / scaled.sum(axis=1, keepdims=True)
+            probabilities[j, graph.graph_rows] = _pool(scores, j, lambda F: F)
+            averaging = graph.averaging
+            if averaging is not None:
+                averaged = _pool(scores, j, averaging.__matmul__)
+                probabilities[j, graph.other_rows] = averaged
         return probabilities
 
     def predict_proba(self, Z: Array) -> Array:
@@ -258,43 +145,72 @@ class NeighbourGraph:
         Returns
         -------
         probabilities : ndarray of float32 of shape (n_new, n_classes)
-            From the weighted mean score of the nearest nodes.
+            From the weighted mean scores of the nearest nodes.
         """
-        Z = np.ascontiguousarray(Z, dtype=np.float32)
-        averaging = self._averaging_matrix(Z, np.arange(len(Z)))
-        return self._normalise(averaging @ self.first_scores, 0)
+        averaging = self.graph.averaging_matrix(Z)
+        return _pool(self.first_scores, 0, averaging.__matmul__)
+
+    def _spread(self, Y: Array) -> NodeScores:
+        """Spread labels, one-hot or zero."""
+        n, m, n_classes = Y.shape
+        alpha = np.float32(self.alpha)
+        scores: Array = Y.reshape(n, m * n_classes)
+        clamp = np.float32(1 - self.alpha) * scores
+        for _ in range(self.n_steps):
+            scores = self.graph.S @ scores
+            scores *= alpha
+            scores += clamp
+        F = scores.reshape(Y.shape)
+        shares = _label_shares(Y)
+        scale = np.maximum(shares / np.maximum(F.mean(axis=0), TINY), TINY)
+        floor = np.maximum(_floor(F) / n_classes, MIN_FLOOR)
+        return NodeScores(F, np.broadcast_to(floor, scale.shape), np.log(scale))
+
+    def _harmonic(self, Y: Array) -> NodeScores:
+        """Return the harmonic function with the values Y of labelled rows."""
+        n, m, n_classes = Y.shape
+        # D^-1 W = D^-1/2 S D^1/2, so that S is enough.
+        root = self.graph.root_degree[:, None]
+        node, vector = np.nonzero(Y.any(axis=2))
+        clamp = root[node] * Y[node, vector]
+        scores: Array = (root[..., None] * Y).reshape(n, m * n_classes)
+        for _ in range(self.n_steps):
+            scores = self.graph.S @ scores
+            scores.reshape(Y.shape)[node, vector] = clamp
+        scores /= root
+        G = scores.reshape(Y.shape)
+        floor = np.maximum(_floor(G) * _label_shares(Y), MIN_FLOOR)
+        return NodeScores(G, floor, np.zeros_like(floor))
 
 
-def choose_graph_rows(codes: IntArray, max_rows: int, seed: int) -> IntArray | None:
-    """Choose the rows of a graph, if there are more than `max_rows`.
+def _label_shares(Y: Array) -> Array:
+    """Return the class shares of the labels of each vector, (n_vectors, n_classes).
 
-    Parameters
-    ----------
-    codes : ndarray of int64 of shape (n_rows,)
-        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
-    max_rows : int
-        Maximum number of rows. It is exceeded only to keep two labels of each class.
-    seed : int
-        Seed for the random choice.
-
-    Returns
-    -------
-    graph_rows : ndarray of int64 or None
-        Sorted indices: up to half of `max_rows` labelled rows, balanced over classes
-        and at least two of each, and a random choice of unlabelled rows. None stands
-        for all rows.
+    A small graph may contain no labelled row of some label vector.
     """
-    if len(codes) <= max_rows:
-        return None
-    order = np.random.RandomState(seed).permutation(len(codes))
-    labelled = order[codes[order] != UNLABELED]
-    # Rank within the class: sorting by it takes one label of each class in turn.
-    rank = np.empty(len(labelled), dtype=np.int64)
-    for c in np.unique(codes[labelled]):
-        in_class = codes[labelled] == c
-        rank[in_class] = np.arange(in_class.sum())
-    n_kept = max(max_rows // 2, int((rank < 2).sum()))
-    kept = labelled[np.argsort(rank, kind="stable")][:n_kept]
-    n_unlabelled = max(max_rows - len(kept), 0)
-    unlabelled = order[codes[order] == UNLABELED][:n_unlabelled]
-    return np.sort(np.concatenate([kept, unlabelled]))
+    counts = Y.sum(axis=0)
+    n_labels = counts.sum(axis=1, keepdims=True)
+    shares: Array = np.where(
+        n_labels > 0, counts / np.maximum(n_labels, 1), np.float32(1 / Y.shape[2])
+    )
+    return shares
+
+
+def _floor(scores: Array) -> Array:
+    """Return a score of all classes together for each vector, (n_vectors, 1).
+
+    It is less than any label contributes, but enough for rows that no label reaches.
+    """
+    floor: Array = RELATIVE_FLOOR * np.median(scores.sum(axis=2), axis=0)[:, None]
+    return floor
+
+
+def _pool(
+    scores: Sequence[NodeScores], j: int, average: Callable[[Array], Array]
+) -> Array:
+    """Return the normalised geometric mean of probabilities for the j-th vector.
+
+    `average` maps scores of nodes to scores of the rows.
+    """
+    logarithms = [one.logarithms(average(one.values[:, j]), j) for one in scores]
+    return softmax(np.mean(logarithms, axis=0), axis=1)

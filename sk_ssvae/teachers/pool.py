@@ -22,7 +22,7 @@ from sk_ssvae.teachers.blocks import (
     standardise,
     standardised_scaling,
 )
-from sk_ssvae.teachers.label_spreading import choose_graph_rows
+from sk_ssvae.teachers.neighbour_graph import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
     ALL_ROWS_VIEWS,

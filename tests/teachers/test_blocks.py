@@ -6,9 +6,9 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import MinMaxScaler
 
 from sk_ssvae import OpinionPoolClassifier
-from sk_ssvae.teachers import blocks, label_spreading
+from sk_ssvae.teachers import blocks, neighbour_graph
 from sk_ssvae.teachers.blocks import extreme_share
-from sk_ssvae.teachers.label_spreading import neighbour_index
+from sk_ssvae.teachers.neighbour_graph import neighbour_index
 
 VIEWS = ["min-max", "pca-4", "ranks", "logistic", "svm", "linear-generative"]
 
@@ -58,7 +58,7 @@ def test_the_pool_has_the_same_probabilities_in_blocks(iris, request):
 
 @pytest.mark.parametrize("n_dimensions", [3, 10])
 def test_the_chosen_search_finds_the_neighbours_of_a_tree(n_dimensions, monkeypatch):
-    monkeypatch.setattr(label_spreading, "MIN_PROBED_ROWS", 1000)
+    monkeypatch.setattr(neighbour_graph, "MIN_PROBED_ROWS", 1000)
     rng = np.random.default_rng(0)
     Z = rng.normal(size=(1500, n_dimensions)).astype(np.float32)
     index = neighbour_index(Z, 10)
@@ -67,7 +67,7 @@ def test_the_chosen_search_finds_the_neighbours_of_a_tree(n_dimensions, monkeypa
     expected = NearestNeighbors(n_neighbors=10, algorithm="kd_tree").fit(Z)
     for found, right in zip(index.kneighbors(), expected.kneighbors(), strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-6)
-    monkeypatch.setattr(label_spreading, "MIN_PROBED_ROWS", 1501)
+    monkeypatch.setattr(neighbour_graph, "MIN_PROBED_ROWS", 1501)
     assert neighbour_index(Z, 10).algorithm == "auto"
 
 

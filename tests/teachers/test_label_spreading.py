@@ -1,4 +1,4 @@
-"""Label spreading: against a dense solution, for new rows, and in small graphs."""
+"""Learning on graphs: against dense solutions, for new rows, and in small graphs."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from few_labels import hide
 from sklearn.datasets import make_moons
 from sklearn.metrics import pairwise_distances
 
-from sk_ssvae.teachers.label_spreading import NeighbourGraph, choose_graph_rows
+from sk_ssvae.teachers.label_spreading import GraphClassifier
+from sk_ssvae.teachers.neighbour_graph import NeighbourGraph, choose_graph_rows
 
 
 def dense_S(Z, k):
@@ -20,6 +21,12 @@ def dense_S(Z, k):
             W[i, j] = W[j, i] = np.exp(-(d[i, j] ** 2) / (radius[i] * radius[j]))
     root = np.sqrt(W.sum(1))
     return W / root[:, None] / root
+
+
+def proba(Z, codes, k=7, graph_rows=None):
+    """Return the probabilities of two classes for one label vector."""
+    graph = NeighbourGraph(Z, k, graph_rows)
+    return GraphClassifier(graph).fit_predict_proba([codes], 2)[0]
 
 
 @pytest.fixture
@@ -36,27 +43,47 @@ def test_graph_weights_match_a_dense_computation(moons):
     np.testing.assert_allclose(S, S.T, rtol=1e-5)
 
 
-def test_spreading_converges_to_the_closed_form(moons):
-    """With class mass normalisation and the constant floor."""
-    Z, codes = moons
-    alpha = 0.8
+def spread_and_harmonic(Z, k, codes, alpha):
+    """Solve both linear systems, and return probabilities of each.
+
+    With class mass normalisation of the first, and the floors of both.
+    """
+    n, shares = len(Z), np.bincount(codes[codes >= 0]) / (codes >= 0).sum()
     Y = np.eye(3)[codes][:, :2]
     Y[codes < 0] = 0
-    F = (1 - alpha) * np.linalg.solve(np.eye(80) - alpha * dense_S(Z, 5), Y)
-    floor = 1e-3 * np.median(F.sum(1)) / 2
-    scaled = (F + floor) * (np.array([0.5, 0.5]) / F.mean(0))
-    p = NeighbourGraph(Z, 5).spread([codes], 2, alpha, n_iterations=300)
-    np.testing.assert_allclose(
-        p[0], scaled / scaled.sum(1, keepdims=True), rtol=2e-3, atol=1e-5
-    )
+    S = dense_S(Z, k)
+    F = (1 - alpha) * np.linalg.solve(np.eye(n) - alpha * S, Y)
+    spread = (F + 1e-3 * np.median(F.sum(1)) / 2) * (shares / F.mean(0))
+    d = pairwise_distances(Z)
+    radius = np.sort(d, axis=1)[:, k]
+    W = np.where(S > 0, np.exp(-(d**2) / np.outer(radius, radius)), 0)
+    u, labelled = codes < 0, codes >= 0
+    laplacian = np.diag(W.sum(1)) - W
+    G = Y.copy()
+    G[u] = np.linalg.solve(laplacian[np.ix_(u, u)], W[np.ix_(u, labelled)] @ Y[~u])
+    harmonic = G + 1e-3 * np.median(G.sum(1)) * shares
+    return [p / p.sum(1, keepdims=True) for p in (spread, harmonic)]
+
+
+def test_probabilities_are_the_mean_of_both_closed_forms(moons):
+    """The normalised geometric mean of label spreading and the harmonic function."""
+    Z, codes = moons
+    codes[np.flatnonzero(codes == 0)[0]] = -1  # shares of 2/5 and 3/5
+    spread, harmonic = spread_and_harmonic(Z, 5, codes, 0.8)
+    assert (spread.argmax(1) != harmonic.argmax(1)).any()
+    expected = np.sqrt(spread * harmonic)
+    expected /= expected.sum(1, keepdims=True)
+    graph = NeighbourGraph(Z, 5)
+    p = GraphClassifier(graph, 0.8, 20_000).fit_predict_proba([codes], 2)
+    np.testing.assert_allclose(p[0], expected, rtol=2e-3, atol=1e-4)
 
 
 def test_label_vectors_do_not_affect_each_other(moons):
     Z, codes = moons
     other = codes.copy()
     other[np.flatnonzero(codes == 0)[0]] = -1
-    both = NeighbourGraph(Z).spread([codes, other], 2)
-    first, second = (NeighbourGraph(Z).spread([c], 2)[0] for c in (codes, other))
+    both = GraphClassifier(NeighbourGraph(Z)).fit_predict_proba([codes, other], 2)
+    first, second = (proba(Z, c) for c in (codes, other))
     np.testing.assert_allclose(both[0], first, rtol=1e-5)
     np.testing.assert_allclose(both[1], second, rtol=1e-5)
     assert not np.allclose(both[0], both[1])
@@ -65,17 +92,17 @@ def test_label_vectors_do_not_affect_each_other(moons):
 def test_permuting_rows_permutes_probabilities(moons):
     Z, codes = moons
     order = np.random.RandomState(0).permutation(len(Z))
-    p = NeighbourGraph(Z).spread([codes], 2)[0]
-    permuted = NeighbourGraph(Z[order]).spread([codes[order]], 2)[0]
+    p = proba(Z, codes)
+    permuted = proba(Z[order], codes[order])
     np.testing.assert_allclose(permuted, p[order], rtol=1e-4, atol=1e-6)
 
 
 def test_predictions_for_training_rows_mostly_agree_with_spreading(moons):
     """A row at the position of a node gets mostly the score of that node."""
     Z, codes = moons
-    graph = NeighbourGraph(Z)
-    p = graph.spread([codes], 2)[0]
-    predicted = graph.predict_proba(Z)
+    classifier = GraphClassifier(NeighbourGraph(Z))
+    p = classifier.fit_predict_proba([codes], 2)[0]
+    predicted = classifier.predict_proba(Z)
     assert (predicted.argmax(1) == p.argmax(1)).mean() > 0.97
     np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
 
@@ -85,19 +112,19 @@ def test_rows_off_the_graph_are_predicted_like_new_rows(moons):
     graph_rows = np.sort(
         np.concatenate([np.flatnonzero(codes >= 0), np.flatnonzero(codes < 0)[:40]])
     )
-    graph = NeighbourGraph(Z, 5, graph_rows)
-    p = graph.spread([codes], 2)[0]
-    alone = NeighbourGraph(Z[graph_rows], 5).spread([codes[graph_rows]], 2)[0]
+    classifier = GraphClassifier(NeighbourGraph(Z, 5, graph_rows))
+    p = classifier.fit_predict_proba([codes], 2)[0]
+    alone = proba(Z[graph_rows], codes[graph_rows], 5)
     np.testing.assert_allclose(p[graph_rows], alone, rtol=1e-6)
     others = np.setdiff1d(np.arange(len(Z)), graph_rows)
-    np.testing.assert_allclose(p[others], graph.predict_proba(Z[others]), rtol=1e-5)
+    np.testing.assert_allclose(p[others], classifier.predict_proba(Z[others]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_number_of_neighbours_is_limited_by_the_number_of_rows(n):
     Z = np.arange(n, dtype=float)[:, None]
     codes = np.array([0, 1, -1][:n])
-    p = NeighbourGraph(Z, 10).spread([codes], 2)[0]
+    p = proba(Z, codes, 10)
     assert np.isfinite(p).all()
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
 
@@ -107,7 +134,7 @@ def test_labels_reach_rows_with_many_copies():
     Z = np.concatenate([np.zeros(20), np.linspace(0.05, 1, 20)])[:, None]
     codes = np.full(40, -1)
     codes[[25, 39]] = [0, 1]
-    p = NeighbourGraph(Z, 5).spread([codes], 2)[0]
+    p = proba(Z, codes, 5)
     assert (p[:20, 0] > 0.8).all()
 
 
@@ -115,7 +142,7 @@ def test_identical_and_unreachable_rows_get_probabilities():
     Z = np.concatenate([np.zeros((15, 2)), np.full((15, 2), 1e6)])
     codes = np.full(30, -1)
     codes[:3] = [0, 0, 1]
-    p = NeighbourGraph(Z, 5).spread([codes], 2)[0]
+    p = proba(Z, codes, 5)
     assert np.isfinite(p).all()
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
 

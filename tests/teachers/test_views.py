@@ -15,7 +15,8 @@ from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import classifier_views
 from sk_ssvae.teachers.classifier_views import N_WITHOUT_FOLD, LabelledRowsView
 from sk_ssvae.teachers.graph_views import SupervisedProjectionView
-from sk_ssvae.teachers.label_spreading import NeighbourGraph
+from sk_ssvae.teachers.label_spreading import GraphClassifier
+from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 from sk_ssvae.teachers.registry import (
     FIRST_STAGE_VIEWS,
     SECOND_STAGE_VIEWS,
@@ -161,8 +162,7 @@ def test_the_unscaled_view_measures_distances_in_the_units_of_the_user():
     np.testing.assert_allclose(
         pool.label_distributions_, same.label_distributions_, atol=1e-5
     )
-    graph = NeighbourGraph(X, 7)
-    p = graph.spread([y], 2)[0]
+    p = GraphClassifier(NeighbourGraph(X, 7)).fit_predict_proba([y], 2)[0]
     unlabelled = y == -1
     np.testing.assert_array_equal(
         pool.transduction_[unlabelled], p.argmax(axis=1)[unlabelled]
