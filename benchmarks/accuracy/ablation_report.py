@@ -2,12 +2,14 @@
 
     python -m benchmarks accuracy.ablation_report
     python -m benchmarks accuracy.ablation_report benchmarks/results/formulations.json
+    python -m benchmarks accuracy.ablation_report \
+        benchmarks/results/ablations_graphs.json --baseline "pool alone"
 
-Differences are in percentage points of held-out accuracy, variant minus default, on the
-same splits with the same seeds. A setting is a data set with a number of labels of each
-class; its difference is the mean over seeds. The table has the mean over settings and,
-after ±, its standard error over settings. A negative difference means that the
-ingredient helps.
+Differences are in percentage points of held-out accuracy, variant minus default, or
+minus another variant that is the baseline, on the same splits with the same seeds. A
+setting is a data set with a number of labels of each class; its difference is the mean
+over seeds. The table has the mean over settings and, after ±, its standard error over
+settings. A negative difference means that the ingredient helps.
 """
 
 from pathlib import Path
@@ -15,32 +17,34 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.ablations import VARIANTS
+from benchmarks.accuracy.imbalanced import IMBALANCED
 from benchmarks.accuracy.panel_data import CHOSEN_ON, MANY_ROWS, PANEL, REPORTED_ON
 from benchmarks.accuracy.panel_results import read
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.paths import RESULTS
 from benchmarks.common.tables import print_table
 
-ORDER = PANEL + MANY_ROWS
+ORDER = (*PANEL, *MANY_ROWS, *IMBALANCED)
 
 
-def accuracy_by_setting(results, rows, name):
-    """Return accuracies in %, by setting and seed."""
+def accuracy_by_setting(results, panel, name):
+    """Return accuracies in %, by setting and seed; a panel is a scheme and rows."""
     accuracy = {}
     for cell, result in results.items():
-        if cell.rows == rows and cell.method == name and "held_out" in result:
+        is_asked = (cell.scheme, cell.rows, cell.method) == (*panel, name)
+        if is_asked and "held_out" in result:
             setting = cell.dataset, cell.labels
             accuracy.setdefault(setting, {})[cell.seed] = 100 * result["held_out"]
     return accuracy
 
 
-def differences(results, rows, name):
-    """Return the mean difference from the default by setting, over common seeds.
+def differences(results, panel, name, baseline):
+    """Return the mean difference from the baseline by setting, over common seeds.
 
     Settings are in the order of the panel, which decides between ties in `extremes`.
     """
-    default = accuracy_by_setting(results, rows, "default")
-    other = accuracy_by_setting(results, rows, name)
+    default = accuracy_by_setting(results, panel, baseline)
+    other = accuracy_by_setting(results, panel, name)
     paired = {}
     common = default.keys() & other.keys()
     for setting in sorted(common, key=lambda s: (ORDER.index(s[0]), s[1])):
@@ -68,17 +72,22 @@ def extremes(paired):
     return [f"{s[0]}/{s[1]} {paired[s]:+.1f}" for s in (ordered[0], ordered[-1])]
 
 
-def report(results, rows):
+def report(results, panel, baseline):
     """Print the table of one panel."""
-    default = accuracy_by_setting(results, rows, "default")
+    default = accuracy_by_setting(results, panel, baseline)
     seeds = sorted({seed for values in default.values() for seed in values})
     level = np.mean([np.mean(list(v.values())) for v in default.values()])
-    panel = "all rows" if rows is None else f"at most {rows:,} rows"
-    print(f"{panel}: {len(default)} settings, seeds {seeds}; default {level:.1f} %\n")
+    scheme, rows = panel
+    title = "all rows" if rows is None else f"at most {rows:,} rows"
+    if scheme != "per_class":
+        title += f", {scheme}"
+    print(
+        f"{title}: {len(default)} settings, seeds {seeds}; {baseline} {level:.1f} %\n"
+    )
     lines = []
     for name, variant in VARIANTS.items():
-        paired = differences(results, rows, name)
-        if name == "default" or not paired:
+        paired = differences(results, panel, name, baseline)
+        if name == baseline or not paired:
             continue
         line = [name, variant.meaning, mean_and_error(list(paired.values()))]
         for sets in (CHOSEN_ON, REPORTED_ON):
@@ -99,9 +108,13 @@ def main(argv=None):
         default=RESULTS / "ablations.json",
         help="default: benchmarks/results/ablations.json",
     )
-    results, _ = read(parser.parse_args(argv).file)
-    for rows in sorted({cell.rows for cell in results}, key=str):
-        report(results, rows)
+    parser.add_argument("--baseline", choices=VARIANTS, default="default")
+    args = parser.parse_args(argv)
+    results, _ = read(args.file)
+    panels = {(cell.scheme, cell.rows) for cell in results}
+    # Labels by class first.
+    for panel in sorted(panels, key=lambda p: (p[0] != "per_class", str(p))):
+        report(results, panel, args.baseline)
 
 
 if __name__ == "__main__":

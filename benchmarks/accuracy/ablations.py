@@ -47,6 +47,8 @@ class Variant(NamedTuple):
         Name of a class in `formulations`.
     formulation_parameters : dict
         Parameters of that class.
+    is_pool : bool
+        The pool is measured without the network.
     recorded_only : bool
         The variant is in recorded results only, since its parameter was removed.
     """
@@ -61,6 +63,7 @@ class Variant(NamedTuple):
     constants: dict[str, Any] = {}
     formulation: str | None = None
     formulation_parameters: dict[str, Any] = {}
+    is_pool: bool = False
     recorded_only: bool = False
 
 
@@ -69,8 +72,18 @@ def equal_confidence(soft_targets):
     return soft_targets.sum(axis=1)
 
 
+def spread_twice(graph_classifier, Y):
+    """Return label spreading in the place of the harmonic function."""
+    return graph_classifier._spread(Y)
+
+
+def harmonic_twice(graph_classifier, Y):
+    """Return the harmonic function in the place of label spreading."""
+    return graph_classifier._harmonic(Y)
+
+
 NO_BOUND = {"alpha": 1e4}
-POOL_ALONE = "pool alone"
+GRAPH_CLASSIFIER = "sk_ssvae.teachers.graph_classifier.GraphClassifier"
 
 
 def finetuned_m1m2():
@@ -106,7 +119,17 @@ VARIANTS = {
         "`bound_rows=None`: the bound of all rows of a minibatch",
         options={"bound_rows": None},
     ),
-    POOL_ALONE: Variant("the teacher without the network"),
+    "pool alone": Variant("the teacher without the network", is_pool=True),
+    "pool, spreading": Variant(
+        "the teacher alone, its graphs without harmonic functions",
+        constants={f"{GRAPH_CLASSIFIER}._harmonic": spread_twice},
+        is_pool=True,
+    ),
+    "pool, harmonic": Variant(
+        "the teacher alone, its graphs without label spreading",
+        constants={f"{GRAPH_CLASSIFIER}._spread": harmonic_twice},
+        is_pool=True,
+    ),
     "no normalisation": Variant(
         "no batch normalisation in the classifier, as is the default now",
         recorded_only=True,
@@ -263,10 +286,11 @@ def make_variant(name, seed):
     from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
     from sk_ssvae.training import ClassifierOptions
 
-    if name == POOL_ALONE:
-        return OpinionPoolClassifier(random_state=seed)
     variant = VARIANTS[name]
     pool = OpinionPoolClassifier(**variant.pool)
+    if variant.is_pool:
+        pool.set_params(random_state=seed)
+        return WithConstants(pool, variant.constants) if variant.constants else pool
     teacher = CachedPool(pool, variant.without, variant.added)
     if variant.formulation is not None:
         from benchmarks.accuracy import formulations

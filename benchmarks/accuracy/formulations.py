@@ -97,7 +97,7 @@ class ClassPriors(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Fit the teacher, and the VAE to its soft targets."""
-        from sk_ssvae.teachers.label_spreading import GraphClassifier
+        from sk_ssvae.teachers.graph_classifier import GraphClassifier
         from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 
         targets = self.teacher.fit(X, y).label_distributions_

@@ -86,7 +86,7 @@ def autoencoder(latent_size, seed, epochs):
 class LatentGraph(ClassifierMixin, BaseEstimator):
     """Teacher: label spreading on the latent means of two autoencoders.
 
-    The graph is that of the opinion pool (`sk_ssvae.teachers.label_spreading`), with
+    The graph is that of the opinion pool (`sk_ssvae.teachers.graph_classifier`), with
     all rows, 10 neighbours and alpha=0.99.
 
     Parameters
@@ -106,7 +106,7 @@ class LatentGraph(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Train the autoencoders and spread the labels."""
-        from sk_ssvae.teachers.label_spreading import GraphClassifier
+        from sk_ssvae.teachers.graph_classifier import GraphClassifier
         from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 
         self.classes_ = np.unique(y[y >= 0])

@@ -1,19 +1,19 @@
-"""Views that spread labels over a nearest-neighbour graph."""
+"""Views that classify rows by a nearest-neighbour graph."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sk_ssvae.teachers.blocks import row_blocks, transformed
-from sk_ssvae.teachers.label_spreading import GraphClassifier
+from sk_ssvae.teachers.graph_classifier import GraphClassifier
 from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 from sk_ssvae.teachers.views import View, ViewSettings, fit_pca
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["SpreadingView", "SupervisedProjectionView"]
+__all__ = ["GraphView", "SupervisedProjectionView"]
 
 
-class SpreadingView(View):
-    """Label spreading in a representation that does not depend on labels.
+class GraphView(View):
+    """A graph of rows in a representation that does not depend on labels.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class SpreadingView(View):
 
 
 class SupervisedProjectionView(View):
-    """Label spreading in a linear projection that is computed from soft labels.
+    """A graph of rows in a linear projection that is computed from soft labels.
 
     Parameters
     ----------

@@ -83,17 +83,18 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     opinion pool [1]_. The views are:
 
     - "columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16": label
-      spreading [2]_ on a nearest-neighbour graph [3]_ of standardised columns, columns
-      in their own units, min-max scaled columns, normal scores, or that number of
-      principal components.
+      spreading [2]_ and a harmonic function [6]_ on a nearest-neighbour graph [3]_ of
+      standardised columns, columns in their own units, min-max scaled columns, normal
+      scores, or that number of principal components. The probabilities are the
+      normalised geometric mean of both.
     - "logistic", "svm", "forest": scikit-learn's `LogisticRegression`, `SVC(C=10)` and
       `RandomForestClassifier`, fitted to the labelled rows only. The forest predicts
       held-out labels out of bag.
     - "linear-generative": Gaussian classes with a shared covariance, fitted by EM to
       labelled and unlabelled rows [4]_.
-    - "latent-gaussian", "latent-bernoulli": label spreading on the latent means of a
-      VAE of standardised or min-max scaled columns, trained on all rows without labels.
-    - "whitened", "discriminant": label spreading after a linear projection computed
+    - "latent-gaussian", "latent-bernoulli": a graph of the latent means of a VAE of
+      standardised or min-max scaled columns, trained on all rows without labels.
+    - "whitened", "discriminant": a graph of the rows after a linear projection computed
       from the pooled probabilities of the views above, which whitens the within-class
       covariance or keeps the discriminant directions.
 
@@ -199,13 +200,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
        and an annotated bibliography. Statistical Science, 1986. Views are calibrated
        first: C. Guo et al. On calibration of modern neural networks. ICML 2017.
     .. [2] D. Zhou et al. Learning with local and global consistency. NeurIPS 2004. With
-       class mass normalisation: X. Zhu, Z. Ghahramani and J. Lafferty.
-       Semi-supervised learning using Gaussian fields and harmonic functions. ICML 2003.
+       class mass normalisation [6]_.
     .. [3] L. Zelnik-Manor and P. Perona. Self-tuning spectral clustering. NeurIPS 2004.
     .. [4] K. Nigam et al. Text classification from labeled and unlabeled documents
        using EM. Machine Learning, 2000.
     .. [5] M. Saerens et al. Adjusting the outputs of a classifier to new a priori
        probabilities: a simple procedure. Neural Computation, 2002.
+    .. [6] X. Zhu, Z. Ghahramani and J. Lafferty. Semi-supervised learning using
+       Gaussian fields and harmonic functions. ICML 2003.
 
     Examples
     --------

@@ -21,7 +21,7 @@ from sk_ssvae.teachers.classifier_views import (
     logistic_regression,
 )
 from sk_ssvae.teachers.discriminant_analysis import discriminant_directions, whitening
-from sk_ssvae.teachers.graph_views import SpreadingView, SupervisedProjectionView
+from sk_ssvae.teachers.graph_views import GraphView, SupervisedProjectionView
 from sk_ssvae.teachers.latent_means import LatentMeans
 from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.utils.typing import Array
@@ -226,26 +226,26 @@ def make_view(name: str, shape: tuple[int, int], settings: ViewSettings) -> View
     seed = settings.seed
     match name:
         case "columns":
-            return SpreadingView(None, settings)
+            return GraphView(None, settings)
         case "unscaled":
             scale = settings.unit_scale
             factor = np.ones(n_features) if scale is None else scale
             unscaling = FunctionTransformer(_multiplied, kw_args={"factor": factor})
-            return SpreadingView(unscaling, settings)
+            return GraphView(unscaling, settings)
         case "min-max":
-            return SpreadingView(MinMaxScaler(), settings)
+            return GraphView(MinMaxScaler(), settings)
         case "ranks":
-            return SpreadingView(_normal_scores(n_rows, seed), settings)
+            return GraphView(_normal_scores(n_rows, seed), settings)
         case "pca-4" | "pca-8" | "pca-16":
             size = min(int(name.removeprefix("pca-")), n_features, n_rows)
-            return SpreadingView(PCA(size, random_state=seed), settings)
+            return GraphView(PCA(size, random_state=seed), settings)
         case "latent-gaussian" | "latent-bernoulli":
             likelihood = name.removeprefix("latent-")
             means = _latent_means(likelihood, n_rows, n_features, seed)
             latent_settings = settings._replace(
                 graph_rows=settings.latent_graph_rows, alpha=settings.latent_alpha
             )
-            return SpreadingView(means, latent_settings)
+            return GraphView(means, latent_settings)
         case "logistic":
             return LabelledRowsView(logistic_regression(), settings)
         case "svm":

@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import classifier_views
 from sk_ssvae.teachers.classifier_views import N_WITHOUT_FOLD, LabelledRowsView
+from sk_ssvae.teachers.graph_classifier import GraphClassifier
 from sk_ssvae.teachers.graph_views import SupervisedProjectionView
-from sk_ssvae.teachers.label_spreading import GraphClassifier
 from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 from sk_ssvae.teachers.registry import (
     FIRST_STAGE_VIEWS,

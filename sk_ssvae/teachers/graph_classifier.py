@@ -213,4 +213,5 @@ def _pool(
     `average` maps scores of nodes to scores of the rows.
     """
     logarithms = [one.logarithms(average(one.values[:, j]), j) for one in scores]
-    return softmax(np.mean(logarithms, axis=0), axis=1)
+    pooled: Array = softmax(np.mean(logarithms, axis=0), axis=1)
+    return pooled
