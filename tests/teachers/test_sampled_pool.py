@@ -91,15 +91,14 @@ def test_vaes_and_their_graphs_see_all_rows(many):
     )
     pool.fit(X, y)
     view = pool._views.views["latent-gaussian"]
-    graph = view.graph
-    assert len(graph.graph_rows) == 500
+    assert len(view.classifier.graph.graph_rows) == 500
     # All rows have the probabilities of the graph, raised to a power by the pool.
-    spread = graph.spread([y], 2, view.settings.alpha)[0]
+    (proba,) = view.classifier.fit_predict_proba([y], 2)
     exponent = (
         pool.weights_["latent-gaussian"]
         * pool._pool.inverse_temperatures["latent-gaussian"]
     )
-    expected = softmax(exponent * np.log(np.clip(spread, 1e-4, 1)), axis=1)
+    expected = softmax(exponent * np.log(np.clip(proba, 1e-4, 1)), axis=1)
     unlabelled = y == -1
     found = pool.label_distributions_
     np.testing.assert_allclose(found[unlabelled], expected[unlabelled], rtol=1e-5)
@@ -113,13 +112,14 @@ def test_held_out_losses_of_the_vae_are_those_of_the_labelled_rows(many):
     views, seed = ["latent-gaussian"], 0
     pool = OpinionPoolClassifier(views=views, max_rows=100, random_state=seed)
     pool.fit(X, y)
-    sample, graph = pool.sample_indices_, pool._views.views["latent-gaussian"].graph
+    sample = pool.sample_indices_
+    classifier = pool._views.views["latent-gaussian"].classifier
     folds = make_folds(y[sample], pool._views.settings.seed)
     log_p, codes = [], []
     for fold in folds:
         hidden = y.copy()
         hidden[sample[fold]] = -1
-        p = graph.spread([hidden], 2)[0, sample[fold]]
+        p = classifier.fit_predict_proba([hidden], 2)[0, sample[fold]]
         log_p.append(np.log(np.clip(p, 1e-4, 1)))
         codes.append(y[sample[fold]])
     log_p, codes = np.concatenate(log_p), np.concatenate(codes)
@@ -136,10 +136,10 @@ def test_few_labels_reach_further_over_the_graph_of_all_rows(n_rows, alpha):
     views = ["latent-gaussian", "columns"]
     pool = OpinionPoolClassifier(views=views, random_state=0).fit(X, y)
     fitted = pool._views.views
-    assert fitted["latent-gaussian"].settings.alpha == alpha
-    assert fitted["columns"].settings.alpha == 0.95
+    assert fitted["latent-gaussian"].classifier.alpha == alpha
+    assert fitted["columns"].classifier.alpha == 0.95
     pool.set_params(alpha=0.995).fit(X, y)
-    assert pool._views.views["latent-gaussian"].settings.alpha == 0.995
+    assert pool._views.views["latent-gaussian"].classifier.alpha == 0.995
 
 
 def test_the_graph_of_all_rows_is_limited(many, monkeypatch):
@@ -148,7 +148,7 @@ def test_the_graph_of_all_rows_is_limited(many, monkeypatch):
     pool = OpinionPoolClassifier(
         views=["latent-gaussian", "svm"], max_rows=100, random_state=0
     ).fit(X, y)
-    assert len(pool._views.views["latent-gaussian"].graph.graph_rows) == 200
+    assert len(pool._views.views["latent-gaussian"].classifier.graph.graph_rows) == 200
     truth = np.arange(500) % 2
     assert (pool.transduction_ == truth)[y < 0].mean() > 0.9
 
