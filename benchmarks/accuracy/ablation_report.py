@@ -31,8 +31,8 @@ def accuracy_by_setting(results, panel, name):
     """Return accuracies in %, by setting and seed; a panel is a scheme and rows."""
     accuracy = {}
     for cell, result in results.items():
-        is_asked = (cell.scheme, cell.rows, cell.method) == (*panel, name)
-        if is_asked and "held_out" in result:
+        matches = (cell.scheme, cell.rows, cell.method) == (*panel, name)
+        if matches and "held_out" in result:
             setting = cell.dataset, cell.labels
             accuracy.setdefault(setting, {})[cell.seed] = 100 * result["held_out"]
     return accuracy
@@ -43,15 +43,15 @@ def differences(results, panel, name, baseline):
 
     Settings are in the order of the panel, which decides between ties in `extremes`.
     """
-    default = accuracy_by_setting(results, panel, baseline)
+    reference = accuracy_by_setting(results, panel, baseline)
     other = accuracy_by_setting(results, panel, name)
     paired = {}
-    common = default.keys() & other.keys()
+    common = reference.keys() & other.keys()
     for setting in sorted(common, key=lambda s: (ORDER.index(s[0]), s[1])):
-        seeds = default[setting].keys() & other[setting].keys()
+        seeds = reference[setting].keys() & other[setting].keys()
         if seeds:
             paired[setting] = np.mean(
-                [other[setting][s] - default[setting][s] for s in seeds]
+                [other[setting][s] - reference[setting][s] for s in seeds]
             )
     return paired
 
@@ -73,16 +73,18 @@ def extremes(paired):
 
 
 def report(results, panel, baseline):
-    """Print the table of one panel."""
-    default = accuracy_by_setting(results, panel, baseline)
-    seeds = sorted({seed for values in default.values() for seed in values})
-    level = np.mean([np.mean(list(v.values())) for v in default.values()])
+    """Print the table of one panel, if it has the baseline."""
+    reference = accuracy_by_setting(results, panel, baseline)
+    if not reference:
+        return
+    seeds = sorted({seed for values in reference.values() for seed in values})
+    level = np.mean([np.mean(list(v.values())) for v in reference.values()])
     scheme, rows = panel
     title = "all rows" if rows is None else f"at most {rows:,} rows"
     if scheme != "per_class":
         title += f", {scheme}"
     print(
-        f"{title}: {len(default)} settings, seeds {seeds}; {baseline} {level:.1f} %\n"
+        f"{title}: {len(reference)} settings, seeds {seeds}; {baseline} {level:.1f} %\n"
     )
     lines = []
     for name, variant in VARIANTS.items():

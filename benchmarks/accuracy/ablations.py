@@ -42,13 +42,14 @@ class Variant(NamedTuple):
     without, added : tuple of str
         Views that are left out of the pool, and that join it.
     constants : dict
-        Values of constants of the package by their qualified names.
+        Values of constants, functions and methods of the package by their qualified
+        names.
     formulation : str or None
         Name of a class in `formulations`.
     formulation_parameters : dict
         Parameters of that class.
-    is_pool : bool
-        The pool is measured without the network.
+    pool_alone : bool
+        The pool is measured without the network, and with its default views.
     recorded_only : bool
         The variant is in recorded results only, since its parameter was removed.
     """
@@ -63,7 +64,7 @@ class Variant(NamedTuple):
     constants: dict[str, Any] = {}
     formulation: str | None = None
     formulation_parameters: dict[str, Any] = {}
-    is_pool: bool = False
+    pool_alone: bool = False
     recorded_only: bool = False
 
 
@@ -119,16 +120,16 @@ VARIANTS = {
         "`bound_rows=None`: the bound of all rows of a minibatch",
         options={"bound_rows": None},
     ),
-    "pool alone": Variant("the teacher without the network", is_pool=True),
+    "pool alone": Variant("the teacher without the network", pool_alone=True),
     "pool, spreading": Variant(
         "the teacher alone, its graphs without harmonic functions",
         constants={f"{GRAPH_CLASSIFIER}._harmonic": spread_twice},
-        is_pool=True,
+        pool_alone=True,
     ),
     "pool, harmonic": Variant(
         "the teacher alone, its graphs without label spreading",
         constants={f"{GRAPH_CLASSIFIER}._spread": harmonic_twice},
-        is_pool=True,
+        pool_alone=True,
     ),
     "no normalisation": Variant(
         "no batch normalisation in the classifier, as is the default now",
@@ -179,7 +180,7 @@ VARIANTS = {
         "a prior of z for each class (VaDE)", formulation="ClassPriors"
     ),
     "class priors, graph": Variant(
-        "label spreading on its latent means, times the guess",
+        "a graph of its latent means, times the guess",
         formulation="ClassPriors",
         formulation_parameters={"graph": True},
     ),
@@ -288,7 +289,7 @@ def make_variant(name, seed):
 
     variant = VARIANTS[name]
     pool = OpinionPoolClassifier(**variant.pool)
-    if variant.is_pool:
+    if variant.pool_alone:
         pool.set_params(random_state=seed)
         return WithConstants(pool, variant.constants) if variant.constants else pool
     teacher = CachedPool(pool, variant.without, variant.added)

@@ -88,8 +88,8 @@ class ClassPriors(ClassifierMixin, BaseEstimator):
     seed : int
         Seed of all random numbers.
     graph : bool, default=False
-        Predict with label spreading on the latent means times the soft targets, instead
-        of the posterior, which is the soft targets times exp(-KL).
+        Predict with a graph of the latent means times the soft targets, instead of the
+        posterior, which is the soft targets times exp(-KL).
     """
 
     def __init__(self, teacher, seed, graph=False):

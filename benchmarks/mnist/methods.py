@@ -84,7 +84,7 @@ def autoencoder(latent_size, seed, epochs):
 
 
 class LatentGraph(ClassifierMixin, BaseEstimator):
-    """Teacher: label spreading on the latent means of two autoencoders.
+    """Teacher: a graph of the latent means of two autoencoders.
 
     The graph is that of the opinion pool (`sk_ssvae.teachers.graph_classifier`), with
     all rows, 10 neighbours and alpha=0.99.
@@ -105,7 +105,7 @@ class LatentGraph(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Train the autoencoders and spread the labels."""
+        """Train the autoencoders, and spread the labels over the graph."""
         from sk_ssvae.teachers.graph_classifier import GraphClassifier
         from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 

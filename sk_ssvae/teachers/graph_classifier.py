@@ -64,19 +64,20 @@ class GraphClassifier:
     .. math:: F \leftarrow \alpha S F + (1 - \alpha) Y
 
     Then each class is scaled so that its share of the mass on the graph equals its
-    share of the labels ([HF] eq. 9, there with the mass of unlabelled rows only).
-    Therefore a label in a large cluster has little weight in each of its rows, compared
-    with one in a small cluster.
+    share of the labels: class mass normalisation ([HF] eq. 9, there of the harmonic
+    function and with the mass of unlabelled rows only). Therefore a label in a large
+    cluster has little weight in each of its rows, compared with one in a small cluster.
 
     The harmonic function [HF] is the probability that a random walk on the graph, with
-    steps :math:`D^{-1} W`, meets a label of the class first. It depends on distances
-    and not on the sizes of clusters:
+    steps :math:`D^{-1} W`, meets a label of the class first:
 
     .. math:: G \leftarrow D^{-1} W G, \qquad G_i = Y_i \text{ for labelled rows } i
 
-    Here the walk has a limited number of steps. Which of the two is better differs from
-    one data set to another. The probabilities are the normalised geometric mean of
-    both.
+    Here it is conditional on meeting a label within `n_steps`, and without class mass
+    normalisation. In clusters that are well separated it depends little on their sizes.
+
+    Which of the two is better differs from one data set to another. The probabilities
+    are the normalised geometric mean of both.
 
     Parameters
     ----------
@@ -113,8 +114,9 @@ class GraphClassifier:
         Returns
         -------
         probabilities : ndarray of float32 of shape (n_vectors, n_rows, n_classes)
-            Class probabilities. Rows that no label reaches get probabilities from a
-            small constant score, which class mass normalisation scales too.
+            Class probabilities. Rows that no label reaches get them from small constant
+            scores: one that class mass normalisation scales too in label spreading, and
+            the class shares of the labels in the harmonic function.
         """
         graph, m = self.graph, len(label_vectors)
         Y = np.zeros((len(graph.graph_rows), m, n_classes), dtype=np.float32)
@@ -168,19 +170,18 @@ class GraphClassifier:
 
     def _harmonic(self, Y: Array) -> NodeScores:
         """Return the harmonic function with the values Y of labelled rows."""
-        n, m, n_classes = Y.shape
+        n = len(Y)
         # D^-1 W = D^-1/2 S D^1/2, so that S is enough.
         root = self.graph.root_degree[:, None]
         node, vector = np.nonzero(Y.any(axis=2))
         clamp = root[node] * Y[node, vector]
-        scores: Array = (root[..., None] * Y).reshape(n, m * n_classes)
+        scores: Array = root[..., None] * Y
         for _ in range(self.n_steps):
-            scores = self.graph.S @ scores
-            scores.reshape(Y.shape)[node, vector] = clamp
-        scores /= root
-        G = scores.reshape(Y.shape)
-        floor = np.maximum(_floor(G) * _label_shares(Y), MIN_FLOOR)
-        return NodeScores(G, floor, np.zeros_like(floor))
+            scores = (self.graph.S @ scores.reshape(n, -1)).reshape(Y.shape)
+            scores[node, vector] = clamp
+        G = scores / root[..., None]
+        floor = np.maximum(_floor(G), MIN_FLOOR) * _label_shares(Y)
+        return NodeScores(G, np.maximum(floor, TINY), np.zeros_like(floor))
 
 
 def _label_shares(Y: Array) -> Array:
@@ -199,7 +200,8 @@ def _label_shares(Y: Array) -> Array:
 def _floor(scores: Array) -> Array:
     """Return a score of all classes together for each vector, (n_vectors, 1).
 
-    It is less than any label contributes, but enough for rows that no label reaches.
+    It is far less than the score of most rows, but enough for rows that no label
+    reaches.
     """
     floor: Array = RELATIVE_FLOOR * np.median(scores.sum(axis=2), axis=0)[:, None]
     return floor

@@ -148,6 +148,18 @@ def test_identical_and_unreachable_rows_get_probabilities():
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
 
 
+def test_unreachable_rows_have_the_class_shares_of_the_labels():
+    """Of most rows, so that the median score is zero."""
+    Z = np.concatenate([np.linspace(0, 1, 10), np.linspace(1e6, 1e6 + 1, 30)])[:, None]
+    codes = np.full(40, -1)
+    codes[:5] = [0, 0, 0, 0, 1]
+    classifier = GraphClassifier(NeighbourGraph(Z, 5))
+    classifier.fit_predict_proba([codes], 2)
+    _, harmonic = classifier.first_scores
+    p = np.exp(harmonic.logarithms(harmonic.values[10:, 0], 0))
+    np.testing.assert_allclose(p[:, 1] / p.sum(1), 0.2, rtol=1e-4)
+
+
 def test_graph_rows_are_half_labelled_and_include_rare_classes():
     codes = np.full(1000, -1)
     codes[:300] = 0
