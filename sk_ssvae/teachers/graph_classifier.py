@@ -8,8 +8,8 @@ scikit-learn's `LabelSpreading` and `LabelPropagation` use one bandwidth for all
 have no class mass normalisation, and build their graph again for each label vector.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -89,6 +89,12 @@ class GraphClassifier:
     n_steps : int, default=60
         Number of steps of both: a label reaches rows that are at most as many edges
         away.
+
+    Attributes
+    ----------
+    first_scores : list of NodeScores
+        Scores of label spreading and of the harmonic function, for the first label
+        vector.
     """
 
     def __init__(
@@ -129,10 +135,9 @@ class GraphClassifier:
         n_rows = len(graph.graph_rows) + len(graph.other_rows)
         probabilities = np.empty((m, n_rows, n_classes), dtype=np.float32)
         for j in range(m):
-            probabilities[j, graph.graph_rows] = _pool(scores, j, lambda F: F)
-            averaging = graph.averaging
-            if averaging is not None:
-                averaged = _pool(scores, j, averaging.__matmul__)
+            probabilities[j, graph.graph_rows] = _pool(scores, j)
+            if graph.averaging is not None:
+                averaged = _pool(scores, j, graph.averaging)
                 probabilities[j, graph.other_rows] = averaged
         return probabilities
 
@@ -149,8 +154,7 @@ class GraphClassifier:
         probabilities : ndarray of float32 of shape (n_new, n_classes)
             From the weighted mean scores of the nearest nodes.
         """
-        averaging = self.graph.averaging_matrix(Z)
-        return _pool(self.first_scores, 0, averaging.__matmul__)
+        return _pool(self.first_scores, 0, self.graph.averaging_matrix(Z))
 
     def _spread(self, Y: Array) -> NodeScores:
         """Spread labels, one-hot or zero."""
@@ -207,13 +211,16 @@ def _floor(scores: Array) -> Array:
     return floor
 
 
-def _pool(
-    scores: Sequence[NodeScores], j: int, average: Callable[[Array], Array]
-) -> Array:
+def _pool(scores: Sequence[NodeScores], j: int, averaging: Any = None) -> Array:
     """Return the normalised geometric mean of probabilities for the j-th vector.
 
-    `average` maps scores of nodes to scores of the rows.
+    The rows are the nodes, or those whose scores the sparse matrix `averaging` computes
+    from the scores of nodes.
     """
-    logarithms = [one.logarithms(average(one.values[:, j]), j) for one in scores]
+    logarithms = []
+    for one in scores:
+        values = one.values[:, j]
+        values = values if averaging is None else averaging @ values
+        logarithms.append(one.logarithms(values, j))
     pooled: Array = softmax(np.mean(logarithms, axis=0), axis=1)
     return pooled
