@@ -297,7 +297,7 @@ HEADLINE = "-m benchmarks accuracy.panel_report"
 def reports():
     """Return the arguments of all reports of the pages, but for the README's."""
     found = {
-        " ".join(arguments(command))
+        shlex.join(arguments(command))  # an argument with blanks stays one
         for page in PAGES
         for command in commands_of_page((ROOT / page).read_text())
         if IS_REPORT.fullmatch(command)
