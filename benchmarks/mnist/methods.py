@@ -115,7 +115,7 @@ class LatentGraph(ClassifierMixin, BaseEstimator):
             for size in self.latent_sizes
         ]
         graph = NeighbourGraph(self._latent_means(X), 10, None)
-        self.graph_ = GraphClassifier(graph, alpha=0.99)
+        self.graph_ = GraphClassifier(graph, n_steps=200)
         proba = self.graph_.fit_predict_proba([y], len(self.classes_))
         self.label_distributions_ = proba[0]
         return self

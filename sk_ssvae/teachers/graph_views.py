@@ -124,4 +124,4 @@ def _cross_fitted(soft_labels: Array, label_vectors: Sequence[IntArray]) -> Arra
 def _graph_classifier(settings: ViewSettings, Z: Array) -> GraphClassifier:
     """Return the classifier on the graph of rows in the representation of a view."""
     graph = NeighbourGraph(Z, settings.n_neighbors, settings.graph_rows)
-    return GraphClassifier(graph, settings.alpha)
+    return GraphClassifier(graph)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -59,14 +59,6 @@ from sk_ssvae.utils.typing import Array, IntArray
 __all__ = ["OpinionPoolClassifier"]
 
 
-FEW_LABELS_SHARE = 1 / 300
-"""Share of labelled rows below which graphs of latent means have a larger `alpha`: with
-0.95, labels have little effect on distant rows."""
-
-FEW_LABELS_ALPHA = 0.99
-"""`alpha` of these graphs then, at least."""
-
-
 class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     r"""Semi-supervised classifier that pools simple classifiers of different kinds.
 
@@ -82,11 +74,11 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     probabilities, with the weights that best predict the held-out labels: a logarithmic
     opinion pool [1]_. The views are:
 
-    - "columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16": label
-      spreading [2]_ and a harmonic function [6]_ on a nearest-neighbour graph [3]_ of
-      standardised columns, columns in their own units, min-max scaled columns, normal
-      scores, or that number of principal components. The probabilities are the
-      normalised geometric mean of both.
+    - "columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16": a harmonic
+      function [2]_ on a nearest-neighbour graph [3]_ of standardised columns, columns
+      in their own units, min-max scaled columns, normal scores, or that number of
+      principal components. The probability of a class is that of a random walk on the
+      graph to meet one of its labels first.
     - "logistic", "svm", "forest": scikit-learn's `LogisticRegression`, `SVC(C=10)` and
       `RandomForestClassifier`, fitted to the labelled rows only. The forest predicts
       held-out labels out of bag.
@@ -134,11 +126,6 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
 
     n_neighbors : int, default=7
         Number of neighbours of each row in graphs.
-
-    alpha : float, default=0.95
-        Clamping factor of label spreading, in (0, 1): the weight of the neighbours'
-        scores relative to a row's own label. Graphs of latent means have at least 0.99
-        if fewer than one row in 300 is labelled.
 
     shares : {"estimated", "labelled"}, default="estimated"
         Class shares assumed for the unlabelled rows: estimated from these rows, or the
@@ -199,15 +186,13 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     .. [1] C. Genest and J. V. Zidek. Combining probability distributions: a critique
        and an annotated bibliography. Statistical Science, 1986. Views are calibrated
        first: C. Guo et al. On calibration of modern neural networks. ICML 2017.
-    .. [2] D. Zhou et al. Learning with local and global consistency. NeurIPS 2004. With
-       class mass normalisation [6]_.
+    .. [2] X. Zhu, Z. Ghahramani and J. Lafferty. Semi-supervised learning using
+       Gaussian fields and harmonic functions. ICML 2003.
     .. [3] L. Zelnik-Manor and P. Perona. Self-tuning spectral clustering. NeurIPS 2004.
     .. [4] K. Nigam et al. Text classification from labeled and unlabeled documents
        using EM. Machine Learning, 2000.
     .. [5] M. Saerens et al. Adjusting the outputs of a classifier to new a priori
        probabilities: a simple procedure. Neural Computation, 2002.
-    .. [6] X. Zhu, Z. Ghahramani and J. Lafferty. Semi-supervised learning using
-       Gaussian fields and harmonic functions. ICML 2003.
 
     Examples
     --------
@@ -229,7 +214,6 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "views": ["array-like", None],
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "alpha": [Interval(Real, 0, 1, closed="neither")],
         "shares": [StrOptions({"estimated", "labelled"})],
         "max_rows": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
@@ -243,14 +227,12 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         *,
         views: Sequence[ViewEntry] | None = None,
         n_neighbors: int = 7,
-        alpha: float = 0.95,
         shares: str = "estimated",
         max_rows: int = 10000,
         random_state: RandomState = None,
     ) -> None:
         self.views = views
         self.n_neighbors = n_neighbors
-        self.alpha = alpha
         self.shares = shares
         self.max_rows = max_rows
         self.random_state = random_state
@@ -343,17 +325,12 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self, codes: IntArray, sampled_codes: IntArray, seed: int, scale: Array | None
     ) -> ViewSettings:
         """Return the settings that all views share."""
-        latent_alpha = self.alpha
-        if (codes != UNLABELED).mean() < FEW_LABELS_SHARE:
-            latent_alpha = max(self.alpha, FEW_LABELS_ALPHA)
         return ViewSettings(
             n_neighbors=int(self.n_neighbors),  # numpy's may overflow
-            alpha=self.alpha,
             graph_rows=choose_graph_rows(sampled_codes, int(self.max_rows), seed),
             seed=seed,
             unit_scale=scale,
             latent_graph_rows=choose_graph_rows(codes, MAX_LATENT_GRAPH_ROWS, seed),
-            latent_alpha=latent_alpha,
         )
 
     def _entries(self) -> tuple[list[str] | None, dict[str, ClassifierEntry]]:

@@ -242,9 +242,7 @@ def make_view(name: str, shape: tuple[int, int], settings: ViewSettings) -> View
         case "latent-gaussian" | "latent-bernoulli":
             likelihood = name.removeprefix("latent-")
             means = _latent_means(likelihood, n_rows, n_features, seed)
-            latent_settings = settings._replace(
-                graph_rows=settings.latent_graph_rows, alpha=settings.latent_alpha
-            )
+            latent_settings = settings._replace(graph_rows=settings.latent_graph_rows)
             return GraphView(means, latent_settings)
         case "logistic":
             return LabelledRowsView(logistic_regression(), settings)

@@ -21,7 +21,7 @@ class ViewSettings(NamedTuple):
 
     Attributes
     ----------
-    n_neighbors, alpha : int, float
+    n_neighbors : int
         As in `sk_ssvae.OpinionPoolClassifier`.
     graph_rows : ndarray of int64 or None
         Sorted indices of the rows in graphs, among the rows that views are fitted to.
@@ -33,17 +33,13 @@ class ViewSettings(NamedTuple):
         standardisation up to a common factor. None if they are all equal.
     latent_graph_rows : ndarray of int64 or None
         As `graph_rows`, but among all training rows, for views of latent means.
-    latent_alpha : float
-        As `alpha`, for views of latent means.
     """
 
     n_neighbors: int
-    alpha: float
     graph_rows: IntArray | None
     seed: int
     unit_scale: Array | None = None
     latent_graph_rows: IntArray | None = None
-    latent_alpha: float = 0.95
 
 
 class View(ABC):

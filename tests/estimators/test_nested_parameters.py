@@ -173,9 +173,10 @@ def test_no_object_changes_if_the_name_of_a_callback_is_invalid(quick):
 def test_what_has_no_parameters_says_what_to_pass(quick):
     start = "Invalid parameter '{}' for estimator SSVAEClassifier:"
     pool = quick(teacher="pool")
-    assert message(lambda: pool.set_params(teacher__alpha=0.9)) == (
-        start.format("teacher__alpha") + " teacher='pool' has no parameters. Pass "
-        "teacher=OpinionPoolClassifier(alpha=...), or another classifier that takes -1."
+    assert message(lambda: pool.set_params(teacher__max_rows=9)) == (
+        start.format("teacher__max_rows") + " teacher='pool' has no parameters. Pass "
+        "teacher=OpinionPoolClassifier(max_rows=...), or another classifier that takes "
+        "-1."
     )
     assert message(lambda: quick().set_params(teacher__n_job=2)) == (
         start.format("teacher__n_job") + " teacher=None has no parameters. Pass a "
@@ -213,6 +214,6 @@ def test_what_has_no_parameters_says_what_to_pass(quick):
 
 def test_a_teacher_and_its_parameter_can_be_set_together(quick):
     clf = quick(teacher="pool")
-    clf.set_params(teacher__alpha=0.5, teacher=OpinionPoolClassifier())
-    assert clf.teacher.alpha == 0.5
-    assert np.isclose(clf.get_params()["teacher__alpha"], 0.5)
+    clf.set_params(teacher__max_rows=50, teacher=OpinionPoolClassifier())
+    assert clf.teacher.max_rows == 50
+    assert clf.get_params()["teacher__max_rows"] == 50

@@ -43,39 +43,49 @@ def test_graph_weights_match_a_dense_computation(moons):
     np.testing.assert_allclose(S, S.T, rtol=1e-5)
 
 
-def spread_and_harmonic(Z, k, codes, alpha):
-    """Solve both linear systems, and return probabilities of each.
-
-    With class mass normalisation of the first, and the floors of both.
-    """
-    n, shares = len(Z), np.bincount(codes[codes >= 0]) / (codes >= 0).sum()
-    Y = np.eye(3)[codes][:, :2]
-    Y[codes < 0] = 0
-    S = dense_S(Z, k)
-    F = (1 - alpha) * np.linalg.solve(np.eye(n) - alpha * S, Y)
-    spread = (F + 1e-3 * np.median(F.sum(1)) / 2) * (shares / F.mean(0))
+def dense_weights(Z, k):
+    """Return W, for rows of which none has a radius near zero."""
     d = pairwise_distances(Z)
     radius = np.sort(d, axis=1)[:, k]
-    W = np.where(S > 0, np.exp(-(d**2) / np.outer(radius, radius)), 0)
-    u, labelled = codes < 0, codes >= 0
-    laplacian = np.diag(W.sum(1)) - W
-    G = Y.copy()
-    G[u] = np.linalg.solve(laplacian[np.ix_(u, u)], W[np.ix_(u, labelled)] @ Y[~u])
-    harmonic = G + 1e-3 * np.median(G.sum(1)) * shares
-    return [p / p.sum(1, keepdims=True) for p in (spread, harmonic)]
+    weights = np.exp(-(d**2) / np.outer(radius, radius))
+    return np.where(dense_S(Z, k) > 0, weights, 0)
 
 
-def test_probabilities_are_the_mean_of_both_closed_forms(moons):
-    """The normalised geometric mean of label spreading and the harmonic function."""
+def with_floor(G, shares):
+    """Return probabilities for scores, of which the floor is divided by the shares."""
+    p = G + 1e-3 * np.median(G.sum(1)) * shares
+    return p / p.sum(1, keepdims=True)
+
+
+def test_probabilities_are_those_of_the_linear_system(moons):
+    """Zhu, Ghahramani and Lafferty 2003, eq. 5."""
     Z, codes = moons
     codes[np.flatnonzero(codes == 0)[0]] = -1  # shares of 2/5 and 3/5
-    spread, harmonic = spread_and_harmonic(Z, 5, codes, 0.8)
-    assert (spread.argmax(1) != harmonic.argmax(1)).any()
-    expected = np.sqrt(spread * harmonic)
-    expected /= expected.sum(1, keepdims=True)
+    W = dense_weights(Z, 5)
+    u, labelled = codes < 0, codes >= 0
+    Y = np.eye(2)[codes[labelled]]
+    laplacian = np.diag(W.sum(1)) - W
+    G = np.zeros((len(Z), 2))
+    G[labelled] = Y
+    G[u] = np.linalg.solve(laplacian[np.ix_(u, u)], W[np.ix_(u, labelled)] @ Y)
+    expected = with_floor(G, np.array([0.4, 0.6]))
     graph = NeighbourGraph(Z, 5)
-    p = GraphClassifier(graph, 0.8, 20_000).fit_predict_proba([codes], 2)
+    p = GraphClassifier(graph, 20_000).fit_predict_proba([codes], 2)
     np.testing.assert_allclose(p[0], expected, rtol=2e-3, atol=1e-4)
+
+
+def test_scores_are_probabilities_of_random_walks(moons):
+    """Of at most three steps, which end at the first label: sums over all walks."""
+    Z, codes = moons
+    W = dense_weights(Z, 5)
+    step = W / W.sum(1, keepdims=True)
+    labelled = np.flatnonzero(codes >= 0)
+    step[labelled] = np.eye(len(Z))[labelled]
+    G = np.linalg.matrix_power(step, 3)[:, labelled] @ np.eye(2)[codes[labelled]]
+    assert (G.sum(1) == 0).any()
+    p = GraphClassifier(NeighbourGraph(Z, 5), 3).fit_predict_proba([codes], 2)
+    expected = with_floor(G, 0.5)
+    np.testing.assert_allclose(p[0], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_label_vectors_do_not_affect_each_other(moons):
@@ -97,7 +107,7 @@ def test_permuting_rows_permutes_probabilities(moons):
     np.testing.assert_allclose(permuted, p[order], rtol=1e-4, atol=1e-6)
 
 
-def test_predictions_for_training_rows_mostly_agree_with_spreading(moons):
+def test_predictions_for_training_rows_mostly_agree_with_those_of_nodes(moons):
     """A row at the position of a node gets mostly the score of that node."""
     Z, codes = moons
     classifier = GraphClassifier(NeighbourGraph(Z))
@@ -153,11 +163,8 @@ def test_unreachable_rows_have_the_class_shares_of_the_labels():
     Z = np.concatenate([np.linspace(0, 1, 10), np.linspace(1e6, 1e6 + 1, 30)])[:, None]
     codes = np.full(40, -1)
     codes[:5] = [0, 0, 0, 0, 1]
-    classifier = GraphClassifier(NeighbourGraph(Z, 5))
-    classifier.fit_predict_proba([codes], 2)
-    _, harmonic = classifier.first_scores
-    p = np.exp(harmonic.logarithms(harmonic.values[10:, 0], 0))
-    np.testing.assert_allclose(p[:, 1] / p.sum(1), 0.2, rtol=1e-4)
+    p = proba(Z, codes, 5)
+    np.testing.assert_allclose(p[10:, 1], 0.2, rtol=1e-4)
 
 
 def test_graph_rows_are_half_labelled_and_include_rare_classes():

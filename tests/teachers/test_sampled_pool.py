@@ -128,20 +128,6 @@ def test_held_out_losses_of_the_vae_are_those_of_the_labelled_rows(many):
     assert pool.held_out_log_loss_["latent-gaussian"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("n_rows", "alpha"), [(600, 0.95), (601, 0.99)])
-def test_few_labels_reach_further_over_the_graph_of_all_rows(n_rows, alpha):
-    X = np.random.RandomState(0).randn(n_rows, 3)
-    y = np.full(n_rows, -1)
-    y[:2] = [0, 1]
-    views = ["latent-gaussian", "columns"]
-    pool = OpinionPoolClassifier(views=views, random_state=0).fit(X, y)
-    fitted = pool._views.views
-    assert fitted["latent-gaussian"].classifier.alpha == alpha
-    assert fitted["columns"].classifier.alpha == 0.95
-    pool.set_params(alpha=0.995).fit(X, y)
-    assert pool._views.views["latent-gaussian"].classifier.alpha == 0.995
-
-
 def test_the_graph_of_all_rows_is_limited(many, monkeypatch):
     X, y = many
     monkeypatch.setattr(pool_module, "MAX_LATENT_GRAPH_ROWS", 200)

@@ -225,10 +225,10 @@ def test_invalid_probabilities_are_errors(iris, entry, message):
             "set_params could not tell them from nested parameters.",
         ),
         (
-            [("alpha", GaussianNB())],
+            [("max_rows", GaussianNB())],
             ValueError,
             "Names of classifiers in views must differ from parameters of "
-            "OpinionPoolClassifier, got ['alpha']. Rename them.",
+            "OpinionPoolClassifier, got ['max_rows']. Rename them.",
         ),
         (
             ["columns", ("forest", GaussianNB())],

@@ -36,7 +36,7 @@ def test_an_unknown_nested_parameter_changes_no_view(pool):
     wrong = (
         {"hgb__max_iter": 9, "nb__bad": 1},
         {"hgb__max_iter": 9, "hgb__bad": 1},
-        {"alpha": 0.5, "hgb__max_iter": 9, "nb__bad": 1},
+        {"max_rows": 50, "hgb__max_iter": 9, "nb__bad": 1},
     )
     before = repr(pool.get_params())
     for params in wrong:
@@ -66,10 +66,10 @@ def test_names_are_those_of_a_voting_classifier(pool):
 
 
 def test_parameters_of_a_classifier_are_set(pool):
-    assert pool.set_params(hgb__max_iter=5, nb__var_smoothing=0.1, alpha=0.5) is pool
+    assert pool.set_params(hgb__max_iter=5, nb__var_smoothing=0.1, max_rows=50) is pool
     assert pool.views[1][1].max_iter == 5
     assert pool.views[2][1].var_smoothing == 0.1
-    assert pool.alpha == 0.5
+    assert pool.max_rows == 50
     deep = OpinionPoolClassifier(
         views=[("own", make_pipeline(StandardScaler(), LogisticRegression()))]
     )
@@ -109,7 +109,7 @@ def test_classifiers_are_dropped(pool, iris):
     ("params", "message"),
     [
         (
-            {"alpha": 0.5, "hgb": GaussianNB(), "hbg__max_iter": 3},
+            {"max_rows": 50, "hgb": GaussianNB(), "hbg__max_iter": 3},
             "Invalid parameter 'hbg' for estimator OpinionPoolClassifier(",
         ),
         (
@@ -122,7 +122,7 @@ def test_classifiers_are_dropped(pool, iris):
             {"views": None, "hgb__max_iter": 3},
             "Invalid parameter 'hgb' for estimator OpinionPoolClassifier(",
         ),
-        ({"columns__alpha": 3}, "Invalid parameter 'columns' for estimator"),
+        ({"columns__n_neighbors": 3}, "Invalid parameter 'columns' for estimator"),
     ],
 )
 def test_invalid_names_change_nothing(pool, params, message):
@@ -140,14 +140,14 @@ def test_parameters_with_invalid_views(views):
     """Only `fit` validates them."""
     pool = OpinionPoolClassifier(views=views)
     assert set(pool.get_params()) == set(OpinionPoolClassifier().get_params())
-    pool.set_params(views=views, alpha=0.5)
-    assert pool.alpha == 0.5
+    pool.set_params(views=views, max_rows=50)
+    assert pool.max_rows == 50
 
 
 def test_a_name_that_conflicts_hides_no_parameter():
-    pool = OpinionPoolClassifier(views=[("alpha", GaussianNB())], alpha=0.3)
-    assert pool.get_params()["alpha"] == 0.3
-    assert pool.set_params(alpha=0.4).alpha == 0.4
+    pool = OpinionPoolClassifier(views=[("max_rows", GaussianNB())], max_rows=30)
+    assert pool.get_params()["max_rows"] == 30
+    assert pool.set_params(max_rows=40).max_rows == 40
     assert isinstance(pool.views[0][1], GaussianNB)
 
 

@@ -25,7 +25,7 @@ from sk_ssvae.teachers.registry import (
 )
 from sk_ssvae.teachers.views import ViewSettings
 
-SETTINGS = ViewSettings(n_neighbors=10, alpha=0.95, graph_rows=None, seed=0)
+SETTINGS = ViewSettings(n_neighbors=10, graph_rows=None, seed=0)
 
 
 @pytest.mark.parametrize("view", FIRST_STAGE_VIEWS)
