@@ -1,6 +1,5 @@
 """Nested parameters of callbacks, and of parameters that have none."""
 
-import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
