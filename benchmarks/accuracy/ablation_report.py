@@ -3,7 +3,7 @@
     python -m benchmarks accuracy.ablation_report
     python -m benchmarks accuracy.ablation_report benchmarks/results/formulations.json
     python -m benchmarks accuracy.ablation_report \
-        benchmarks/results/ablations_graphs.json --baseline "pool alone"
+        benchmarks/results/ablations_graphs.json --baseline "pool, harmonic"
 
 Differences are in percentage points of held-out accuracy, variant minus default, or
 minus another variant that is the baseline, on the same splits with the same seeds. A

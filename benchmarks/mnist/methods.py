@@ -87,7 +87,7 @@ class LatentGraph(ClassifierMixin, BaseEstimator):
     """Teacher: a graph of the latent means of two autoencoders.
 
     The graph is that of the opinion pool (`sk_ssvae.teachers.graph_classifier`), with
-    all rows, 10 neighbours and alpha=0.99.
+    all rows, 10 neighbours and 200 steps.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class LatentGraph(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X, y):
-        """Train the autoencoders, and spread the labels over the graph."""
+        """Train the autoencoders, and compute the harmonic function."""
         from sk_ssvae.teachers.graph_classifier import GraphClassifier
         from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 

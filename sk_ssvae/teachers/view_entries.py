@@ -217,7 +217,7 @@ class WithNamedViews(BaseEstimator):
         Parameters
         ----------
         **params : dict
-            Values by name: ``alpha``, ``hgb`` and ``hgb__max_iter`` for a classifier
+            Values by name: ``max_rows``, ``hgb`` and ``hgb__max_iter`` for a classifier
             in `views` that is named "hgb". It is replaced by ``hgb=...``, left out by
             ``hgb="drop"``, and its parameters are changed in place.
 
