@@ -206,20 +206,24 @@ class CachedPool(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Fit the pool, unless the last fit had the same parameters and data."""
-        changes = (self.without, self.added)
-        parameters = repr((self.pool.get_params(), changes)).encode()
-        key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
-        if CachedPool._last[0] != key:
-            pool = clone(self.pool).fit(X, y)
-            if any(changes):  # the names of the default views depend on the rows
-                views = [view for view in pool.weights_ if view not in self.without]
-                pool.set_params(views=[*views, *self.added]).fit(X, y)
-            CachedPool._last = key, pool
-        fitted = CachedPool._last[1]
+        fitted = self._fitted(X, y, clone(self.pool))
+        if self.without or self.added:
+            # The names of the default views depend on the rows.
+            views = [view for view in fitted.weights_ if view not in self.without]
+            views += self.added
+            fitted = self._fitted(X, y, clone(self.pool).set_params(views=views))
         self.classes_ = fitted.classes_
         self.label_distributions_ = fitted.label_distributions_
         self.class_shares_ = fitted.class_shares_
         return self
+
+    def _fitted(self, X, y, pool):
+        """Return the last pool, if it is the same, else fit this one."""
+        parameters = repr(pool.get_params()).encode()
+        key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
+        if CachedPool._last[0] != key:
+            CachedPool._last = key, pool.fit(X, y)
+        return CachedPool._last[1]
 
     def predict(self, X):
         """Predict classes."""
@@ -272,14 +276,17 @@ def make_variant(name, seed):
         Random state.
     """
     from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
+    from sk_ssvae.teachers.classifiers import set_random_states
     from sk_ssvae.training import ClassifierOptions
+    from sk_ssvae.utils.random import draw_seed
 
     variant = VARIANTS[name]
     pool = OpinionPoolClassifier(**variant.pool)
-    if variant.pool_alone:
-        pool.set_params(random_state=seed)
-        return WithConstants(pool, variant.constants) if variant.constants else pool
     teacher = CachedPool(pool, variant.without, variant.added)
+    if variant.pool_alone:
+        # As the teacher of the network with the same seed.
+        set_random_states(teacher, draw_seed(seed))
+        return teacher
     if variant.formulation is not None:
         from benchmarks.accuracy import formulations
 

@@ -67,6 +67,7 @@ MANY_ROWS = (
     "pendigits",
     "reuters_r8",
     "sc_human_kidney",
+    "newsgroups20",
 )
 """Sets of the second panel, which has all their rows."""
 
