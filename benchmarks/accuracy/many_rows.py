@@ -1,4 +1,4 @@
-"""Print the table of the sets with many rows: the default, its parts, and other methods.
+"""Print the table of the sets with many rows: the default, its parts, other methods.
 
     python -m benchmarks accuracy.many_rows
 
@@ -81,7 +81,9 @@ def main(argv=None):
         for name, values in minus_parts.items():
             values.append(difference(accuracy, name, dataset))
         minus_best.append(
-            difference(accuracy, max(means, key=means.get), dataset) if means else np.nan
+            difference(accuracy, max(means, key=means.get), dataset)
+            if means
+            else np.nan
         )
         seeds = len(accuracy["default"][dataset])
         rows.append([dataset, *cells, f"{minus_best[-1]:+.1f}", seeds])

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from sk_ssvae.teachers.blocks import row_blocks, transformed
 from sk_ssvae.teachers.graph_classifier import GraphClassifier
 from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
@@ -83,42 +85,27 @@ class SupervisedProjectionView(View):
     ) -> Array:
         """See `View.fit_predict_proba`.
 
-        All label vectors share a projection and a graph. The projection is computed
-        from soft labels: those of a row that is hidden in a fold do not depend on its
-        own label, else the held-out predictions of this view would be too good.
+        Each label vector has a projection and a graph of its own. Soft labels of the
+        rows near a labelled row depend on its label. In a projection that separates
+        them, it is among rows with its own class, so its label would be predicted too
+        well even if it was hidden.
         """
         if soft_labels is None:
             raise TypeError("SupervisedProjectionView requires soft_labels, got None.")
         self.pca = fit_pca(X, self.max_components, self.settings.seed)
         Z = self.pca.transform(X)
-        self.matrix = self.projection(Z, _cross_fitted(soft_labels, label_vectors))
-        self.classifier = _graph_classifier(self.settings, Z @ self.matrix)
-        return self.classifier.fit_predict_proba(label_vectors, n_classes)
+        fits, probabilities = [], []
+        for codes, soft in zip(label_vectors, soft_labels, strict=True):
+            matrix = self.projection(Z, soft)
+            classifier = _graph_classifier(self.settings, Z @ matrix)
+            probabilities.append(classifier.fit_predict_proba([codes], n_classes)[0])
+            fits.append((matrix, classifier))
+        self.matrix, self.classifier = fits[0]
+        return np.stack(probabilities)
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
         return self.classifier.predict_proba(self.pca.transform(X) @ self.matrix)
-
-
-def _cross_fitted(soft_labels: Array, label_vectors: Sequence[IntArray]) -> Array:
-    """Return soft labels; those of a row of a fold are from the fit without its label.
-
-    Parameters
-    ----------
-    soft_labels : ndarray of shape (n_vectors, n_rows, n_classes)
-        Class probabilities for each label vector.
-    label_vectors : sequence of ndarray of int64 of shape (n_rows,)
-        All labels, then the labels without each fold.
-
-    Returns
-    -------
-    soft_labels : ndarray of shape (n_rows, n_classes)
-    """
-    cross_fitted: Array = soft_labels[0].copy()
-    for codes, p in zip(label_vectors[1:], soft_labels[1:], strict=True):
-        fold = codes != label_vectors[0]
-        cross_fitted[fold] = p[fold]
-    return cross_fitted
 
 
 def _graph_classifier(settings: ViewSettings, Z: Array) -> GraphClassifier:

@@ -15,7 +15,6 @@ from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import classifier_views
 from sk_ssvae.teachers.classifier_views import N_WITHOUT_FOLD, LabelledRowsView
 from sk_ssvae.teachers.graph_classifier import GraphClassifier
-from sk_ssvae.teachers.graph_views import SupervisedProjectionView
 from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 from sk_ssvae.teachers.registry import (
     FIRST_STAGE_VIEWS,
@@ -50,6 +49,7 @@ def probabilities_with_label(name, X, y, row, label):
     labels, hidden = y.copy(), y.copy()
     labels[row], hidden[row] = label, -1
     soft_labels = np.random.RandomState(0).dirichlet([1, 1, 1], (2, len(y)))
+    soft_labels[0] = np.random.RandomState(label).dirichlet([1, 1, 1], len(y))
     view = make_view(name, X.shape, SETTINGS)
     return view.fit_predict_proba(X, [labels, hidden], 3, soft_labels)
 
@@ -88,25 +88,21 @@ def test_the_forest_predicts_held_out_labels_out_of_bag(iris):
     assert (np.abs(without[fold] - full[fold]).max(axis=1) > 0.01).any()
 
 
-def test_a_projection_is_computed_from_cross_fitted_soft_labels(iris):
-    """The soft label of a row of a fold is that of the fit without its label."""
-    X, y, _ = iris
-    labelled = np.flatnonzero(y >= 0)
-    folds = labelled[::2], labelled[1::2]
-    vectors = [y, *(np.where(np.isin(np.arange(150), fold), -1, y) for fold in folds)]
-    soft_labels = np.random.RandomState(0).dirichlet([1, 1, 1], (3, 150))
-    cross_fitted = soft_labels[0].copy()
-    for fold, p in zip(folds, soft_labels[1:], strict=True):
-        cross_fitted[fold] = p[fold]
-    seen = []
+def test_labels_without_signal_are_not_predicted():
+    """Held-out labels do not act on a view by way of other views either.
 
-    def projection(Z, posterior):
-        seen.append(posterior)
-        return np.eye(Z.shape[1])
-
-    view = SupervisedProjectionView(projection, 4, SETTINGS)
-    view.fit_predict_proba(X, vectors, 3, soft_labels)
-    np.testing.assert_array_equal(seen, [cross_fitted])
+    Other views predict the rows near a held-out row from its label, and projections are
+    computed from these predictions.
+    """
+    random = np.random.RandomState(0)
+    X = random.randn(400, 30)
+    y = np.full(400, -1)
+    y[:120] = random.permutation(np.repeat([0, 1, 2], 40))
+    views = [*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS]
+    pool = OpinionPoolClassifier(views=views, random_state=0).fit(X, y)
+    for name, loss in pool.held_out_log_loss_.items():
+        # The temperature is fitted to the same labels.
+        assert loss > np.log(3) - 0.03, name
 
 
 @pytest.mark.parametrize("name", SECOND_STAGE_VIEWS)
