@@ -94,13 +94,13 @@ class SupervisedProjectionView(View):
             raise TypeError("SupervisedProjectionView requires soft_labels, got None.")
         self.pca = fit_pca(X, self.max_components, self.settings.seed)
         Z = self.pca.transform(X)
-        fits, probabilities = [], []
-        for codes, soft in zip(label_vectors, soft_labels, strict=True):
-            matrix = self.projection(Z, soft)
+        probabilities = []
+        for j, codes in enumerate(label_vectors):
+            matrix = self.projection(Z, soft_labels[j])
             classifier = _graph_classifier(self.settings, Z @ matrix)
             probabilities.append(classifier.fit_predict_proba([codes], n_classes)[0])
-            fits.append((matrix, classifier))
-        self.matrix, self.classifier = fits[0]
+            if j == 0:
+                self.matrix, self.classifier = matrix, classifier
         return np.stack(probabilities)
 
     def predict_proba(self, X: Array) -> Array:
