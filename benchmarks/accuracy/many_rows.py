@@ -69,8 +69,10 @@ def main(argv=None):
     results, _ = read(parser.parse_args(argv).file)
     accuracy = accuracies(results)
     sets = sorted(accuracy["default"], key=lambda name: ORDER.get(name, 99))
-    columns = PARTS | {name: NAMES[name] for name in RIVALS if name in accuracy}
-    rows, minus_parts, minus_best = [], {name: [] for name in PARTS}, []
+    titles = PARTS | {name: NAMES[name] for name in RIVALS}
+    columns = {name: title for name, title in titles.items() if name in accuracy}
+    parts = [name for name in PARTS if name in accuracy and name != "default"]
+    rows, minus_parts, minus_best = [], {name: [] for name in parts}, []
     for dataset in sets:
         cells, means = [], {}
         for name in columns:
@@ -90,8 +92,8 @@ def main(argv=None):
     print("All rows, 20 labels of each class\n")
     print_table(["", *columns.values(), "default minus the best other", "seeds"], rows)
     lines = [
-        [f"default minus {title}", formatted(minus_parts[name])]
-        for name, title in list(PARTS.items())[1:]
+        [f"default minus {PARTS[name]}", formatted(values)]
+        for name, values in minus_parts.items()
     ]
     lines.append(["default minus the best other method", formatted(minus_best)])
     print_table(["", "mean over sets"], lines)
