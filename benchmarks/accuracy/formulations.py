@@ -7,8 +7,8 @@ Each takes the teacher of the default:
   p(x, y), alone or averaged with the classifier q(y given x).
 - `ClassPriors`: a VAE with a normal prior of the latent variable for each class (VaDE,
   Jiang, Zheng, Tan, Tang & Zhou 2017, arXiv:1611.05148), trained with the teacher's
-  soft targets as p(y). It predicts with its posterior, or with label spreading on its
-  latent means multiplied by the soft targets.
+  soft targets as p(y). It predicts with its posterior, or with a harmonic function on a
+  graph of its latent means, multiplied by the soft targets.
 """
 
 import numpy as np
@@ -110,8 +110,8 @@ class ClassPriors(ClassifierMixin, BaseEstimator):
         log_likelihood = -kl
         if self.graph:
             self.neighbours = GraphClassifier(NeighbourGraph(means))
-            (spread,) = self.neighbours.fit_predict_proba([y], targets.shape[1])
-            log_likelihood = np.log(spread + SMALLEST_PROBABILITY)
+            (proba,) = self.neighbours.fit_predict_proba([y], targets.shape[1])
+            log_likelihood = np.log(proba + SMALLEST_PROBABILITY)
         logits = np.log(targets + SMALLEST_PROBABILITY) + log_likelihood
         self.transduction_ = np.where(y >= 0, y, logits.argmax(axis=1))
         return self
@@ -121,8 +121,8 @@ class ClassPriors(ClassifierMixin, BaseEstimator):
         means, kl = self._latent(X)
         log_likelihood = -kl
         if self.graph:
-            spread = self.neighbours.predict_proba(means)
-            log_likelihood = np.log(spread + SMALLEST_PROBABILITY)
+            proba = self.neighbours.predict_proba(means)
+            log_likelihood = np.log(proba + SMALLEST_PROBABILITY)
         targets = self.teacher.predict_proba(X)
         logits = np.log(targets + SMALLEST_PROBABILITY) + log_likelihood
         return softmax(logits, axis=1)

@@ -3,8 +3,8 @@
 Source: [HF] Zhu, Ghahramani & Lafferty 2003, "Semi-supervised learning using Gaussian
 fields and harmonic functions".
 
-scikit-learn's `LabelPropagation` uses one bandwidth for all rows, and builds its graph
-again for each label vector.
+scikit-learn's `LabelPropagation` has a bandwidth only with its rbf kernel, one for all
+rows, and builds its graph again for each label vector.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,12 @@ __all__ = ["GraphClassifier"]
 
 
 RELATIVE_FLOOR = 1e-3
-"""Score that is added for each row, relative to the median score of the nodes. It is
-far less than the score of most rows, but enough for rows that no label reaches."""
+"""Score of all classes together that is added for each row, relative to the median of
+the nodes. It is far less than the score of most rows, but enough for rows that no label
+reaches."""
 
 MIN_FLOOR = 1e-9
-"""Smallest score that is added for each row."""
+"""Smallest score of all classes together that is added for each row."""
 
 
 class GraphClassifier:
@@ -35,23 +36,24 @@ class GraphClassifier:
 
     .. math:: G \leftarrow D^{-1} W G, \qquad G_i = Y_i \text{ for labelled rows } i
 
-    Its classes are not scaled to given shares of the rows (class mass normalisation,
-    [HF] section 4): in clusters that are well separated the function depends little on
-    their sizes, and the pool estimates class shares from all its views.
+    The classes are not scaled to given shares of the rows (class mass normalisation,
+    [HF] section 4): if clusters are well separated, the scores depend little on the
+    sizes of the clusters, and the pool estimates class shares from all its views.
 
     Parameters
     ----------
     graph : NeighbourGraph
         The graph.
     n_steps : int, default=60
-        A label reaches rows that are at most as many edges away.
+        Maximum number of steps. A label reaches rows that are at most as many edges
+        away.
 
     Attributes
     ----------
     node_scores : ndarray of float32 of shape (n_nodes, n_classes)
         Scores of the nodes for the first label vector.
     floor : ndarray of float32 of shape (n_classes,)
-        Positive scores that are added for each row.
+        Positive score of each class that is added for each row.
     """
 
     def __init__(self, graph: NeighbourGraph, n_steps: int = 60) -> None:
@@ -113,7 +115,7 @@ class GraphClassifier:
         return _normalised(scores + self.floor)
 
     def _harmonic(self, Y: Array) -> Array:
-        """Return scores; Y has one-hot rows for labels, and rows of zeros."""
+        """Return scores of the nodes; Y is one-hot for labelled nodes, else zero."""
         n = len(Y)
         # D^-1 W = D^-1/2 S D^1/2, so that S is enough.
         root = self.graph.root_degree[:, None, None]
@@ -130,8 +132,8 @@ class GraphClassifier:
 def _floor(scores: Array, Y: Array) -> Array:
     """Return what is added to scores for each vector, (n_vectors, n_classes).
 
-    It is divided as the labels are. A small graph may contain no labelled row of some
-    label vector.
+    The total is divided among the classes as the labels are, or equally if the graph
+    contains no labelled row of the label vector.
     """
     floor = RELATIVE_FLOOR * np.median(scores.sum(axis=2), axis=0)[:, None]
     counts = Y.sum(axis=0)

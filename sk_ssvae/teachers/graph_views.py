@@ -55,6 +55,9 @@ class GraphView(View):
 class SupervisedProjectionView(View):
     """A graph of rows in a linear projection that is computed from soft labels.
 
+    Each label vector has a projection and a graph of its own; new rows have those of
+    the first.
+
     Parameters
     ----------
     projection : callable
@@ -85,18 +88,18 @@ class SupervisedProjectionView(View):
     ) -> Array:
         """See `View.fit_predict_proba`.
 
-        Each label vector has a projection and a graph of its own. Soft labels of the
-        rows near a labelled row depend on its label. In a projection that separates
-        them, it is among rows with its own class, so its label would be predicted too
-        well even if it was hidden.
+        The soft labels of the neighbours of a labelled row depend on its label. If one
+        projection were computed from them for all label vectors, the row would lie
+        among rows of its own class even where its label is hidden from the graph.
         """
         if soft_labels is None:
             raise TypeError("SupervisedProjectionView requires soft_labels, got None.")
         self.pca = fit_pca(X, self.max_components, self.settings.seed)
         Z = self.pca.transform(X)
         probabilities = []
-        for j, codes in enumerate(label_vectors):
-            matrix = self.projection(Z, soft_labels[j])
+        vectors = zip(label_vectors, soft_labels, strict=True)
+        for j, (codes, soft) in enumerate(vectors):
+            matrix = self.projection(Z, soft)
             classifier = _graph_classifier(self.settings, Z @ matrix)
             probabilities.append(classifier.fit_predict_proba([codes], n_classes)[0])
             if j == 0:

@@ -77,18 +77,20 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     - "columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16": a harmonic
       function [2]_ on a nearest-neighbour graph [3]_ of standardised columns, columns
       in their own units, min-max scaled columns, normal scores, or that number of
-      principal components. The probability of a class is that of a random walk on the
-      graph to meet one of its labels first.
+      principal components. The probability of a class is the probability that the
+      first label met by a random walk on the graph is of this class.
     - "logistic", "svm", "forest": scikit-learn's `LogisticRegression`, `SVC(C=10)` and
       `RandomForestClassifier`, fitted to the labelled rows only. The forest predicts
       held-out labels out of bag.
     - "linear-generative": Gaussian classes with a shared covariance, fitted by EM to
       labelled and unlabelled rows [4]_.
-    - "latent-gaussian", "latent-bernoulli": a graph of the latent means of a VAE of
-      standardised or min-max scaled columns, trained on all rows without labels.
-    - "whitened", "discriminant": a graph of the rows after a linear projection computed
-      from the pooled probabilities of the views above, which whitens the within-class
-      covariance or keeps the discriminant directions.
+    - "latent-gaussian", "latent-bernoulli": the same on a graph of the latent means of
+      a VAE of standardised or min-max scaled columns, trained on all rows without
+      labels.
+    - "whitened", "discriminant": the same on a graph of the rows after a linear
+      projection, which whitens the within-class covariance or keeps the discriminant
+      directions. It is computed from the pooled probabilities of the views above, anew
+      for each fold.
 
     The same number of labels in each class carries no information on class frequencies,
     so these are estimated from the unlabelled rows [5]_, and shrunk towards the class
@@ -179,7 +181,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     See Also
     --------
     SSVAEClassifier : Semi-supervised VAE that learns from these soft targets.
-    sklearn.semi_supervised.LabelSpreading : One graph, with a single bandwidth.
+    sklearn.semi_supervised.LabelPropagation : A harmonic function on one graph.
 
     References
     ----------

@@ -209,7 +209,8 @@ CHECKS = {
 
 IS_REPORT = re.compile(
     PYTHON
-    + r"-m benchmarks( accuracy\.learning_curves| \w+\.\w*report\b.*| .* --report)?"
+    + r"-m benchmarks( accuracy\.(learning_curves|many_rows)| \w+\.\w*report\b.*"
+    + r"| .* --report)?"
 )
 """Commands that are executed: the list of benchmarks, and tables of results."""
 

@@ -8,7 +8,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2]))
 
-from benchmarks.accuracy import panel_data, panel_report, views
+from benchmarks.accuracy import many_rows, panel_data, panel_report, views
+from benchmarks.accuracy.ablations import CachedPool, make_variant
 from benchmarks.accuracy.imbalanced import IMBALANCED, Imbalance, without_most_of_half
 from benchmarks.accuracy.panel_arrays import Panel, better_columns
 from benchmarks.accuracy.panel_data import Split, split
@@ -228,3 +229,48 @@ def test_a_view_alone_is_the_pool_of_this_view(two_groups):
         alone.fit(two_groups.X_train, two_groups.y_few)
         predicted = alone.predict(two_groups.X_test)
         assert found[name] == views.score(two_groups, alone.transduction_, predicted)
+
+
+def test_the_pool_alone_is_the_teacher_of_the_default(two_groups, monkeypatch):
+    n_fits = []
+    fit = OpinionPoolClassifier.fit
+
+    def counted(self, X, y):
+        n_fits.append(1)
+        return fit(self, X, y)
+
+    monkeypatch.setattr(OpinionPoolClassifier, "fit", counted)
+    monkeypatch.setattr(CachedPool, "_last", {})
+    X, y = two_groups.X_train, two_groups.y_few
+    make_variant("default", 3).set_params(max_epochs=1).fit(X, y)
+    alone = make_variant("pool alone", 3).fit(X, y)
+    assert len(n_fits) == 1
+    assert hasattr(alone, "transduction_")
+    make_variant("pool alone", 4).fit(X, y)
+    assert len(n_fits) == 2
+    make_variant("default", 3).set_params(max_epochs=1).fit(X, y)
+    assert len(n_fits) == 2
+
+
+def test_the_best_other_method_with_many_rows_is_told_nothing(tmp_path, capsys):
+    held_out = {
+        "default": 0.8,
+        "pool alone": 0.75,
+        "rf": 0.6,
+        "lr": 0.3,
+        "lr_raw": 0.7,
+        "gl_poisson_mbo": 0.9,
+    }
+    found = {
+        Cell("per_class", None, "usps", 20, 0, method): {"held_out": value}
+        for method, value in held_out.items()
+    }
+    for scheme, labels in (("random", 20), ("per_class", 5)):  # other panels
+        found[Cell(scheme, None, "usps", labels, 0, "rf")] = {"held_out": 1.0}
+    path = tmp_path / "many_rows.json"
+    update(path, lambda results: results.update(found))
+    many_rows.main([str(path)])
+    printed = capsys.readouterr().out
+    assert "| usps | 80.0 | 75.0 | 60.0 | 70.0 | 90.0 | +10.0 | 1 |" in printed
+    assert "| default minus teacher | +5.00 |" in printed
+    assert "| default minus the best other method | +10.00 |" in printed

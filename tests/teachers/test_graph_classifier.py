@@ -52,7 +52,7 @@ def dense_weights(Z, k):
 
 
 def with_floor(G, shares):
-    """Return probabilities for scores, of which the floor is divided by the shares."""
+    """Return probabilities; the floor is divided in proportion to the shares."""
     p = G + 1e-3 * np.median(G.sum(1)) * shares
     return p / p.sum(1, keepdims=True)
 
@@ -86,6 +86,16 @@ def test_scores_are_probabilities_of_random_walks(moons):
     p = GraphClassifier(NeighbourGraph(Z, 5), 3).fit_predict_proba([codes], 2)
     expected = with_floor(G, 0.5)
     np.testing.assert_allclose(p[0], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_walks_have_sixty_steps_by_default(moons):
+    Z, codes = moons
+    graph = NeighbourGraph(Z, 7)
+    sixty, fewer = (
+        GraphClassifier(graph, n).fit_predict_proba([codes], 2)[0] for n in (60, 59)
+    )
+    np.testing.assert_array_equal(proba(Z, codes), sixty)
+    assert not np.array_equal(sixty, fewer)
 
 
 def test_label_vectors_do_not_affect_each_other(moons):

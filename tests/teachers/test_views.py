@@ -15,6 +15,7 @@ from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import classifier_views
 from sk_ssvae.teachers.classifier_views import N_WITHOUT_FOLD, LabelledRowsView
 from sk_ssvae.teachers.graph_classifier import GraphClassifier
+from sk_ssvae.teachers.graph_views import SupervisedProjectionView
 from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 from sk_ssvae.teachers.registry import (
     FIRST_STAGE_VIEWS,
@@ -45,13 +46,17 @@ def test_each_second_stage_view_is_accurate_after_logistic_regression(iris, view
 
 
 def probabilities_with_label(name, X, y, row, label):
-    """Fit a view to labels, one of them changed, and to the others without it."""
+    """Fit a view to labels, one of them changed, and to the others without it.
+
+    The soft labels of the first fit depend on that label, those of the second do not.
+    """
     labels, hidden = y.copy(), y.copy()
     labels[row], hidden[row] = label, -1
-    soft_labels = np.random.RandomState(0).dirichlet([1, 1, 1], (2, len(y)))
-    soft_labels[0] = np.random.RandomState(label).dirichlet([1, 1, 1], len(y))
+    soft_labels = [
+        np.random.RandomState(seed).dirichlet([1, 1, 1], len(y)) for seed in (label, 2)
+    ]
     view = make_view(name, X.shape, SETTINGS)
-    return view.fit_predict_proba(X, [labels, hidden], 3, soft_labels)
+    return view.fit_predict_proba(X, [labels, hidden], 3, np.array(soft_labels))
 
 
 @pytest.mark.parametrize("name", [*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS])
@@ -89,10 +94,9 @@ def test_the_forest_predicts_held_out_labels_out_of_bag(iris):
 
 
 def test_labels_without_signal_are_not_predicted():
-    """Held-out labels do not act on a view by way of other views either.
+    """In particular not by "discriminant", whose projection depends on other views.
 
-    Other views predict the rows near a held-out row from its label, and projections are
-    computed from these predictions.
+    These predict the rows near a held-out row from its label, unless it is hidden.
     """
     random = np.random.RandomState(0)
     X = random.randn(400, 30)
@@ -103,6 +107,42 @@ def test_labels_without_signal_are_not_predicted():
     for name, loss in pool.held_out_log_loss_.items():
         # The temperature is fitted to the same labels.
         assert loss > np.log(3) - 0.03, name
+
+
+def two_label_vectors(y):
+    """Return labels, and the same without half of them, with soft labels of each."""
+    labelled = np.flatnonzero(y >= 0)
+    hidden = y.copy()
+    hidden[labelled[::2]] = -1
+    soft_labels = np.random.RandomState(0).dirichlet([1, 1, 1], (2, len(y)))
+    return [y, hidden], soft_labels
+
+
+def test_each_label_vector_has_the_projection_of_its_soft_labels(iris):
+    X, y, _ = iris
+    vectors, soft_labels = two_label_vectors(y)
+    seen = []
+
+    def projection(Z, posterior):
+        seen.append(posterior)
+        return np.eye(Z.shape[1])
+
+    view = SupervisedProjectionView(projection, 4, SETTINGS)
+    view.fit_predict_proba(X, vectors, 3, soft_labels)
+    np.testing.assert_array_equal(seen, soft_labels)
+
+
+@pytest.mark.parametrize("name", SECOND_STAGE_VIEWS)
+def test_new_rows_have_the_projection_and_the_labels_of_the_first_vector(iris, name):
+    X, y, _ = iris
+    vectors, soft_labels = two_label_vectors(y)
+    both, first, second = (make_view(name, X.shape, SETTINGS) for _ in range(3))
+    both.fit_predict_proba(X, vectors, 3, soft_labels)
+    first.fit_predict_proba(X, vectors[:1], 3, soft_labels[:1])
+    second.fit_predict_proba(X, vectors[1:], 3, soft_labels[1:])
+    new = X[:20] + 0.1
+    np.testing.assert_array_equal(both.predict_proba(new), first.predict_proba(new))
+    assert not np.allclose(both.predict_proba(new), second.predict_proba(new))
 
 
 @pytest.mark.parametrize("name", SECOND_STAGE_VIEWS)
