@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_ssvae.data.scaling import ColumnScaling
+from sk_ssvae.data.units import relative_deviations
 from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.typing import Array, IntArray, Mask
 
@@ -110,6 +111,10 @@ class Layout:
     count_shift, count_scale : ndarray of float64 of shape (n_cells,)
         For network inputs, the shift is subtracted from log(1 + count), and the
         difference is multiplied by the scale.
+    input_scale : ndarray of float64 of shape (n_cells,) or None
+        For network inputs, standardised columns that share a unit are multiplied by
+        their standard deviations, relative to the root mean square. None multiplies
+        nothing.
     """
 
     groups: tuple[ColumnGroup, ...]
@@ -117,6 +122,7 @@ class Layout:
     gaps: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     count_shift: Any = None
     count_scale: Any = None
+    input_scale: Any = None
 
     @property
     def n_cells(self) -> int:
@@ -130,7 +136,7 @@ class Layout:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the networks take the cells without further encoding."""
+        """Whether cells need no encoding for the networks, but for a scale."""
         return (
             len(self.groups) == 1 and self.groups[0].kind in PLAIN and not self.has_gaps
         )
@@ -188,9 +194,11 @@ def fit_layout(
     kept = np.flatnonzero(scaling.kept)
     gaps = np.flatnonzero(scaling.gaps[kept])
     present = list(dict.fromkeys(column_types[kept].tolist()))
+    input_scale = _input_scale(scaling, kept, column_types[kept] == "gaussian")
     if present == ["gaussian"]:
         group = ColumnGroup("gaussian", np.arange(len(kept)))
-        return Layout((group,), np.zeros(len(kept)), gaps)
+        fill = np.zeros(len(kept))
+        return Layout((group,), fill, gaps, input_scale=input_scale)
     weights = np.ones(X.shape[0]) if weight is None else weight
     # Measurements are standardised, so their mean is 0. Their sums may overflow.
     summed = column_types[kept] != "gaussian"
@@ -220,7 +228,22 @@ def fit_layout(
             groups.append(ColumnGroup(kind, positions, (), **statistics))
         else:
             groups.append(ColumnGroup(kind, positions))
-    return Layout(tuple(groups), fill, gaps, shift, scale)
+    return Layout(tuple(groups), fill, gaps, shift, scale, input_scale)
+
+
+def _input_scale(scaling: ColumnScaling, kept: IntArray, which: Mask) -> Floats | None:
+    """Return the relative scales of the standardised columns `which` among those kept.
+
+    None if they do not share a unit.
+    """
+    relative = relative_deviations(
+        scaling.scale[kept][which], scaling.varies[kept][which]
+    )
+    if relative is None:
+        return None
+    scale = np.ones(len(kept))
+    scale[which] = relative
+    return scale
 
 
 def _moments(

@@ -123,8 +123,9 @@ class JSONEncoder:
         parts = {
             f.name: self(getattr(value, f.name))
             for f in fields(value)
-            # Older versions, which do not know it, can read a file without it.
+            # Older versions, which do not know them, can read a file without them.
             if not (f.name == "numbers_in_text" and not value.numbers_in_text)
+            if not (f.name == "input_scale" and value.input_scale is None)
         }
         return _tagged("record", [TAG_OF[type(value)], parts])
 

@@ -15,8 +15,9 @@ __all__ = ["InputEncoder"]
 class InputEncoder(nn.Module):
     """Map cells to network inputs.
 
-    The inputs are, in this order: the numeric columns, with missing cells filled and
-    counts as standardised logarithms; a one-hot vector for each categorical column, all
+    The inputs are, in this order: the numeric columns, with missing cells filled,
+    counts as standardised logarithms, and measurements that share a unit in that unit,
+    up to a common factor; a one-hot vector for each categorical column, all
     zeros where the cell is missing; an indicator of missing cells for each column that
     has some in the training data.
 
@@ -31,9 +32,11 @@ class InputEncoder(nn.Module):
         Number of network inputs.
     has_gaps : bool
         Whether the training data have missing cells.
+    shares_unit : bool
+        Whether measurements share a unit.
     movable : Tensor of shape (n_cells,)
-        1 for the columns that adversarial perturbations change, 0 for categories and
-        counts.
+        For the columns that adversarial perturbations change, the change of a cell that
+        changes the network input by 1; 0 for categories and counts.
     """
 
     fill: Tensor
@@ -45,6 +48,7 @@ class InputEncoder(nn.Module):
     code: Tensor
     gaps: Tensor
     movable: Tensor
+    input_scale: Tensor
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -62,7 +66,13 @@ class InputEncoder(nn.Module):
         shift, scale = np.zeros(layout.n_cells), np.ones(layout.n_cells)
         if layout.count_scale is not None:
             shift, scale = layout.count_shift, layout.count_scale
-        movable = ~np.isin(kinds.astype(str), ("categorical", *COUNTS))
+        movable = (~np.isin(kinds.astype(str), ("categorical", *COUNTS))).astype(float)
+        self.shares_unit = layout.input_scale is not None
+        if layout.input_scale is not None:
+            movable /= layout.input_scale
+            input_scale = torch.from_numpy(layout.input_scale[numbers]).float()
+            # Not in the state: the layout has it.
+            self.register_buffer("input_scale", input_scale, persistent=False)
         self._register("fill", layout.fill.astype(np.float32))
         self._register("numbers", numbers)
         self._register("is_count", is_count)
@@ -90,7 +100,7 @@ class InputEncoder(nn.Module):
         if self.has_gaps or not self.training:
             filled = torch.where(cells.isnan(), self.fill, cells)
         if self.is_plain:
-            return filled
+            return filled * self.input_scale if self.shares_unit else filled
         numbers = filled if self.only_numbers else filled[..., self.numbers]
         if self.has_counts:
             logs = numbers.clamp_min(0).log1p() - self.count_shift
@@ -99,6 +109,8 @@ class InputEncoder(nn.Module):
                 numbers = logs
             else:
                 numbers = torch.where(self.is_count, logs, numbers)
+        if self.shares_unit:
+            numbers = numbers * self.input_scale
         parts = [numbers]
         if len(self.owner):
             # From the cells before filling: NaN is equal to no code.

@@ -5,21 +5,23 @@ precision would need several times the memory of rows in single precision.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sk_ssvae.data.scaling import ColumnScaling, fit_column_scaling
+from sk_ssvae.data.units import relative_deviations
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.typing import Array, FloatArray, Mask
 
 __all__ = [
     "BLOCK_CELLS",
     "extreme_share",
+    "fit_view_scaling",
     "relative_scale",
     "row_blocks",
     "standardise",
-    "standardised_scaling",
     "transformed",
 ]
 
@@ -72,8 +74,14 @@ def _in_double_precision(X: Array) -> Any:
     return X if X.dtype == np.float64 else _DoubleRows(X)
 
 
-def standardised_scaling(X: Array) -> ColumnScaling:
-    """Fit the standardisation of the columns in double precision.
+def fit_view_scaling(X: Array) -> ColumnScaling:
+    """Fit the scaling of the columns for views, in double precision.
+
+    Columns are standardised. Columns that share a unit are Pareto scaled [1]_: divided
+    by the square root of their standard deviation. This is between standardised
+    columns, where the noise of nearly constant ones counts as much as any other
+    column, and columns as they are, where the largest ones decide. A common factor
+    makes 1 of the mean of the variances.
 
     Parameters
     ----------
@@ -88,8 +96,20 @@ def standardised_scaling(X: Array) -> ColumnScaling:
     ------
     ValueError
         If all columns are constant.
+
+    References
+    ----------
+    .. [1] van den Berg, Hoefsloot, Westerhuis, Smilde & van der Werf 2006, "Centering,
+       scaling, and transformations: improving the biological information content of
+       metabolomics data", BMC Genomics 7, 142.
     """
-    return fit_column_scaling(_in_double_precision(X), standardize=True)
+    scaling = fit_column_scaling(_in_double_precision(X), standardize=True)
+    relative = relative_deviations(scaling.scale[scaling.kept])
+    if relative is None:
+        return scaling
+    scale = scaling.scale.copy()
+    scale[scaling.kept] *= np.sqrt(relative.mean() / relative)
+    return replace(scaling, scale=scale)
 
 
 def relative_scale(scaling: ColumnScaling) -> Array | None:
@@ -98,7 +118,7 @@ def relative_scale(scaling: ColumnScaling) -> Array | None:
     Parameters
     ----------
     scaling : ColumnScaling
-        As returned by `standardised_scaling`.
+        As returned by `fit_view_scaling`.
 
     Returns
     -------
@@ -147,7 +167,7 @@ def standardise(
     X : ndarray of float32 or float64 of shape (n_rows, n_features)
         Finite numbers.
     scaling : ColumnScaling
-        As returned by `standardised_scaling`.
+        As returned by `fit_view_scaling`.
     dtype : type, default=numpy.float64
         Type of the result.
 

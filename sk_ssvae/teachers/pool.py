@@ -18,9 +18,9 @@ from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.validation import quiet_sums
 from sk_ssvae.teachers.blocks import (
     extreme_share,
+    fit_view_scaling,
     relative_scale,
     standardise,
-    standardised_scaling,
 )
 from sk_ssvae.teachers.neighbour_graph import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
@@ -279,7 +279,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                     ensure_min_samples=2,
                 )
             classes, codes = encode_labels(labels, owner=type(self).__name__)
-            scaling = standardised_scaling(checked)
+            scaling = fit_view_scaling(checked)
             scale = relative_scale(scaling)
             share = 0.0
             if names is None and len(checked) >= LATENT_MIN_ROWS:  # else not used

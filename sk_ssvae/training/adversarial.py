@@ -78,7 +78,7 @@ def adversarial_kl(
                 return (q * (log_q - perturbed)).sum(-1)
 
             # Lengths are measured over the columns that can be perturbed.
-            direction = F.normalize(direction * movable, dim=-1)
+            direction = F.normalize(direction * (movable > 0), dim=-1)
             probe = (PROBE * direction).requires_grad_()
             gradient = _gradient(kl(probe).sum(), probe)
         finally:

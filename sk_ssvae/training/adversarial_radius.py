@@ -131,9 +131,10 @@ def resolve_adversarial(
     -------
     choice : AdversarialChoice
         A weight of "auto" is 0 without soft targets, with a model or network of the
-        user, or with an effective dimension below `MIN_DIMENSION`. Any weight is 0 if
-        the radius is "auto" and cannot be determined: if all rows belong to one class,
-        all classes have the same mean, or no column can be perturbed.
+        user, with measurements that share a unit, or with an effective dimension below
+        `MIN_DIMENSION`. Any weight is 0 if the radius is "auto" and cannot be
+        determined: if all rows belong to one class, all classes have the same mean, or
+        no column can be perturbed.
     """
     fixed_radius = 1.0 if isinstance(radius, str) else float(radius)
     fixed_weight = 1.0 if isinstance(weight, str) else float(weight)
@@ -142,6 +143,10 @@ def resolve_adversarial(
             return AdversarialChoice(0.0, fixed_radius, "there are no soft targets")
         if not _is_built_in(model):
             reason = "the model or a network is not of this package"
+            return AdversarialChoice(0.0, fixed_radius, reason)
+        if model.inputs.shares_unit:
+            # On six sets of word counts and gene expression it took up to 34 points.
+            reason = "the columns are measurements that share a unit"
             return AdversarialChoice(0.0, fixed_radius, reason)
     elif weight == 0 or not isinstance(radius, str):
         return AdversarialChoice(fixed_weight, fixed_radius)
@@ -194,6 +199,7 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
     systematic sample with probabilities proportional to their weights: all of them if
     the weights are equal, and rows and columns not too many. Missing cells are replaced
     by the mean of their column; columns that no perturbation changes are left out.
+    Rows are in the units of the networks' inputs.
     """
     classes = torch.full_like(rows.order, -1)
     classes[: rows.n_labelled] = rows.codes
@@ -208,6 +214,7 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
     # Not on the limits between rows, where rounding would decide.
     steps = (torch.arange(n, dtype=torch.float64, device="cpu") + 1e-6) / n
     which = known[torch.searchsorted(total, steps * total[-1]).to(known.device)]
-    x = rows.encoded(rows.order[which])[:, movable > 0].cpu().double()
+    cells = rows.encoded(rows.order[which])[:, movable > 0].cpu().double()
+    x = cells / movable[movable > 0].cpu().double()
     x = torch.where(x.isnan(), x.nanmean(0).nan_to_num(), x)
     return x.numpy(), classes[which].cpu().numpy()

@@ -29,7 +29,7 @@ def test_blocks_cover_the_rows():
 def test_single_precision_has_the_bits_of_double_precision():
     rng = np.random.default_rng(0)
     X = (rng.normal(size=(50, 4)) * 10.0 ** np.arange(4) + 1000).astype(np.float32)
-    single, double = (blocks.standardised_scaling(a) for a in (X, X.astype(float)))
+    single, double = (blocks.fit_view_scaling(a) for a in (X, X.astype(float)))
     np.testing.assert_array_equal(single.mean, double.mean)
     np.testing.assert_array_equal(single.scale, double.scale)
     rows = blocks.standardise(X, single)
