@@ -18,13 +18,19 @@ import numpy as np
 
 from benchmarks.accuracy.ablations import VARIANTS
 from benchmarks.accuracy.imbalanced import IMBALANCED
-from benchmarks.accuracy.panel_data import CHOSEN_ON, MANY_ROWS, PANEL, REPORTED_ON
+from benchmarks.accuracy.panel_data import (
+    CHOSEN_ON,
+    MANY_ROWS,
+    ONE_UNIT,
+    PANEL,
+    REPORTED_ON,
+)
 from benchmarks.accuracy.panel_results import read
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.paths import RESULTS
 from benchmarks.common.tables import print_table
 
-ORDER = (*PANEL, *MANY_ROWS, *IMBALANCED)
+ORDER = (*PANEL, *MANY_ROWS, *ONE_UNIT, *IMBALANCED)
 
 
 def accuracy_by_setting(results, panel, name):

@@ -73,7 +73,15 @@ def equal_confidence(soft_targets):
     return soft_targets.sum(axis=1)
 
 
+def no_shared_unit(deviations, varies=None):
+    """Return None: the columns do not share a unit."""
+    return None
+
+
 NO_BOUND = {"alpha": 1e4}
+STANDARDISED_INPUTS = {"sk_ssvae.data.layout.relative_deviations": no_shared_unit}
+STANDARDISED_VIEWS = {"sk_ssvae.teachers.blocks.relative_deviations": no_shared_unit}
+NO_ADVERSARIAL = {"adversarial_weight": 0.0}
 
 
 def finetuned_m1m2():
@@ -87,12 +95,16 @@ VARIANTS = {
     "default": Variant("nothing is changed"),
     "no teacher": Variant("`teacher=None`", {"teacher": None}),
     "no bound": Variant("the bound has no say in q(y given x), `alpha=1e4`", NO_BOUND),
-    "no adversarial": Variant(
-        "`adversarial_weight=0`", options={"adversarial_weight": 0.0}
-    ),
+    "no adversarial": Variant("`adversarial_weight=0`", options=NO_ADVERSARIAL),
     "always adversarial": Variant(
-        "`adversarial_weight=1`, for any effective dimension",
+        "`adversarial_weight=1`, for any effective dimension or unit",
         options={"adversarial_weight": 1.0},
+    ),
+    "standardised inputs": Variant(
+        "columns that share a unit are standardised for the networks; "
+        "`adversarial_weight=0`",
+        options=NO_ADVERSARIAL,
+        constants=STANDARDISED_INPUTS,
     ),
     "equal confidence": Variant(
         "soft targets of all rows have the same weight",
@@ -110,6 +122,11 @@ VARIANTS = {
         options={"bound_rows": None},
     ),
     "pool alone": Variant("the teacher without the network", pool_alone=True),
+    "pool, standardised": Variant(
+        "the teacher alone, with all columns standardised for its views",
+        constants=STANDARDISED_VIEWS,
+        pool_alone=True,
+    ),
     "pool, both": Variant(
         "an earlier teacher alone, its graphs with the mean of both", recorded_only=True
     ),
@@ -197,24 +214,28 @@ class CachedPool(ClassifierMixin, BaseEstimator):
     pool : OpinionPoolClassifier
     without, added : tuple of str
         Views to leave out, and to add to the others.
+    variant : str
+        A name that pools have in common if they have the same constants.
     """
 
     _last: dict[str, Any] = {}
     """The last two pools: a default one, and the same with other views."""
 
-    def __init__(self, pool, without=(), added=()):
+    def __init__(self, pool, without=(), added=(), variant=""):
         self.pool = pool
         self.without = without
         self.added = added
+        self.variant = variant
 
     def fit(self, X, y):
         """Fit the pool, unless the last fit had the same parameters and data."""
-        fitted = self._fitted(X, y, clone(self.pool))
+        fitted = self._fitted(X, y, clone(self.pool), self.variant)
         if self.without or self.added:
             # The names of the default views depend on the rows.
             views = [view for view in fitted.weights_ if view not in self.without]
             views += self.added
-            fitted = self._fitted(X, y, clone(self.pool).set_params(views=views))
+            pool = clone(self.pool).set_params(views=views)
+            fitted = self._fitted(X, y, pool, self.variant)
         self.pool_ = fitted
         self.classes_ = fitted.classes_
         self.label_distributions_ = fitted.label_distributions_
@@ -223,9 +244,9 @@ class CachedPool(ClassifierMixin, BaseEstimator):
         return self
 
     @classmethod
-    def _fitted(cls, X, y, pool):
+    def _fitted(cls, X, y, pool, variant):
         """Return one of the last two pools, if it is the same, else fit this one."""
-        parameters = repr(pool.get_params()).encode()
+        parameters = repr((pool.get_params(), variant)).encode()
         key = sha256(parameters + X.tobytes() + y.tobytes()).hexdigest()
         fitted = cls._last.pop(key, None) or pool.fit(X, y)
         while len(cls._last) > 1:
@@ -290,7 +311,10 @@ def make_variant(name, seed):
 
     variant = VARIANTS[name]
     pool = OpinionPoolClassifier(**variant.pool)
-    teacher = CachedPool(pool, variant.without, variant.added)
+    changes_pool = any(c.startswith("sk_ssvae.teachers") for c in variant.constants)
+    teacher = CachedPool(
+        pool, variant.without, variant.added, name if changes_pool else ""
+    )
     if variant.pool_alone:
         # As the teacher of the network with the same seed.
         set_random_states(teacher, draw_seed(seed))

@@ -71,6 +71,9 @@ MANY_ROWS = (
 )
 """Sets of the second panel, which has all their rows."""
 
+ONE_UNIT = ("sc_mouse_bladder", "sc_human_kidney", "basehock", "webkb4")
+"""Gene expression and word counts: further sets whose columns share a unit."""
+
 MAX_ROWS = 5000
 MIN_CLASS_SIZE = 60
 SCHEMES = ("per_class", "random", "flipped", "imbalanced")

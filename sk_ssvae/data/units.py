@@ -7,15 +7,13 @@ from sk_ssvae.utils.typing import Array, Mask
 __all__ = ["MIN_SHARED_COLUMNS", "relative_deviations"]
 
 MIN_SHARED_COLUMNS = 25
-"""Effective number of columns from which variances are comparable. It was at least 30
-on all sets with 36 or more columns in one unit, and at most 10 on all sets with columns
+"""Effective number of columns from which variances are comparable. It is at least 30
+on 18 sets with 36 or more columns in one unit, and at most 4 on six sets with columns
 in several units, where a few columns have almost all of the variance
 (``python -m benchmarks accuracy.units``)."""
 
 
-def relative_deviations(
-    deviations: Array, varies: Mask | None = None
-) -> Array | None:
+def relative_deviations(deviations: Array, varies: Mask | None = None) -> Array | None:
     r"""Return standard deviations relative to their root mean square.
 
     Multiplied by them, standardised columns have their own unit again, and variances

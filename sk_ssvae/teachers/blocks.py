@@ -21,7 +21,7 @@ __all__ = [
     "fit_view_scaling",
     "relative_scale",
     "row_blocks",
-    "standardise",
+    "scale_rows",
     "transformed",
 ]
 
@@ -157,10 +157,10 @@ def extreme_share(X: Array, kept: Mask) -> float:
     return n_extreme / (len(X) * int(kept.sum()))
 
 
-def standardise(
+def scale_rows(
     X: Array, scaling: ColumnScaling, dtype: type[np.floating[Any]] = np.float64
 ) -> Array:
-    """Standardise rows, computed in double precision.
+    """Scale the columns of rows for views, computed in double precision.
 
     Parameters
     ----------

@@ -160,7 +160,7 @@ class LinearGenerativeView(View):
 
 
 def logistic_regression() -> LogisticRegression:
-    """Return logistic regression with enough iterations for standardised rows."""
+    """Return logistic regression with enough iterations for scaled rows."""
     return LogisticRegression(max_iter=1000)
 
 

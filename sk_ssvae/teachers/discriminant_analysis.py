@@ -38,7 +38,7 @@ __all__ = [
 
 
 RIDGE = 0.01
-"""Added to the diagonal of covariances of standardised columns."""
+"""Added to the diagonal of covariances of columns with a mean variance of 1."""
 
 PROJECTION_SHRINKAGE = 0.1
 """Shrinkage of the within-class covariance in projections."""
@@ -55,7 +55,7 @@ def shrink_covariance(covariance: Array, shrinkage: float) -> Array:
     Parameters
     ----------
     covariance : ndarray of shape (n_dimensions, n_dimensions)
-        Covariance of standardised columns.
+        Covariance of scaled columns.
     shrinkage : float in [0, 1]
         Weight of the multiple of the identity that has the same trace.
 
@@ -78,7 +78,7 @@ def within_class_covariance(
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_dimensions)
-        Standardised rows.
+        Scaled rows.
     posterior : ndarray of shape (n_rows, n_classes)
         Class probabilities.
     shrinkage : float in [0, 1]
@@ -106,7 +106,7 @@ def whitening(X: Array, posterior: Array) -> Array:
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_dimensions)
-        Standardised rows.
+        Scaled rows.
     posterior : ndarray of shape (n_rows, n_classes)
         Class probabilities.
 
@@ -126,7 +126,7 @@ def discriminant_directions(X: Array, posterior: Array) -> Array:
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_dimensions)
-        Standardised rows.
+        Scaled rows.
     posterior : ndarray of shape (n_rows, n_classes)
         Class probabilities.
 
@@ -184,7 +184,7 @@ class SemiSupervisedLDA:
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_dimensions)
-        Standardised rows.
+        Scaled rows.
     seed : int, default=0
         Seed for the choice of the rows from which the shrinkage is estimated, if there
         are more than 1500.

@@ -36,7 +36,7 @@ class LatentMeans(TransformerMixin, BaseEstimator):
     hidden_sizes : tuple of int
         Sizes of the hidden layers of the encoder; the decoder has them in reverse.
     likelihood : {"bernoulli", "gaussian"}
-        Likelihood of the columns, in [0, 1] or standardised.
+        Likelihood of the columns, in [0, 1] or scaled.
     n_steps : int
         Number of minibatches to train on.
     seed : int

@@ -20,7 +20,7 @@ from sk_ssvae.teachers.blocks import (
     extreme_share,
     fit_view_scaling,
     relative_scale,
-    standardise,
+    scale_rows,
 )
 from sk_ssvae.teachers.neighbour_graph import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
@@ -75,8 +75,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     opinion pool [1]_. The views are:
 
     - "columns", "unscaled", "min-max", "ranks", "pca-4", "pca-8", "pca-16": a harmonic
-      function [2]_ on a nearest-neighbour graph [3]_ of standardised columns, columns
-      in their own units, min-max scaled columns, normal scores, or that number of
+      function [2]_ on a nearest-neighbour graph [3]_ of scaled columns, columns in
+      their own units, min-max scaled columns, normal scores, or that number of
       principal components. The probability of a class is the probability that the
       first label met by a random walk on the graph is of this class.
     - "logistic", "svm", "forest": scikit-learn's `LogisticRegression`, `SVC(C=10)` and
@@ -85,7 +85,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
     - "linear-generative": Gaussian classes with a shared covariance, fitted by EM to
       labelled and unlabelled rows [4]_.
     - "latent-gaussian", "latent-bernoulli": the same on a graph of the latent means of
-      a VAE of standardised or min-max scaled columns, trained on all rows without
+      a VAE of scaled or min-max scaled columns, trained on all rows without
       labels.
     - "whitened", "discriminant": the same on a graph of the rows after a linear
       projection, which whitens the within-class covariance or keeps the discriminant
@@ -94,8 +94,11 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
 
     The same number of labels in each class carries no information on class frequencies,
     so these are estimated from the unlabelled rows [5]_, and shrunk towards the class
-    shares of the labels if label counts are uneven. Columns are standardised and
-    constant columns removed.
+    shares of the labels if label counts are uneven. Constant columns are removed, and
+    the others standardised, or Pareto scaled [6]_ if they share a unit, such as pixels
+    or words: divided by the square root of their standard deviation, so that noise in
+    nearly constant columns counts less. Columns share a unit if at least 25 of them
+    contribute to the total variance: if (sum v)^2 / sum v^2 >= 25 for their variances.
 
     As a teacher it provides soft targets for the unlabelled rows.
 
@@ -113,7 +116,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         `sklearn.semi_supervised` and of this package, and pipelines that end with one,
         are fitted to labelled and unlabelled rows, with the label -1 for the latter. A
         third element "labelled" or "all" of the tuple overrides this. Labels are the
-        integers 0 ... n_classes - 1. Rows are not standardised, and data frames stay
+        integers 0 ... n_classes - 1. Rows are not scaled, and data frames stay
         data frames, so that a pipeline can have a scaler of its own, and select columns
         by name; as a teacher of `SSVAEClassifier`, the pool has arrays.
         Probabilities are from `predict_proba`, else from `decision_function`, else
@@ -195,6 +198,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
        using EM. Machine Learning, 2000.
     .. [5] M. Saerens et al. Adjusting the outputs of a classifier to new a priori
        probabilities: a simple procedure. Neural Computation, 2002.
+    .. [6] R. van den Berg et al. Centering, scaling, and transformations: improving
+       the biological information content of metabolomics data. BMC Genomics, 2006.
 
     Examples
     --------
@@ -299,7 +304,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 check_inductive(classifiers, len(sample), len(codes))
                 rows = rows._replace(sample=sample)
                 if not ALL_ROWS_VIEWS.isdisjoint(names):
-                    all_rows = standardise(checked, scaling, np.float32)
+                    all_rows = scale_rows(checked, scaling, np.float32)
                     rows = rows._replace(all_rows=all_rows)
             pool = OpinionPool(
                 sampled_codes,

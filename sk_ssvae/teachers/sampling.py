@@ -8,7 +8,7 @@ from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.data.scaling import ColumnScaling
-from sk_ssvae.teachers.blocks import BLOCK_CELLS, standardise
+from sk_ssvae.teachers.blocks import BLOCK_CELLS, scale_rows
 from sk_ssvae.teachers.pooling import OpinionPool
 from sk_ssvae.teachers.user_views import rows_as_passed
 from sk_ssvae.teachers.view_entries import ClassifierEntry
@@ -58,7 +58,7 @@ def rows_of_views(
     checked : ndarray of shape (n_rows, n_features)
         The same rows, validated.
     scaling : ColumnScaling
-        Standardisation of the columns.
+        Scaling of the columns.
     which : ndarray of int64, default=None
         Indices of the rows; None takes all.
 
@@ -72,8 +72,8 @@ def rows_of_views(
         checked = checked[which]
         X = _safe_indexing(X, which) if is_frame else checked
     with fixed_global_state():
-        standardised = standardise(checked, scaling)
-    return RowsOfViews(standardised, rows_as_passed(X, checked))
+        scaled = scale_rows(checked, scaling)
+    return RowsOfViews(scaled, rows_as_passed(X, checked))
 
 
 def check_inductive(

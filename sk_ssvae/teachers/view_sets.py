@@ -47,18 +47,18 @@ class RowsOfViews(NamedTuple):
 
     Attributes
     ----------
-    standardised : ndarray of float64 of shape (n_rows, n_kept)
+    scaled : ndarray of float64 of shape (n_rows, n_kept)
         For built-in views.
     passed : ndarray or data frame of shape (n_rows, n_features)
         The same rows, for views that are classifiers of the user.
     sample : ndarray of int64 of shape (n_rows,) or None
         If the rows are a sample of the training rows: their sorted indices.
     all_rows : ndarray of float32 of shape (n_all, n_kept) or None
-        All training rows, standardised, for views that need them. None if the rows are
+        All training rows, scaled, for views that need them. None if the rows are
         no sample, or no view needs them.
     """
 
-    standardised: Array
+    scaled: Array
     passed: Any
     sample: IntArray | None = None
     all_rows: Array | None = None
@@ -67,7 +67,7 @@ class RowsOfViews(NamedTuple):
         """Return the rows that a view takes."""
         if name in ALL_ROWS_VIEWS and self.all_rows is not None:
             return self.all_rows
-        return self.passed if is_user_defined else self.standardised
+        return self.passed if is_user_defined else self.scaled
 
 
 def _global_state_of(view: View) -> AbstractContextManager[None]:

@@ -29,8 +29,8 @@ class ViewSettings(NamedTuple):
     seed : int
         Seed for all random choices.
     unit_scale : ndarray of float64 of shape (n_features,) or None
-        Standard deviations of the columns, relative to the largest, which undo the
-        standardisation up to a common factor. None if they are all equal.
+        Scales of the columns, relative to the largest, which undo the scaling up to a
+        common factor. None if they are all equal.
     latent_graph_rows : ndarray of int64 or None
         As `graph_rows`, but among all training rows, for views of latent means.
     """
@@ -71,7 +71,7 @@ class View(ABC):
         Parameters
         ----------
         X : ndarray of float64 of shape (n_rows, n_features)
-            Standardised rows, unless the view is user-defined.
+            Scaled rows, unless the view is user-defined.
         label_vectors : sequence of ndarray of int64 of shape (n_rows,)
             Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows. The first
             vector holds all labels; `predict_proba` uses the fit to it.
@@ -94,7 +94,7 @@ class View(ABC):
         Parameters
         ----------
         X : ndarray of float64 of shape (n_new, n_features)
-            Standardised rows, unless the view is user-defined.
+            Scaled rows, unless the view is user-defined.
 
         Returns
         -------

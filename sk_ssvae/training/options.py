@@ -136,10 +136,12 @@ class ClassifierOptions(TrainingOptions):
         teacher and the built-in models and networks, if the columns of numbers have at
         least 17 effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of
         their correlation matrix, else 0. Columns with two values do not count, unless
-        all have. Set it to 0 to save training time, at some cost in accuracy.
+        all have. It is 0 if Gaussian columns share a unit, as defined by
+        `sk_ssvae.OpinionPoolClassifier`. Set it to 0 to save training time, at some cost in accuracy.
 
     adversarial_radius : "auto" or float, default="auto"
-        Length of r, in standardised units for Gaussian columns and in the units of X
+        Length of r, in the units of the networks' inputs: standardised for Gaussian
+        columns, or in their own unit up to a factor if they share one, and unchanged
         for Bernoulli columns: so small that it does not change the class of most rows.
         "auto" is the median distance of a row to the nearest decision boundary of a
         nearest-centroid classifier of the labels and the teacher's classes. If that is

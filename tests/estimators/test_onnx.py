@@ -29,6 +29,7 @@ X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
 X_MISSING = np.where(np.arange(600).reshape(150, 4) % 11, X, np.nan)
 COUNTS = np.random.RandomState(0).poisson(np.exp(X - 3)).astype(float)
+IN_ONE_UNIT = X @ (np.random.RandomState(0).randn(4, 30) * np.linspace(0.5, 4, 30))
 FRAME = pd.DataFrame(X[:, :2], columns=["height", "weight"]).assign(
     town=np.array(["Oslo", "Rome", "Lima"])[np.arange(150) * 7 % 3],
     floor=np.arange(150) // 3 % 4,
@@ -67,6 +68,11 @@ CASES = {
     "missing values, m1+m2": (X_MISSING, {"model": "m1+m2"}),
     "missing values, sdgm": (X_MISSING, {"model": "sdgm"}),
     "adgm": (X, {"model": "adgm"}),
+    "shared unit": (IN_ONE_UNIT, {}),
+    "shared unit, missing values": (
+        np.where(X_MISSING[:, [0] * 30] < 5, np.nan, IN_ONE_UNIT),
+        {"model": "m1+m2"},
+    ),
     "temperature": (X, {"temperature": 1.7}),
     "estimate": (X, {"class_prior": "estimate"}),
     "user networks": (X, dict.fromkeys(ROLES, BatchNormNetwork)),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import blocks, neighbour_graph
@@ -32,9 +32,34 @@ def test_single_precision_has_the_bits_of_double_precision():
     single, double = (blocks.fit_view_scaling(a) for a in (X, X.astype(float)))
     np.testing.assert_array_equal(single.mean, double.mean)
     np.testing.assert_array_equal(single.scale, double.scale)
-    rows = blocks.standardise(X, single)
+    rows = blocks.scale_rows(X, single)
     assert rows.dtype == np.float64
-    np.testing.assert_array_equal(rows, blocks.standardise(X.astype(float), double))
+    np.testing.assert_array_equal(rows, blocks.scale_rows(X.astype(float), double))
+
+
+def test_columns_that_share_a_unit_are_pareto_scaled():
+    rng = np.random.default_rng(0)
+    X = 3 + rng.normal(size=(60, 50)) * np.linspace(0.5, 2, 50)
+    X[:, 7] = 4.0  # constant
+    scaled = blocks.scale_rows(X, blocks.fit_view_scaling(X))
+    kept = np.delete(X, 7, axis=1)
+    pareto = (kept - kept.mean(axis=0)) / np.sqrt(kept.std(axis=0))
+    expected = pareto / np.sqrt(pareto.var(axis=0).mean())
+    np.testing.assert_allclose(scaled, expected, atol=1e-5)
+    assert scaled.var(axis=0).mean() == pytest.approx(1, rel=1e-5)
+    in_other_units = blocks.scale_rows(X * 1024, blocks.fit_view_scaling(X * 1024))
+    np.testing.assert_allclose(in_other_units, scaled, atol=1e-5)
+    # The view "unscaled" undoes it.
+    relative = blocks.relative_scale(blocks.fit_view_scaling(X))
+    unscaled = scaled * relative
+    ratio = unscaled / (kept - kept.mean(axis=0))
+    np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-3)
+
+
+def test_columns_in_several_units_are_standardised():
+    X = np.random.default_rng(0).normal(size=(60, 50)) * np.geomspace(1, 1e4, 50)
+    scaled = blocks.scale_rows(X, blocks.fit_view_scaling(X))
+    np.testing.assert_allclose(scaled, StandardScaler().fit_transform(X), atol=1e-5)
 
 
 @pytest.mark.usefixtures("many_blocks")

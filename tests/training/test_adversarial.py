@@ -1,9 +1,11 @@
 """Virtual adversarial training against its definition."""
 
+import numpy as np
 import pytest
 import torch
 from exact_m2 import N_FEATURES, PRIOR, draws, make_model, make_rows
 
+from sk_ssvae.data.layout import ColumnGroup, Layout
 from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.training.adversarial import adversarial_kl
 
@@ -64,6 +66,23 @@ def test_gradient_is_that_of_the_predictions_at_the_perturbed_rows():
             else:
                 below = values[0]
     assert weight.grad[2, 1].item() == pytest.approx((above - below) / 2e-6, rel=1e-4)
+
+
+def test_perturbations_have_the_unit_of_the_inputs():
+    """A cell that an input is a multiple of is perturbed by as much less."""
+    scale = np.array([0.2, 1.0, 5.0])
+    groups = (ColumnGroup("gaussian", np.arange(3)),)
+    scaled, plain = (
+        M2Module(3, PRIOR, 1, (4,), Layout(groups, np.zeros(3), input_scale=s), 3)
+        for s in (scale, None)
+    )
+    x, inputs = draws(6, 3).float(), draws(6, 3).float() * torch.tensor(scale).float()
+    noise, direction = draws(6, 1).float(), draws(6, 3, seed=1).float()
+    torch.testing.assert_close(scaled(x), plain(inputs))
+    torch.testing.assert_close(
+        adversarial_kl(scaled, x, scaled(x), noise, direction, 0.7),
+        adversarial_kl(plain, inputs, plain(inputs), noise, direction, 0.7),
+    )
 
 
 def test_term_is_zero_for_constant_predictions():

@@ -8,9 +8,12 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import nn
 
+from sk_ssvae.data.layout import ColumnGroup, Layout
 from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.training import ClassifierOptions, adversarial_radius
 from sk_ssvae.training.adversarial_radius import (
@@ -130,6 +133,25 @@ def test_few_effective_dimensions_turn_off_only_the_automatic_weight():
     assert MIN_DIMENSION > 4
 
 
+def test_columns_in_one_unit_turn_off_only_the_automatic_weight():
+    """The radius is in the unit of the inputs."""
+    x, classes = clusters(100, 3)
+    x = x.astype(np.float32)
+    scale = np.linspace(0.5, 2, 100)
+    groups = (ColumnGroup("gaussian", np.arange(100)),)
+    layout = Layout(groups, np.zeros(100), input_scale=scale)
+    model = M2Module(100, PRIOR, 1, (), layout, 3)
+    rows = Rows(x, classes, soft_targets=np.empty((0, 3)))
+    assert resolve_adversarial("auto", "auto", model, rows)[:2] == (0.0, 1.0)
+    rows = Rows(x[30:], np.full(90, -1), soft_targets=np.eye(3)[classes[30:]])
+    reason = "the columns are measurements that share a unit"
+    assert resolve_adversarial("auto", "auto", model, rows) == (0.0, 1.0, reason)
+    assert resolve_adversarial("auto", 2.0, model, rows) == (0.0, 2.0, reason)
+    found = weight_and_radius(1.0, "auto", model, rows)
+    radius = class_margin(x[30:] * scale, classes[30:])
+    assert found == (1.0, pytest.approx(radius, rel=1e-5))
+
+
 def test_rows_without_targets_labels_or_movable_columns():
     x, classes = clusters(100, 3)
     x = x.astype(np.float32)
@@ -192,8 +214,9 @@ def test_many_rows_are_sampled_evenly(monkeypatch, limit, value):
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
 def test_a_taught_classifier_is_trained_with_perturbations_by_default(quick, model):
     X, classes = clusters(100, 3)
+    X[:, :3] *= 1000  # another unit
     y = np.where(np.arange(len(X)) < 20, classes, -1)
-    teacher = LogisticRegression()
+    teacher = make_pipeline(StandardScaler(), LogisticRegression())
     spec = make_spec(model, inner_size=4, pretrain_epochs=2)
     clf = quick(model=spec, teacher=SelfTrainingClassifier(teacher))
     assert clf.fit(X, y).history_[-1]["adversarial"] > 0
@@ -211,8 +234,10 @@ def test_a_taught_classifier_is_trained_with_perturbations_by_default(quick, mod
 def test_sparse_rows_are_perturbed(quick):
     X, classes = clusters(100, 3)
     X[np.abs(X) < 0.5] = 0
+    X[:, :3] *= 1000  # another unit
     y = np.where(np.arange(len(X)) < 20, classes, -1)
-    teacher = SelfTrainingClassifier(LogisticRegression())
+    scaled = make_pipeline(StandardScaler(), LogisticRegression())
+    teacher = SelfTrainingClassifier(scaled)
     clf = quick(teacher=teacher, likelihood="gaussian")
     sparse = clf.fit(csr_array(X), y).net_.objective
     dense = clone(clf).fit(X, y).net_.objective
