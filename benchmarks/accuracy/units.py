@@ -1,0 +1,45 @@
+"""Print in how many columns the variance of a data set is: whether they share a unit.
+
+    python -m benchmarks accuracy.units
+
+The number is the participation ratio of the variances v of the columns,
+(sum v)^2 / sum v^2, of the training rows of the accuracy panel and of further sets. The
+networks keep the unit of Gaussian columns, and the pool scales columns less, from
+`MIN_SHARED_COLUMNS` on. Sets with fewer columns are not listed.
+"""
+
+import numpy as np
+
+from benchmarks.accuracy.panel_data import MANY_ROWS, ONE_UNIT, PANEL, split
+from benchmarks.common.command_line import make_parser
+from benchmarks.common.tables import print_table
+from sk_ssvae.data.units import MIN_SHARED_COLUMNS, relative_deviations
+
+
+def participation_ratio(variances):
+    """Return the effective number of positive terms of a sum."""
+    return variances.sum() ** 2 / (variances**2).sum()
+
+
+def main(argv=None):
+    """Print the table, in the order of the ratio."""
+    make_parser("accuracy.units", __doc__).parse_args(argv)
+    rows = []
+    for name in dict.fromkeys((*PANEL, *MANY_ROWS, *ONE_UNIT)):
+        X = split(name, 1, 0).X_train.astype(np.float64)
+        deviations = X.std(axis=0)
+        deviations = deviations[deviations > 0]
+        if len(deviations) < MIN_SHARED_COLUMNS:
+            continue
+        shared = relative_deviations(deviations) is not None
+        ratio = participation_ratio(deviations**2)
+        rows.append((name, len(deviations), ratio, "yes" if shared else "no"))
+    rows.sort(key=lambda row: row[2])
+    print_table(
+        ["", "columns", "participation ratio", "share a unit"],
+        [[name, n, f"{ratio:.1f}", shared] for name, n, ratio, shared in rows],
+    )
+
+
+if __name__ == "__main__":
+    main()
