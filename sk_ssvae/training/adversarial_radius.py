@@ -16,6 +16,7 @@ __all__ = [
     "AdversarialChoice",
     "class_margin",
     "effective_dimension",
+    "median_kurtosis",
     "resolve_adversarial",
 ]
 
@@ -23,6 +24,13 @@ MIN_DIMENSION = 17
 """Effective dimension from which the weight "auto" is 1. With fewer, accuracy was lower
 with perturbations: they often leave the region of the data. Chosen between waveform5000
 (16), which loses, and the digits of scikit-learn (18), which gain."""
+
+MAX_KURTOSIS = 13
+"""Median kurtosis of the columns up to which the weight "auto" is 1. With heavier tails
+most cells of a column have one value, such as the counts of a rare word, and
+perturbations leave the region of the data. Chosen between images (at most 10), which
+gain, and the expression of genes (at least 17), which loses
+(``python -m benchmarks accuracy.units``)."""
 
 MAX_MARGIN_ROWS = 3000
 """Number of rows whose distances to the decision boundary are computed."""
@@ -65,6 +73,16 @@ def class_margin(x: Array, codes: IntArray) -> float:
     return margin if margin < np.inf else 0.0
 
 
+def _varying(x: Array) -> Array:
+    """Return the standardised columns, without those that are constant."""
+    if x.size == 0:
+        return np.empty((len(x), 0))
+    centred = x - x.mean(axis=0)
+    scale = centred.std(axis=0)
+    varies = scale > 1e-10 * np.abs(x).max(axis=0, initial=0)  # not by rounding
+    return centred[:, varies] / scale[varies]
+
+
 def effective_dimension(x: Array) -> float:
     r"""Return the participation ratio of the eigenvalues of the correlation matrix.
 
@@ -83,16 +101,33 @@ def effective_dimension(x: Array) -> float:
     dimension : float
         At most the number of columns; 0 if all are constant.
     """
-    if x.size == 0:
-        return 0.0
-    centred = x - x.mean(axis=0)
-    scale = centred.std(axis=0)
-    varies = scale > 1e-10 * np.abs(x).max(axis=0, initial=0)  # not by rounding
-    centred = centred[:, varies] / scale[varies]
+    centred = _varying(x)
     # The smaller of two matrices with the same positive eigenvalues.
     product = centred.T @ centred if x.shape[1] < len(x) else centred @ centred.T
     total = float((product**2).sum())
     return float(np.trace(product) ** 2 / total) if total > 0 else 0.0
+
+
+def median_kurtosis(x: Array) -> float:
+    """Return the median over columns of the fourth standardised moment.
+
+    It is 3 for normal columns, and about 1 / p for a column that is zero but in a share
+    p of the rows. Constant columns do not count.
+
+    Parameters
+    ----------
+    x : ndarray of float64 of shape (n_rows, n_columns)
+        Rows.
+
+    Returns
+    -------
+    kurtosis : float
+        At least 1; 0 if all columns are constant.
+    """
+    squares = _varying(x) ** 2
+    if squares.size == 0:
+        return 0.0
+    return float(np.median((squares**2).mean(axis=0) / squares.mean(axis=0) ** 2))
 
 
 class AdversarialChoice(NamedTuple):
@@ -131,10 +166,10 @@ def resolve_adversarial(
     -------
     choice : AdversarialChoice
         A weight of "auto" is 0 without soft targets, with a model or network of the
-        user, with measurements that share a unit, or with an effective dimension below
-        `MIN_DIMENSION`. Any weight is 0 if the radius is "auto" and cannot be
-        determined: if all rows belong to one class, all classes have the same mean, or
-        no column can be perturbed.
+        user, with an effective dimension below `MIN_DIMENSION`, or with a median
+        kurtosis above `MAX_KURTOSIS`. Any weight is 0 if the radius is "auto" and
+        cannot be determined: if all rows belong to one class, all classes have the same
+        mean, or no column can be perturbed.
     """
     fixed_radius = 1.0 if isinstance(radius, str) else float(radius)
     fixed_weight = 1.0 if isinstance(weight, str) else float(weight)
@@ -144,19 +179,23 @@ def resolve_adversarial(
         if not _is_built_in(model):
             reason = "the model or a network is not of this package"
             return AdversarialChoice(0.0, fixed_radius, reason)
-        if model.inputs.shares_unit:
-            # On six sets of word counts and gene expression it took up to 34 points.
-            reason = "the columns are measurements that share a unit"
-            return AdversarialChoice(0.0, fixed_radius, reason)
     elif weight == 0 or not isinstance(radius, str):
         return AdversarialChoice(fixed_weight, fixed_radius)
     x, codes = _rows_with_classes(rows, model.inputs.movable)
     reason = ""
     if isinstance(weight, str):
-        dimension = effective_dimension(_measurements(x))
+        measurements = _measurements(x)
+        dimension = effective_dimension(measurements)
         reason = f"the columns have {dimension:.1f} effective dimensions"
         if dimension < MIN_DIMENSION:
             reason = f"{reason}, fewer than {MIN_DIMENSION}"
+            return AdversarialChoice(0.0, fixed_radius, reason)
+        kurtosis = median_kurtosis(measurements)
+        if kurtosis > MAX_KURTOSIS:
+            reason = (
+                f"the columns have a median kurtosis of {kurtosis:.1f}, more than "
+                f"{MAX_KURTOSIS}"
+            )
             return AdversarialChoice(0.0, fixed_radius, reason)
     if not isinstance(radius, str):
         return AdversarialChoice(fixed_weight, fixed_radius, reason)

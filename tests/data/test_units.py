@@ -7,7 +7,6 @@ from model_objects import make_spec
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import StandardScaler
 
-from sk_ssvae import SSVAEClassifier
 from sk_ssvae.data.layout import as_layout
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.serialization import JSONDecoder, JSONEncoder
@@ -144,12 +143,3 @@ def test_the_unit_of_rows_does_not_change_predictions(model, quick):
     )
     difference = first.score_samples(X) - second.score_samples(X * 1024 - 2048)
     np.testing.assert_allclose(difference, N_COLUMNS * np.log(1024), rtol=1e-3)
-
-
-def test_measurements_in_one_unit_are_not_perturbed_by_default():
-    X = rows_in_one_unit()
-    y = np.where(np.arange(80) % 4, -1, X[:, -1] > 5)
-    clf = SSVAEClassifier(max_epochs=1, latent_size=2, random_state=0).fit(X, y)
-    assert clf.choices_["options__adversarial_weight"] == (
-        "0: the columns are measurements that share a unit"
-    )

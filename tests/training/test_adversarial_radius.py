@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from exact_m2 import PRIOR
 from model_objects import make_spec
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestCentroid
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 from torch import nn
 
@@ -20,6 +19,7 @@ from sk_ssvae.training.adversarial_radius import (
     MIN_DIMENSION,
     class_margin,
     effective_dimension,
+    median_kurtosis,
     resolve_adversarial,
 )
 from sk_ssvae.training.rows import Rows
@@ -133,23 +133,56 @@ def test_few_effective_dimensions_turn_off_only_the_automatic_weight():
     assert MIN_DIMENSION > 4
 
 
-def test_columns_in_one_unit_turn_off_only_the_automatic_weight():
-    """The radius is in the unit of the inputs."""
+def test_the_radius_has_the_unit_of_the_inputs():
     x, classes = clusters(100, 3)
     x = x.astype(np.float32)
     scale = np.linspace(0.5, 2, 100)
     groups = (ColumnGroup("gaussian", np.arange(100)),)
     layout = Layout(groups, np.zeros(100), input_scale=scale)
     model = M2Module(100, PRIOR, 1, (), layout, 3)
-    rows = Rows(x, classes, soft_targets=np.empty((0, 3)))
-    assert resolve_adversarial("auto", "auto", model, rows)[:2] == (0.0, 1.0)
-    rows = Rows(x[30:], np.full(90, -1), soft_targets=np.eye(3)[classes[30:]])
-    reason = "the columns are measurements that share a unit"
-    assert resolve_adversarial("auto", "auto", model, rows) == (0.0, 1.0, reason)
-    assert resolve_adversarial("auto", 2.0, model, rows) == (0.0, 2.0, reason)
-    found = weight_and_radius(1.0, "auto", model, rows)
-    radius = class_margin(x[30:] * scale, classes[30:])
+    rows = Rows(x, np.full(120, -1), soft_targets=np.eye(3)[classes])
+    found = weight_and_radius("auto", "auto", model, rows)
+    radius = class_margin(x * scale, classes)
     assert found == (1.0, pytest.approx(radius, rel=1e-5))
+
+
+def test_kurtosis_is_the_fourth_standardised_moment():
+    x = np.random.RandomState(0).exponential(size=(50, 7)) * np.geomspace(1, 1e9, 7)
+    expected = np.median(scipy.stats.kurtosis(x, axis=0, fisher=False))
+    assert median_kurtosis(x) == pytest.approx(expected)
+    with_constants = np.c_[x, np.full((50, 9), 5.0)]
+    assert median_kurtosis(with_constants) == pytest.approx(expected)
+    assert median_kurtosis(np.full((5, 2), 5.0)) == 0
+    assert median_kurtosis(np.empty((0, 3))) == 0
+    for n_ones in (1, 5, 20):
+        p = n_ones / 100
+        x = np.arange(100)[:, None] < n_ones
+        expected = (1 - 3 * p * (1 - p)) / (p * (1 - p))
+        assert median_kurtosis(x.astype(float)) == pytest.approx(expected)
+
+
+def test_heavy_tails_turn_off_only_the_automatic_weight():
+    x, classes = clusters(100, 3)
+    model = M2Module(100, PRIOR, 1, (), "gaussian", 3)
+
+    def resolved(x, **options):
+        settings = {"weight": "auto", "radius": "auto"} | options
+        rows = Rows(
+            x.astype(np.float32),
+            np.full(len(x), -1),
+            soft_targets=np.eye(3)[classes],
+        )
+        return resolve_adversarial(model=model, rows=rows, **settings)
+
+    rng = np.random.RandomState(0)
+    tails = np.where(rng.rand(*x.shape) < 0.03, x + 10, 0.1 * x)
+    value = median_kurtosis(tails.astype(np.float32).astype(float))
+    reason = f"the columns have a median kurtosis of {value:.1f}, more than 13"
+    assert resolved(tails) == (0.0, 1.0, reason)
+    assert resolved(tails, radius=2.0) == (0.0, 2.0, reason)
+    assert resolved(tails, weight=1.0).weight == 1
+    half = np.hstack([tails[:, :49], x[:, 49:]])  # the median decides
+    assert resolved(half).weight == 1
 
 
 def test_rows_without_targets_labels_or_movable_columns():
@@ -214,9 +247,8 @@ def test_many_rows_are_sampled_evenly(monkeypatch, limit, value):
 @pytest.mark.parametrize("model", ["m2", "m1+m2", "sdgm"])
 def test_a_taught_classifier_is_trained_with_perturbations_by_default(quick, model):
     X, classes = clusters(100, 3)
-    X[:, :3] *= 1000  # another unit
     y = np.where(np.arange(len(X)) < 20, classes, -1)
-    teacher = make_pipeline(StandardScaler(), LogisticRegression())
+    teacher = LogisticRegression()
     spec = make_spec(model, inner_size=4, pretrain_epochs=2)
     clf = quick(model=spec, teacher=SelfTrainingClassifier(teacher))
     assert clf.fit(X, y).history_[-1]["adversarial"] > 0
@@ -234,10 +266,8 @@ def test_a_taught_classifier_is_trained_with_perturbations_by_default(quick, mod
 def test_sparse_rows_are_perturbed(quick):
     X, classes = clusters(100, 3)
     X[np.abs(X) < 0.5] = 0
-    X[:, :3] *= 1000  # another unit
     y = np.where(np.arange(len(X)) < 20, classes, -1)
-    scaled = make_pipeline(StandardScaler(), LogisticRegression())
-    teacher = SelfTrainingClassifier(scaled)
+    teacher = SelfTrainingClassifier(LogisticRegression())
     clf = quick(teacher=teacher, likelihood="gaussian")
     sparse = clf.fit(csr_array(X), y).net_.objective
     dense = clone(clf).fit(X, y).net_.objective
