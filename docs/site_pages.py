@@ -186,11 +186,15 @@ def as_table(rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+TOP_LEVEL = ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md")
+"""Pages of the repository's root that are also pages of the site, in lower case."""
+
+
 def top_level_page(name):
     """Return a page of the repository's root, with links for the site."""
     text = (ROOT / name).read_text().replace("](docs/", "](../")
-    text = text.replace("](CHANGELOG.md)", "](changelog.md)")
-    text = text.replace("](SECURITY.md)", "](security.md)")
+    for page in TOP_LEVEL:
+        text = text.replace(f"]({page})", f"]({page.lower()})")
     return text.replace("](benchmarks/README.md)", "](benchmarks_in_full.md)")
 
 
@@ -201,9 +205,7 @@ def write_pages(app):
     pages = {
         "benchmarks.md": benchmarks_page(),
         "benchmarks_in_full.md": benchmarks_in_full(),
-        "changelog.md": top_level_page("CHANGELOG.md"),
-        "contributing.md": top_level_page("CONTRIBUTING.md"),
-        "security.md": top_level_page("SECURITY.md"),
+        **{name.lower(): top_level_page(name) for name in TOP_LEVEL},
     }
     for name, text in pages.items():
         path = folder / name

@@ -24,7 +24,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-TOP_LEVEL = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+TOP_LEVEL = (
+    "README.md",
+    "CODE_OF_CONDUCT.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+)
 PAGES = [
     *TOP_LEVEL,
     "benchmarks/README.md",
@@ -42,7 +48,7 @@ MODULES = [
 ]
 """Scripts, whose docstrings contain their commands."""
 
-PROGRAMS = ("python", "pip", "ruff", "mypy", "pytest", "sphinx", "git")
+PROGRAMS = ("python", "pip", "ruff", "mypy", "pytest", "sphinx", "git", "conda")
 NOT_COMMANDS = {"mypy --strict"}
 """Names of programs with their settings."""
 
@@ -129,7 +135,7 @@ def check_installation(command):
         elif word not in ("-e", "."):
             extras = re.fullmatch(r"\.\[([\w,]+)\]", word)
             # Otherwise a package of PyPI, which this one is not.
-            assert extras or re.fullmatch(r"torch|build", word), command
+            assert extras or re.fullmatch(r"torch|pre-commit", word), command
             for extra in extras[1].split(",") if extras else ():
                 assert extra in EXTRAS, command
 
@@ -147,6 +153,14 @@ def check_script(command):
             assert f'"{option}"' in path.read_text(), command
 
 
+def check_hooks(command):
+    assert (ROOT / ".pre-commit-config.yaml").is_file(), command
+
+
+def check_environment(command):
+    assert (ROOT / "environment.yml").is_file(), command  # read if no other is named
+
+
 def check_pytest(command):
     for word in shlex.split(command.split("pytest", 1)[1]):
         if word == "slow":
@@ -157,12 +171,11 @@ def check_pytest(command):
 
 
 def check_tool(command):
-    name = re.search(r"(ruff|mypy|sphinx|build)\b", command)[1]
-    extra = {"sphinx": "docs", "build": None}.get(name, "lint")
-    if extra is not None:
-        assert any(re.match(name + r"\b", line) for line in EXTRAS[extra]), command
-        scripts = [(ROOT / ".ci" / script).read_text() for script in ("run", "docs")]
-        assert any(f"{name} " in text or f"bin/{name}" in text for text in scripts)
+    name = re.search(r"(ruff|mypy|sphinx)\b", command)[1]
+    extra = {"sphinx": "docs"}.get(name, "lint")
+    assert any(re.match(name + r"\b", line) for line in EXTRAS[extra]), command
+    scripts = [(ROOT / ".ci" / script).read_text() for script in ("lint", "docs")]
+    assert any(f"{name} " in text or f"bin/{name}" in text for text in scripts)
     for path in re.findall(r" docs\b(?!/)", command):
         assert (ROOT / path.strip()).exists()
 
@@ -200,9 +213,11 @@ CHECKS = {
     r"(?:\.venv/bin/)?pip install ": check_installation,
     PYTHON + r"-m benchmarks\b": check_benchmark,
     PYTHON + r"-m pytest\b": check_pytest,
-    PYTHON + r"-m (?:sphinx|build)\b": check_tool,
+    PYTHON + r"-m sphinx\b": check_tool,
     PYTHON + r"docs/[\w/]+\.py\b": check_script,
     r"\.venv/bin/(?:ruff|mypy)\b": check_tool,
+    r"\.venv/bin/pre-commit install$": check_hooks,
+    r"conda env create$": check_environment,
     r"\.ci/\w+": check_script,
 }
 """Checks of commands, by the beginning of the command."""

@@ -16,7 +16,13 @@ from sk_ssvae.utils.files import FORMAT
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-TOP_LEVEL = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+TOP_LEVEL = [
+    "README.md",
+    "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+]
 PAGES = TOP_LEVEL + [
     path.relative_to(ROOT).as_posix()
     for path in sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/api/*.md")])
