@@ -250,6 +250,14 @@ def test_the_pool_alone_is_the_teacher_of_the_default(two_groups, monkeypatch):
     assert len(n_fits) == 2
     make_variant("default", 3).set_params(max_epochs=1).fit(X, y)
     assert len(n_fits) == 2
+    # A pool with other constants is another pool; that of "standardised inputs" is not.
+    for n in (3, 3):
+        make_variant("pool, standardised", 4).fit(X, y)
+        assert len(n_fits) == n
+    variant = make_variant("standardised inputs", 3)
+    variant.estimator.set_params(max_epochs=1)
+    variant.fit(X, y)
+    assert len(n_fits) == 3
 
 
 def test_the_best_other_method_with_many_rows_is_told_nothing(tmp_path, capsys):
