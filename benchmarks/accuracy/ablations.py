@@ -97,12 +97,12 @@ VARIANTS = {
     "no bound": Variant("the bound has no say in q(y given x), `alpha=1e4`", NO_BOUND),
     "no adversarial": Variant("`adversarial_weight=0`", options=NO_ADVERSARIAL),
     "always adversarial": Variant(
-        "`adversarial_weight=1`, for any effective dimension or unit",
+        "`adversarial_weight=1`, for any effective dimension or kurtosis",
         options={"adversarial_weight": 1.0},
     ),
     "standardised inputs": Variant(
-        "columns that share a unit are standardised for the networks; "
-        "`adversarial_weight=0`",
+        "as no adversarial, and columns that share a unit are standardised for the "
+        "networks",
         options=NO_ADVERSARIAL,
         constants=STANDARDISED_INPUTS,
     ),

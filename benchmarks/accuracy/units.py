@@ -1,11 +1,13 @@
-"""Print in how many columns the variance of a data set is: whether they share a unit.
+"""Print in how many columns the variance of a data set is, and their kurtosis.
 
     python -m benchmarks accuracy.units
 
 The number is the participation ratio of the variances v of the columns,
 (sum v)^2 / sum v^2, of the training rows of the accuracy panel and of further sets. The
 networks keep the unit of Gaussian columns, and the pool scales columns less, from
-`MIN_SHARED_COLUMNS` on. Sets with fewer columns are not listed.
+`MIN_SHARED_COLUMNS` on. Sets with fewer columns are not listed. The median kurtosis of
+the columns with more than two values (of all, if none has) decides on adversarial
+training, together with the effective dimension; both are those of at most 3,000 rows.
 """
 
 import numpy as np
@@ -14,6 +16,13 @@ from benchmarks.accuracy.panel_data import MANY_ROWS, ONE_UNIT, PANEL, split
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.tables import print_table
 from sk_ssvae.data.units import MIN_SHARED_COLUMNS, relative_deviations
+from sk_ssvae.training.adversarial_radius import (
+    MAX_MARGIN_CELLS,
+    MAX_MARGIN_ROWS,
+    effective_dimension,
+    is_measurement,
+    median_kurtosis,
+)
 
 
 def participation_ratio(variances):
@@ -33,11 +42,29 @@ def main(argv=None):
             continue
         shared = relative_deviations(deviations) is not None
         ratio = participation_ratio(deviations**2)
-        rows.append((name, len(deviations), ratio, "yes" if shared else "no"))
+        sample = X[: min(MAX_MARGIN_ROWS, MAX_MARGIN_CELLS // X.shape[1])]
+        measured = sample[:, is_measurement(sample)]
+        rows.append(
+            [
+                name,
+                len(deviations),
+                ratio,
+                "yes" if shared else "no",
+                f"{effective_dimension(measured):.1f}",
+                f"{median_kurtosis(measured):.1f}",
+            ]
+        )
     rows.sort(key=lambda row: row[2])
     print_table(
-        ["", "columns", "participation ratio", "share a unit"],
-        [[name, n, f"{ratio:.1f}", shared] for name, n, ratio, shared in rows],
+        [
+            "",
+            "columns",
+            "participation ratio",
+            "share a unit",
+            "effective dimension",
+            "median kurtosis",
+        ],
+        [[*row[:2], f"{row[2]:.1f}", *row[3:]] for row in rows],
     )
 
 

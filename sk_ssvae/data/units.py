@@ -12,6 +12,10 @@ on 18 sets with 36 or more columns in one unit, and at most 4 on six sets with c
 in several units, where a few columns have almost all of the variance
 (``python -m benchmarks accuracy.units``)."""
 
+MIN_RELATIVE_DEVIATION = 1e-6
+"""Smaller deviations, relative to the largest, are raised to it, so that their inverses
+are numbers in single precision. The column has hardly any effect in either case."""
+
 
 def relative_deviations(deviations: Array, varies: Mask | None = None) -> Array | None:
     r"""Return standard deviations relative to their root mean square.
@@ -38,7 +42,9 @@ def relative_deviations(deviations: Array, varies: Mask | None = None) -> Array 
     which = np.ones(len(deviations), dtype=bool) if varies is None else varies
     if which.sum() < MIN_SHARED_COLUMNS:
         return None
-    scaled = deviations[which] / deviations[which].max()  # squares do not overflow
+    # Relative to the largest, so that squares do not overflow.
+    scaled = deviations[which] / deviations[which].max()
+    scaled = np.maximum(scaled, MIN_RELATIVE_DEVIATION)
     variances = scaled**2
     if variances.sum() ** 2 < MIN_SHARED_COLUMNS * (variances**2).sum():
         return None

@@ -10,12 +10,13 @@ from torch import Tensor
 from sk_ssvae.models import VAEModule
 from sk_ssvae.models.user_networks import user_networks
 from sk_ssvae.training.rows import Rows
-from sk_ssvae.utils.typing import Array, IntArray
+from sk_ssvae.utils.typing import Array, IntArray, Mask
 
 __all__ = [
     "AdversarialChoice",
     "class_margin",
     "effective_dimension",
+    "is_measurement",
     "median_kurtosis",
     "resolve_adversarial",
 ]
@@ -73,14 +74,14 @@ def class_margin(x: Array, codes: IntArray) -> float:
     return margin if margin < np.inf else 0.0
 
 
-def _varying(x: Array) -> Array:
-    """Return the standardised columns, without those that are constant."""
+def _varying(x: Array) -> tuple[Array, Mask]:
+    """Return the standardised columns that are not constant, and which they are."""
     if x.size == 0:
-        return np.empty((len(x), 0))
+        return np.empty((len(x), 0)), np.zeros(x.shape[1], dtype=bool)
     centred = x - x.mean(axis=0)
     scale = centred.std(axis=0)
     varies = scale > 1e-10 * np.abs(x).max(axis=0, initial=0)  # not by rounding
-    return centred[:, varies] / scale[varies]
+    return centred[:, varies] / scale[varies], varies
 
 
 def effective_dimension(x: Array) -> float:
@@ -101,7 +102,7 @@ def effective_dimension(x: Array) -> float:
     dimension : float
         At most the number of columns; 0 if all are constant.
     """
-    centred = _varying(x)
+    centred, _ = _varying(x)
     # The smaller of two matrices with the same positive eigenvalues.
     product = centred.T @ centred if x.shape[1] < len(x) else centred @ centred.T
     total = float((product**2).sum())
@@ -112,22 +113,25 @@ def median_kurtosis(x: Array) -> float:
     """Return the median over columns of the fourth standardised moment.
 
     It is 3 for normal columns, and about 1 / p for a column that is zero but in a share
-    p of the rows. Constant columns do not count.
+    p of the rows. Constant columns and missing cells do not count.
 
     Parameters
     ----------
     x : ndarray of float64 of shape (n_rows, n_columns)
-        Rows.
+        Rows; missing cells are NaN.
 
     Returns
     -------
     kurtosis : float
         At least 1; 0 if all columns are constant.
     """
-    squares = _varying(x) ** 2
-    if squares.size == 0:
+    filled = _filled(x)
+    standardised, which = _varying(filled)
+    if standardised.size == 0:
         return 0.0
-    return float(np.median((squares**2).mean(axis=0) / squares.mean(axis=0) ** 2))
+    # Filled cells are zero here. They are in the number of rows, not in the sums.
+    share = (~np.isnan(x[:, which])).mean(axis=0)
+    return float(np.median((standardised**4).mean(axis=0) * share))
 
 
 class AdversarialChoice(NamedTuple):
@@ -181,16 +185,17 @@ def resolve_adversarial(
             return AdversarialChoice(0.0, fixed_radius, reason)
     elif weight == 0 or not isinstance(radius, str):
         return AdversarialChoice(fixed_weight, fixed_radius)
-    x, codes = _rows_with_classes(rows, model.inputs.movable)
+    cells, codes = _rows_with_classes(rows, model.inputs.movable)
+    x = _filled(cells)
     reason = ""
     if isinstance(weight, str):
-        measurements = _measurements(x)
-        dimension = effective_dimension(measurements)
+        which = is_measurement(x)
+        dimension = effective_dimension(x[:, which])
         reason = f"the columns have {dimension:.1f} effective dimensions"
         if dimension < MIN_DIMENSION:
             reason = f"{reason}, fewer than {MIN_DIMENSION}"
             return AdversarialChoice(0.0, fixed_radius, reason)
-        kurtosis = median_kurtosis(measurements)
+        kurtosis = median_kurtosis(cells[:, which])
         if kurtosis > MAX_KURTOSIS:
             reason = (
                 f"the columns have a median kurtosis of {kurtosis:.1f}, more than "
@@ -208,17 +213,33 @@ def resolve_adversarial(
     return AdversarialChoice(fixed_weight, margin, reason)
 
 
-def _measurements(x: Array) -> Array:
-    """Return the columns with more than two values, or all columns if there are none.
+def is_measurement(x: Array) -> Mask:
+    """Return which columns have more than two values, or all if none has.
 
     Indicators of categories beside measurements have many effective dimensions, but do
     not spread the measurements: on such data accuracy was not higher with
     perturbations.
+
+    Parameters
+    ----------
+    x : ndarray of float64 of shape (n_rows, n_columns)
+        Rows without missing cells.
+
+    Returns
+    -------
+    which : ndarray of bool of shape (n_columns,)
     """
     if x.size == 0:
-        return x
-    is_binary = ((x == x.min(axis=0)) | (x == x.max(axis=0))).all(axis=0)
-    return x if is_binary.all() else x[:, ~is_binary]
+        return np.ones(x.shape[1], dtype=bool)
+    is_binary: Mask = ((x == x.min(axis=0)) | (x == x.max(axis=0))).all(axis=0)
+    return ~is_binary | is_binary.all()
+
+
+def _filled(x: Array) -> Array:
+    """Return rows with missing cells replaced by the mean of their column, or by 0."""
+    observed = ~np.isnan(x)
+    total = np.where(observed, x, 0.0).sum(axis=0)
+    return np.where(observed, x, total / np.maximum(observed.sum(axis=0), 1))
 
 
 def _is_built_in(model: VAEModule) -> bool:
@@ -236,9 +257,9 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
 
     A class is the label, or the most probable class of the soft target. The rows are a
     systematic sample with probabilities proportional to their weights: all of them if
-    the weights are equal, and rows and columns not too many. Missing cells are replaced
-    by the mean of their column; columns that no perturbation changes are left out.
-    Rows are in the units of the networks' inputs.
+    the weights are equal, and rows and columns not too many. Columns that no
+    perturbation changes are left out. Rows are in the units of the networks' inputs,
+    and missing cells are NaN.
     """
     classes = torch.full_like(rows.order, -1)
     classes[: rows.n_labelled] = rows.codes
@@ -255,5 +276,4 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
     which = known[torch.searchsorted(total, steps * total[-1]).to(known.device)]
     cells = rows.encoded(rows.order[which])[:, movable > 0].cpu().double()
     x = cells / movable[movable > 0].cpu().double()
-    x = torch.where(x.isnan(), x.nanmean(0).nan_to_num(), x)
     return x.numpy(), classes[which].cpu().numpy()

@@ -136,8 +136,9 @@ class ClassifierOptions(TrainingOptions):
         teacher and the built-in models and networks, if the columns of numbers have at
         least 17 effective dimensions, (sum l)^2 / sum l^2 for the eigenvalues l of
         their correlation matrix, else 0. Columns with two values do not count, unless
-        all have. It is 0 if their median kurtosis is above 13, as that of the counts of
-        rare words. Set it to 0 to save training time, at some cost in accuracy.
+        all have. "auto" is also 0 if the median kurtosis of these columns is above 13,
+        as that of the counts of rare words. Set it to 0 to save training time, at some
+        cost in accuracy.
 
     adversarial_radius : "auto" or float, default="auto"
         Length of r, in the units of the networks' inputs: standardised for Gaussian

@@ -12,6 +12,7 @@ from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.serialization import JSONDecoder, JSONEncoder
 from sk_ssvae.data.units import MIN_SHARED_COLUMNS, relative_deviations
 from sk_ssvae.models.input_encoding import InputEncoder
+from sk_ssvae.training import ClassifierOptions
 
 N_COLUMNS = 100
 
@@ -49,6 +50,27 @@ def test_the_unit_is_irrelevant(factor):
     np.testing.assert_allclose(
         relative_deviations(factor * deviations), relative_deviations(deviations)
     )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ratio", [1e-7, 1e-30, 1e-45, 1e-300, 1e-320])
+def test_tiny_deviations_have_an_inverse(ratio):
+    deviations = np.append(np.ones(40), ratio)
+    relative = relative_deviations(deviations)
+    np.testing.assert_allclose(relative[:-1] / relative[-1], 1e6)
+    assert np.isfinite(1 / relative.astype(np.float32)).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("teacher", [None, "pool"])
+def test_rows_with_a_tiny_column_are_fitted(teacher, quick):
+    X = rows_in_one_unit()
+    X[:, 0] *= 1e-45
+    y = np.where(np.arange(80) % 4, -1, X[:, -1] > 5)
+    options = ClassifierOptions(adversarial_weight=1.0)
+    clf = quick(teacher=teacher, options=options).fit(X, y)
+    assert np.isfinite(clf.history_[:, "adversarial"]).all()
+    assert np.isfinite(clf.predict_proba(X)).all()
 
 
 @pytest.mark.parametrize("n_columns", [1, MIN_SHARED_COLUMNS - 1, MIN_SHARED_COLUMNS])

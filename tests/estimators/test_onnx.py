@@ -29,7 +29,8 @@ X, TRUTH = load_iris(return_X_y=True)
 FEW = np.where(np.arange(150) % 5, -1, TRUTH)
 X_MISSING = np.where(np.arange(600).reshape(150, 4) % 11, X, np.nan)
 COUNTS = np.random.RandomState(0).poisson(np.exp(X - 3)).astype(float)
-IN_ONE_UNIT = X @ (np.random.RandomState(0).randn(4, 30) * np.linspace(0.5, 4, 30))
+IN_ONE_UNIT = np.random.RandomState(0).randn(150, 40) * np.linspace(0.7, 1.4, 40)
+IN_ONE_UNIT[:, :4] += (X - X.mean(axis=0)) / X.std(axis=0)
 FRAME = pd.DataFrame(X[:, :2], columns=["height", "weight"]).assign(
     town=np.array(["Oslo", "Rome", "Lima"])[np.arange(150) * 7 % 3],
     floor=np.arange(150) // 3 % 4,
@@ -70,7 +71,7 @@ CASES = {
     "adgm": (X, {"model": "adgm"}),
     "shared unit": (IN_ONE_UNIT, {}),
     "shared unit, missing values": (
-        np.where(X_MISSING[:, [0] * 30] < 5, np.nan, IN_ONE_UNIT),
+        np.where(X[:, :1] < 5, np.nan, IN_ONE_UNIT),
         {"model": "m1+m2"},
     ),
     "temperature": (X, {"temperature": 1.7}),
@@ -129,6 +130,7 @@ def graph_input(rows, session):
 def check_graph(case, path):
     """Export an estimator, and compare its results with those of the graph."""
     rows, estimator = fitted(case)
+    assert estimator.module_.inputs.shares_unit == ("shared unit" in case)
     sk_ssvae.to_onnx(estimator, path)
     session = onnxruntime.InferenceSession(path)
     metadata = session.get_modelmeta().custom_metadata_map

@@ -36,6 +36,7 @@ ROOT = Path(__file__).parents[2]
 def test_loaded_estimators_are_bit_identical_and_continue_training(name, tmp_path):
     saved, X, y = CASES[name]()
     saved.fit(X, y)
+    assert saved.module_.inputs.shares_unit == (name == "shared unit")
     attributes = set(vars(saved)) - set(saved.get_params(deep=False))
     assert attributes - TRANSIENT_ATTRIBUTES - {"net_"} <= FITTED_ATTRIBUTES
     saved.save(tmp_path / "file")

@@ -25,8 +25,9 @@ GREY[GREY < 0.4] = 0
 FEW = np.where(np.arange(150) % 4, -1, TRUTH)
 """Labels of every fourth row of the iris data set, -1 for the others."""
 
-MIXING = np.random.RandomState(0).randn(4, 30) * np.linspace(0.5, 4, 30)
-"""Maps rows to 30 columns in one unit, of different variances."""
+IN_ONE_UNIT = np.random.RandomState(0).randn(150, 40) * np.linspace(0.7, 1.4, 40)
+IN_ONE_UNIT[:, :4] += (IRIS - IRIS.mean(axis=0)) / IRIS.std(axis=0)
+"""Rows whose columns have comparable variances."""
 
 COUNTS = sparse.csr_array(np.random.RandomState(0).poisson(1.0, (N, 5)))
 
@@ -122,7 +123,7 @@ CASES = {
         IRIS,
         pd.array([None if v < 0 else v for v in FEW], dtype="Int64"),
     ),
-    "shared unit": lambda: (make_estimator(), IRIS @ MIXING, FEW),
+    "shared unit": lambda: (make_estimator(), IN_ONE_UNIT, FEW),
     "constant column": lambda: (make_estimator(), np.c_[IRIS, np.full(150, 7.0)], FEW),
     "array of objects": lambda: (
         make_estimator(categorical_features=[0]),

@@ -152,7 +152,15 @@ def test_kurtosis_is_the_fourth_standardised_moment():
     assert median_kurtosis(x) == pytest.approx(expected)
     with_constants = np.c_[x, np.full((50, 9), 5.0)]
     assert median_kurtosis(with_constants) == pytest.approx(expected)
+    gaps = np.random.RandomState(1).rand(*x.shape) < 0.7
+    gaps[:2] = False
+    observed = np.where(gaps, np.nan, x)
+    expected = np.median(
+        scipy.stats.kurtosis(observed, fisher=False, nan_policy="omit")
+    )
+    assert median_kurtosis(observed) == pytest.approx(expected)
     assert median_kurtosis(np.full((5, 2), 5.0)) == 0
+    assert median_kurtosis(np.full((5, 2), np.nan)) == 0
     assert median_kurtosis(np.empty((0, 3))) == 0
     for n_ones in (1, 5, 20):
         p = n_ones / 100
