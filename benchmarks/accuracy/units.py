@@ -15,7 +15,11 @@ import numpy as np
 from benchmarks.accuracy.panel_data import MANY_ROWS, ONE_UNIT, PANEL, split
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.tables import print_table
-from sk_ssvae.data.units import MIN_SHARED_COLUMNS, relative_deviations
+from sk_ssvae.data.units import (
+    MIN_SHARED_COLUMNS,
+    participation_ratio,
+    relative_deviations,
+)
 from sk_ssvae.training.adversarial_radius import (
     MAX_MARGIN_CELLS,
     MAX_MARGIN_ROWS,
@@ -23,11 +27,6 @@ from sk_ssvae.training.adversarial_radius import (
     is_measurement,
     median_kurtosis,
 )
-
-
-def participation_ratio(variances):
-    """Return the effective number of positive terms of a sum."""
-    return variances.sum() ** 2 / (variances**2).sum()
 
 
 def main(argv=None):

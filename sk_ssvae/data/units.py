@@ -4,7 +4,7 @@ import numpy as np
 
 from sk_ssvae.utils.typing import Array, Mask
 
-__all__ = ["MIN_SHARED_COLUMNS", "relative_deviations"]
+__all__ = ["MIN_SHARED_COLUMNS", "participation_ratio", "relative_deviations"]
 
 MIN_SHARED_COLUMNS = 25
 """Effective number of columns from which variances are comparable. It is at least 30
@@ -17,14 +17,32 @@ MIN_RELATIVE_DEVIATION = 1e-6
 are numbers in single precision. The column has hardly any effect in either case."""
 
 
+def participation_ratio(values: Array) -> float:
+    r"""Return the effective number of terms of a sum of positive values.
+
+    .. math:: (\sum_j v_j)^2 / \sum_j v_j^2
+
+    Parameters
+    ----------
+    values : ndarray of float64 of shape (n_values,)
+        Positive numbers, at least one.
+
+    Returns
+    -------
+    ratio : float
+        From 1, if one value is much larger than all others, to their number, if they
+        are equal.
+    """
+    return float(values.sum() ** 2 / (values**2).sum())
+
+
 def relative_deviations(deviations: Array, varies: Mask | None = None) -> Array | None:
-    r"""Return standard deviations relative to their root mean square.
+    """Return standard deviations relative to their root mean square.
 
     Multiplied by them, standardised columns have their own unit again, and variances
     with the mean 1. Columns share a unit if many of them contribute to the total
-    variance: if the participation ratio of their variances v is large,
-
-    .. math:: (\sum_j v_j)^2 / \sum_j v_j^2 \ge 25
+    variance: if the participation ratio of their variances is at least
+    `MIN_SHARED_COLUMNS`.
 
     Parameters
     ----------
@@ -46,7 +64,7 @@ def relative_deviations(deviations: Array, varies: Mask | None = None) -> Array 
     scaled = deviations[which] / deviations[which].max()
     scaled = np.maximum(scaled, MIN_RELATIVE_DEVIATION)
     variances = scaled**2
-    if variances.sum() ** 2 < MIN_SHARED_COLUMNS * (variances**2).sum():
+    if participation_ratio(variances) < MIN_SHARED_COLUMNS:
         return None
     relative = np.ones(len(deviations))
     relative[which] = scaled / np.sqrt(variances.mean())

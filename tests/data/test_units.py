@@ -28,7 +28,6 @@ def fitted(X, **params):
     preprocessor = Preprocessor(**params)
     owner = BaseEstimator()
     cells = preprocessor.read(owner, X, reset=True)
-    cells = cells[0] if isinstance(cells, tuple) else cells
     preprocessor.fit(cells)
     encoded = preprocessor.row_encoder(owner)(torch.from_numpy(np.asarray(cells)))
     encoder = InputEncoder(preprocessor.layout).eval()
