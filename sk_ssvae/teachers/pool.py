@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -9,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_ssvae.data.accuracy import labelled_accuracy
@@ -22,6 +23,7 @@ from sk_ssvae.teachers.blocks import (
     relative_scale,
     scale_rows,
 )
+from sk_ssvae.teachers.caching import stored_fit
 from sk_ssvae.teachers.neighbour_graph import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
@@ -149,6 +151,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         each `random_state` of a classifier in `views` that is None. The built-in views
         never use numpy's global generator.
 
+    memory : str, path, joblib.Memory or None, default=None
+        Folder in which fitted pools are stored, or a `joblib.Memory`, as for
+        :class:`sklearn.pipeline.Pipeline`. A fit to the same X and y, with the same
+        parameters and seed, is then read from there. Set it where a search over
+        parameters of `SSVAEClassifier` fits the same pool for each candidate, with an
+        integer as its `random_state`: with None no fit has the seed of an earlier one.
+        A stored pool is larger than X. None stores nothing.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -224,6 +234,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         "shares": [StrOptions({"estimated", "labelled"})],
         "max_rows": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
     }
 
     on_view: Part = staticmethod(no_report)
@@ -237,12 +248,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         shares: str = "estimated",
         max_rows: int = 10000,
         random_state: RandomState = None,
+        memory: Any = None,
     ) -> None:
         self.views = views
         self.n_neighbors = n_neighbors
         self.shares = shares
         self.max_rows = max_rows
         self.random_state = random_state
+        self.memory = memory
 
     @fit_context(prefer_skip_nested_validation=False)  # of classifiers in `views`
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
@@ -269,10 +282,16 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             note that names it.
         """
         with all_or_nothing(self):
-            self._fit(X, y)
+            seed = draw_seed(self.random_state)
+            if self.memory is None:
+                self._fit(X, y, seed)
+            else:
+                attributes = stored_fit(self, X, y, seed, self.on_view)
+                self.__dict__.pop("feature_names_in_", None)  # of an earlier fit
+                self.__dict__.update(attributes)
         return self
 
-    def _fit(self, X: Any, y: Any) -> None:
+    def _fit(self, X: Any, y: Any, seed: int) -> None:
         names, classifiers = self._entries()
         with fixed_global_state():
             with quiet_sums():
@@ -296,7 +315,6 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 one_scale=scale is None,
                 extreme_share=share,
             )
-            seed = draw_seed(self.random_state)
             sample = choose_sample(codes, int(self.max_rows), seed)
             sampled_codes = codes if sample is None else codes[sample]
             rows = rows_of_views(X, checked, scaling, sample)

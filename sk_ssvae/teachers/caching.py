@@ -1,0 +1,57 @@
+"""Fits that are stored on disk, and not computed again for the same data."""
+
+import os
+from importlib import metadata
+from typing import Any
+
+from sklearn.base import clone
+from sklearn.utils.validation import check_memory
+
+from sk_ssvae.training.progress import Part
+
+__all__ = ["stored_fit"]
+
+
+def stored_fit(
+    estimator: Any, X: Any, y: Any, seed: int, report: Part
+) -> dict[str, Any]:
+    """Return the attributes of a fitted copy of an estimator, from its cache if there.
+
+    The key is a hash of X, y, the seed, all other parameters and the versions of the
+    packages that the result depends on.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has the parameters `memory`, not None, and `random_state`, and the method
+        ``_fit(X, y, seed)``.
+    X, y : array-like
+        Passed to `_fit`.
+    seed : int
+        Passed to `_fit`.
+    report : callable
+        Attribute `on_view` of the copy; not called if the fit is in the cache.
+
+    Returns
+    -------
+    attributes : dict of str to object
+        Attributes of the fitted copy that are not parameters.
+    """
+    memory = estimator.memory
+    memory = check_memory(memory if hasattr(memory, "cache") else os.fspath(memory))
+    copy = clone(estimator).set_params(memory=None, random_state=None)
+    versions = [metadata.version(name) for name in ("sk_ssvae", "scikit-learn")]
+    cached = memory.cache(_fitted_attributes, ignore=["report"])
+    attributes: dict[str, Any] = cached(copy, X, y, seed, versions, report=report)
+    return attributes
+
+
+def _fitted_attributes(
+    estimator: Any, X: Any, y: Any, seed: int, versions: list[str], *, report: Part
+) -> dict[str, Any]:
+    """Fit an estimator; return its attributes that are not parameters."""
+    estimator.on_view = report
+    estimator._fit(X, y, seed)
+    del estimator.on_view
+    parameters = estimator.get_params(deep=False)
+    return {k: v for k, v in vars(estimator).items() if k not in parameters}
