@@ -20,7 +20,7 @@ PROGRAM = """\
 import numpy as np
 from torch import nn
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
-from sk_ssvae import load
+from sk_ssvae import Scorer, load
 from sk_ssvae.model_selection import LabeledTunedThresholdClassifierCV
 from sk_ssvae.models import SDGM
 
@@ -32,6 +32,7 @@ reveal_type(OpinionPoolClassifier().fit(X, y))  # OpinionPoolClassifier
 reveal_type(LabeledTunedThresholdClassifierCV(None).fit(X, y))  # LabeledTuned
 reveal_type(SSVAEClassifier.plain())  # SSVAEClassifier
 reveal_type(load("a"))  # SSVAEClassifier | VariationalAutoencoder
+reveal_type(Scorer("a"))  # Scorer
 SSVAEClassifier(hidden_sizes=[128], classifier_hidden_sizes=[64, 64])
 SSVAEClassifier(hidden_sizes=(128,), classifier_hidden_sizes=None)
 SSVAEClassifier(model=SDGM(inner_size=3), likelihood=[("poisson", ["a"])])

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +21,13 @@ import numpy as np
 
 from sk_ssvae.utils.typing import Array
 
-__all__ = ["FORMAT", "read_file", "write_bytes_atomically", "write_file"]
+__all__ = [
+    "FORMAT",
+    "read_checksum",
+    "read_file",
+    "write_bytes_atomically",
+    "write_file",
+]
 
 if sys.platform != "win32":
     import fcntl
@@ -92,19 +99,11 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
     ImportError
         If safetensors is not installed.
     """
-    safetensors = _import_safetensors()
     name = os.fsdecode(path)
-    with open(name, "rb"):  # raises OSError that names the file
-        pass
-    try:
-        with safetensors.safe_open(name, framework="np") as file:
-            metadata = dict(file.metadata() or {})
-            names = file.keys()
-            arrays = {key: file.get_tensor(key) for key in names}
-    except (safetensors.SafetensorError, ValueError, TypeError, OverflowError) as error:
-        raise ValueError(
-            f"{name} is damaged or is not an sk_ssvae file: {error}"
-        ) from None
+    with _opened(name) as file:
+        metadata = dict(file.metadata() or {})
+        names = file.keys()
+        arrays = {key: file.get_tensor(key) for key in names}
     if metadata.get("format") != "sk_ssvae":
         raise ValueError(
             f"{name} is a safetensors file, but not of an sk_ssvae estimator."
@@ -131,6 +130,50 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Any, Arrays]:
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{name} is damaged: its header is not valid JSON: {error}."
+        ) from None
+
+
+def read_checksum(path: str | os.PathLike[str]) -> str:
+    """Return the checksum that a file states, without reading the arrays.
+
+    It is the same for all files of the same contents, whose bytes may differ: the order
+    of the metadata of safetensors is random. `read_file` compares it with the contents.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Path of the file.
+
+    Returns
+    -------
+    sha256 : str
+        Empty if there is none.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a safetensors file.
+    OSError
+        If the file cannot be read.
+    ImportError
+        If safetensors is not installed.
+    """
+    with _opened(os.fsdecode(path)) as file:
+        return str((file.metadata() or {}).get("sha256", ""))
+
+
+@contextlib.contextmanager
+def _opened(name: str) -> Iterator[Any]:
+    """Open a safetensors file; errors in the context are those of a damaged file."""
+    safetensors = _import_safetensors()
+    with open(name, "rb"):  # raises OSError that names the file
+        pass
+    try:
+        with safetensors.safe_open(name, framework="np") as file:
+            yield file
+    except (safetensors.SafetensorError, ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"{name} is damaged or is not an sk_ssvae file: {error}"
         ) from None
 
 

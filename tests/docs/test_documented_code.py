@@ -28,6 +28,9 @@ PAGES = TOP_LEVEL + [
     for path in sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/api/*.md")])
 ]
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPTIONAL = {"dask", "distributed", "pyspark", "ray"}
+"""Packages without which blocks are left out. .ci/slow also runs those with Dask."""
+
 GENERATED = {"gallery/index"}
 """Targets of links that exist only on the built site."""
 
@@ -78,6 +81,7 @@ def test_code_blocks_import_what_exists(page):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg:UserWarning")
+@pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")  # of Dask
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
 def test_code_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -87,8 +91,9 @@ def test_code_runs(page, tmp_path, monkeypatch):
     for line, code in python_blocks(page):
         # Blank lines keep the line numbers of tracebacks those of the page.
         compiled = compile("\n" * line + code, ROOT / page, "exec")
-        if "from distributed " in code and find_spec("distributed") is None:
-            continue  # the extra dask is not installed; test_dask.py runs such code
+        imported = re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE)
+        if any(name in OPTIONAL and find_spec(name) is None for name in imported):
+            continue
         exec(compiled, namespace)
     for name in set(MODELS) - set(before):
         del MODELS[name]

@@ -210,6 +210,7 @@ def test_public_names_of_the_package():
     assert set(sk_ssvae.__all__) == {
         "OpinionPoolClassifier",
         "SSVAEClassifier",
+        "Scorer",
         "VariationalAutoencoder",
         "__version__",
         "load",
