@@ -37,10 +37,10 @@ class Scorer:
     ----------
     model : str, path-like or estimator
         Path of a file that `save` has written, which all processes must be able to
-        read. It is made absolute, and symbolic links are resolved. Or a fitted
-        `SSVAEClassifier` or `VariationalAutoencoder`, or a pipeline that ends in one.
-        An estimator is pickled with the scorer, by plain pickle, which also takes
-        user-supplied networks; a system that pickles functions for each block sends it
+        read. It is made absolute, and symbolic links are resolved. Alternatively a
+        fitted `SSVAEClassifier` or `VariationalAutoencoder`, or a pipeline that ends in
+        one. An estimator is pickled with the scorer, by plain pickle, which also takes
+        user-supplied networks. A system that pickles functions for each block sends it
         with each block.
 
     method : {"predict", "predict_proba", "predict_log_proba", "transform", \
@@ -73,6 +73,9 @@ class Scorer:
         If `model` is neither a path nor such an estimator.
     NotFittedError
         If an estimator is not fitted.
+    ImportError
+        If safetensors, which reads files, is not installed: ``pip install
+        "sk_ssvae[files]"``.
 
     See Also
     --------
@@ -164,8 +167,8 @@ class Scorer:
     def output_names(self) -> list[str]:
         """Names of the columns that `batch` adds.
 
-        They are "prediction" or "score_samples", "proba_" or "log_proba_" and the
-        class, or the names of the latent dimensions (`get_feature_names_out`).
+        They are "prediction", "proba_CLASS" or "log_proba_CLASS" for each class, the
+        names of the latent dimensions (`get_feature_names_out`), or "score_samples".
         """
         return output_names(self.estimator, self.method)
 
