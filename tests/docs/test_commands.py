@@ -135,7 +135,7 @@ def check_installation(command):
         elif word not in ("-e", "."):
             extras = re.fullmatch(r"\.\[([\w,]+)\]", word)
             # Otherwise a package of PyPI, which this one is not.
-            assert extras or re.fullmatch(r"torch|pre-commit", word), command
+            assert extras or re.fullmatch(r"torch|pre-commit|scikit-activeml", word), command
             for extra in extras[1].split(",") if extras else ():
                 assert extra in EXTRAS, command
 

@@ -28,7 +28,7 @@ PAGES = TOP_LEVEL + [
     for path in sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("docs/api/*.md")])
 ]
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OPTIONAL = {"dask", "distributed", "optuna", "pyspark", "ray"}
+OPTIONAL = {"dask", "distributed", "optuna", "pyspark", "ray", "skactiveml"}
 """Packages without which blocks are left out. .ci/slow also runs those with Dask."""
 
 GENERATED = {"gallery/index"}
