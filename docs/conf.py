@@ -60,7 +60,6 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"plot_",
-    "reset_argv": "site_pages.example_arguments",
     "doc_module": ("sk_ssvae",),
     "backreferences_dir": "api/backreferences",
     "reference_url": {"sk_ssvae": None},

@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from docutils import nodes
@@ -45,6 +44,7 @@ LINKS = {
     "(../benchmarks/README.md": "(made/benchmarks_in_full.md",
     "(../sk_ssvae/models/base.py)": "(api/generated/sk_ssvae.models.VAEModule.rst)",
     "(../CONTRIBUTING.md)": "(made/contributing.md)",
+    "(../SECURITY.md)": "(made/security.md)",
 }
 """Beginnings of links in the repository, and their replacements on the site."""
 
@@ -228,12 +228,19 @@ EXAMPLES = (
     "digits",
     "latent_space",
     "analogies",
-    "latent_size",
     "mixed_columns",
     "anomalies",
-    "views",
+    "documents",
+    "active_learning",
+    "class_shares",
+    "thresholds",
     "calibration",
+    "explanation",
+    "latent_size",
+    "views",
     "convolution",
+    "streaming",
+    "onnx",
 )
 """The examples in the order of the gallery, from basic to advanced."""
 
@@ -260,13 +267,6 @@ def link_to_scikit_learn(app, env, node, content):
     link = nodes.reference("", "", internal=False, refuri=f"{SCIKIT_LEARN}/{page}")
     link += content
     return link
-
-
-def example_arguments(gallery_conf, script_vars):
-    """Return arguments of an example: those that save a figure do so elsewhere."""
-    if script_vars["src_file"].endswith(("plot_digits.py", "plot_latent_size.py")):
-        return ["--out", str(Path(tempfile.mkdtemp(), "picture.png"))]
-    return []
 
 
 def print_times(app, exception):

@@ -1,6 +1,6 @@
 """
-Conditional samples and visual analogies
-========================================
+Draw new rows of a class
+========================
 
 The model generates new digits of any class. Decoding the latent variable of one digit
 with every class writes all digits in the style of that digit: the analogies of Kingma
@@ -54,3 +54,7 @@ for i, row in enumerate(axes):
         ax.set(xticks=[], yticks=[])
 figure.suptitle("Blue: from the data. Grey: all digits in the same style")
 plt.show()
+
+# %%
+# :doc:`/model` has the generative process, :doc:`/latent_size` the number of
+# dimensions.

@@ -1,11 +1,10 @@
 """
-Outlier detection
-=================
+Detect outliers
+===============
 
 `score_samples` is a lower bound of log p(x), which is low for rows unlike those of
 `fit`. The model is fitted to the digits 0 to 8 and evaluated on held-out digits, nines,
-digits upside down, and digits in black and white, in comparison with
-`IsolationForest`.
+digits upside down, and digits in black and white, in comparison with `IsolationForest`.
 """
 
 import matplotlib.pyplot as plt
@@ -29,9 +28,9 @@ clf = SSVAEClassifier(random_state=0).fit(X_train, few)
 forest = IsolationForest(random_state=0).fit(X_train)
 
 # %%
-# Upside down: the rows of pixels in reverse order. (0, 1 and 8 hardly change.)
-# Black and white: every pixel is rounded to 0 or 1. The default likelihood for these
-# data gives probabilities to the values 0 and 1, and a density to grey values.
+# Upside down: the rows of pixels in reverse order. (0, 1 and 8 hardly change.) Black
+# and white: every pixel is rounded to 0 or 1. The default likelihood for these data
+# gives probabilities to the values 0 and 1, and a density to grey values.
 flipped = X_test.reshape(-1, 8, 8)[:, ::-1].reshape(-1, 64)
 data = {
     "held-out digits": X_test,
@@ -65,3 +64,7 @@ mosaic = np.pad(X_test[lowest].reshape(3, 4, 8, 8), ((0, 0), (0, 0), (1, 1), (1,
 right.imshow(mosaic.swapaxes(1, 2).reshape(30, 40), cmap="gray_r")
 right.set(xticks=[], yticks=[], title="Held-out digits with the lowest scores")
 plt.show()
+
+# %%
+# `score_samples` is an estimate of a density in the units of X: see :doc:`/model`. A
+# :doc:`stream <plot_streaming>` can be monitored by it.

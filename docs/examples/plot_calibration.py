@@ -1,6 +1,6 @@
 """
-Calibration of the probabilities
-================================
+Check the calibration of the probabilities
+==========================================
 
 Calibration curves of semi-supervised classifiers on 569 tumours, with ten labels per
 class. Half of the rows are held out.
@@ -54,3 +54,7 @@ for name, model in models.items():
 ax.set(xlabel="predicted probability of a benign tumour")
 ax.set(ylabel="fraction of benign tumours")
 plt.show()
+
+# %%
+# :doc:`/calibration` has the results on ten data sets, and says how to set the
+# temperature.

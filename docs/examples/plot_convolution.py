@@ -1,6 +1,6 @@
 """
-A custom convolutional network
-==============================
+Use a convolutional network
+===========================
 
 A convolutional network uses the neighbourhood of pixels, a perceptron does not. The
 plain model, without a teacher, is fitted to 1,347 digits with ten labels per class,
@@ -82,3 +82,7 @@ for i, row in enumerate(axes):
         ax.set(xticks=[], yticks=[])
 figure.suptitle("Digits, and activations of six filters of the first layer")
 plt.show()
+
+# %%
+# :doc:`/networks` says what a network gets and returns, and has a convolutional encoder
+# and decoder.

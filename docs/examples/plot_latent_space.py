@@ -1,6 +1,6 @@
 """
-Latent space with and without classes
-=====================================
+Look at the latent space, with and without classes
+==================================================
 
 Latent means of 1,797 digits, with ten labels per class: of `VariationalAutoencoder`, a
 model without classes, and of `SSVAEClassifier`, whose latent variable describes the
@@ -45,3 +45,6 @@ LatentSpaceDisplay.from_estimator(ssvae, X, few, ax=axes[1])
 axes[0].set_title("VariationalAutoencoder: separate classes")
 axes[1].set_title("SSVAEClassifier: styles, independent of the class")
 plt.show()
+
+# %%
+# :doc:`/latent_size` shows how to see which dimensions are used.

@@ -1,6 +1,6 @@
 """
-Classifiers as views of the pool
-================================
+Add a classifier of your own to the teacher
+===========================================
 
 The pool of the default teacher weighs classifiers by how well they predict hidden
 labels. Classifiers of your own can join it: here two that know that the columns are
@@ -83,3 +83,6 @@ right.barh(names, list(pool.held_out_log_loss_.values()), color=colours)
 right.set(xlabel="log-loss on hidden labels in nats")
 left.invert_yaxis()
 plt.show()
+
+# %%
+# :doc:`/teacher` describes the pool, and which classifiers it takes.

@@ -187,7 +187,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     classifier_module, encoder_module, decoder_module : callable, default=None
         A user-supplied network in the place of a built-in one: a class or factory
         ``f(in_features, out_features, **kwargs)`` that returns a `torch.nn.Module`. Use
-        them for images and sequences; see the :doc:`user guide </family>`.
+        them for images and sequences; see the :doc:`user guide </networks>`.
     options : ClassifierOptions, default=None
         Rarely changed settings: weights of further terms of the loss, tolerances,
         precision, threads (`sk_ssvae.training.ClassifierOptions`).

@@ -327,24 +327,28 @@ def test_invalid_models_are_refused_by_the_estimator(quick, iris, model, message
     assert str(error.value) == message
 
 
+def first_block(page):
+    """Run the first block of code of a page of the guide."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text()
+    namespace = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], namespace)
+    return namespace
+
+
 @pytest.fixture
-def documented():
+def documented_model():
     """Run the code of docs/family.md, and unregister its models after the test."""
     before = dict(MODELS)
-    text = (Path(__file__).parents[2] / "docs" / "family.md").read_text()
-    namespace = {}
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
-        exec(block, namespace)
-    yield namespace
+    yield first_block("family.md")
     for name in set(MODELS) - set(before):
         del MODELS[name]
 
 
-def test_the_documented_model_of_ones_own_works(quick, iris, documented):
+def test_the_documented_model_of_ones_own_works(quick, iris, documented_model):
     """Its bound is that of M2 plus half the KL divergence."""
     X, few, _ = iris
     tempered = MODELS["tempered"]
-    assert tempered in documented.values()
+    assert tempered in documented_model.values()
     clf = quick(model="tempered", random_state=3).fit(X, few)
     assert type(clf.module_) is tempered.module_class
     m2 = M2Module(4, (1 / 3,) * 3, 2, (16,), "gaussian", 0)
@@ -355,9 +359,10 @@ def test_the_documented_model_of_ones_own_works(quick, iris, documented):
     torch.testing.assert_close(difference, kl / 2, atol=1e-4, rtol=1e-4)
 
 
-def test_the_documented_network_of_ones_own_works(iris, documented):
+def test_the_documented_network_of_ones_own_works(iris):
     X, few, _ = iris
-    clf = documented["clf"].set_params(max_epochs=2, teacher=None).fit(X, few)
+    clf = first_block("networks.md")["clf"]
+    clf.set_params(max_epochs=2, teacher=None).fit(X, few)
     assert clf.module_.classifier.network[0].out_features == 300
     assert clf.module_.classifier.network[2].p == 0.5
 
