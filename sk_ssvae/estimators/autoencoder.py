@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, Self, overload
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sk_ssvae.data.markers import UNLABELED
+from sk_ssvae.estimators.fit_record import record_fit
 from sk_ssvae.estimators.generation import GenerationMixin
 from sk_ssvae.estimators.parameters import (
     COMMON_CONSTRAINTS,
@@ -28,6 +30,7 @@ from sk_ssvae.utils.devices import default_torch_state, resolve_device
 from sk_ssvae.utils.estimator import all_or_nothing, check_count, fit_context
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.typing import LikelihoodParameter
+from sk_ssvae.utils.warnings import recorded_warnings
 
 __all__ = ["VariationalAutoencoder"]
 
@@ -100,7 +103,7 @@ class VariationalAutoencoder(GenerationMixin):
         A user-supplied network in the place of a built-in one, as for
         :class:`SSVAEClassifier`. Use them for images and sequences.
     options : TrainingOptions, default=None
-        Rarely changed settings: tolerances, precision, threads
+        Rarely changed settings: tolerances, a time limit, precision, threads
         (`sk_ssvae.training.TrainingOptions`).
     **module_parameters : dict
         Keyword arguments of user-supplied networks, e.g.
@@ -113,6 +116,10 @@ class VariationalAutoencoder(GenerationMixin):
     validation_bound_ : float or None
         Mean bound of held-out rows in nats, for the weights that were kept; in
         standardised units with the Gaussian likelihood, unlike `score_samples`.
+    fit_record_ : dict
+        What `summary` shows of the last `fit` besides the other attributes.
+    fit_time_ : float
+        Time of the last `fit` in seconds.
     n_features_in_ : int
         Number of columns seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -275,8 +282,14 @@ class VariationalAutoencoder(GenerationMixin):
             If X or a parameter is invalid, or training diverges. The estimator is then
             unchanged.
         """
-        with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
+        start_time = time.perf_counter()
+        with (
+            all_or_nothing(self),
+            recorded_warnings() as warnings,
+            default_torch_state(resolve_device(self.device)),
+        ):
             resume = self._continues()
+            n_epochs_before = len(self.history_) if resume else 0
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             cells = preprocessor.read(self, X, reset=not resume)
             data = TrainingData(cells, np.full(cells.shape[0], UNLABELED))
@@ -299,13 +312,16 @@ class VariationalAutoencoder(GenerationMixin):
                 )
                 stages = [("all", n_epochs)]
                 with (
-                    self._fit_task(stages, X, y, {}) as progress,
+                    self._fit_task(stages, X, y, {}, start_time) as progress,
                     self._trained(
                         net, rows, stages, Objective(), progress, checkpoint
                     ) as bound,
                 ):
                     self.validation_bound_ = bound
                     self.net_ = net
+            n_epochs = self.n_iter_ - n_epochs_before
+            self.fit_record_ = record_fit(data, stages, n_epochs, warnings)
+            self.fit_time_ = time.perf_counter() - start_time
         return self
 
     def inverse_transform(self, Z: npt.ArrayLike) -> Any:

@@ -26,6 +26,7 @@ from sk_ssvae.data.missing import incomplete_rows
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
 from sk_ssvae.estimators import saving
+from sk_ssvae.estimators.fit_record import summarize
 from sk_ssvae.estimators.nested_parameters import (
     CALLBACKS,
     callback_parameters,
@@ -44,6 +45,7 @@ from sk_ssvae.estimators.parameters import (
     network_keywords,
     replace_network_keywords,
 )
+from sk_ssvae.estimators.summary import FitSummary
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.models import VAEModule, inference
 from sk_ssvae.models.networks import check_hidden_sizes
@@ -71,6 +73,7 @@ RUN_PARAMETERS = frozenset(
         "callbacks",
         "checkpoint",
         "device",
+        "options__max_time",
         "options__n_threads",
         "random_state",
         "verbose",
@@ -116,6 +119,8 @@ class BaseVAE(
     likelihood_: str | list[tuple[str, Any]]
     fixed_parameters_: dict[str, Any]
     validation_bound_: float | None
+    fit_record_: dict[str, Any]
+    fit_time_: float
     classes_: Array
     class_prior_: npt.NDArray[np.float64]
 
@@ -271,6 +276,43 @@ class BaseVAE(
     def device_(self) -> torch.device:
         """The device of the networks."""
         return self.module_.classes.device
+
+    def summary(self) -> FitSummary:
+        """Return what the fitted estimator consists of, and how it was trained.
+
+        The text of the summary shows rows, columns and their likelihood, what `fit`
+        chose, and how training ended; its attributes hold all values.
+
+        Returns
+        -------
+        summary : FitSummary
+            Attributes are listed in `sk_ssvae.estimators.summary.FitSummary`.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sk_ssvae import VariationalAutoencoder
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> vae = VariationalAutoencoder(2, max_epochs=3, random_state=0).fit(X)
+        >>> summary = vae.summary()
+        >>> summary.n_samples, summary.n_epochs, [*summary.likelihood]
+        (150, 3, ['gaussian'])
+        >>> print(summary)  # doctest: +ELLIPSIS
+        VariationalAutoencoder
+        rows            150
+        columns         4, in several units
+        likelihood      gaussian
+        epochs          3 of 3
+        loss, bound     ...
+        fit time        ... s on ...
+        """
+        check_is_fitted(self)
+        return summarize(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a file that runs no code when it is loaded.
@@ -546,6 +588,7 @@ class BaseVAE(
         X: Any,
         y: Any,
         metadata: dict[str, Any],
+        start_time: float,
         n_steps_before: int = 0,
     ) -> Iterator[FitProgress]:
         """Report a fit to scikit-learn's callbacks; yield the reporter of its steps.
@@ -556,6 +599,8 @@ class BaseVAE(
             The stages of training, and their numbers of epochs.
         X, y, metadata
             Arguments of `fit`, for the hooks.
+        start_time : float
+            Time at which `fit` began, in seconds of `time.perf_counter`.
         n_steps_before : int
             Number of steps before training.
         """
@@ -566,14 +611,17 @@ class BaseVAE(
         )
         data = {"X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(estimator=self, **data)
-        yield FitProgress(
+        progress = FitProgress(
             self,
             context,
             data,
             lambda net: {"net_": net.snapshot()},
             n_steps=n_steps,
             verbose=self.verbose,
+            start_time=start_time,
         )
+        yield progress
+        progress.finish()
         context.call_on_fit_task_end(
             estimator=self, **data, reconstruction_attributes=dict
         )

@@ -19,6 +19,7 @@ from sk_ssvae.training.progress import Part, no_report
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
+    "N_FOLDS",
     "TEMPERATURE_WITH_TEACHER",
     "adjust_log_proba",
     "apply_temperature",
@@ -36,6 +37,8 @@ LOG_TEMPERATURE_STD = 0.35
 """Standard deviation of the prior of log T, chosen on the same data sets."""
 
 N_FOLDS = 3
+"""Largest number of folds of the labels."""
+
 TEMPERATURES = np.geomspace(1 / 4, 16, 121)
 
 

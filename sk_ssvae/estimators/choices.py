@@ -86,7 +86,8 @@ def describe_training_choices(
     if targets.teacher:
         choices["teacher"] = targets.teacher
     if estimator.max_epochs == "auto":
-        most = "at most " if estimator.early_stopping else ""
+        is_limited = estimator.early_stopping or options.max_time is not None
+        most = "at most " if is_limited else ""
         choices["max_epochs"] = f"{most}{_describe_epochs(stages)} of {n_rows} rows"
     if isinstance(estimator.temperature, str):
         temperature = f"{estimator.temperature_:.3g}: {temperature_reason}"
@@ -127,4 +128,5 @@ def _describe_epochs(stages: Sequence[tuple[str, int]]) -> str:
     """Return the number of epochs, for each stage if there are several."""
     if len(stages) == 1:
         return f"{stages[0][1]} epochs"
-    return ", ".join(f"{n} epochs of the stage {name!r}" for name, n in stages)
+    named = (f"{n} epochs of the stage {name!r}" for name, n in stages if n > 0)
+    return ", ".join(named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self, TypeAlias, overload
@@ -27,6 +28,7 @@ from sk_ssvae.estimators.choices import (
     describe_model_choices,
     describe_training_choices,
 )
+from sk_ssvae.estimators.fit_record import record_fit
 from sk_ssvae.estimators.generation import ClassGenerationMixin
 from sk_ssvae.estimators.parameters import (
     COMMON_CONSTRAINTS,
@@ -61,6 +63,7 @@ from sk_ssvae.utils.devices import default_torch_state, resolve_device
 from sk_ssvae.utils.estimator import all_or_nothing, fit_context
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.typing import Array, LikelihoodParameter, Mask, ModelName
+from sk_ssvae.utils.warnings import recorded_warnings
 
 __all__ = ["SSVAEClassifier"]
 
@@ -139,12 +142,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         is available.
     random_state : int, RandomState instance or None, default=None
         Fixes weights, minibatches, noise, samples, and every ``random_state=None`` of
-        the teacher. Global random generators are not used. Pass an int for
-        reproducible results.
+        the teacher. Pass an int for reproducible results.
     verbose : int, default=0
         1 prints a line per view of the teacher, and a table with one line per epoch:
-        loss, bound, accuracy of held-out labels if there are any, elapsed and remaining
-        time.
+        loss, bound, accuracy of held-out labels, elapsed and remaining time.
 
     Other Parameters
     ----------------
@@ -170,9 +171,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         held out by `labeled_validation_fraction` of `options`.
     callbacks : list of skorch callbacks, default=None
         Callbacks, or pairs of a name and a callback; see the :doc:`user guide
-        </callbacks>`. They can monitor ``"train_loss"``, ``"bound"`` and
-        ``"classification"``, and score the labelled rows. Set scikit-learn's callbacks
-        by `set_callbacks`.
+        </callbacks>`. They can monitor entries of ``history_``, and score the labelled
+        rows. Set scikit-learn's callbacks by `set_callbacks`.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, 1 by default. The weight of its class multiplies the
         `sample_weight` of each labelled row. "balanced" are weights proportional to the
@@ -189,8 +189,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         ``f(in_features, out_features, **kwargs)`` that returns a `torch.nn.Module`. Use
         them for images and sequences; see the :doc:`user guide </networks>`.
     options : ClassifierOptions, default=None
-        Rarely changed settings: weights of further terms of the loss, tolerances,
-        precision, threads (`sk_ssvae.training.ClassifierOptions`).
+        Rarely changed settings: weights of further terms of the loss, tolerances, a
+        time limit, threads (`sk_ssvae.training.ClassifierOptions`).
     **module_parameters : dict
         Keyword arguments of user-supplied networks, e.g.
         ``classifier_module__channels=16``.
@@ -213,6 +213,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         Probabilities of the same rows; one-hot for labelled rows.
     choices_ : dict of str to str
         Automatic choices of `fit`, with reasons, by name of the parameter.
+    fit_record_ : dict
+        What `summary` shows of the last `fit` besides the other attributes.
+    fit_time_ : float
+        Time of the last `fit` in seconds.
     validation_bound_ : float or None
         Mean bound of held-out rows in nats, for the weights that were kept; in
         standardised units with the Gaussian likelihood, unlike `score_samples`.
@@ -244,9 +248,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
 
     Notes
     -----
-    Columns that are constant in `fit` carry no information. The model leaves them out,
-    and `sample` and `inverse_transform` return them unchanged. User-supplied networks
-    have inputs and outputs for them.
+    The model leaves out columns that are constant in `fit`, and `sample` returns them
+    unchanged. User-supplied networks have inputs and outputs for them.
 
     References
     ----------
@@ -517,8 +520,14 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             If X, y or a parameter is invalid, or training diverges. The estimator is
             then unchanged.
         """
-        with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
+        start_time = time.perf_counter()
+        with (
+            all_or_nothing(self),
+            recorded_warnings() as warnings,
+            default_torch_state(resolve_device(self.device)),
+        ):
             resume = self._continues()
+            n_epochs_before = len(self.history_) if resume else 0
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             known_classes = self.classes_ if resume else None
             classes, data = self._read_training_rows(
@@ -543,7 +552,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
-            with self._fit_task(stages, X, y, metadata, n_steps) as progress:
+            with self._fit_task(
+                stages, X, y, metadata, start_time, n_steps
+            ) as progress:
                 targets = make_soft_targets(
                     self.teacher,
                     class_prior,
@@ -575,6 +586,15 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 objective,
                 adversarial_reason,
             )
+            self.fit_record_ = record_fit(
+                data,
+                stages,
+                self.n_iter_ - n_epochs_before,
+                warnings,
+                targets,
+                self.label_distributions_,
+            )
+            self.fit_time_ = time.perf_counter() - start_time
         return self
 
     @fit_context(prefer_skip_nested_validation=False)

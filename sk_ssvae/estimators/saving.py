@@ -62,6 +62,8 @@ FITTED_ATTRIBUTES = frozenset(
         "class_prior_",
         "classes_",
         "feature_names_in_",
+        "fit_record_",
+        "fit_time_",
         "fixed_parameters_",
         "label_distributions_",
         "likelihood_",

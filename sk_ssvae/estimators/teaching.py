@@ -1,5 +1,7 @@
 """Soft targets from the teacher, estimated class prior, and temperature."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from sk_ssvae.data.numeric_text import user_is_told
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.rows import as_rows
 from sk_ssvae.estimators.calibration import (
+    N_FOLDS,
     TEMPERATURE_WITH_TEACHER,
     cross_fitted_temperature,
 )
@@ -108,12 +111,21 @@ class SoftTargets(NamedTuple):
         depends on the estimated prior.
     teacher : str
         Description of the teacher, if it is an `OpinionPoolClassifier`.
+    teacher_name : str or None
+        Class of the teacher, or of its last step.
+    view_weights : dict of str to float
+        Weights of the views of an `OpinionPoolClassifier`.
+    view_log_loss : dict of str to float
+        Their log-loss on held-out labels.
     """
 
     probabilities: Array | None = None
     class_prior: Array | None = None
     log_prior_shift: Array | None = None
     teacher: str = ""
+    teacher_name: str | None = None
+    view_weights: Mapping[str, float] = MappingProxyType({})
+    view_log_loss: Mapping[str, float] = MappingProxyType({})
 
 
 def estimates_prior(class_prior: Any) -> bool:
@@ -192,9 +204,19 @@ def make_soft_targets(
         soft[hidden] = reweight_posterior(soft[hidden], shares, prior)
     probabilities = np.zeros((len(data.codes), len(classes)), dtype=np.float32)
     probabilities[slice(None) if data.used is None else data.used] = soft
-    pool = last_step(fitted)
-    description = describe_pool(pool) if isinstance(pool, OpinionPoolClassifier) else ""
-    return SoftTargets(probabilities, prior if estimate else None, teacher=description)
+    final = last_step(fitted)
+    targets = SoftTargets(
+        probabilities,
+        prior if estimate else None,
+        teacher_name=type(final).__name__,
+    )
+    if not isinstance(final, OpinionPoolClassifier):
+        return targets
+    return targets._replace(
+        teacher=describe_pool(final),
+        view_weights=final.weights_,
+        view_log_loss=final.held_out_log_loss_,
+    )
 
 
 def _stated_prior(
@@ -273,7 +295,8 @@ def choose_temperature(
     ----------
     estimator : SSVAEClassifier
         Its parameters `temperature` and `teacher` decide. With
-        ``temperature="cross-fit"`` clones of it are fitted.
+        ``temperature="cross-fit"`` clones of it are fitted, each within an equal share
+        of the option `max_time`.
     X : array-like, sparse array or frame of shape (n_samples, n_features)
         Rows as the user passed them.
     data : TrainingData
@@ -302,6 +325,10 @@ def choose_temperature(
     if data.class_weight is not None:  # those of all labels, in every fold
         class_weight = dict(enumerate(data.class_weight.tolist()))
 
+    max_time = None if estimator.options is None else estimator.options.max_time
+    if max_time is not None:  # the fit itself gets a share, too
+        max_time = float(max_time) / (N_FOLDS + 1)
+
     def predict_held_out(codes: Array, rows: Array) -> Array:
         model: Any = clone(estimator).set_params(
             temperature=1.0,
@@ -315,6 +342,8 @@ def choose_temperature(
         )
         if model.options is not None:
             model.set_params(options__labeled_validation_fraction=0.0)
+        if max_time is not None:
+            model.set_params(options__max_time=max_time)
         model.set_callbacks()
         with user_is_told():  # by the fit that this is part of
             model.fit(X, codes, sample_weight=sample_weight)

@@ -55,11 +55,14 @@ class Position(NamedTuple):
         Epochs done in this stage.
     epochs_before : int
         Epochs in the history that were done before the run.
+    progress : float or None
+        Progress of the current stage, if it is not the fraction of the epochs done.
     """
 
     stage: int
     epochs_done: int
     epochs_before: int
+    progress: float | None = None
 
 
 class Checkpoint:
@@ -220,9 +223,12 @@ def _restore(
         raise TypeError(f"history is of type {type(history).__name__}")
     net.history_ = history
     position = Position(*header["position"])
-    for number in position:
-        if not isinstance(number, int) or number < 0:
-            raise ValueError(f"invalid position {position}")
+    is_valid = all(isinstance(n, int) and n >= 0 for n in position[:3])
+    progress = position.progress
+    if progress is not None:
+        is_valid &= isinstance(progress, float) and 0 <= progress <= 1
+    if not is_valid:
+        raise ValueError(f"invalid position {position}")
     if stopper is not None:
         stopper.from_state(
             decode(header["stopper"]),
@@ -279,7 +285,10 @@ class CheckpointWriter(Callback):
     def write(self, net: SSVAENet) -> None:
         """Write the state."""
         epochs_done = len(net.history_) - self._epochs_at_start
-        position = Position(self._stage, epochs_done, self.epochs_before)
+        schedule, progress = net.schedule_, None
+        if epochs_done and not schedule.is_on_plan:
+            progress = schedule.progress
+        position = Position(self._stage, epochs_done, self.epochs_before, progress)
         self.checkpoint.write(net, position, self.stopper)
 
 

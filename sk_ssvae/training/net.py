@@ -25,6 +25,7 @@ from sk_ssvae.training.loss import Loss, ssvae_loss
 from sk_ssvae.training.objective import Objective, kl_warm_up
 from sk_ssvae.training.progress import EpochTable, FitProgress
 from sk_ssvae.training.rows import Rows
+from sk_ssvae.training.schedule import Schedule
 from sk_ssvae.training.scoring import ScoringNet
 from sk_ssvae.utils.heap import trim_fragmented_heap
 from sk_ssvae.utils.optimizers import Adam, check_optimizer_state
@@ -64,8 +65,17 @@ class SSVAENet(ScoringNet):
         Whether ``torch.compile`` compiles the loss.
     epochs_done : int
         Epochs of the current stage that an earlier process did; schedules count them.
+    progress_done : float or None
+        Progress of the current stage at these epochs; None is their fraction.
+    deadline : float or None
+        Time at which the current stage should end, in seconds of `time.perf_counter`.
     batches_per_epoch : int or None
         Number of minibatches in an epoch; None makes one pass over the rows.
+
+    Attributes
+    ----------
+    schedule_ : Schedule
+        Progress of the current stage of training.
     """
 
     def __init__(
@@ -76,6 +86,8 @@ class SSVAENet(ScoringNet):
         precision: str = "float32",
         use_compiler: bool = False,
         epochs_done: int = 0,
+        progress_done: float | None = None,
+        deadline: float | None = None,
         batches_per_epoch: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -85,6 +97,8 @@ class SSVAENet(ScoringNet):
         self.precision = precision
         self.use_compiler = use_compiler
         self.epochs_done = epochs_done
+        self.progress_done = progress_done
+        self.deadline = deadline
         self.batches_per_epoch = batches_per_epoch
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
@@ -100,8 +114,12 @@ class SSVAENet(ScoringNet):
             epoch=len(self.history_),
             n_batches=self.batches_per_epoch,
         )
-        self._step = self.epochs_done * len(batches)
-        self._n_steps = (self.epochs_done + self.max_epochs) * len(batches)
+        self.schedule_ = Schedule(
+            (self.epochs_done + self.max_epochs) * len(batches),
+            step=self.epochs_done * len(batches),
+            progress=self.progress_done,
+            deadline=self.deadline,
+        )
         self._is_first_stage = len(self.history_) == self.epochs_done
         return batches
 
@@ -122,17 +140,21 @@ class SSVAENet(ScoringNet):
             return seeded_global_generator(seed, self.device)
         return nullcontext()
 
+    def _is_training_complete(self) -> bool:
+        return self.schedule_.is_over
+
     def _restart_epoch(self, iterator: MixedBatches) -> None:
-        self._step -= len(iterator)
+        self.schedule_.restart_epoch()
         iterator.epoch -= 1
         self._start_epoch()
         self._forget_scores()
 
     def _diverged_final_loss(self, iterator: MixedBatches) -> float | None:
         # No later step shows whether the last one diverged, so one minibatch does.
-        # Non-finite user networks are reported later, by `train`.
-        if self._step < self._n_steps:
+        # Every epoch may be the last one if time is limited.
+        if not self.schedule_.is_over and self.deadline is None:
             return None
+        # Non-finite user networks are reported later, by `train`.
         batch = next(iter(OrderedBatches(iterator.rows, self.batch_size)))
         x, weight = batch[0]["x"], batch[0]["bound_weight"]
         with non_finite_networks(self.module_) as non_finite:
@@ -144,6 +166,7 @@ class SSVAENet(ScoringNet):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the random numbers and the records of the epoch."""
         super().on_epoch_begin(net, **kwargs)
+        self.schedule_.start_epoch()
         self._start_epoch()
 
     def _start_epoch(self) -> None:
@@ -162,8 +185,8 @@ class SSVAENet(ScoringNet):
         trim_fragmented_heap()
         self._set_training(True)
         model, (inputs, codes) = self.module_, batch
-        progress, kl_weight = self._step / self._n_steps, self.kl_weight
-        self._step += 1
+        kl_weight = self.kl_weight
+        self._progress = self.schedule_.take_step()
         model.mixed = self.precision == "bf16"
         try:
             loss, log_q_y = self.objective.training_loss(
@@ -171,7 +194,7 @@ class SSVAENet(ScoringNet):
                 inputs,
                 codes,
                 generator=self._noise_generator,
-                progress=progress,
+                progress=self._progress,
                 kl_weight=kl_weight,
                 loss_function=self._loss_function,
             )
@@ -188,8 +211,7 @@ class SSVAENet(ScoringNet):
         }
 
     def _learning_rate_factors(self, batch: Any) -> list[float]:
-        # `train_step_single` has counted the step.
-        decay = min(1.0, (1 - (self._step - 1) / self._n_steps) / DECAY)
+        decay = min(1.0, (1 - self._progress) / DECAY)
         everywhere = self.module_.unsupervised
         soft_targets = batch[0].get("soft_targets", ())
         taught = self.objective.teacher_weight > 0 and len(soft_targets) > 0
@@ -203,7 +225,7 @@ class SSVAENet(ScoringNet):
         """Weight of the KL divergence in the loss of the next step."""
         model = self.module_
         if model.unsupervised and model.warms_up and self._is_first_stage:
-            return kl_warm_up(self._step / self._n_steps)
+            return kl_warm_up(self.schedule_.progress)
         return 1.0
 
     @torch.no_grad()
@@ -311,7 +333,8 @@ class SSVAENet(ScoringNet):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        for transient in ("_noise_generator", "_losses", "_loss_function"):
+        transients = ("_noise_generator", "_losses", "_loss_function", "schedule_")
+        for transient in transients:
             state.pop(transient, None)
         # Pickles made during training, e.g. by skorch's Checkpoint, hold no data.
         state["train_split"] = None

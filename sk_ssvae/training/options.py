@@ -32,6 +32,14 @@ class TrainingOptions(BaseEstimator):
         clip. Set it if `fit` warns that training diverged and a smaller
         `learning_rate` trains too slowly.
 
+    max_time : float or None, default=None
+        Time in seconds that `fit` should take, the teacher included. If it does not
+        suffice for `max_epochs`, training is shortened to what it suffices for, and so
+        are its schedules, with a ConvergenceWarning; results are then not reproducible.
+        The teacher is not shortened, and training gets at least a fifth of the time. It
+        has no effect on `partial_fit`. Set it if the time of a job is limited; see the
+        :doc:`user guide </callbacks>`.
+
     precision : {"float32", "bf16"}, default="float32"
         "bf16" runs the networks under autocast to bfloat16 during training; weights
         and densities stay in single precision. Set it for large networks on CUDA
@@ -63,6 +71,7 @@ class TrainingOptions(BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "precision": [StrOptions({"float32", "bf16"})],
         "n_threads": [None, Interval(Integral, 1, MAX_THREADS, closed="both")],
         "compile": ["boolean"],
@@ -74,6 +83,7 @@ class TrainingOptions(BaseEstimator):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         max_grad_norm: float | None = None,
+        max_time: float | None = None,
         precision: str = "float32",
         n_threads: int | None = None,
         compile: bool = False,
@@ -81,6 +91,7 @@ class TrainingOptions(BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.max_grad_norm = max_grad_norm
+        self.max_time = max_time
         self.precision = precision
         self.n_threads = n_threads
         self.compile = compile
@@ -103,6 +114,14 @@ class ClassifierOptions(TrainingOptions):
         Norm to which larger gradients of a minibatch are scaled down; None does not
         clip. Set it if `fit` warns that training diverged and a smaller
         `learning_rate` trains too slowly.
+
+    max_time : float or None, default=None
+        Time in seconds that `fit` should take, the teacher included. If it does not
+        suffice for `max_epochs`, training is shortened to what it suffices for, and so
+        are its schedules, with a ConvergenceWarning; results are then not reproducible.
+        The teacher is not shortened, and training gets at least a fifth of the time. It
+        has no effect on `partial_fit`. Set it if the time of a job is limited; see the
+        :doc:`user guide </callbacks>`.
 
     precision : {"float32", "bf16"}, default="float32"
         "bf16" runs the networks under autocast to bfloat16 during training; weights
@@ -206,6 +225,7 @@ class ClassifierOptions(TrainingOptions):
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
         max_grad_norm: float | None = None,
+        max_time: float | None = None,
         precision: str = "float32",
         n_threads: int | None = None,
         compile: bool = False,
@@ -220,6 +240,7 @@ class ClassifierOptions(TrainingOptions):
             n_iter_no_change=n_iter_no_change,
             tol=tol,
             max_grad_norm=max_grad_norm,
+            max_time=max_time,
             precision=precision,
             n_threads=n_threads,
             compile=compile,

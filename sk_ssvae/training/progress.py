@@ -53,12 +53,12 @@ class FitProgress(Callback):
     n_steps : int
         Number of steps.
     verbose : int
-        Whether the steps before training and their parts are printed.
+        Whether the steps before training, their parts, and the end are printed.
+    start_time : float
+        Time at which the fit began, in seconds of `time.perf_counter`.
 
     Attributes
     ----------
-    start_time : float
-        Time at which the fit began, in seconds of `time.perf_counter`.
     stop_requested : bool
         Whether a callback requested the end of training.
     """
@@ -72,6 +72,7 @@ class FitProgress(Callback):
         *,
         n_steps: int,
         verbose: int,
+        start_time: float,
     ) -> None:
         self.estimator = estimator
         self.context = context
@@ -79,7 +80,7 @@ class FitProgress(Callback):
         self.attributes = attributes
         self.n_steps = n_steps
         self.verbose = verbose
-        self.start_time = time.perf_counter()
+        self.start_time = start_time
         self.stop_requested = False
         self._stage = context
         self._epoch: CallbackContext | None = None
@@ -132,8 +133,17 @@ class FitProgress(Callback):
         self._print(f"{name}: {detail}", start)
 
     def _print(self, text: str, start: float) -> None:
+        """Print the time of a step or a part, and that since the fit began."""
         if self.verbose:
-            print(f"{text}, {time.perf_counter() - start:.1f} s", flush=True)
+            now = time.perf_counter()
+            elapsed = format_duration(now - self.start_time)
+            print(f"{text}, {now - start:.1f} s, elapsed {elapsed}", flush=True)
+
+    def finish(self) -> None:
+        """Print the time of the whole fit, predictions for its rows included."""
+        if self.verbose:
+            seconds = time.perf_counter() - self.start_time
+            print(f"fit: {type(self.estimator).__name__}, {seconds:.1f} s", flush=True)
 
     def start_stage(self, name: str, n_epochs: int) -> None:
         """Begin the task of a stage of training."""
@@ -192,7 +202,8 @@ class EpochTable(Callback):
     Its columns are the stage, if there are several; the epoch; loss and bound; the
     bound of held-out rows and the accuracy of held-out labelled rows, if there are any;
     the time since the fit began; and the time that the other epochs will take if they
-    take the mean time of those so far, and no stage ends early.
+    take the mean time of those so far, and no stage ends early, or that a time limit
+    leaves them.
 
     Parameters
     ----------
@@ -202,6 +213,8 @@ class EpochTable(Callback):
         Whether rows, and labelled rows, are held out.
     start_time : float
         Time at which the fit began, in seconds of `time.perf_counter`.
+    end_time : float, default=None
+        Time at which training should end, if it is limited.
     is_stream : bool, default=False
         Whether each call trains for one epoch, as `partial_fit` does: the table then
         goes on from call to call, and has no remaining time.
@@ -214,12 +227,14 @@ class EpochTable(Callback):
         held_out: bool,
         held_out_labels: bool,
         start_time: float,
+        end_time: float | None = None,
         is_stream: bool = False,
     ) -> None:
         self.stages = [*stages]
         self.held_out = held_out
         self.held_out_labels = held_out_labels
         self.start_time = start_time
+        self.end_time = end_time
         self.is_stream = is_stream
         self._n_timed = 0
         self._is_due = False
@@ -247,7 +262,10 @@ class EpochTable(Callback):
         if not self.is_stream:
             n_left = self._n_epochs - self._n_done + self._n_later
             per_epoch = (now - self._training_start) / self._n_timed
-            cells["remaining"] = format_duration(per_epoch * n_left)
+            remaining = per_epoch * n_left
+            if self.end_time is not None:
+                remaining = min(remaining, max(0.0, self.end_time - now))
+            cells["remaining"] = format_duration(remaining)
         names = [name.rjust(WIDTH) for name in cells]
         is_continued = self.is_stream and len(net.history_) > 1
         if self._n_timed == 1 and not is_continued:

@@ -24,6 +24,7 @@ from sk_ssvae.training.divergence import (
     TrainingSnapshot,
     scaled_learning_rates,
 )
+from sk_ssvae.training.schedule import EndOfStage
 
 __all__ = ["RollbackNet"]
 
@@ -73,6 +74,10 @@ class RollbackNet(NeuralNet, ABC):
         """Advice for an error message when training diverges."""
 
     @abstractmethod
+    def _is_training_complete(self) -> bool:
+        """Return whether there is no further step in this epoch or a later one."""
+
+    @abstractmethod
     def _restart_epoch(self, iterator: Any) -> None:
         """Reset what the steps of the epoch have changed, except the weights."""
 
@@ -92,18 +97,19 @@ class RollbackNet(NeuralNet, ABC):
         """Run epochs, and record in `interrupted_` whether they were interrupted.
 
         skorch handles KeyboardInterrupt without a trace. It is raised by ctrl-C and by
-        callbacks, among them EarlyStopping, which is no interruption.
+        callbacks. That of EarlyStopping is no interruption, nor is `EndOfStage`.
         """
         self.interrupted_ = False
         self._previous_snapshot: TrainingSnapshot | None = None
         try:
             return super().fit_loop(*args, **kwargs)
-        except KeyboardInterrupt:
-            self.interrupted_ = not any(
+        except KeyboardInterrupt as error:
+            is_planned = isinstance(error, EndOfStage) or any(
                 isinstance(callback, EarlyStopping)
                 and callback.misses_ == callback.patience
                 for _, callback in self.callbacks_
             )
+            self.interrupted_ = not is_planned
             raise
         finally:  # release the copies of the weights
             self._previous_snapshot = None
@@ -184,6 +190,8 @@ class RollbackNet(NeuralNet, ABC):
                 )
             losses.append(step["loss"])
             sizes.append(size)
+            if training and self._is_training_complete():
+                break
         values: list[float] = torch.stack(losses).tolist()
         if not self._handled_events:
             # One entry for all minibatches; skorch averages the entries of an epoch.

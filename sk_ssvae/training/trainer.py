@@ -2,12 +2,10 @@
 
 import copy
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from skorch.history import History
@@ -19,7 +17,6 @@ from sk_ssvae.models.user_networks import (
 )
 from sk_ssvae.training.callbacks import set_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, CheckpointWriter, Position
-from sk_ssvae.training.divergence import STEP_FACTOR
 from sk_ssvae.training.early_stopping import ResumableEarlyStopping
 from sk_ssvae.training.monitors import HeldOut, check_monitors, explained_errors
 from sk_ssvae.training.net import SSVAENet
@@ -27,6 +24,13 @@ from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.training.progress import EpochTable, FitProgress, prints_history
 from sk_ssvae.training.rows import Rows
+from sk_ssvae.training.run_warnings import (
+    Shortened,
+    warn_diverged,
+    warn_interrupted,
+    warn_shortened,
+)
+from sk_ssvae.training.schedule import StageLimit, TimeLimit
 from sk_ssvae.utils.devices import retain_freed_memory
 from sk_ssvae.utils.random import Stream, seeded_global_generator, stream_seed
 
@@ -72,7 +76,9 @@ def train(
 
     A KeyboardInterrupt, from ctrl-C or a callback, ends training early and keeps the
     epochs done; skorch's EarlyStopping ends only its stage. An epoch that diverges is
-    repeated with smaller steps, which stay smaller for the rest of the run.
+    repeated with smaller steps, which stay smaller for the rest of the run. If
+    `options.max_time` is too short for all epochs, each stage is shortened, with its
+    schedules.
 
     Parameters
     ----------
@@ -103,8 +109,9 @@ def train(
         0 prints nothing, 1 prints a table with a line per epoch, unless a callback of
         the user's prints the history.
     progress : FitProgress, default=None
-        Reports stages and epochs to scikit-learn's callbacks. None for a single epoch
-        of a stream of chunks.
+        Reports stages and epochs to scikit-learn's callbacks, and knows when the fit
+        began, from which on its time is limited. None for a single epoch of a stream of
+        chunks, which has no time limit.
     checkpoint : Checkpoint, default=None
         Where the state of the run is restored from, if `Checkpoint.read` found a file,
         and written to.
@@ -140,6 +147,9 @@ def train(
     retain_freed_memory()
     if held_out is not None:
         net.train_split = predefined_split(held_out)
+    limit, stage_limit = None, StageLimit()
+    if progress is not None and options.max_time is not None:
+        limit = TimeLimit(float(options.max_time), progress.start_time)
     internal: list[tuple[str, Callback]] = []
     table = None
     if verbose and not prints_history(net.callbacks_):
@@ -148,6 +158,7 @@ def train(
             held_out=validation.rows,
             held_out_labels=bool(validation.labels),
             start_time=time.perf_counter() if progress is None else progress.start_time,
+            end_time=None if limit is None else limit.end_time,
             is_stream=progress is None,
         )
         internal.append(("table", table))
@@ -165,11 +176,22 @@ def train(
         start = checkpoint.restore(net, stopper)
         writer = CheckpointWriter(checkpoint, stopper, start.epochs_before)
         internal.append(("checkpoint", writer))
+    if limit is not None:
+        internal.append(("time_limit", stage_limit))  # after all others
     net.callbacks_ += internal
     try:
         with explained_errors(net, validation):
-            _run_stages(
-                net, rows, stages, learning_rate, start, table, progress, writer
+            shortened = _run_stages(
+                net,
+                rows,
+                stages,
+                learning_rate,
+                start,
+                limit,
+                stage_limit,
+                table,
+                progress,
+                writer,
             )
         if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
@@ -179,10 +201,13 @@ def train(
         _check_user_networks(net, rows)
     finally:
         net.train_split = None  # release the data
+        net.set_params(progress_done=None, deadline=None)
         net.callbacks_ = [entry for entry in net.callbacks_ if entry not in internal]
         net.module_.eval()
     if net.rollbacks_:
-        _warn_diverged(net, learning_rate)
+        warn_diverged(net, learning_rate)
+    if limit is not None and shortened:
+        warn_shortened(limit, shortened)
     if held_out is None or len(net.history_) == start.epochs_before:
         return None
     final = net.history_[-1] if stopper is None else _epoch(net, stopper.best_epoch_)
@@ -195,34 +220,53 @@ def _run_stages(
     stages: Sequence[tuple[str, int]],
     learning_rate: float,
     start: Position,
+    limit: TimeLimit | None,
+    stage_limit: StageLimit,
     table: EpochTable | None,
     progress: FitProgress | None,
     writer: CheckpointWriter | None,
-) -> None:
-    """Train the stages that remain from a position on."""
+) -> list[Shortened]:
+    """Train the stages that remain from a position on.
+
+    Returns
+    -------
+    shortened : list of Shortened
+        The stages that the time limit has shortened.
+    """
     total = sum(n_epochs for _, n_epochs in stages)
-    epochs_done = start.epochs_done
+    epochs_done, progress_done = start.epochs_done, start.progress
+    shortened: list[Shortened] = []
     n_without_classes = None
     for number, (stage, n_epochs) in enumerate(stages):
         if n_epochs == 0 or number < start.stage:
             continue
         net.module_.start_stage(stage, rows)
+        is_complete = progress_done is not None and progress_done >= 1
+        deadline = None
+        if limit is not None:
+            n_later = sum(n for _, n in stages[number + 1 :])
+            deadline = limit.stage_deadline(n_epochs - epochs_done, n_later)
         net.set_params(
-            max_epochs=n_epochs - epochs_done,
+            max_epochs=0 if is_complete else n_epochs - epochs_done,
             epochs_done=epochs_done,
+            progress_done=progress_done,
+            deadline=deadline,
             lr=learning_rate,
         )
         if writer is not None:
             writer.start_stage(number, len(net.history_) - epochs_done)
         if table is not None:
             table.start_stage(number, epochs_done)
+        is_only = n_epochs == total
         if progress is not None:
-            is_only = n_epochs == total
             progress.start_stage("training" if is_only else stage, n_epochs)
         net.partial_fit(rows)
         if progress is not None:
             progress.finish_stage()
-        epochs_done = 0
+        if stage_limit.has_shortened:
+            done = net.schedule_.step / net.schedule_.n_steps
+            shortened.append(Shortened("" if is_only else stage, done, n_epochs))
+        epochs_done, progress_done = 0, None
         cut_off = _drop_unfinished_epoch(net, start.epochs_before)
         n_done = len(net.history_) - start.epochs_before
         if net.module_.unsupervised and len(net.module_.classes) > 1:
@@ -230,10 +274,11 @@ def _run_stages(
         if progress is not None and progress.stop_requested:
             break
         if cut_off or net.interrupted_:
-            _warn_interrupted(n_done, total, n_done == n_without_classes)
+            warn_interrupted(n_done, total, n_done == n_without_classes)
             break
         if writer is not None:
             writer.finish_stage(net)
+    return shortened
 
 
 def _epoch(net: SSVAENet, number: int) -> Any:
@@ -271,36 +316,3 @@ def _drop_unfinished_epoch(net: SSVAENet, n_before: int) -> bool:
     if cut_off:
         net.history_ = History(net.history_.to_list()[:-1])
     return cut_off
-
-
-def _warn_diverged(net: SSVAENet, learning_rate: float) -> None:
-    """Warn that training continued with smaller steps than requested."""
-    epoch, step = net.rollbacks_[0]
-    smaller = learning_rate * STEP_FACTOR ** len(net.rollbacks_)
-    times = "once" if len(net.rollbacks_) == 1 else f"{len(net.rollbacks_)} times"
-    warnings.warn(
-        f"Training diverged {times}, first in step {step} of epoch {epoch}. It was "
-        "continued from the last good epoch with smaller steps: set "
-        f"learning_rate={smaller:g} (it is {learning_rate:g}), and check X for extreme "
-        "values.",
-        ConvergenceWarning,
-        stacklevel=3,
-    )
-
-
-def _warn_interrupted(n_done: int, n_epochs: int, untrained: bool) -> None:
-    """Warn that training was interrupted, unless all epochs are done."""
-    if n_done == n_epochs:
-        return
-    consequence = "The model is fitted with these epochs and can be used."
-    if untrained:
-        consequence = (
-            "The classifier has not been trained yet, so its predictions are "
-            "meaningless. Call fit again with warm_start=True to continue with the "
-            "next stage."
-        )
-    warnings.warn(
-        f"Training was interrupted after {n_done} of {n_epochs} epochs. {consequence}",
-        ConvergenceWarning,
-        stacklevel=4,
-    )

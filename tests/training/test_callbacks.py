@@ -128,7 +128,10 @@ def test_epoch_scoring_does_not_use_global_generators(quick, iris, global_genera
 
 def test_lines_printed(quick, iris):
     X, y, _ = iris
-    for verbose, lines in ((0, 0), (1, 6)):  # a header of two lines, four epochs
+    for verbose, lines in (
+        (0, 0),
+        (1, 7),
+    ):  # a header of two lines, four epochs, the end
         out = io.StringIO()
         with redirect_stdout(out):
             quick(verbose=verbose).fit(X, y)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.callback._callback_context import get_context_path
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -20,16 +21,20 @@ from sk_ssvae.training.progress import format_duration
 
 HELD_OUT = ClassifierOptions(labeled_validation_fraction=0.4)
 
-SECONDS = re.compile(r"\d+\.\d s$", re.MULTILINE)
+SECONDS = re.compile(r"\d+\.\d s(, elapsed \d+:\d\d)?$", re.MULTILINE)
 
 
 def pool(**params):
     return OpinionPoolClassifier(views=["columns", "logistic", "whitened"], **params)
 
 
-def lines_of(capsys):
-    """Return the printed lines, with seconds replaced by s."""
-    return SECONDS.sub("s", capsys.readouterr().out).splitlines()
+def lines_of(capsys, last="fit: SSVAEClassifier, s"):
+    """Return the printed lines but the last one, with times replaced by s."""
+    lines = SECONDS.sub("s", capsys.readouterr().out).splitlines()
+    if last is not None:
+        assert lines.pop() == last
+    assert last not in lines
+    return lines
 
 
 def columns_of(line):
@@ -99,18 +104,19 @@ def test_other_steps_are_lines(quick, iris, capsys):
 def test_nothing_is_printed_by_default(quick, iris, capsys):
     X, y, _ = iris
     quick(teacher=pool(), temperature="cross-fit").fit(X, y)
-    assert lines_of(capsys) == []
+    assert lines_of(capsys, last=None) == []
 
 
 def test_the_table_of_an_autoencoder(iris, capsys):
     X, _, _ = iris
     vae = VariationalAutoencoder(2, hidden_sizes=(8,), max_epochs=2, verbose=1)
     vae.fit(X)
-    header, _, *rows = lines_of(capsys)
+    last = "fit: VariationalAutoencoder, s"
+    header, _, *rows = lines_of(capsys, last)
     assert columns_of(header) == ["epoch", "loss", "bound", "elapsed", "remaining"]
     assert [columns_of(row)[0] for row in rows] == ["1/2", "2/2"]
     vae.set_params(validation_fraction=0.2).fit(X)
-    assert "held-out bound" in lines_of(capsys)[0]
+    assert "held-out bound" in lines_of(capsys, last)[0]
 
 
 def test_the_table_names_the_stages(quick, iris, capsys):
@@ -135,7 +141,7 @@ def test_the_table_of_chunks_goes_on(quick, iris, capsys):
     clf = quick(verbose=1)
     for _ in range(3):
         clf.partial_fit(X, y, classes=[0, 1, 2])
-    header, _, *rows = lines_of(capsys)
+    header, _, *rows = lines_of(capsys, last=None)
     assert columns_of(header) == ["epoch", "loss", "bound", "elapsed"]
     assert [columns_of(row)[0] for row in rows] == ["1", "2", "3"]
 
@@ -159,6 +165,40 @@ def test_an_interrupted_epoch_is_not_printed(quick, iris, capsys):
     with pytest.warns(UserWarning, match="interrupted after 1 of 4"):
         quick(verbose=1, callbacks=[Interrupt()]).fit(X, y)
     assert len(lines_of(capsys)) == 3
+
+
+def test_every_line_has_the_time_since_the_fit_began(quick, iris, capsys, monkeypatch):
+    X, y, _ = iris
+    now = [0.0]
+    monkeypatch.setattr("sk_ssvae.training.progress.time.perf_counter", lambda: now[0])
+
+    class SlowClassifier(LogisticRegression):
+        """Takes 50 seconds."""
+
+        def fit(self, X, y):
+            now[0] += 50
+            return super().fit(X, y)
+
+    class Epoch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            now[0] += 30
+
+    slow = OpinionPoolClassifier(views=["columns", ("slow", SlowClassifier())])
+    params = {"teacher": slow, "verbose": 1, "max_epochs": 2, "callbacks": [Epoch()]}
+    quick(**params).fit(X, y)
+    *views, total, _, _, first, second, last = capsys.readouterr().out.splitlines()
+    n_fits = round(now[0] - 60) // 50  # cross-fitted
+    assert n_fits > 2
+    seconds, elapsed = f"{50 * n_fits}.0 s", format_duration(50 * n_fits)
+    assert views == [
+        "teacher: columns, 1 of 2, 0.0 s, elapsed 0:00",
+        f"teacher: slow, 2 of 2, {seconds}, elapsed {elapsed}",
+    ]
+    assert total == f"teacher: OpinionPoolClassifier, {seconds}, elapsed {elapsed}"
+    times = [columns_of(line)[-2:] for line in (first, second)]
+    after = [format_duration(50 * n_fits + s) for s in (30, 60)]
+    assert times == [[after[0], "0:30"], [after[1], "0:00"]]
+    assert last == f"fit: SSVAEClassifier, {50 * n_fits + 60}.0 s"
 
 
 def test_the_remaining_time_is_that_of_all_epochs_left(quick, iris, capsys):
@@ -201,7 +241,7 @@ def test_print_logs_of_the_user_replace_the_table(quick, iris, capsys):
     quick(verbose=1, callbacks=[PrintLog(sink=logged.append)]).fit(X, y)
     assert len(lines_of(capsys)) == len(logged) == 6
     quick(callbacks=[PrintLog()]).fit(X, y)
-    assert lines_of(capsys) == []
+    assert lines_of(capsys, last=None) == []
 
 
 class Tasks:
