@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Self
 
@@ -635,15 +635,18 @@ class BaseVAE(
         objective: Objective,
         progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
+        time_after: Callable[[], float] = float,
     ) -> Iterator[float | None]:
         """Train the net; yield the validation bound, on the same threads.
 
         The number of threads stays set in the body, so that predictions for the
         training rows are made on the threads that the networks are worth.
+        `time_after` estimates how many seconds they will take, for a time limit.
         """
         options = self._options()
         n_rows = min(int(self.batch_size), len(rows[0]))
         work = step_work(net.module_, n_rows, objective.top_k)
+        is_limited = progress is not None and options.max_time is not None
         with intra_op_threads(threads_for(options.n_threads, work)):
             yield train(
                 net,
@@ -659,4 +662,5 @@ class BaseVAE(
                 verbose=self.verbose,
                 progress=progress,
                 checkpoint=checkpoint,
+                seconds_after=time_after() if is_limited else 0.0,
             )

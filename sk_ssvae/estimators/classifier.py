@@ -67,6 +67,9 @@ from sk_ssvae.utils.warnings import recorded_warnings
 
 __all__ = ["SSVAEClassifier"]
 
+N_TIMED_ROWS = 64
+"""Number of rows whose predictions are timed if there is a time limit."""
+
 ClassPrior: TypeAlias = (
     Literal["auto", "uniform", "empirical", "estimate"] | Sequence[float] | Array
 )
@@ -840,7 +843,19 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         checkpoint: Checkpoint | None = None,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
-        with self._trained(net, rows, stages, objective, progress, checkpoint) as bound:
+
+        def prediction_time() -> float:
+            """Estimate the time of the predictions below from a sample of the rows."""
+            n_rows = data.cells.shape[0]
+            sample = np.unique(np.linspace(0, n_rows - 1, N_TIMED_ROWS, dtype=np.int64))
+            net.module_.eval()
+            start = time.perf_counter()
+            self._class_log_proba(net, data.cells[sample])
+            return (time.perf_counter() - start) * float(n_rows / len(sample))
+
+        with self._trained(
+            net, rows, stages, objective, progress, checkpoint, prediction_time
+        ) as bound:
             log_proba = self._class_log_proba(net, data.cells)
         distributions = np.exp(log_proba)
         if not np.isfinite(distributions).all():

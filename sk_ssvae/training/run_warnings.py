@@ -71,8 +71,8 @@ def warn_shortened(limit: TimeLimit, shortened: Sequence[Shortened]) -> None:
     extended = ""
     if limit.is_extended:
         extended = (
-            f" {limit.seconds_before:.3g} seconds had passed before training, which "
-            f"got {MIN_SHARE:.0%} of max_time nevertheless."
+            f" The other steps of fit take {limit.seconds_besides:.3g} seconds; "
+            f"training got {MIN_SHARE:.0%} of max_time nevertheless."
         )
     warn_user(
         f"max_time={limit.seconds:g} (seconds) was too short for max_epochs: training "

@@ -136,21 +136,28 @@ class TimeLimit:
         Time that `fit` may take.
     start_time : float
         When it began, in seconds of `time.perf_counter`.
+    seconds_after : float, default=0.0
+        Time that it takes after training.
 
     Attributes
     ----------
+    seconds_besides : float
+        Time that it takes before and after training.
     end_time : float
         When training should end: at least `MIN_SHARE` of the time limit from now.
     is_extended : bool
-        Whether that is later than the time limit.
+        Whether that is later than the time limit allows.
     """
 
-    def __init__(self, seconds: float, start_time: float) -> None:
+    def __init__(
+        self, seconds: float, start_time: float, seconds_after: float = 0.0
+    ) -> None:
+        now = time.perf_counter()
         self.seconds = seconds
-        self.seconds_before = time.perf_counter() - start_time
-        left = seconds - self.seconds_before
+        self.seconds_besides = now - start_time + seconds_after
+        left = seconds - self.seconds_besides
         self.is_extended = left < MIN_SHARE * seconds
-        self.end_time = time.perf_counter() + max(left, MIN_SHARE * seconds)
+        self.end_time = now + max(left, MIN_SHARE * seconds)
 
     def stage_deadline(self, n_epochs: int, n_later_epochs: int) -> float:
         """Return when a stage that begins now should end.

@@ -71,6 +71,7 @@ def train(
     verbose: int = 0,
     progress: FitProgress | None = None,
     checkpoint: Checkpoint | None = None,
+    seconds_after: float = 0.0,
 ) -> float | None:
     """Train a net, stage by stage. Call it within `restored_on_error`.
 
@@ -115,6 +116,8 @@ def train(
     checkpoint : Checkpoint, default=None
         Where the state of the run is restored from, if `Checkpoint.read` found a file,
         and written to.
+    seconds_after : float, default=0.0
+        Time that `options.max_time` has to leave for the steps after training.
 
     Returns
     -------
@@ -149,7 +152,8 @@ def train(
         net.train_split = predefined_split(held_out)
     limit, stage_limit = None, StageLimit()
     if progress is not None and options.max_time is not None:
-        limit = TimeLimit(float(options.max_time), progress.start_time)
+        seconds = float(options.max_time)
+        limit = TimeLimit(seconds, progress.start_time, seconds_after)
     internal: list[tuple[str, Callback]] = []
     table = None
     if verbose and not prints_history(net.callbacks_):

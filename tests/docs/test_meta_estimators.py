@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from sklearn import ensemble, model_selection, multiclass
-from sklearn.calibration import CalibratedClassifierCV
+from sklearn import ensemble, metrics, model_selection, multiclass
+from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -205,6 +205,39 @@ def check_inspection(clf):
     DecisionBoundaryDisplay.from_estimator(of_two, X[:, :2], grid_resolution=5)
 
 
+@row_of(
+    FITS,
+    "RocCurveDisplay PrecisionRecallDisplay DetCurveDisplay CalibrationDisplay "
+    "ConfusionMatrixDisplay",
+)
+def check_curves(clf):
+    rows, labels = X[LABELLED], Y[LABELLED]
+    out_of_fold = cross_val_predict_labeled(make(), X, Y, cv=FOLDS)[LABELLED]
+    for proba, curve, matrix in (
+        (
+            clf.predict_proba(rows),
+            metrics.RocCurveDisplay.from_estimator(clf, rows, labels),
+            metrics.ConfusionMatrixDisplay.from_estimator(clf, rows, labels),
+        ),
+        (
+            out_of_fold,
+            metrics.RocCurveDisplay.from_predictions(labels, out_of_fold[:, 1]),
+            metrics.ConfusionMatrixDisplay.from_predictions(
+                labels, out_of_fold.argmax(axis=1)
+            ),
+        ),
+    ):
+        expected = metrics.roc_auc_score(labels, proba[:, 1])
+        assert np.ravel(curve.roc_auc)[0] == expected
+        hits = np.trace(matrix.confusion_matrix) / len(labels)
+        assert hits == np.mean(proba.argmax(axis=1) == labels)
+    metrics.PrecisionRecallDisplay.from_estimator(clf, rows, labels)
+    metrics.DetCurveDisplay.from_estimator(clf, rows, labels)
+    CalibrationDisplay.from_estimator(clf, rows, labels)
+    with pytest.raises(ValueError, match="binary"):
+        metrics.RocCurveDisplay.from_estimator(clf, X, Y)
+
+
 @row_of(FITS, "MultiOutputClassifier")
 def check_several_outputs(clf):
     other = mask_labels(1 - TRUTH, n_per_class=5, random_state=1)
@@ -330,6 +363,16 @@ def check_out_of_fold_predictions(clf):
         fold = make().fit(X[train], Y[train])
         np.testing.assert_array_equal(out_of_fold[test], fold.predict_proba(X[test]))
     assert np.isnan(out_of_fold[~LABELLED]).all()
+
+
+@row_of(WRONG, "RocCurveDisplay.from_cv_results PrecisionRecallDisplay.from_cv_results")
+def check_curves_of_folds(clf):
+    results = model_selection.cross_validate(
+        make(), X, Y, cv=FOLDS, return_estimator=True, return_indices=True
+    )
+    for display in (metrics.RocCurveDisplay, metrics.PrecisionRecallDisplay):
+        with pytest.raises(ValueError, match="The target `y` is not binary"):
+            display.from_cv_results(results, X, Y)
 
 
 @row_of(WRONG, "AdaBoostClassifier")

@@ -136,7 +136,7 @@ def test_an_epoch_that_is_repeated_starts_at_its_progress(clock):
 
 def test_the_time_after_the_teacher_is_divided_among_the_stages(clock):
     limit = TimeLimit(100.0, clock.now - 40)
-    assert (limit.seconds_before, limit.is_extended) == (40, False)
+    assert (limit.seconds_besides, limit.is_extended) == (40, False)
     assert limit.end_time == clock.now + 60
     assert limit.stage_deadline(30, 10) == pytest.approx(clock.now + 45)
     clock.now += 20  # a stage that ended early
@@ -144,6 +144,13 @@ def test_the_time_after_the_teacher_is_divided_among_the_stages(clock):
     assert limit.stage_deadline(0, 0) == clock.now  # of a run that is complete
     clock.now += 50
     assert limit.stage_deadline(10, 0) == clock.now
+
+
+def test_the_time_after_training_is_left(clock):
+    limit = TimeLimit(100.0, clock.now - 40, seconds_after=15.0)
+    assert (limit.seconds_besides, limit.is_extended) == (55, False)
+    assert limit.end_time == clock.now + 45
+    assert TimeLimit(100.0, clock.now - 40, seconds_after=45.0).is_extended
 
 
 @pytest.mark.parametrize("before", [81, 100, 1e6])
