@@ -336,8 +336,9 @@ class SSVAENet(ScoringNet):
         transients = ("_noise_generator", "_losses", "_loss_function", "schedule_")
         for transient in transients:
             state.pop(transient, None)
-        # Pickles made during training, e.g. by skorch's Checkpoint, hold no data.
-        state["train_split"] = None
+        # Pickles made during training, e.g. by skorch's Checkpoint, hold no data and no
+        # time limit, which is that of the fit.
+        state["train_split"] = state["deadline"] = None
         state["callbacks_"] = [
             (name, callback)
             for name, callback in self.callbacks_

@@ -1,5 +1,6 @@
 """Fits with a time limit, with a clock of the test: each training step is a second."""
 
+import pickle
 import re
 import time
 
@@ -234,6 +235,17 @@ def test_no_warning_if_training_stops_early_within_the_time(quick, iris):
     assert clf.fit(X, y).n_iter_ == 3
 
 
+class Pickle(Callback):
+    """Pickles the net after each epoch."""
+
+    def __init__(self):
+        self.deadlines, self.pickle = [], b""
+
+    def on_epoch_end(self, net, **kwargs):
+        self.deadlines.append(net.deadline)
+        self.pickle = pickle.dumps(net)
+
+
 class End(Exception):
     """Ends training as the end of the process would."""
 
@@ -375,6 +387,17 @@ def test_the_schedules_of_an_autoencoder_end(monkeypatch):
     assert (np.diff(progress) > 0).all()
     assert progress[-1] == pytest.approx(1 - 1 / 81, abs=1e-3)  # 9 steps as planned
     assert kl_weight.tolist() == [kl_warm_up(p) for p in progress]
+
+
+def test_a_net_that_is_pickled_during_training_has_no_limit(quick, iris):
+    X, y, _ = iris
+    pickling = Pickle()
+    clf = quick(batch_size=50, max_epochs=100, callbacks=[pickling])
+    with pytest.warns(ConvergenceWarning, match="shortened to 20 of 100 epochs"):
+        clf.set_params(options__max_time=60).fit(X, y)
+    assert pickling.deadlines == [1060] * 20
+    assert pickle.loads(pickling.pickle).deadline is None
+    assert clf.net_.deadline is None
 
 
 def test_an_interruption_is_reported_as_such(quick, iris):
