@@ -58,8 +58,9 @@ def make(**params):
         "latent_size": 2,
         "hidden_sizes": (8,),
         "classifier_hidden_sizes": (8,),
-        "max_epochs": 20,
+        "max_epochs": 8,
         "teacher": None,
+        "learning_rate": 0.01,
         "random_state": 0,
     }
     return SSVAEClassifier(**(small | params))
