@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils._indexing import _get_column_indices
 
 from sk_ssvae.data.layout import COUNTS, LIKELIHOOD_NAMES, MAX_COUNT, UNIT_INTERVAL
 from sk_ssvae.utils.chunks import is_sparse, iter_row_chunks
+from sk_ssvae.utils.sklearn_private import get_column_indices
 from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = [
@@ -93,7 +93,7 @@ def assign_column_types(likelihood: Any, X: Any, n_features: int) -> Array:
                 f"{n_features}."
             )
         try:
-            positions = np.asarray(_get_column_indices(X, selected), dtype=int)
+            positions = np.asarray(get_column_indices(X, selected), dtype=int)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"likelihood assigns {name!r} to columns {selected!r}, which X does "

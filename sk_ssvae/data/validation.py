@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils.validation import _check_sample_weight
 
 from sk_ssvae.data.dataframes import dataframe_library
 from sk_ssvae.data.missing import is_missing
+from sk_ssvae.utils.sklearn_private import check_sample_weight
 from sk_ssvae.utils.typing import Mask
 
 __all__ = ["check_weights", "quiet_sums", "readable_input_errors", "rows_with_weight"]
@@ -207,7 +207,7 @@ def check_weights(sample_weight: Any, X: Any) -> npt.NDArray[np.float64]:
             "their weight to 0: sample_weight.filled(0)."
         )
     _check_weight_types(sample_weight)
-    weight: npt.NDArray[np.float64] = _check_sample_weight(
+    weight: npt.NDArray[np.float64] = check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
     if not np.isfinite(weight).all():  # scikit-learn does not check a single number

@@ -27,8 +27,9 @@ from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
-from sk_ssvae.utils.estimator import all_or_nothing, check_count, fit_context
+from sk_ssvae.utils.estimator import all_or_nothing, check_count
 from sk_ssvae.utils.random import RandomState, draw_seed
+from sk_ssvae.utils.sklearn_private import fit_context
 from sk_ssvae.utils.typing import LikelihoodParameter
 from sk_ssvae.utils.warnings import recorded_warnings
 

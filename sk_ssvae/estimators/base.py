@@ -63,6 +63,7 @@ from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.devices import resolve_device
 from sk_ssvae.utils.estimator import DOC_LINK_MODULE, DOC_LINK_TEMPLATE
 from sk_ssvae.utils.random import RandomState
+from sk_ssvae.utils.sklearn_private import init_callback_context, validate_parameters
 from sk_ssvae.utils.threads import intra_op_threads, threads_for
 from sk_ssvae.utils.typing import Array, FloatArray, LikelihoodParameter, Mask
 
@@ -236,7 +237,7 @@ class BaseVAE(
                 f"{type(self._default_options()).__name__}, got {options!r}, which "
                 f"has settings that do not apply: {unknown}."
             )
-        options._validate_params()
+        validate_parameters(options)
 
     # Fitted state.
 
@@ -382,7 +383,7 @@ class BaseVAE(
         n_weights = sum(p.numel() for p in self.module_.parameters())
         options = self._options()
         if options.n_threads is not None:
-            options._validate_params()
+            validate_parameters(options)
         n_threads = options.n_threads
         return intra_op_threads(threads_for(n_threads, n_rows * n_weights))
 
@@ -606,8 +607,8 @@ class BaseVAE(
         """
         n_epochs = [n for _, n in stages if n > 0]
         n_steps = n_steps_before + len(n_epochs)
-        context = self._init_callback_context(
-            max_subtasks=n_steps if n_steps > 1 else sum(n_epochs)
+        context = init_callback_context(
+            self, max_subtasks=n_steps if n_steps > 1 else sum(n_epochs)
         )
         data = {"X": X, "y": y, "metadata": metadata}
         context.call_on_fit_task_begin(estimator=self, **data)

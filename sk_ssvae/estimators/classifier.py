@@ -12,12 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    MissingValues,
-    StrOptions,
-)
 from torch import nn
 
 from sk_ssvae.data.labels import encode_classes, encode_labels
@@ -60,8 +54,16 @@ from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.trainer import restored_on_error
 from sk_ssvae.utils.devices import default_torch_state, resolve_device
-from sk_ssvae.utils.estimator import all_or_nothing, fit_context
+from sk_ssvae.utils.estimator import all_or_nothing
 from sk_ssvae.utils.random import RandomState, draw_seed
+from sk_ssvae.utils.sklearn_private import (
+    HasMethods,
+    Interval,
+    MissingValues,
+    StrOptions,
+    fit_context,
+    validate_parameters,
+)
 from sk_ssvae.utils.typing import Array, LikelihoodParameter, Mask, ModelName
 from sk_ssvae.utils.warnings import recorded_warnings
 
@@ -645,7 +647,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
             resume = self.__sklearn_is_fitted__()
             if resume:  # scikit-learn validates in the first call only
-                self._validate_params()
+                validate_parameters(self)
             if isinstance(self.class_weight, str):
                 raise ValueError(
                     "class_weight='balanced' is not supported by partial_fit, because "

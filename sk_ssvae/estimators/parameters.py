@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.models import ModelSpec, resolve_model
@@ -26,6 +25,7 @@ from sk_ssvae.models.network_factories import (
 from sk_ssvae.models.user_columns import user_columns
 from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.training.options import TrainingOptions
+from sk_ssvae.utils.sklearn_private import Interval, StrOptions
 
 __all__ = [
     "COMMON_CONSTRAINTS",

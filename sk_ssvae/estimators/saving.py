@@ -41,6 +41,11 @@ from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.utils.devices import resolve_device
 from sk_ssvae.utils.files import write_file
+from sk_ssvae.utils.sklearn_private import (
+    CALLBACK_STATE,
+    CALLBACKS,
+    validate_parameters,
+)
 from sk_ssvae.utils.typing import Array
 
 __all__ = [
@@ -77,9 +82,7 @@ FITTED_ATTRIBUTES = frozenset(
 )
 """The fitted attributes beside the net. A file cannot set any other."""
 
-TRANSIENT_ATTRIBUTES = frozenset(
-    {"_skl_callbacks", "_callback_fit_ctx", "_skl_callbacks_to_teardown"}
-)
+TRANSIENT_ATTRIBUTES = frozenset({CALLBACKS, *CALLBACK_STATE})
 """What scikit-learn's callbacks keep on an estimator. It is not part of the model."""
 
 MODULE_ARGUMENTS = (
@@ -280,7 +283,7 @@ def from_state(
     for name, value in fixed_parameters(estimator).items():
         estimator.fixed_parameters_.setdefault(name, value)  # what a file cannot hold
     if parameters:
-        estimator._validate_params()
+        validate_parameters(estimator)
     return estimator
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.data.numeric_text import user_is_told
@@ -30,6 +29,7 @@ from sk_ssvae.teachers.pool import OpinionPoolClassifier
 from sk_ssvae.teachers.soft_targets import fit_soft_targets
 from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.utils.chunks import is_sparse
+from sk_ssvae.utils.sklearn_private import safe_indexing
 from sk_ssvae.utils.typing import Array, IntArray, Mask
 
 __all__ = [
@@ -349,7 +349,7 @@ def choose_temperature(
             model.fit(X, codes, sample_weight=sample_weight)
             # The shift is not meant for labelled rows, which set the temperature.
             model.log_prior_shift_ = None
-            log_proba: Array = model.predict_log_proba(_safe_indexing(indexable, rows))
+            log_proba: Array = model.predict_log_proba(safe_indexing(indexable, rows))
         return log_proba
 
     with progress.step("temperature", "cross-fit", has_parts=True) as fold:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import cross_validate
-from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils import indexable
 from sklearn.utils.validation import column_or_1d
 
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.model_selection.base import Indices
 from sk_ssvae.model_selection.folds import LabeledStratifiedKFold
+from sk_ssvae.utils.sklearn_private import safe_indexing
 from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = ["cross_val_predict_labeled", "resolve_cv"]
@@ -144,7 +145,7 @@ def cross_val_predict_labeled(
     )
     predictions: Array | None = None
     for model, (_, test) in zip(results["estimator"], splits, strict=True):
-        part = np.asarray(getattr(model, method)(_safe_indexing(X, test)))
+        part = np.asarray(getattr(model, method)(safe_indexing(X, test)))
         if method == "predict":
             if predictions is None:
                 predictions = _unlabelled_array(len(labels), part.dtype, unlabeled)

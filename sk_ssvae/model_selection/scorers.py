@@ -1,21 +1,20 @@
 """Scorers for partially labelled data."""
 
 from collections.abc import Callable, Mapping
-from inspect import signature
 from typing import Any, Self
 
 import numpy as np
 from sklearn.metrics import check_scoring, get_scorer
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
-from sklearn.utils.validation import (
-    _num_samples,
-    check_consistent_length,
-    column_or_1d,
-)
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array, is_default_marker
+from sk_ssvae.utils.sklearn_private import (
+    accepts_sample_weight,
+    num_samples,
+    safe_indexing,
+)
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["LabeledScorer", "bound_scorer", "labeled_scorer"]
@@ -80,10 +79,10 @@ class LabeledScorer:
             )
         rows, n_rows = np.flatnonzero(labelled), len(labels)
         params = {
-            name: _safe_indexing(value, rows) if _is_per_row(value, n_rows) else value
+            name: safe_indexing(value, rows) if _is_per_row(value, n_rows) else value
             for name, value in params.items()
         }
-        X = _safe_indexing(X, rows)
+        X = safe_indexing(X, rows)
         if self._scorer is None:
             return estimator.score(X, known_labels, **params)
         return self._scorer(estimator, X, known_labels, **params)
@@ -122,10 +121,7 @@ class LabeledScorer:
         """Return whether scikit-learn's searches may pass `sample_weight`."""
         if self._scorer is None:
             return True
-        accepts = getattr(self._scorer, "_accept_sample_weight", None)
-        if accepts is not None:
-            return bool(accepts())
-        return "sample_weight" in signature(self._scorer).parameters
+        return accepts_sample_weight(self._scorer)
 
     def __repr__(self) -> str:
         marker = ""
@@ -138,7 +134,7 @@ def _is_per_row(value: Any, n_rows: int) -> bool:
     """Return whether a parameter of a scorer holds one value per row."""
     if isinstance(value, str | bytes | Mapping) or np.ndim(value) == 0:
         return False
-    return bool(_num_samples(value) == n_rows)
+    return bool(num_samples(value) == n_rows)
 
 
 def labeled_scorer(scoring: Any = None, *, unlabeled: Any = UNLABELED) -> Any:

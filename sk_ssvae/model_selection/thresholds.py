@@ -17,12 +17,6 @@ from sklearn.base import (
 )
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import Tags, get_tags
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    MissingValues,
-    StrOptions,
-)
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -34,7 +28,14 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from sk_ssvae.data.labels import split_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.model_selection.prediction import cross_val_predict_labeled
-from sk_ssvae.utils.estimator import all_or_nothing, fit_context
+from sk_ssvae.utils.estimator import all_or_nothing
+from sk_ssvae.utils.sklearn_private import (
+    HasMethods,
+    Interval,
+    MissingValues,
+    StrOptions,
+    fit_context,
+)
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["LabeledTunedThresholdClassifierCV"]

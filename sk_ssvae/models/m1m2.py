@@ -10,7 +10,6 @@ from numbers import Integral
 from typing import Any, ClassVar, cast
 
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from sk_ssvae.data.layout import Layout
@@ -30,6 +29,7 @@ from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactorie
 from sk_ssvae.models.spec import Epochs, ModelSpec
 from sk_ssvae.models.user_networks import freeze_networks
 from sk_ssvae.utils.random import Stream, stream_seed
+from sk_ssvae.utils.sklearn_private import Interval, StrOptions
 
 __all__ = ["M1M2", "M1M2Module"]
 

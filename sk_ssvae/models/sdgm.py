@@ -10,7 +10,6 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import torch
-from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from sk_ssvae.data.layout import Layout
@@ -26,6 +25,7 @@ from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactorie
 from sk_ssvae.models.networks import MLP, MultiInputLinear, PairMLP
 from sk_ssvae.models.spec import ModelSpec
 from sk_ssvae.utils.random import Stream, stream_generator
+from sk_ssvae.utils.sklearn_private import Interval
 
 __all__ = ["SDGM", "NoiseSource", "SDGMModule"]
 

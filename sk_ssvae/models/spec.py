@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 
 from sk_ssvae.models.base import VAEModule
+from sk_ssvae.utils.sklearn_private import validate_parameters
 
 __all__ = ["MODELS", "Epochs", "ModelSpec", "resolve_model"]
 
@@ -150,5 +151,5 @@ def resolve_model(model: str | ModelSpec) -> ModelSpec:
             f"model={model!r} is a model without classes, for VariationalAutoencoder. "
             f"Use one of {sorted(MODELS)}."
         )
-    model._validate_params()
+    validate_parameters(model)
     return model

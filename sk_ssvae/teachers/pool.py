@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sk_ssvae.data.accuracy import labelled_accuracy
@@ -53,9 +52,9 @@ from sk_ssvae.utils.estimator import (
     DOC_LINK_MODULE,
     DOC_LINK_TEMPLATE,
     all_or_nothing,
-    fit_context,
 )
 from sk_ssvae.utils.random import RandomState, draw_seed
+from sk_ssvae.utils.sklearn_private import HasMethods, Interval, StrOptions, fit_context
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["OpinionPoolClassifier"]
@@ -369,7 +368,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         if self.views is None:
             return None, {}
         built_in = (*FIRST_STAGE_VIEWS, *SECOND_STAGE_VIEWS)
-        return read_entries(self.views, built_in, self._get_param_names())
+        return read_entries(self.views, built_in, self.get_params(deep=False))
 
     @property
     def weights_(self) -> dict[str, float]:

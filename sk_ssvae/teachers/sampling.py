@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.data.scaling import ColumnScaling
@@ -14,6 +13,7 @@ from sk_ssvae.teachers.user_views import rows_as_passed
 from sk_ssvae.teachers.view_entries import ClassifierEntry
 from sk_ssvae.teachers.view_sets import RowsOfViews, ViewSet, fixed_global_state
 from sk_ssvae.utils.chunks import row_chunks
+from sk_ssvae.utils.sklearn_private import safe_indexing
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["check_inductive", "choose_sample", "pool_unsampled", "rows_of_views"]
@@ -70,7 +70,7 @@ def rows_of_views(
         # Arrays are those that were validated; only data frames are passed on as such.
         is_frame = rows_as_passed(X, checked) is X
         checked = checked[which]
-        X = _safe_indexing(X, which) if is_frame else checked
+        X = safe_indexing(X, which) if is_frame else checked
     with fixed_global_state():
         scaled = scale_rows(checked, scaling)
     return RowsOfViews(scaled, rows_as_passed(X, checked))

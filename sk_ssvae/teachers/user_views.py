@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing
 
 from sk_ssvae.data.dataframes import dataframe_library
 from sk_ssvae.data.markers import UNLABELED
@@ -21,6 +20,7 @@ from sk_ssvae.teachers.classifiers import (
 )
 from sk_ssvae.teachers.view_entries import ClassifierEntry
 from sk_ssvae.teachers.views import View, ViewSettings
+from sk_ssvae.utils.sklearn_private import safe_indexing
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["UserView", "rows_as_passed"]
@@ -204,7 +204,7 @@ def _has_pairwise_margins(classifier: Any) -> bool:
 
 def _copied_rows(X: Any, rows: IntArray) -> Any:
     """Return a copy of some rows, as a step of a pipeline may work in place."""
-    part = _safe_indexing(X, rows)
+    part = safe_indexing(X, rows)
     # pandas shares the memory of all rows in their order.
     return part.copy() if dataframe_library(part) == "pandas" else part
 

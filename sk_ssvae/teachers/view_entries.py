@@ -184,7 +184,7 @@ class WithNamedViews(BaseEstimator):
             entries = [] if self.views is None else [*self.views]
         except (TypeError, ValueError):
             return
-        own = self._get_param_names()
+        own = super().get_params(deep=False)
         for entry in entries:
             if _is_named(entry) and entry[0] not in own:
                 yield entry[0], entry[1]

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
+from sk_ssvae.utils.torch_private import NORMALISATIONS, foreach_flag_non_finite_
+
 __all__ = [
     "MAX_ROLLBACKS",
     "STEP_FACTOR",
@@ -103,7 +105,7 @@ def flag_non_finite(tensors: list[Tensor], found_inf: Tensor, one: Tensor) -> No
     """
     if found_inf.device.type in ("cpu", "cuda"):
         # The kernel of GradScaler makes one pass; a norm is several times slower.
-        torch._amp_foreach_non_finite_check_and_unscale_(tensors, found_inf, one)
+        foreach_flag_non_finite_(tensors, found_inf, one)
     else:
         norm = get_total_norm(tensors)
         found_inf.copy_(torch.maximum(found_inf, (~norm.isfinite()).float()))
@@ -125,7 +127,7 @@ class RunningStatistics:
         self._live = [
             buffer
             for layer in module.modules()
-            if isinstance(layer, nn.modules.batchnorm._NormBase)
+            if isinstance(layer, NORMALISATIONS)
             for buffer in layer.buffers()
         ]
         self._before: list[Tensor] = []

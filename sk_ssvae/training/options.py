@@ -4,8 +4,8 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from sk_ssvae.utils.sklearn_private import Interval, StrOptions
 from sk_ssvae.utils.threads import MAX_THREADS
 
 __all__ = ["ClassifierOptions", "TrainingOptions"]

@@ -220,7 +220,7 @@ class RollbackNet(NeuralNet, ABC):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Compute the gradient of a minibatch and take one step of the optimizer."""
-        self._zero_grad_optimizer()
+        self.optimizer_.zero_grad()
         with self._statistics.kept_on_error():
             return self._guarded_step(batch, **fit_params)
 

@@ -1,12 +1,14 @@
 """Helpers for writing scikit-learn estimators."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
+
+from sk_ssvae.utils.sklearn_private import CALLBACK_STATE
 
 __all__ = [
     "DOC_LINK_MODULE",
@@ -15,10 +17,7 @@ __all__ = [
     "all_or_nothing",
     "check_count",
     "check_integer",
-    "fit_context",
 ]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 SITE = "https://sk-ssvae.readthedocs.io/en/latest"
 """Address of the published documentation."""
@@ -30,22 +29,6 @@ HTML representation links estimators of this package only, not subclasses elsewh
 DOC_LINK_TEMPLATE = f"{SITE}/api/generated/sk_ssvae.{{estimator_name}}.html"
 """Value of the class attribute ``_doc_link_template`` of the estimators: address of an
 estimator's page in the API reference."""
-
-
-def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[F], F]:
-    """Return scikit-learn's decorator of `fit` methods, which has no types.
-
-    Without types, type checkers would take the result of `fit` for Any.
-
-    Parameters
-    ----------
-    prefer_skip_nested_validation : bool
-        Whether the parameters of nested estimators are not validated.
-    """
-    decorate: Callable[[F], F] = _fit_context(
-        prefer_skip_nested_validation=prefer_skip_nested_validation
-    )
-    return decorate
 
 
 def check_integer(name: str, value: Any) -> None:
@@ -95,10 +78,6 @@ def check_count(name: str, value: Any) -> None:
         )
 
 
-# Attributes that scikit-learn's callback support sets on an estimator during fit.
-_CALLBACK_STATE = ("_callback_fit_ctx", "_skl_callbacks_to_teardown")
-
-
 @contextmanager
 def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
     """Restore an estimator's attributes if fitting raises an exception.
@@ -115,7 +94,7 @@ def all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
         yield
     except BaseException:
         state = vars(estimator)
-        kept = {name: state[name] for name in _CALLBACK_STATE if name in state}
+        kept = {name: state[name] for name in CALLBACK_STATE if name in state}
         state.clear()
         state.update(before | kept)
         raise

@@ -21,6 +21,7 @@ from sk_ssvae.models.likelihoods.base import (
     IndependentColumns,
     Likelihood,
 )
+from sk_ssvae.utils.torch_private import standard_gamma
 
 __all__ = [
     "NegativeBinomial",
@@ -162,7 +163,7 @@ class NegativeBinomialVector(PoissonVector):
         """Return one draw of counts, as floats, from a gamma-Poisson mixture."""
         size = self.log_size.exp().expand_as(self.log_ratio).contiguous()
         # torch.distributions.Gamma would draw from the global generator.
-        gamma = torch._standard_gamma(size, generator=generator)
+        gamma = standard_gamma(size, generator=generator)
         return torch.poisson(gamma / size * self.mean, generator)
 
 
