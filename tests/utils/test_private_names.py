@@ -10,7 +10,7 @@ from private_names import OWN, defined_names, is_private, private_names
 import sk_ssvae
 
 PACKAGE = Path(sk_ssvae.__file__).parent
-DEVELOPER_GUIDE = PACKAGE.parent / "docs" / "developing.md"
+DEVELOPER_GUIDE = Path(__file__).parents[2] / "docs" / "developing.md"
 SOURCES = {
     path.relative_to(PACKAGE).as_posix(): path.read_text()
     for path in sorted(PACKAGE.rglob("*.py"))
