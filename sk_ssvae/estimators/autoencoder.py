@@ -275,17 +275,23 @@ class VariationalAutoencoder(GenerationMixin):
             If X or a parameter is invalid, or training diverges. The estimator is then
             unchanged.
         """
-        with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
+        with (
+            all_or_nothing(self),
+            default_torch_state(resolve_device(self.device)),
+            self._connected_processes() as communicator,
+        ):
             resume = self._continues()
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             cells = preprocessor.read(self, X, reset=not resume)
             data = TrainingData(cells, np.full(cells.shape[0], UNLABELED))
             if resume:
                 net = self._continued_net(data)
-                checkpoint, _ = self._open_checkpoint(data)
+                self._agreed_seed(communicator, data, net.seed)
+                checkpoint, _ = self._open_checkpoint(data, communicator)
             else:
                 seed = draw_seed(self.random_state)
-                checkpoint, saved_seed = self._open_checkpoint(data)
+                seed = self._agreed_seed(communicator, data, seed)
+                checkpoint, saved_seed = self._open_checkpoint(data, communicator)
                 seed = seed if saved_seed is None else saved_seed
                 self.preprocessor_ = preprocessor.fit(cells)
                 self.likelihood_ = preprocessor.likelihood_
@@ -299,9 +305,17 @@ class VariationalAutoencoder(GenerationMixin):
                 )
                 stages = [("all", n_epochs)]
                 with (
-                    self._fit_task(stages, X, y, {}) as progress,
+                    self._fit_task(
+                        stages, X, y, {}, communicator=communicator
+                    ) as progress,
                     self._trained(
-                        net, rows, stages, Objective(), progress, checkpoint
+                        net,
+                        rows,
+                        stages,
+                        Objective(),
+                        progress,
+                        checkpoint,
+                        communicator,
                     ) as bound,
                 ):
                     self.validation_bound_ = bound

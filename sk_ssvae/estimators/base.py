@@ -50,6 +50,8 @@ from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.soft_targets import confidence
 from sk_ssvae.training.callbacks import check_callbacks, named_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, digest
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
+from sk_ssvae.training.distributed import check_same, connected_processes
 from sk_ssvae.training.monitors import HeldOut, check_monitors
 from sk_ssvae.training.net import SSVAENet, make_net, step_work
 from sk_ssvae.training.objective import Objective
@@ -71,12 +73,16 @@ RUN_PARAMETERS = frozenset(
         "callbacks",
         "checkpoint",
         "device",
+        "options__distributed",
         "options__n_threads",
         "random_state",
         "verbose",
     }
 )
 """Parameters that may differ between a training run and its continuation."""
+
+N_COMPARED_ROWS = 1000
+"""Number of rows, about, that the processes of a distributed fit compare."""
 
 VALIDATION_FRACTION = 0.1
 """Share of the rows that is held out for early stopping by default."""
@@ -378,6 +384,62 @@ class BaseVAE(
 
     # Steps of fitting.
 
+    def _connected_processes(self) -> AbstractContextManager[Communicator]:
+        """Connect the processes that fit this estimator together."""
+        options = self._options()
+        options._validate_params()  # `partial_fit` has not done so yet
+        return connected_processes(options.distributed, resolve_device(self.device))
+
+    def _agreed_seed(
+        self, communicator: Communicator, data: TrainingData, seed: int
+    ) -> int:
+        """Check that all processes have the same task, and return its seed.
+
+        It is that of process 0 with ``random_state=None``.
+
+        Raises
+        ------
+        ValueError
+            If rows, labels, weights or parameters differ.
+        """
+
+        def describe() -> dict[str, object]:
+            kinds = [type(c).__name__ for _, c in named_callbacks(self.callbacks)]
+            n_rows = data.cells.shape[0]
+            sample = np.arange(0, n_rows, max(1, n_rows // N_COMPARED_ROWS))
+            description: dict[str, object] = self._run_parameters() | {
+                "device": resolve_device(self.device).type,
+                "callbacks": kinds,
+                "checkpoint": self.checkpoint is not None,
+                "X": (data.cells.shape, digest(data.cells[sample])),
+                "y": digest(data.codes),
+                "sample_weight": digest(data.weight),
+            }
+            if self._continues() or self.random_state is not None:
+                description["random_state"] = seed
+            if self._continues():
+                weights = self.module_.state_dict().values()
+                description["weights"] = digest(*(w.cpu().numpy() for w in weights))
+            return description
+
+        check_same(communicator, describe)
+        return communicator.broadcast(seed)
+
+    def _run_parameters(self) -> dict[str, Any]:
+        """Return the parameters that training depends on, encoded, by name."""
+        encode = JSONEncoder()
+        run: dict[str, Any] = {"estimator": type(self).__name__}
+        resolved = {"options": self._options(), "model": model_spec(self)}
+        for name, value in flat_parameters(self, resolved).items():
+            if name not in RUN_PARAMETERS:
+                try:
+                    run[name] = encode(value)
+                except NotSerializableError:
+                    run[name] = repr(value)
+        for name, array in encode.arrays.items():
+            run[name] = digest(array)
+        return run
+
     def _continues(self) -> bool:
         """Return whether `fit` continues the training of a fitted model."""
         return self.warm_start and self.__sklearn_is_fitted__()
@@ -505,7 +567,7 @@ class BaseVAE(
         return float(self.validation_fraction)
 
     def _open_checkpoint(
-        self, data: TrainingData
+        self, data: TrainingData, communicator: Communicator
     ) -> tuple[Checkpoint | None, int | None]:
         """Open the checkpoint file, if there is to be one.
 
@@ -517,26 +579,21 @@ class BaseVAE(
         """
         if self.checkpoint is None:
             return None, None
-        encode = JSONEncoder()
-        run: dict[str, Any] = {"estimator": type(self).__name__}
-        resolved = {"options": self._options(), "model": model_spec(self)}
-        for name, value in flat_parameters(self, resolved).items():
-            if name not in RUN_PARAMETERS:
-                try:
-                    run[name] = encode(value)
-                except NotSerializableError:
-                    run[name] = repr(value)
-        run |= {
-            # A run that continues a fitted model continues its random streams.
-            "seed": self.net_.seed if self._continues() else None,
-            "epochs before": len(self.net_.history_) if self._continues() else 0,
-            "X": digest(data.cells),
-            "y": digest(data.codes),
-            "sample_weight": digest(data.weight),
-        }
-        for name, array in encode.arrays.items():  # of parameters
-            run[name] = digest(array)
-        checkpoint = Checkpoint(self.checkpoint, run)
+        run = self._run_parameters()
+        # The others do not use the file, and need not read all rows for the digest.
+        run |= (
+            {}
+            if not communicator.is_main
+            else {
+                # A run that continues a fitted model continues its random streams.
+                "seed": self.net_.seed if self._continues() else None,
+                "epochs before": len(self.net_.history_) if self._continues() else 0,
+                "X": digest(data.cells),
+                "y": digest(data.codes),
+                "sample_weight": digest(data.weight),
+            }
+        )
+        checkpoint = Checkpoint(self.checkpoint, run, communicator)
         return checkpoint, checkpoint.read()
 
     @contextmanager
@@ -547,6 +604,7 @@ class BaseVAE(
         y: Any,
         metadata: dict[str, Any],
         n_steps_before: int = 0,
+        communicator: Communicator = SINGLE_PROCESS,
     ) -> Iterator[FitProgress]:
         """Report a fit to scikit-learn's callbacks; yield the reporter of its steps.
 
@@ -558,6 +616,8 @@ class BaseVAE(
             Arguments of `fit`, for the hooks.
         n_steps_before : int
             Number of steps before training.
+        communicator : Communicator
+            The processes; the first one prints.
         """
         n_epochs = [n for _, n in stages if n > 0]
         n_steps = n_steps_before + len(n_epochs)
@@ -572,7 +632,7 @@ class BaseVAE(
             data,
             lambda net: {"net_": net.snapshot()},
             n_steps=n_steps,
-            verbose=self.verbose,
+            verbose=self.verbose if communicator.is_main else 0,
         )
         context.call_on_fit_task_end(
             estimator=self, **data, reconstruction_attributes=dict
@@ -587,6 +647,7 @@ class BaseVAE(
         objective: Objective,
         progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
+        communicator: Communicator = SINGLE_PROCESS,
     ) -> Iterator[float | None]:
         """Train the net; yield the validation bound, on the same threads.
 
@@ -608,7 +669,8 @@ class BaseVAE(
                 options=options,
                 early_stopping=bool(self.early_stopping),
                 callbacks=self.callbacks,
-                verbose=self.verbose,
+                verbose=self.verbose if communicator.is_main else 0,
                 progress=progress,
                 checkpoint=checkpoint,
+                communicator=communicator,
             )

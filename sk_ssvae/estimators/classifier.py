@@ -50,6 +50,7 @@ from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_we
 from sk_ssvae.training.adversarial_radius import resolve_adversarial
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
@@ -517,7 +518,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             If X, y or a parameter is invalid, or training diverges. The estimator is
             then unchanged.
         """
-        with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
+        with (
+            all_or_nothing(self),
+            default_torch_state(resolve_device(self.device)),
+            self._connected_processes() as communicator,
+        ):
             resume = self._continues()
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             known_classes = self.classes_ if resume else None
@@ -526,11 +531,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             )
             if resume:
                 net = self._continued_net(data)
-                seed = net.seed
-                checkpoint, _ = self._open_checkpoint(data)
+                seed = self._agreed_seed(communicator, data, net.seed)
+                checkpoint, _ = self._open_checkpoint(data, communicator)
             else:
                 seed = draw_seed(self.random_state)
-                checkpoint, saved_seed = self._open_checkpoint(data)
+                seed = self._agreed_seed(communicator, data, seed)
+                checkpoint, saved_seed = self._open_checkpoint(data, communicator)
                 seed = seed if saved_seed is None else saved_seed
                 preprocessor.fit(data.cells, used=data.used, sample_weight=data.weight)
                 self._check_networks()  # before the teacher takes its time
@@ -543,15 +549,19 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
-            with self._fit_task(stages, X, y, metadata, n_steps) as progress:
-                targets = make_soft_targets(
-                    self.teacher,
-                    class_prior,
-                    seen,
-                    preprocessor,
-                    classes,
-                    seed,
-                    progress,
+            with self._fit_task(
+                stages, X, y, metadata, n_steps, communicator
+            ) as progress:
+                targets = communicator.on_main(
+                    lambda: make_soft_targets(
+                        self.teacher,
+                        class_prior,
+                        seen,
+                        preprocessor,
+                        classes,
+                        seed,
+                        progress,
+                    )
                 )
                 if not resume:
                     net = self._initialize(seen, preprocessor, classes, targets, seed)
@@ -562,9 +572,18 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                     rows = self._training_rows(
                         data, preprocessor, net, targets.probabilities, held_out
                     )
-                    objective, adversarial_reason = self._objective(net, rows[0])
+                    objective, adversarial_reason = communicator.broadcast(
+                        self._objective(net, rows[0])
+                    )
                     self._maximize_bound(
-                        net, data, rows, objective, stages, progress, checkpoint
+                        net,
+                        data,
+                        rows,
+                        objective,
+                        stages,
+                        progress,
+                        checkpoint,
+                        communicator,
                     )
             self.choices_ = describe_training_choices(
                 self,
@@ -619,7 +638,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             As for `fit`, and with ``class_weight="balanced"``; the estimator is then
             unchanged.
         """
-        with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
+        with (
+            all_or_nothing(self),
+            default_torch_state(resolve_device(self.device)),
+            self._connected_processes() as communicator,
+        ):
             resume = self.__sklearn_is_fitted__()
             if resume:  # scikit-learn validates in the first call only
                 self._validate_params()
@@ -637,8 +660,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             )
             if resume:
                 net = self._continued_net(data)
+                self._agreed_seed(communicator, data, net.seed)
             else:
                 seed = draw_seed(self.random_state)
+                seed = self._agreed_seed(communicator, data, seed)
                 preprocessor.fit(
                     data.cells,
                     used=data.used,
@@ -655,8 +680,15 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 self.temperature_ = float(self.temperature)
             with restored_on_error(net):
                 rows = self._training_rows(data, preprocessor, net)
-                objective, _ = self._objective(net, rows[0])
-                self._maximize_bound(net, data, rows, objective, [("all", 1)])
+                objective, _ = communicator.broadcast(self._objective(net, rows[0]))
+                self._maximize_bound(
+                    net,
+                    data,
+                    rows,
+                    objective,
+                    [("all", 1)],
+                    communicator=communicator,
+                )
         return self
 
     def _partial_fit_classes(self, classes: npt.ArrayLike | None) -> Array:
@@ -818,9 +850,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         stages: list[tuple[str, int]],
         progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
+        communicator: Communicator = SINGLE_PROCESS,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
-        with self._trained(net, rows, stages, objective, progress, checkpoint) as bound:
+        with self._trained(
+            net, rows, stages, objective, progress, checkpoint, communicator
+        ) as bound:
             log_proba = self._class_log_proba(net, data.cells)
         distributions = np.exp(log_proba)
         if not np.isfinite(distributions).all():

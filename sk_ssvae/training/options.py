@@ -48,6 +48,15 @@ class TrainingOptions(BaseEstimator):
         on a CPU it needs a C++ compiler and made steps slower
         (``benchmarks/README.md``).
 
+    distributed : bool or "auto", default=False
+        Whether several processes train one model, data-parallel: each computes the
+        gradient of its part of every minibatch. All of them must call `fit` with the
+        same rows and parameters, and get the same model
+        (:doc:`user guide </scale_out>`). True needs processes that ``torchrun`` has
+        started, or an initialised ``torch.distributed``; "auto" is the same as True
+        in several such processes and as False otherwise. It is not the default, since
+        such processes may also fit models of their own.
+
     See Also
     --------
     ClassifierOptions : The options of `sk_ssvae.SSVAEClassifier`.
@@ -66,6 +75,7 @@ class TrainingOptions(BaseEstimator):
         "precision": [StrOptions({"float32", "bf16"})],
         "n_threads": [None, Interval(Integral, 1, MAX_THREADS, closed="both")],
         "compile": ["boolean"],
+        "distributed": ["boolean", StrOptions({"auto"})],
     }
 
     def __init__(
@@ -77,6 +87,7 @@ class TrainingOptions(BaseEstimator):
         precision: str = "float32",
         n_threads: int | None = None,
         compile: bool = False,
+        distributed: str | bool = False,
     ) -> None:
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
@@ -84,6 +95,7 @@ class TrainingOptions(BaseEstimator):
         self.precision = precision
         self.n_threads = n_threads
         self.compile = compile
+        self.distributed = distributed
 
 
 class ClassifierOptions(TrainingOptions):
@@ -119,6 +131,15 @@ class ClassifierOptions(TrainingOptions):
         accelerator: compilation takes tens of seconds for each shape of network, and
         on a CPU it needs a C++ compiler and made steps slower
         (``benchmarks/README.md``).
+
+    distributed : bool or "auto", default=False
+        Whether several processes train one model, data-parallel: each computes the
+        gradient of its part of every minibatch. All of them must call `fit` with the
+        same rows and parameters, and get the same model
+        (:doc:`user guide </scale_out>`). True needs processes that ``torchrun`` has
+        started, or an initialised ``torch.distributed``; "auto" is the same as True
+        in several such processes and as False otherwise. It is not the default, since
+        such processes may also fit models of their own.
 
     teacher_weight : float, default=1.0
         Weight of the cross-entropy with the teacher's soft targets at the start of
@@ -209,6 +230,7 @@ class ClassifierOptions(TrainingOptions):
         precision: str = "float32",
         n_threads: int | None = None,
         compile: bool = False,
+        distributed: str | bool = False,
         teacher_weight: float = 1.0,
         entropy_weight: float = 0.3,
         adversarial_weight: str | float = "auto",
@@ -223,6 +245,7 @@ class ClassifierOptions(TrainingOptions):
             precision=precision,
             n_threads=n_threads,
             compile=compile,
+            distributed=distributed,
         )
         self.teacher_weight = teacher_weight
         self.entropy_weight = entropy_weight

@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.divergence import (
     MAX_ROLLBACKS,
     STEP_FACTOR,
@@ -42,8 +43,9 @@ class RollbackNet(NeuralNet, ABC):
     per minibatch, unless a callback implements one of `STEP_EVENTS`.
 
     Minibatches are pairs of a dict with ``x`` and ``bound_weight``, and of labels. A
-    subclass's `train_step_single` returns a dict of ``loss``, ``bound`` and ``y_pred``,
-    detached.
+    subclass's `train_step_single` returns a dict of ``loss``, ``bound``, ``squares``
+    (`sk_ssvae.training.divergence.sum_of_squares`) and ``y_pred``, detached. Losses and
+    gradients are sums over all processes, so that all of them take the same steps.
 
     Parameters
     ----------
@@ -51,6 +53,8 @@ class RollbackNet(NeuralNet, ABC):
         Passed to `skorch.NeuralNet`.
     max_grad_norm : float or None
         Norm to which larger gradients are scaled down; None does not clip.
+    communicator : Communicator
+        The processes that train the model.
 
     Attributes
     ----------
@@ -61,10 +65,15 @@ class RollbackNet(NeuralNet, ABC):
     """
 
     def __init__(
-        self, *args: Any, max_grad_norm: float | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        max_grad_norm: float | None = None,
+        communicator: Communicator = SINGLE_PROCESS,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.max_grad_norm = max_grad_norm
+        self.communicator = communicator
         self.rollbacks_: list[tuple[int, int]] = []
 
     @property
@@ -95,10 +104,17 @@ class RollbackNet(NeuralNet, ABC):
         callbacks, among them EarlyStopping, which is no interruption.
         """
         self.interrupted_ = False
+        self._stop_is_agreed = False
         self._previous_snapshot: TrainingSnapshot | None = None
         try:
             return super().fit_loop(*args, **kwargs)
         except KeyboardInterrupt:
+            if self.communicator.world_size > 1 and not self._stop_is_agreed:
+                # skorch would keep the steps done, which may differ between processes.
+                raise RuntimeError(
+                    "A distributed fit was interrupted within an epoch. The estimator "
+                    "is unchanged; with a checkpoint, the same call resumes from it."
+                ) from None
             self.interrupted_ = not any(
                 isinstance(callback, EarlyStopping)
                 and callback.misses_ == callback.patience
@@ -109,6 +125,18 @@ class RollbackNet(NeuralNet, ABC):
             self._previous_snapshot = None
             self.__dict__.pop("_monitor", None)
             self.__dict__.pop("_statistics", None)
+
+    @contextmanager
+    def _stopped_together(self) -> Iterator[None]:
+        """Raise a KeyboardInterrupt of a callback in all processes."""
+        stop = False
+        try:
+            yield
+        except KeyboardInterrupt:
+            stop = True
+        if self.communicator.any(stop):
+            self._stop_is_agreed = True
+            raise KeyboardInterrupt
 
     def run_single_epoch(
         self,
@@ -185,6 +213,8 @@ class RollbackNet(NeuralNet, ABC):
             losses.append(step["loss"])
             sizes.append(size)
         values: list[float] = torch.stack(losses).tolist()
+        if not training:  # those of training are sums already
+            values = self.communicator.broadcast(values)
         if not self._handled_events:
             # One entry for all minibatches; skorch averages the entries of an epoch.
             mean = np.average(values, weights=sizes)
@@ -219,7 +249,6 @@ class RollbackNet(NeuralNet, ABC):
     def _guarded_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Take a step, unless it or one before it in the epoch has diverged."""
         step: dict[str, Tensor] = self.train_step_single(batch, **fit_params)
-        inputs = batch[0]
         if "on_grad_computed" in self._handled_events:
             self.notify(
                 "on_grad_computed",
@@ -237,8 +266,7 @@ class RollbackNet(NeuralNet, ABC):
             step["loss"],
             step["bound"],
             [parameter.grad for parameter in parameters],
-            inputs["x"],
-            inputs["bound_weight"],
+            step["squares"],
         )
         if self.max_grad_norm is not None:
             clip_grad_norm_(parameters, self.max_grad_norm)
@@ -255,4 +283,5 @@ class RollbackNet(NeuralNet, ABC):
         state.pop("_monitor", None)
         state.pop("_statistics", None)
         state.pop("_previous_snapshot", None)
+        state["communicator"] = SINGLE_PROCESS
         return state

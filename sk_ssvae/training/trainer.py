@@ -19,6 +19,7 @@ from sk_ssvae.models.user_networks import (
 )
 from sk_ssvae.training.callbacks import set_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, CheckpointWriter, Position
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.divergence import STEP_FACTOR
 from sk_ssvae.training.early_stopping import ResumableEarlyStopping
 from sk_ssvae.training.monitors import HeldOut, check_monitors, explained_errors
@@ -26,6 +27,7 @@ from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.training.progress import EpochTable, FitProgress, prints_history
+from sk_ssvae.training.replicas import check_replicas, synchronize
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.utils.devices import retain_freed_memory
 from sk_ssvae.utils.random import Stream, seeded_global_generator, stream_seed
@@ -67,6 +69,7 @@ def train(
     verbose: int = 0,
     progress: FitProgress | None = None,
     checkpoint: Checkpoint | None = None,
+    communicator: Communicator = SINGLE_PROCESS,
 ) -> float | None:
     """Train a net, stage by stage. Call it within `restored_on_error`.
 
@@ -108,6 +111,9 @@ def train(
     checkpoint : Checkpoint, default=None
         Where the state of the run is restored from, if `Checkpoint.read` found a file,
         and written to.
+    communicator : Communicator
+        The processes that train the net together. All of them call this function with
+        the same arguments, except for `verbose`, `callbacks` and `checkpoint`.
 
     Returns
     -------
@@ -131,7 +137,9 @@ def train(
         max_grad_norm=options.max_grad_norm,
         verbose=verbose,
     )
+    net.communicator = communicator
     set_callbacks(net, callbacks or [])
+    check_replicas(net, rows)
     labels = None
     if len(net.module_.classes) > 1:
         labels = held_out is not None and held_out.n_labelled > 0
@@ -151,6 +159,8 @@ def train(
             is_stream=progress is None,
         )
         internal.append(("table", table))
+    elif communicator.world_size > 1:
+        internal.append(("table", Callback()))  # all processes have as many callbacks
     if progress is not None:
         internal.append(("sklearn_tasks", progress))
     stopper = None
@@ -178,6 +188,7 @@ def train(
             )
         _check_user_networks(net, rows)
     finally:
+        net.communicator = SINGLE_PROCESS
         net.train_split = None  # release the data
         net.callbacks_ = [entry for entry in net.callbacks_ if entry not in internal]
         net.module_.eval()
@@ -207,6 +218,7 @@ def _run_stages(
         if n_epochs == 0 or number < start.stage:
             continue
         net.module_.start_stage(stage, rows)
+        synchronize(net)
         net.set_params(
             max_epochs=n_epochs - epochs_done,
             epochs_done=epochs_done,
@@ -224,10 +236,12 @@ def _run_stages(
             progress.finish_stage()
         epochs_done = 0
         cut_off = _drop_unfinished_epoch(net, start.epochs_before)
+        stop = progress is not None and progress.stop_requested
+        stop = net.communicator.any(stop)
         n_done = len(net.history_) - start.epochs_before
         if net.module_.unsupervised and len(net.module_.classes) > 1:
             n_without_classes = n_done
-        if progress is not None and progress.stop_requested:
+        if stop:
             break
         if cut_off or net.interrupted_:
             _warn_interrupted(n_done, total, n_done == n_without_classes)
