@@ -279,7 +279,7 @@ class CheckpointWriter(Callback):
     def finish_stage(self, net: SSVAENet) -> None:
         """Write the state at the end of the current stage."""
         self.start_stage(self._stage + 1, len(net.history_))
-        self.write(net)
+        self.checkpoint.communicator.on_main(lambda: self.write(net))
 
     def on_epoch_end(self, net: SSVAENet, **kwargs: Any) -> None:
         """Write the state, unless that would take too much of the time."""
@@ -288,15 +288,12 @@ class CheckpointWriter(Callback):
     def _write_if_due(self, net: SSVAENet) -> None:
         start = time.monotonic()
         if start >= self._next_time:
-            self._write(net)
+            self.write(net)
             end = time.monotonic()
             self._next_time = end + (end - start) / SHARE
 
     def write(self, net: SSVAENet) -> None:
         """Write the state."""
-        self.checkpoint.communicator.on_main(lambda: self._write(net))
-
-    def _write(self, net: SSVAENet) -> None:
         epochs_done = len(net.history_) - self._epochs_at_start
         position = Position(self._stage, epochs_done, self.epochs_before)
         self.checkpoint.write(net, position, self.stopper)

@@ -31,7 +31,7 @@ CONTROL_TIMEOUT = datetime.timedelta(days=7)
 that ends closes its connections, which is noticed at once."""
 
 DATA_TIMEOUT = datetime.timedelta(minutes=10)
-"""How long processes wait for the gradients of another."""
+"""How long processes wait for the gradients of another, or for its call of `fit`."""
 
 LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables from which a process group is initialised. ``torchrun`` sets
@@ -120,13 +120,7 @@ def connected_processes(
         yield SINGLE_PROCESS
         return
     _check_device(device)
-    if not dist.is_initialized():
-        dist.init_process_group("gloo")
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    communicator = GroupCommunicator(
-        dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT),
-        dist.new_group(backend=backend, timeout=DATA_TIMEOUT),
-    )
+    communicator = _connect(device)
     with ExitStack() as stack:
         stack.enter_context(communicator.shared_errors())
         if not communicator.is_main:
@@ -134,6 +128,32 @@ def connected_processes(
             warnings.simplefilter("ignore")
         _check_devices(communicator, device)
         yield communicator
+
+
+def _connect(device: torch.device) -> GroupCommunicator:
+    """Connect all processes of the default group, which is initialised if needed.
+
+    Raises
+    ------
+    RuntimeError
+        If a process does not answer.
+    """
+    try:
+        if not dist.is_initialized():
+            dist.init_process_group("gloo", timeout=DATA_TIMEOUT)
+        data = dist.new_group(backend="gloo", timeout=DATA_TIMEOUT)
+        # All processes are here by now, so that none waits for the long timeout.
+        control = dist.new_group(backend="gloo", timeout=CONTROL_TIMEOUT)
+        if device.type == "cuda":
+            dist.destroy_process_group(data)
+            data = dist.new_group(backend="nccl", timeout=DATA_TIMEOUT)
+    except RuntimeError as error:  # e.g. dist.DistNetworkError, or one of gloo
+        raise RuntimeError(
+            "The processes of a distributed fit could not be connected within "
+            f"{DATA_TIMEOUT.seconds // 60} minutes. All of them must call fit with "
+            "distributed=True (or 'auto'), and must be able to reach each other."
+        ) from error
+    return GroupCommunicator(control, data)
 
 
 def _check_device(device: torch.device) -> None:

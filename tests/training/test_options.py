@@ -15,6 +15,7 @@ DEFAULTS = {
     "precision": "float32",
     "n_threads": None,
     "compile": False,
+    "distributed": False,
 }
 
 CLASSIFIER_DEFAULTS = DEFAULTS | {
