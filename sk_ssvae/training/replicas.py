@@ -33,9 +33,9 @@ def check_replicas(net: SSVAENet, rows: Rows) -> None:
     shard = MixedBatches(rows, net.batch_size, seed=net.seed, world_size=n).shard
     if len(shard) < n:
         raise ValueError(
-            f"A minibatch has {len(shard)} rows (batch_size={net.batch_size}, "
-            f"{len(rows)} rows to train on), fewer than the {n} processes. Use fewer "
-            "processes or a larger batch_size."
+            f"Minibatches have fewer rows than there are processes: {len(shard)} and "
+            f"{n}, with batch_size={net.batch_size} and {len(rows)} rows in all. Use "
+            "fewer processes, or more rows or a larger batch_size."
         )
     for name, callback in net.callbacks_:
         if (
@@ -69,10 +69,9 @@ def _check_batch_statistics(counts: dict[str, int], n: int) -> None:
     for name, count in counts.items():
         if count > 1 and count // n < 2:
             raise ValueError(
-                f"A minibatch has {count} {name}, and batch normalisation in {n} "
-                f"processes needs at least two in each. Use at most {count // 2} "
-                "processes, or a larger batch_size (for the rows in the bound, a "
-                "larger bound_rows)."
+                f"Batch normalisation needs at least two {name} of each minibatch in "
+                f"each of the {n} processes, but a minibatch has {count}. Use fewer "
+                "processes, or a larger batch_size or bound_rows."
             )
 
 

@@ -17,7 +17,7 @@ from few_labels import hide
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.semi_supervised import LabelSpreading
-from skorch.callbacks import Callback, EpochScoring
+from skorch.callbacks import BatchScoring, Callback, EpochScoring
 from torch import nn
 
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
@@ -67,7 +67,8 @@ CASES = {
     | {"model": M1M2(inner_size=5, pretrain_epochs=2, finetune_epochs=1)},
     "sdgm": PLAIN | {"model": SDGM(inner_size=5)},
     "adgm": PLAIN | {"model": ADGM(inner_size=5)},
-    "default teacher": {},
+    "default teacher": {"options": {"adversarial_weight": 0.0}},
+    "default teacher, adversarial": {"options": {"adversarial_weight": 1.0}},
     "estimated prior, own teacher": {
         "teacher": LabelSpreading("knn"),
         "class_prior": "estimate",
@@ -121,9 +122,10 @@ def results(estimator, X):
     return {
         "losses": np.array([[e[n] for n in names] for e in estimator.history_]),
         "predictions": predict(X),
-        "weights": np.concatenate([p.numel() and p.detach().numpy().ravel()
-                                   for p in module.state_dict().values()]),
-    }  # fmt: skip
+        "weights": np.concatenate(
+            [p.detach().numpy().ravel() for p in module.state_dict().values()]
+        ),
+    }
 
 
 def fit_all(distributed):
@@ -195,7 +197,7 @@ def message(function, *args):
 
 def errors(folder):
     """Write the errors of this process, which goes on after each of them."""
-    X, y, weight = rows()
+    X, y, _ = rows()
     found = {}
     make = classifier
     changed = y.copy()
@@ -220,10 +222,11 @@ def errors(folder):
         clf = make(True, teacher=None, callbacks=callbacks, max_epochs=5)
         found[name] = message(clf.fit, X, y)
         assert not hasattr(clf, "net_")
-    found["batch"] = message(make(True, teacher=None, batch_size=1).fit, X, y)
-    network = make(
-        True, teacher=None, batch_size=8, classifier_module=BatchNormNetwork
-    )
+    stream = make(True).partial_fit(X, y, classes=np.arange(10))
+    found["batch"] = message(stream.partial_fit, X[:1], y[:1])
+    score = BatchScoring("accuracy", on_train=True, lower_is_better=False)
+    found["scores"] = message(make(True, teacher=None, callbacks=[score]).fit, X, y)
+    network = make(True, teacher=None, batch_size=8, classifier_module=BatchNormNetwork)
     found["batch statistics"] = message(network.fit, X, y)
     network.set_params(options__bound_rows=3, batch_size=33)
     found["bound"] = message(network.fit, X, y)
@@ -244,12 +247,12 @@ def one_writes(folder):
         clf = classifier(
             True, verbose=1, max_epochs=4, checkpoint=path, callbacks=[StopAfter(2, 1)]
         ).fit(X, y)
+    caught = [w for w in caught if issubclass(w.category, ConvergenceWarning)]
     found = {
         "epochs": clf.n_iter_,
-        "warnings": [str(w.message) for w in caught
-                     if issubclass(w.category, ConvergenceWarning)],
+        "warnings": [str(w.message) for w in caught],
         "file": path.exists(),
-    }  # fmt: skip
+    }
     # A process that has no file resumes with the others.
     clf = classifier(True, max_epochs=4, checkpoint=path).fit(X, y)
     found["resumed epochs"] = clf.n_iter_

@@ -130,12 +130,16 @@ def test_different_descriptions_are_the_same_error_in_all_processes():
         except ValueError as error:
             return str(error)
 
-    assert in_threads(describe, 3) == [
-        "All processes of a distributed fit must be given the same data and "
-        "parameters, but these differ from those of rank 0: alpha (ranks [2]), y "
-        "(ranks [1, 2]). Pass the same to all of them; each trains on its part of "
-        "every minibatch. To fit independent models, set distributed=False."
-    ] * 3
+    assert (
+        in_threads(describe, 3)
+        == [
+            "All processes of a distributed fit must be given the same data and "
+            "parameters, but these differ from those of rank 0: alpha (ranks [2]), y "
+            "(ranks [1, 2]). Pass the same to all of them; each trains on its part of "
+            "every minibatch. To fit independent models, set distributed=False."
+        ]
+        * 3
+    )
 
 
 def test_one_process_computes_no_description():
@@ -161,9 +165,12 @@ def test_two_processes_train_the_model_of_one(tmp_path):
         for key, value in first.items():
             assert np.array_equal(value, second[key]), (name, key)
         assert losses_agree(one, first), name
+        # Directions of adversarial perturbations are differences of probabilities that
+        # are nearly equal, and amplify rounding.
+        limit = 2e-4 if "adversarial" in name else 1e-5
         for key in ("predictions", "distributions"):
             if key in one:
-                assert np.abs(one[key] - first[key]).max() < 1e-5, (name, key)
+                assert np.abs(one[key] - first[key]).max() < limit, (name, key)
 
 
 @pytest.mark.slow
@@ -184,6 +191,12 @@ DIFFERENT = (
     "distributed=False."
 )
 
+BATCH_STATISTICS = (
+    "ValueError: Batch normalisation needs at least two {} of each minibatch in each "
+    "of the 2 processes, but a minibatch has {}. Use fewer processes, or a larger "
+    "batch_size or bound_rows."
+)
+
 ERRORS = {
     "rows": DIFFERENT.format("X (ranks [1]), y (ranks [1])"),
     "values": DIFFERENT.format("X (ranks [1])"),
@@ -194,13 +207,13 @@ ERRORS = {
     "a minimum of 1 is required by SSVAEClassifier.",
     "teacher": "ValueError: not fitted in process 0",
     "step": "OSError: no space",
-    "interrupt": None,  # see below
-    "batch": "ValueError: A minibatch has 1 rows (batch_size=1, 301 rows to train on), "
-    "fewer than the 2 processes. Use fewer processes or a larger batch_size.",
-    "batch statistics": "",
-    "bound": "ValueError: A minibatch has 3 unlabelled rows in the bound, and batch "
-    "normalisation in 2 processes needs at least two in each. Use at most 1 processes, "
-    "or a larger batch_size (for the rows in the bound, a larger bound_rows).",
+    "batch": "ValueError: Minibatches have fewer rows than there are processes: 1 and "
+    "2, with batch_size=33 and 1 rows in all. Use fewer processes, or more rows or a "
+    "larger batch_size.",
+    "batch statistics": BATCH_STATISTICS.format("labelled rows", 2),
+    "bound": BATCH_STATISTICS.format("unlabelled rows in the bound", 3),
+    "scores": "ValueError: The callback BatchScoring scores training minibatches, of "
+    "which each process has a part. Use EpochScoring, or set distributed=False.",
     "checkpoint": "IsADirectoryError: checkpoint='{}' is a directory. Pass the path of "
     "a file in it.",
 }
@@ -222,8 +235,8 @@ def test_an_error_in_one_process_is_one_in_all(tmp_path):
     second.pop("interrupt")
     assert first == second
     for name, expected in ERRORS.items():
-        if name in first:
-            assert first[name] == expected.format(tmp_path / "directory"), name
+        assert first.pop(name) == expected.format(tmp_path / "directory"), name
+    assert first == {}
 
 
 @pytest.mark.slow
@@ -251,9 +264,9 @@ def test_the_first_process_prints_warns_and_writes(tmp_path):
 def run_torchrun(folder):
     """Return the result of a fit under torchrun, and its seconds."""
     start = time.monotonic()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        + ["--nproc-per-node", "2", str(SCRIPT), "killed", str(folder)],
+        [*launch, "--nproc-per-node=2", str(SCRIPT), "killed", str(folder)],
         env=environment(),
         capture_output=True,
         text=True,
@@ -276,7 +289,7 @@ def test_a_killed_process_ends_all_and_a_restart_goes_on(tmp_path, by_torchrun):
         output = survivor.communicate(timeout=120)[0]
         seconds, code = time.monotonic() - start, survivor.returncode
         assert dead.wait(5) == -9
-        assert output.rstrip().splitlines()[-1] == (
+        assert output.rstrip().endswith(
             "RuntimeError: Another process of a distributed fit has ended or does not "
             "answer. This fit has failed and the estimator is unchanged. Start all "
             "processes again; with a checkpoint, fit resumes from it."
@@ -295,4 +308,3 @@ def test_a_killed_process_ends_all_and_a_restart_goes_on(tmp_path, by_torchrun):
     assert several["losses"].shape == (6, 4)
     assert losses_agree(one, several)
     assert np.abs(one["predictions"] - several["predictions"]).max() < 1e-5
-
