@@ -24,7 +24,6 @@ from skorch.history import History
 
 from sk_ssvae.data.missing import incomplete_rows
 from sk_ssvae.data.preprocessor import Preprocessor
-from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
 from sk_ssvae.estimators import saving
 from sk_ssvae.estimators.nested_parameters import (
     CALLBACKS,
@@ -37,13 +36,13 @@ from sk_ssvae.estimators.parameters import (
     check_unchanged,
     expand_nested,
     fixed_parameters,
-    flat_parameters,
     is_network_keyword,
     model_spec,
     network_factories,
     network_keywords,
     replace_network_keywords,
 )
+from sk_ssvae.estimators.run_identity import describe_fit, run_parameters
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.models import VAEModule, inference
 from sk_ssvae.models.networks import check_hidden_sizes
@@ -67,22 +66,6 @@ from sk_ssvae.utils.threads import intra_op_threads, threads_for
 from sk_ssvae.utils.typing import Array, FloatArray, LikelihoodParameter, Mask
 
 __all__ = ["BaseVAE"]
-
-RUN_PARAMETERS = frozenset(
-    {
-        "callbacks",
-        "checkpoint",
-        "device",
-        "options__distributed",
-        "options__n_threads",
-        "random_state",
-        "verbose",
-    }
-)
-"""Parameters that may differ between a training run and its continuation."""
-
-N_COMPARED_ROWS = 1000
-"""Number of rows, about, that the processes of a distributed fit compare."""
 
 VALIDATION_FRACTION = 0.1
 """Share of the rows that is held out for early stopping by default."""
@@ -402,43 +385,10 @@ class BaseVAE(
         ValueError
             If rows, labels, weights or parameters differ.
         """
-
-        def describe() -> dict[str, object]:
-            kinds = [type(c).__name__ for _, c in named_callbacks(self.callbacks)]
-            n_rows = data.cells.shape[0]
-            sample = np.arange(0, n_rows, max(1, n_rows // N_COMPARED_ROWS))
-            description: dict[str, object] = self._run_parameters() | {
-                "device": resolve_device(self.device).type,
-                "callbacks": kinds,
-                "checkpoint": self.checkpoint is not None,
-                "X": (data.cells.shape, digest(data.cells[sample])),
-                "y": digest(data.codes),
-                "sample_weight": digest(data.weight),
-            }
-            if self._continues() or self.random_state is not None:
-                description["random_state"] = seed
-            if self._continues():
-                weights = self.module_.state_dict().values()
-                description["weights"] = digest(*(w.cpu().numpy() for w in weights))
-            return description
-
-        check_same(communicator, describe)
+        net = self.net_ if self._continues() else None
+        options = self._options()
+        check_same(communicator, lambda: describe_fit(self, options, data, seed, net))
         return communicator.broadcast(seed)
-
-    def _run_parameters(self) -> dict[str, Any]:
-        """Return the parameters that training depends on, encoded, by name."""
-        encode = JSONEncoder()
-        run: dict[str, Any] = {"estimator": type(self).__name__}
-        resolved = {"options": self._options(), "model": model_spec(self)}
-        for name, value in flat_parameters(self, resolved).items():
-            if name not in RUN_PARAMETERS:
-                try:
-                    run[name] = encode(value)
-                except NotSerializableError:
-                    run[name] = repr(value)
-        for name, array in encode.arrays.items():
-            run[name] = digest(array)
-        return run
 
     def _continues(self) -> bool:
         """Return whether `fit` continues the training of a fitted model."""
@@ -579,7 +529,7 @@ class BaseVAE(
         """
         if self.checkpoint is None:
             return None, None
-        run = self._run_parameters()
+        run = run_parameters(self, self._options())
         # The others do not use the file, and need not read all rows for the digest.
         run |= (
             {}

@@ -162,20 +162,40 @@ class OrderedBatches:
         The rows.
     batch_size : int
         Rows in a minibatch; the last may have fewer.
+    rank, world_size : int
+        Only every `world_size`-th minibatch is yielded, from minibatch `rank` on; all
+        by default.
     """
 
-    def __init__(self, rows: Rows, batch_size: int) -> None:
+    def __init__(
+        self, rows: Rows, batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
         self.rows = rows
         self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
 
     def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_size)
+        return len(self._chunks())
+
+    def _chunks(self) -> list[slice]:
+        chunks = [*row_chunks(len(self.rows), 1, self.batch_size)]
+        return chunks[self.rank :: self.world_size]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of rows of the minibatches."""
+        return [chunk.stop - chunk.start for chunk in self._chunks()]
+
+    def part(self, rank: int, world_size: int) -> "OrderedBatches":
+        """Return every `world_size`-th minibatch, from minibatch `rank` on."""
+        return OrderedBatches(self.rows, self.batch_size, rank, world_size)
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self.rows
         codes = torch.full_like(rows.order, -1)
         codes[: rows.n_labelled] = rows.codes
-        for chunk in row_chunks(len(rows), 1, self.batch_size):
+        for chunk in self._chunks():
             weight = rows.bound_weight[chunk] * len(rows)
             yield (
                 {"x": rows.encoded(rows.order[chunk]), "bound_weight": weight},

@@ -194,9 +194,11 @@ class RollbackNet(NeuralNet, ABC):
             if getattr(getattr(callback, event), "__func__", None)
             is not getattr(Callback, event)
         }
+        is_divided = not training and not self._handled_events
+        rank, world_size = self.communicator.rank, self.communicator.world_size
         losses, sizes = [], []
-        for batch in iterator:
-            size = len(batch[0]["x"])
+        for batch in iterator.part(rank, world_size) if is_divided else iterator:
+            size = len(iterator.shard) if training else len(batch[0]["x"])
             if self._handled_events:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
@@ -212,9 +214,9 @@ class RollbackNet(NeuralNet, ABC):
                 )
             losses.append(step["loss"])
             sizes.append(size)
+        if is_divided and world_size > 1:
+            losses, sizes = self._all_losses(losses, iterator.sizes)
         values: list[float] = torch.stack(losses).tolist()
-        if not training:  # those of training are sums already
-            values = self.communicator.broadcast(values)
         if not self._handled_events:
             # One entry for all minibatches; skorch averages the entries of an epoch.
             mean = np.average(values, weights=sizes)
@@ -223,6 +225,16 @@ class RollbackNet(NeuralNet, ABC):
             self.history.record_batch(f"{prefix}_batch_size", sum(sizes))
         self.history.record(f"{prefix}_batch_count", len(losses))
         return values
+
+    def _all_losses(
+        self, own: list[Tensor], sizes: list[int]
+    ) -> tuple[list[Tensor], list[int]]:
+        """Return the losses and sizes of minibatches that processes have divided."""
+        losses = torch.zeros(len(sizes), dtype=torch.float64, device=self.device)
+        rank, world_size = self.communicator.rank, self.communicator.world_size
+        for i, loss in zip(range(rank, len(sizes), world_size), own, strict=True):
+            losses[i] = loss
+        return [*self.communicator.sum([losses])[0]], sizes
 
     def _record_rollback(self, step: int, loss: float) -> None:
         """Record a divergence; raise DivergenceError if there were too many."""
