@@ -6,6 +6,8 @@ error in one process is an error in all of them, and none waits for an answer th
 comes.
 """
 
+from __future__ import annotations  # there are builds without torch.distributed
+
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -120,7 +122,8 @@ class GroupCommunicator(Communicator):
         dist.all_reduce(flat, group=self.data)
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         return [
-            part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)
+            part.view(tensor.shape).to(tensor.dtype)
+            for part, tensor in zip(parts, tensors, strict=True)
         ]
 
     def sum_gradients(
@@ -192,6 +195,7 @@ class GroupCommunicator(Communicator):
             rank, first = min(failed, key=lambda f: (isinstance(f[1], _Lost), f[0]))
             if rank == self.rank and error is not None:
                 return [*values]  # it is being raised
+            first.add_note(f"This error was raised in process {rank}.")
             raise first
         return [*values]
 
@@ -224,7 +228,10 @@ class GroupCommunicator(Communicator):
     def broadcast_tensors(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite tensors by those of process 0."""
         for tensor in tensors:
-            dist.broadcast(tensor.detach(), group_src=0, group=self.data)
+            group = self.control if tensor.device.type == "cpu" else self.data
+            sent = tensor.detach().contiguous()
+            dist.broadcast(sent, group_src=0, group=group)
+            tensor.detach().copy_(sent)
 
     @contextmanager
     def shared_errors(self) -> Iterator[None]:
