@@ -856,7 +856,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         with self._trained(
             net, rows, stages, objective, progress, checkpoint, communicator
         ) as bound:
-            log_proba = self._class_log_proba(net, data.cells)
+            log_proba = self._training_log_proba(net, data.cells, communicator)
         distributions = np.exp(log_proba)
         if not np.isfinite(distributions).all():
             raise ValueError(
@@ -870,3 +870,14 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
+
+    def _training_log_proba(
+        self, net: SSVAENet, cells: Any, communicator: Communicator
+    ) -> Array:
+        """Return log-probabilities of the training rows; each process computes some."""
+        n_rows, n = cells.shape[0], communicator.world_size
+        if n > 1:
+            rank = communicator.rank
+            cells = cells[rank * n_rows // n : (rank + 1) * n_rows // n]
+        parts = communicator.gather(self._class_log_proba(net, cells))
+        return parts[0] if n == 1 else np.concatenate(parts)

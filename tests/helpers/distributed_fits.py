@@ -36,6 +36,11 @@ def rows():
     return X, hide(y[:301], 5), rng.uniform(0.5, 2, 301)
 
 
+def missing(shape):
+    """Return which cells are missing, a tenth of them."""
+    return np.random.default_rng(1).uniform(size=shape) < 0.1
+
+
 class BatchNormNetwork(nn.Sequential):
     """A network all of whose parameters have a gradient.
 
@@ -143,6 +148,10 @@ def fit_all(distributed):
         part = slice(start, start + 100)
         stream.partial_fit(X[part], y[part], classes=np.arange(10))
     found["partial_fit"] = results(stream, X)
+    gaps = np.where(missing(X.shape), np.nan, X)
+    clf = classifier(distributed, teacher=None).fit(gaps, y)
+    found["missing cells"] = results(clf, gaps)
+    found["missing cells"]["distributions"] = clf.label_distributions_
     options = TrainingOptions(distributed=distributed)
     vae = VariationalAutoencoder(3, max_epochs=2, random_state=0, options=options)
     found["VAE"] = results(vae.fit(X), X)
