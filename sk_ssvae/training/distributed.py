@@ -149,9 +149,10 @@ def _connect(device: torch.device) -> GroupCommunicator:
             data = dist.new_group(backend="nccl", timeout=DATA_TIMEOUT)
     except RuntimeError as error:  # e.g. dist.DistNetworkError, or one of gloo
         raise RuntimeError(
-            "The processes of a distributed fit could not be connected within "
-            f"{DATA_TIMEOUT.seconds // 60} minutes. All of them must call fit with "
-            "distributed=True (or 'auto'), and must be able to reach each other."
+            "The processes of a distributed fit could not be connected. All of them "
+            "must call fit with distributed=True (or 'auto') within "
+            f"{DATA_TIMEOUT.seconds // 60} minutes, and must be able to reach each "
+            f"other ({error})."
         ) from error
     return GroupCommunicator(control, data)
 

@@ -116,6 +116,24 @@ def test_devices_without_a_backend_are_errors(launcher, monkeypatch, device, mes
     assert str(error.value) == message
 
 
+def test_processes_that_cannot_be_connected(launcher, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise torch.distributed.DistNetworkError("refused")
+
+    launcher(2)
+    monkeypatch.setattr(torch.distributed, "init_process_group", refuse)
+    clf = classifier(True)
+    X, y, _ = rows()
+    with pytest.raises(RuntimeError) as error:
+        clf.fit(X, y)
+    assert str(error.value) == (
+        "The processes of a distributed fit could not be connected. All of them must "
+        "call fit with distributed=True (or 'auto') within 10 minutes, and must be "
+        "able to reach each other (refused)."
+    )
+    assert not hasattr(clf, "net_")
+
+
 def test_different_descriptions_are_the_same_error_in_all_processes():
     def describe(communicator):
         try:
