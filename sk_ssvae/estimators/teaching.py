@@ -1,7 +1,6 @@
 """Soft targets from the teacher, estimated class prior, and temperature."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,8 +123,10 @@ class SoftTargets(NamedTuple):
     log_prior_shift: Array | None = None
     teacher: str = ""
     teacher_name: str | None = None
-    view_weights: Mapping[str, float] = MappingProxyType({})
-    view_log_loss: Mapping[str, float] = MappingProxyType({})
+    # Shared by all instances, but never changed. Processes send each other this tuple,
+    # so that no `MappingProxyType` can be here, which cannot be pickled.
+    view_weights: Mapping[str, float] = {}
+    view_log_loss: Mapping[str, float] = {}
 
 
 def estimates_prior(class_prior: Any) -> bool:
