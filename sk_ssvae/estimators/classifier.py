@@ -39,6 +39,7 @@ from sk_ssvae.estimators.prediction import PredictionMixin
 from sk_ssvae.estimators.teaching import (
     SoftTargets,
     TrainingData,
+    check_reads_blocks,
     choose_temperature,
     estimates_prior,
     make_soft_targets,
@@ -534,6 +535,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 seed = seed if saved_seed is None else saved_seed
                 preprocessor.fit(data.cells, used=data.used, sample_weight=data.weight)
                 self._check_networks()  # before the teacher takes its time
+            check_reads_blocks(self, data.cells)
             held_out = self._held_out_rows(data, seed)
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)

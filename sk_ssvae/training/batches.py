@@ -95,7 +95,7 @@ class MixedBatches:
             return torch.empty(self.n_batches, 0, dtype=torch.int64, device="cpu")
         n_passes = math.ceil(self.n_batches * size / n)
         passes = torch.cat(
-            [torch.randperm(n, generator=g, device="cpu") for _ in range(n_passes)]
+            [self.rows.permutation(first, n, g) for _ in range(n_passes)]
         )
         return first + passes[: self.n_batches * size].view(self.n_batches, size)
 

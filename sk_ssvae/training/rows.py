@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sk_ssvae.data.source_cells import SourceRows
 from sk_ssvae.utils.chunks import SparseRows
 from sk_ssvae.utils.random import Stream, stream_seed
 
@@ -24,7 +25,7 @@ class Rows(Dataset[Batch]):
 
     Parameters
     ----------
-    x : ndarray, Tensor or SparseRows of shape (n_all, n_features)
+    x : ndarray, Tensor, SparseRows or SourceRows of shape (n_all, n_features)
         Rows, in any order; a tensor stays on its device.
     codes : ndarray of int64 of shape (n_all,)
         Classes 0 ... n_classes - 1, or -1.
@@ -57,7 +58,7 @@ class Rows(Dataset[Batch]):
 
     def __init__(
         self,
-        x: npt.NDArray[Any] | Tensor | SparseRows,
+        x: npt.NDArray[Any] | Tensor | SparseRows | SourceRows,
         codes: npt.NDArray[np.int64],
         *,
         weight: npt.NDArray[Any] | None = None,
@@ -103,6 +104,28 @@ class Rows(Dataset[Batch]):
         """Return rows of `x` as inputs of the networks."""
         rows = self.x.index_select(0, which)
         return rows if self.encode is None else self.encode(rows)
+
+    def permutation(self, first: int, n: int, generator: torch.Generator) -> Tensor:
+        """Shuffle `n` consecutive rows, in the order of `order`.
+
+        Parameters
+        ----------
+        first : int
+            Position of the first row.
+        n : int
+            Number of rows.
+        generator : torch.Generator
+            Source of the permutation, on the CPU.
+
+        Returns
+        -------
+        permutation : Tensor of int64 of shape (n,)
+            Positions relative to the first. Rows that are read in blocks are shuffled
+            so that each block is read once (`SourceRows.permutation`).
+        """
+        if isinstance(self.x, SourceRows):
+            return self.x.permutation(self.order[first : first + n], generator)
+        return torch.randperm(n, generator=generator, device="cpu")
 
     def __getitem__(self, index: int) -> Batch:
         """Return a row and its class, -1 if unlabelled."""

@@ -1,0 +1,214 @@
+"""Sources of tables: data frames of Dask, and data sets and tables of pyarrow."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from sk_ssvae.data.sources import BLOCK_CELLS, RowSource, block_limits
+from sk_ssvae.utils.typing import IntArray
+
+__all__ = ["ArrowSource", "DaskFrameSource", "TableSource"]
+
+
+class _PartitionedSource(RowSource):
+    """A table in parts, each of which is read as a whole or not at all.
+
+    Parameters
+    ----------
+    name : str
+        Library and class of the object.
+    names : list
+        Names of the columns.
+    sizes : ndarray of int64 of shape (n_parts,)
+        Numbers of rows of the parts.
+    """
+
+    def __init__(self, name: str, names: list[Any], sizes: IntArray) -> None:
+        self.name = name
+        self.names = names
+        self.starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self.shape = (int(self.starts[-1]), len(names))
+        self.limits = block_limits(sizes, len(names))
+
+    def parts(self, start: int, stop: int) -> Iterator[tuple[int, slice]]:
+        """Yield the parts that consecutive rows are in, and which of their rows."""
+        first, last = np.searchsorted(self.starts, [start, stop - 1], "right")
+        for i in range(first - 1, last):
+            low, high = self.starts[i : i + 2].tolist()
+            if high > low:
+                yield i, slice(max(start - low, 0), min(stop, high) - low)
+
+
+class DaskFrameSource(_PartitionedSource):
+    """A data frame of Dask, whose partitions are computed when they are read.
+
+    Parameters
+    ----------
+    X : dask.dataframe.DataFrame
+        Its partitions are counted first, which computes each of them once.
+    name : str
+        Library and class of the object.
+    """
+
+    def __init__(self, X: Any, name: str) -> None:
+        sizes = X.map_partitions(len).compute()
+        super().__init__(name, list(X.columns), np.asarray(sizes, dtype=np.int64))
+        self.X = X
+
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """See `RowSource.read`."""
+        import pandas as pd
+
+        expected = self.X.dtypes
+        frames = []
+        for i, rows in self.parts(start, stop):
+            frame = self.X.get_partition(i).compute()
+            if list(frame.columns) != self.names:
+                raise ValueError(
+                    f"partition {i} has the columns {list(frame.columns)} instead of "
+                    f"{self.names}"
+                )
+            for j, (found, dtype) in enumerate(
+                zip(frame.dtypes, expected, strict=True)
+            ):
+                # The categories of a partition may be unknown to Dask.
+                if found != dtype and str(found) != str(dtype):
+                    raise ValueError(
+                        f"partition {i} has the type {found} in column "
+                        f"{self.names[j]!r}, but the data frame announces {dtype}"
+                    )
+            frames.append(frame.iloc[rows])
+        frame = frames[0] if len(frames) == 1 else _concatenated(frames)
+        assert isinstance(frame, pd.DataFrame)
+        return frame if columns is None else frame.iloc[:, columns]
+
+
+def _concatenated(frames: list[Any]) -> Any:
+    """Join partitions, whose columns may have different categories."""
+    import pandas as pd
+    from pandas.api.types import union_categoricals
+
+    joined = pd.concat(frames, ignore_index=True)
+    for j, dtype in enumerate(frames[0].dtypes):
+        if isinstance(dtype, pd.CategoricalDtype) and joined.dtypes.iloc[j] != dtype:
+            parts = [frame.iloc[:, j] for frame in frames]
+            joined.isetitem(j, pd.Series(union_categoricals(parts)))
+    return joined
+
+
+class TableSource(_PartitionedSource):
+    """A table of pyarrow, which may be a map of a file, in blocks of rows.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows.
+    name : str
+        Library and class of the object.
+    """
+
+    def __init__(self, table: Any, name: str) -> None:
+        size = max(1, BLOCK_CELLS // max(1, table.num_columns))
+        starts = np.append(np.arange(0, table.num_rows, size), table.num_rows)
+        super().__init__(name, table.column_names, np.diff(starts))
+        self.table = table
+
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """See `RowSource.read`."""
+        table = self.table if columns is None else self.table.select(columns)
+        return table.slice(start, stop - start)
+
+
+class ArrowSource(_PartitionedSource):
+    """A data set of pyarrow, such as a folder of Parquet files.
+
+    The parts are the row groups of Parquet files, and whole files of other formats.
+
+    Parameters
+    ----------
+    X : pyarrow.dataset.Dataset
+        Rows.
+    name : str
+        Library and class of the object.
+    columns : list of str, default=None
+        Names of the columns to read; all by default.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, names of columns are repeated, or a file has no column of
+        a name, or one of another type.
+    TypeError
+        If the data set has a filter.
+    """
+
+    def __init__(self, X: Any, name: str, columns: list[str] | None = None) -> None:
+        names = X.schema.names if columns is None else columns
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise ValueError(
+                f"X has several columns of the same name: {repeated}. Column names "
+                "must be unique."
+            )
+        self.schema = X.schema
+        self.groups: list[Any] = []
+        sizes: list[int] = []
+        for fragment in X.get_fragments():
+            _check_columns(fragment, X.schema, names)
+            for part, size in _row_groups(fragment):
+                self.groups.append(part)
+                sizes.append(size)
+        if X.count_rows() != sum(sizes):
+            raise TypeError(
+                f"X is a {name} with a filter, whose rows cannot be read in blocks. "
+                "Write the rows to files, or pass X.to_table() if they fit into memory."
+            )
+        super().__init__(name, list(names), np.array(sizes, dtype=np.int64))
+
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """See `RowSource.read`."""
+        import pyarrow as pa
+
+        names = self.names if columns is None else [self.names[j] for j in columns]
+        tables = []
+        for i, rows in self.parts(start, stop):
+            # Threads would decode all columns at once, and keep memory pools of theirs.
+            part = self.groups[i].to_table(schema=self.schema, columns=names)
+            tables.append(part.slice(rows.start, rows.stop - rows.start))
+        return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+
+
+def _row_groups(fragment: Any) -> Iterator[tuple[Any, int]]:
+    """Yield the parts of a file that are read as a whole, and their sizes."""
+    if not hasattr(fragment, "row_groups"):
+        yield fragment, fragment.count_rows()
+        return
+    for group in fragment.row_groups:
+        if group.num_rows:
+            yield fragment.subset(row_group_ids=[group.id]), group.num_rows
+
+
+def _check_columns(fragment: Any, schema: Any, names: list[str]) -> None:
+    """Refuse a file without a column, or with one of another type."""
+    import pyarrow as pa
+    from pyarrow.dataset import get_partition_keys
+
+    in_path = get_partition_keys(fragment.partition_expression)
+    found = fragment.physical_schema
+    path = getattr(fragment, "path", "a fragment")
+    for name in names:
+        if name in in_path:
+            continue
+        position = found.get_field_index(name)
+        if position < 0:
+            raise ValueError(
+                f"{path} has no column {name!r}, which the data set has. Its columns "
+                f"are {found.names}."
+            )
+        if found.field(position).type not in (schema.field(name).type, pa.null()):
+            raise ValueError(
+                f"{path} has a column {name!r} of type {found.field(position).type}, "
+                f"but the data set announces {schema.field(name).type}. Write all "
+                "files with the same types."
+            )
