@@ -9,6 +9,7 @@ from sk_ssvae.data.loading import has_chunks, name_of
 from sk_ssvae.data.sources import (
     ArraySource,
     DaskArraySource,
+    HDF5Source,
     MappedSource,
     RowSource,
     mapped_file,
@@ -42,7 +43,8 @@ def as_source(X: Any) -> RowSource | None:
         If it has not two dimensions, the number of its rows is unknown, its file is
         closed or was cut short, or files have other columns than the data set.
     TypeError
-        If it is an array, but not of numbers.
+        If it is an array, but not of numbers, a file or a group of arrays, or a data
+        set with a filter.
     """
     if isinstance(X, RowSource):
         return X
@@ -61,11 +63,13 @@ def as_source(X: Any) -> RowSource | None:
         return TableSource(X.to_table(), name_of(X))
     if ("pyarrow", "Dataset") in bases:
         return ArrowSource(X, name_of(X))
-    if ("h5py", "Dataset") in bases or ("zarr", "Array") in bases or has_chunks(X):
-        if "h5py" in libraries and not X:
-            raise ValueError(
-                "X is a h5py Dataset of a file that is closed. Open the file, and keep "
-                "it open during the call."
-            )
+    if ("h5py", "Dataset") in bases:
+        return HDF5Source(X, name_of(X))
+    if ("zarr", "Array") in bases or has_chunks(X):
         return ArraySource(X, name_of(X))
+    if libraries & {"h5py", "zarr"}:
+        raise TypeError(
+            f"X is a {name_of(X)}, which holds arrays and other groups. Pass one of "
+            "its arrays: X['name']."
+        )
     return None

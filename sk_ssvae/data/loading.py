@@ -7,6 +7,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 
+from sk_ssvae.data.sources import RowSource
 from sk_ssvae.utils.warnings import warn_user
 
 __all__ = ["has_chunks", "load_rows", "name_of"]
@@ -59,6 +60,11 @@ def load_rows(X: Any) -> Any:
         Ibis, a relation of DuckDB, a frame of Spark), or a data set or a stream of
         pyarrow. Their rows have no fixed order, or can be read only once.
     """
+    if isinstance(X, RowSource):
+        raise TypeError(
+            f"X is a {X.name}, which is not in memory. Pass its blocks one after the "
+            "other: for _, rows in X.chunks()."
+        )
     if sparse.issparse(X):
         return X.tocsr() if X.format == "dok" else X
     if isinstance(X, np.ndarray | list | tuple):

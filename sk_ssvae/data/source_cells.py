@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sk_ssvae.data.scaling import ColumnScaling, RowEncoder
-from sk_ssvae.data.sources import MappedSource, RowSource
+from sk_ssvae.data.sources import MappedSource, RowSource, UnexpectedRowsError
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
 from sk_ssvae.utils.typing import Array, IntArray
 
@@ -165,9 +165,9 @@ def read_rows(
     """
     try:
         return source.read(start, stop, columns)
+    except UnexpectedRowsError:
+        raise
     except Exception as error:
-        if isinstance(source, MappedSource):
-            raise  # says it all
         raise ValueError(
             f"Rows {start} to {stop - 1} of X ({source.name}) cannot be read "
             f"({type(error).__name__}: {str(error)[:300]}). Check that the file is "
@@ -180,7 +180,7 @@ def _check_block(source: RowSource, rows: Any, start: int, stop: int) -> None:
     expected = (stop - start, source.shape[1])
     found = getattr(rows, "shape", None)
     if found != expected:
-        raise ValueError(
+        raise UnexpectedRowsError(
             f"{where} have the shape {found} instead of {expected}. All blocks must "
             "have the columns of X, and the numbers of rows that X announces."
         )
@@ -192,7 +192,7 @@ def _check_block(source: RowSource, rows: Any, start: int, stop: int) -> None:
             "arrays of numpy."
         )
     if rows.dtype != source.dtype:
-        raise ValueError(
+        raise UnexpectedRowsError(
             f"{where} have the dtype {rows.dtype}, but X announces {source.dtype}. "
             f"Convert all blocks, for instance by X.astype({str(rows.dtype)!r})."
         )

@@ -1,6 +1,7 @@
 """Rows that are not in memory, and one interface to read them in blocks."""
 
 import mmap
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,13 +15,20 @@ __all__ = [
     "BLOCK_CELLS",
     "ArraySource",
     "DaskArraySource",
+    "HDF5Source",
     "MappedSource",
     "RowSource",
+    "UnexpectedRowsError",
     "block_limits",
+    "mapped_file",
 ]
 
 BLOCK_CELLS = 2**18
 """Number of cells up to which consecutive blocks of a storage are read together."""
+
+
+class UnexpectedRowsError(ValueError):
+    """Rows that were read are not those that were announced."""
 
 
 class RowSource(ABC):
@@ -166,6 +174,44 @@ class ArraySource(RowSource):
         return np.asarray(self.X[start:stop])
 
 
+class HDF5Source(ArraySource):
+    """A data set of h5py.
+
+    Raises
+    ------
+    ValueError
+        If its file is closed.
+    """
+
+    def __init__(self, X: Any, name: str) -> None:
+        if not X:
+            raise ValueError(
+                f"X is a {name} of a file that is closed. Open the file, and keep it "
+                "open during the call."
+            )
+        super().__init__(X, name)
+
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """See `RowSource.read`.
+
+        Raises
+        ------
+        UnexpectedRowsError
+            If the file has become shorter: HDF5 would read zeros.
+        """
+        file = self.X.file
+        # What is written may not be in the file yet.
+        if file.mode == "r" and os.path.isfile(file.filename):
+            needed, found = file.id.get_filesize(), os.path.getsize(file.filename)
+            if found < needed:
+                raise UnexpectedRowsError(
+                    f"X is a {self.name} of a file that was cut short: "
+                    f"{file.filename} has {found} bytes instead of {needed}. Write the "
+                    "file again, and open it again."
+                )
+        return super().read(start, stop)
+
+
 class DaskArraySource(ArraySource):
     """An array of Dask, of which chunks are computed when they are read.
 
@@ -210,7 +256,7 @@ class MappedSource(ArraySource):
 
         Raises
         ------
-        ValueError
+        UnexpectedRowsError
         """
         mapped = mapped_file(self.X)
         if mapped is None:
@@ -218,7 +264,7 @@ class MappedSource(ArraySource):
         first = self.X.offset - self.X.offset % mmap.ALLOCATIONGRANULARITY
         needed, found = first + len(mapped), mapped.size()
         if found < needed:
-            raise ValueError(
+            raise UnexpectedRowsError(
                 f"X is a {self.name} of a file that was cut short: "
                 f"{self.X.filename} has {found} bytes, but {needed} were mapped. Write "
                 "the file again, and map it again."

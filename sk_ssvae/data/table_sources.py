@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from sk_ssvae.data.sources import BLOCK_CELLS, RowSource, block_limits
+from sk_ssvae.data.sources import (
+    BLOCK_CELLS,
+    RowSource,
+    UnexpectedRowsError,
+    block_limits,
+)
 from sk_ssvae.utils.typing import IntArray
 
 __all__ = ["ArrowSource", "DaskFrameSource", "TableSource"]
@@ -65,18 +70,20 @@ class DaskFrameSource(_PartitionedSource):
         for i, rows in self.parts(start, stop):
             frame = self.X.get_partition(i).compute()
             if list(frame.columns) != self.names:
-                raise ValueError(
-                    f"partition {i} has the columns {list(frame.columns)} instead of "
-                    f"{self.names}"
+                raise UnexpectedRowsError(
+                    f"Partition {i} of X ({self.name}) has the columns "
+                    f"{list(frame.columns)} instead of {self.names}. All partitions "
+                    "must have the columns of X."
                 )
             for j, (found, dtype) in enumerate(
                 zip(frame.dtypes, expected, strict=True)
             ):
                 # The categories of a partition may be unknown to Dask.
                 if found != dtype and str(found) != str(dtype):
-                    raise ValueError(
-                        f"partition {i} has the type {found} in column "
-                        f"{self.names[j]!r}, but the data frame announces {dtype}"
+                    raise UnexpectedRowsError(
+                        f"Partition {i} of X ({self.name}) has the type {found} in "
+                        f"column {self.names[j]!r}, but X announces {dtype}. Convert "
+                        f"all partitions, for instance by X.astype({str(dtype)!r})."
                     )
             frames.append(frame.iloc[rows])
         frame = frames[0] if len(frames) == 1 else _concatenated(frames)
@@ -154,16 +161,11 @@ class ArrowSource(_PartitionedSource):
         self.schema = X.schema
         self.groups: list[Any] = []
         sizes: list[int] = []
-        for fragment in X.get_fragments():
+        for fragment in _files_of(X, name):
             _check_columns(fragment, X.schema, names)
             for part, size in _row_groups(fragment):
                 self.groups.append(part)
                 sizes.append(size)
-        if X.count_rows() != sum(sizes):
-            raise TypeError(
-                f"X is a {name} with a filter, whose rows cannot be read in blocks. "
-                "Write the rows to files, or pass X.to_table() if they fit into memory."
-            )
         super().__init__(name, list(names), np.array(sizes, dtype=np.int64))
 
     def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
@@ -177,6 +179,18 @@ class ArrowSource(_PartitionedSource):
             part = self.groups[i].to_table(schema=self.schema, columns=names)
             tables.append(part.slice(rows.start, rows.stop - rows.start))
         return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+
+
+def _files_of(X: Any, name: str) -> list[Any]:
+    """Return the files of a data set, which must not have a filter."""
+    try:
+        return list(X.get_fragments())
+    except ValueError as error:
+        raise TypeError(
+            f"X is a {name} with a filter, whose rows cannot be read in blocks "
+            f"({error}). Write the rows to files, or pass X.to_table() if they fit "
+            "into memory."
+        ) from error
 
 
 def _row_groups(fragment: Any) -> Iterator[tuple[Any, int]]:
