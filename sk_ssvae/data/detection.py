@@ -60,7 +60,7 @@ def as_source(X: Any) -> RowSource | None:
             return DaskFrameSource(X, name_of(X))
         return DaskArraySource(X, name_of(X)) if type(X).__name__ == "Array" else None
     if ("pyarrow", "InMemoryDataset") in bases:
-        return TableSource(X.to_table(), name_of(X))
+        return TableSource(X, name_of(X))
     if ("pyarrow", "Dataset") in bases:
         return ArrowSource(X, name_of(X))
     if ("h5py", "Dataset") in bases:

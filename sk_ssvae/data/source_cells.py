@@ -91,7 +91,7 @@ class SourceCells:
 
     def _between(self, start: int, stop: int) -> Array:
         if self.source.takes_rows:
-            return self.convert(self._read(start, stop))
+            return self.convert(read_rows(self.source, start, stop))
         first, last = np.searchsorted(self.source.limits, [start, stop - 1], "right")
         parts = []
         for i in range(first - 1, last):
@@ -117,14 +117,8 @@ class SourceCells:
         n_kept = sum(map(np.size, self._blocks.values()))
         while self._blocks and n_kept + (stop - start) * self.shape[1] > BUFFER_CELLS:
             n_kept -= self._blocks.popitem(last=False)[1].size
-        block = self._blocks[i] = self.convert(self._read(start, stop))
+        block = self._blocks[i] = self.convert(read_rows(self.source, start, stop))
         return block
-
-    def _read(self, start: int, stop: int) -> Any:
-        """Read consecutive rows, and refuse fewer or other ones than announced."""
-        rows = read_rows(self.source, start, stop)
-        _check_block(self.source, rows, start, stop)
-        return rows
 
 
 class SourceSubset:
@@ -156,15 +150,30 @@ class SourceSubset:
 def read_rows(
     source: RowSource, start: int, stop: int, columns: list[int] | None = None
 ) -> Any:
-    """Read rows of a source; report what a library raises with the place.
+    """Read consecutive rows of a source, and check that they are those announced.
+
+    Parameters
+    ----------
+    source : RowSource
+        Rows.
+    start, stop : int
+        First row, and the one after the last.
+    columns : list of int, default=None
+        Columns of a table to read; all by default.
+
+    Returns
+    -------
+    rows : ndarray, or table of pandas or Arrow
 
     Raises
     ------
     ValueError
-        If the rows cannot be read.
+        If the rows cannot be read, or are fewer or other ones than announced.
+    TypeError
+        If those of an array are no array.
     """
     try:
-        return source.read(start, stop, columns)
+        rows = source.read(start, stop, columns)
     except UnexpectedRowsError:
         raise
     except Exception as error:
@@ -173,11 +182,18 @@ def read_rows(
             f"({type(error).__name__}: {str(error)[:300]}). Check that the file is "
             "complete, and open and unchanged during the call."
         ) from error
+    n_columns = source.shape[1]
+    if columns is not None and source.dtype is None:
+        n_columns = len(columns)
+    _check_rows(source, rows, start, stop, n_columns)
+    return rows
 
 
-def _check_block(source: RowSource, rows: Any, start: int, stop: int) -> None:
+def _check_rows(
+    source: RowSource, rows: Any, start: int, stop: int, n_columns: int
+) -> None:
     where = f"Rows {start} to {stop - 1} of X ({source.name})"
-    expected = (stop - start, source.shape[1])
+    expected = (stop - start, n_columns)
     found = getattr(rows, "shape", None)
     if found != expected:
         raise UnexpectedRowsError(
@@ -234,7 +250,7 @@ class SourceRows:
         n_cells = len(self._kept) * cells.shape[1]
         if cells.source.takes_rows or n_cells > BUFFER_CELLS // N_GROUPS:
             self._kept = self._kept[:0]
-        self._kept_cells = cells[self._kept]
+        self._kept_cells = cells[self._kept] if len(self._kept) else None
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -249,7 +265,7 @@ class SourceRows:
             self.cells.source.check()
             return self._tensor.index_select(0, which)
         indices = which.numpy()
-        if len(self._kept) == 0:
+        if self._kept_cells is None:
             return torch.from_numpy(self.cells[indices])
         at = np.searchsorted(self._kept, indices).clip(max=len(self._kept) - 1)
         is_kept = self._kept[at] == indices

@@ -20,6 +20,7 @@ __all__ = [
     "RowSource",
     "UnexpectedRowsError",
     "block_limits",
+    "block_rows",
     "mapped_file",
 ]
 
@@ -105,6 +106,11 @@ class RowSource(ABC):
             yield slice(start, stop), self.read(start, stop)
 
 
+def block_rows(n_columns: int) -> int:
+    """Return the number of rows of about `BLOCK_CELLS` cells, at least one."""
+    return max(1, BLOCK_CELLS // max(1, n_columns))
+
+
 def block_limits(sizes: Any, n_columns: int) -> IntArray:
     """Join blocks of a storage to blocks of about `BLOCK_CELLS` cells.
 
@@ -164,7 +170,7 @@ class ArraySource(RowSource):
         chunks = getattr(self.X, "shards", None) or getattr(self.X, "chunks", None)
         if chunks is not None and not isinstance(chunks[0], int | np.integer):
             return block_limits(chunks[0], n_columns)
-        size = max(1, BLOCK_CELLS // max(1, n_columns))
+        size = block_rows(n_columns)
         if chunks is not None:
             size = max(1, size // chunks[0]) * chunks[0]
         return np.append(np.arange(0, n_rows, size), n_rows).astype(np.int64)

@@ -141,7 +141,8 @@ class ColumnStatistics:
         wanted = self.summed | ((self.low >= 0) & (self.high <= 1))
         if not wanted.any():
             return
-        values = np.where(~missing & wanted, cells, 0.0)
+        # In the order of the array that `fit_layout` sums, for the same rounding.
+        values = np.asfortranarray(np.where(~missing & wanted, cells, 0.0))
         logs = np.log1p(np.maximum(values, 0))
         self.sums += [w @ values, w @ values**2, w @ logs, w @ logs**2]
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from sk_ssvae.data.sources import (
-    BLOCK_CELLS,
     RowSource,
     UnexpectedRowsError,
     block_limits,
+    block_rows,
 )
 from sk_ssvae.utils.typing import IntArray
 
@@ -105,18 +105,25 @@ def _concatenated(frames: list[Any]) -> Any:
 
 
 class TableSource(_PartitionedSource):
-    """A table of pyarrow, which may be a map of a file, in blocks of rows.
+    """Tables of pyarrow, which may be maps of files, in blocks of rows.
 
     Parameters
     ----------
-    table : pyarrow.Table
+    X : pyarrow.dataset.InMemoryDataset
         Rows.
     name : str
         Library and class of the object.
+
+    Raises
+    ------
+    ValueError
+        If names of columns are repeated.
     """
 
-    def __init__(self, table: Any, name: str) -> None:
-        size = max(1, BLOCK_CELLS // max(1, table.num_columns))
+    def __init__(self, X: Any, name: str) -> None:
+        _check_unique(X.schema.names)
+        table = X.to_table()
+        size = block_rows(table.num_columns)
         starts = np.append(np.arange(0, table.num_rows, size), table.num_rows)
         super().__init__(name, table.column_names, np.diff(starts))
         self.table = table
@@ -152,12 +159,7 @@ class ArrowSource(_PartitionedSource):
 
     def __init__(self, X: Any, name: str, columns: list[str] | None = None) -> None:
         names = X.schema.names if columns is None else columns
-        repeated = sorted({n for n in names if names.count(n) > 1})
-        if repeated:
-            raise ValueError(
-                f"X has several columns of the same name: {repeated}. Column names "
-                "must be unique."
-            )
+        _check_unique(names)
         self.schema = X.schema
         self.groups: list[Any] = []
         sizes: list[int] = []
@@ -179,6 +181,15 @@ class ArrowSource(_PartitionedSource):
             part = self.groups[i].to_table(schema=self.schema, columns=names)
             tables.append(part.slice(rows.start, rows.stop - rows.start))
         return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+
+
+def _check_unique(names: list[str]) -> None:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f"X has several columns of the same name: {repeated}. Column names must be "
+            "unique."
+        )
 
 
 def _files_of(X: Any, name: str) -> list[Any]:

@@ -230,7 +230,15 @@ def make_soft_targets(
     probabilities = np.zeros((len(data.codes), len(classes)), dtype=np.float32)
     probabilities[slice(None) if data.used is None else data.used] = soft
     pool = last_step(fitted)
-    description = describe_pool(pool) if isinstance(pool, OpinionPoolClassifier) else ""
+    description = ""
+    if isinstance(pool, OpinionPoolClassifier):
+        description = describe_pool(pool)
+        n_seen = len(pool.label_distributions_)
+        if n_seen < len(used.codes):
+            description += (
+                f"; of the {len(used.codes)} rows of X, which are read in blocks, it "
+                f"saw {n_seen}"
+            )
     return SoftTargets(probabilities, prior if estimate else None, teacher=description)
 
 

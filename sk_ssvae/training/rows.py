@@ -69,6 +69,7 @@ class Rows(Dataset[Batch]):
     ) -> None:
         self.x = torch.from_numpy(x) if isinstance(x, np.ndarray) else x
         self.encode = encode
+        self._kept: dict[tuple[int, ...], Tensor] = {}
         if which is None:
             which = np.arange(len(x))
         labelled = codes[which] >= 0
@@ -104,6 +105,18 @@ class Rows(Dataset[Batch]):
         """Return rows of `x` as inputs of the networks."""
         rows = self.x.index_select(0, which)
         return rows if self.encode is None else self.encode(rows)
+
+    def encoded_once(self, which: Tensor) -> Tensor:
+        """Return a few rows that every epoch needs, as `encoded` does.
+
+        Rows that are read in blocks are read at the first call only.
+        """
+        if not isinstance(self.x, SourceRows):
+            return self.encoded(which)
+        key = tuple(which.tolist())
+        if key not in self._kept:
+            self._kept[key] = self.encoded(which)
+        return self._kept[key]
 
     def permutation(self, first: int, n: int, generator: torch.Generator) -> Tensor:
         """Shuffle `n` consecutive rows, in the order of `order`.
