@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -44,7 +44,7 @@ from sk_ssvae.data.sources import RowSource
 from sk_ssvae.data.streamed_columns import fit_streamed_columns, values_of_columns
 from sk_ssvae.data.support import Support, column_ranges, fit_support
 from sk_ssvae.data.validation import check_finite_cells, readable_input_errors
-from sk_ssvae.utils.chunks import SparseRows
+from sk_ssvae.utils.chunks import SparseRows, iter_row_chunks
 from sk_ssvae.utils.typing import Array, IntArray, Mask
 
 __all__ = ["Preprocessor"]
@@ -148,8 +148,8 @@ class Preprocessor:
         estimator : estimator
             Receives `n_features_in_` and `feature_names_in_` if `reset`, and is named
             in error messages.
-        X : array-like, sparse array or data frame of shape (n_rows, n_features)
-            Rows.
+        X : array-like, sparse array, data frame or RowSource, (n_rows, n_features)
+            Rows, also in the objects that `as_source` makes a source of.
         *y : array-like of shape (n_rows,), optional
             Labels, validated with the rows.
         reset : bool, default=False
@@ -163,8 +163,9 @@ class Preprocessor:
 
         Returns
         -------
-        cells : ndarray or sparse array (CSR) of shape (n_rows, n_features)
-            float32 or float64; NaN where values are missing.
+        cells : ndarray, sparse array (CSR) or SourceCells, (n_rows, n_features)
+            float32 or float64; NaN where values are missing. Those of a source are read
+            when they are needed.
         y : ndarray of shape (n_rows,)
             Only if labels were passed.
 
@@ -174,13 +175,13 @@ class Preprocessor:
             If rows have the wrong shape or column names, cells are infinite, or a
             parameter does not fit the columns.
         TypeError
-            If X holds no rows, or is a query, a data set or a stream that is not in
-            memory, or values are neither numbers nor categories.
+            If X holds no rows, or is a query or a stream that is not in memory, or
+            values are neither numbers nor categories.
 
         Warns
         -----
         UserWarning
-            If X is loaded into memory as a whole; if columns of text are read as
+            If columns of text are read as
             numbers; if not `reset`, for categories that did not occur in `fit`, once
             for each column, and if only X or the rows of `fit` have column names.
         """
@@ -430,7 +431,11 @@ class Preprocessor:
         ValueError
             If a cell is infinite; NaN is allowed.
         """
-        check_finite_cells(estimator, cells)
+        parts: Iterable[Any] = [cells]
+        if isinstance(cells, SourceCells):
+            parts = (part for _, part in iter_row_chunks(cells))
+        for part in parts:
+            check_finite_cells(estimator, part)
 
     def row_encoder(self, estimator: Any) -> Callable[[Tensor], Tensor]:
         """Return a function that checks and scales chunks of rows for the networks.

@@ -177,7 +177,6 @@ class ArrowSource(_PartitionedSource):
         names = self.names if columns is None else [self.names[j] for j in columns]
         tables = []
         for i, rows in self.parts(start, stop):
-            # Threads would decode all columns at once, and keep memory pools of theirs.
             part = self.groups[i].to_table(schema=self.schema, columns=names)
             tables.append(part.slice(rows.start, rows.stop - rows.start))
         return tables[0] if len(tables) == 1 else pa.concat_tables(tables)

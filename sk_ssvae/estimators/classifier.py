@@ -495,7 +495,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         X : array-like, sparse array or frame of shape (n_samples, n_features)
             Numbers, or categories in a data frame of pandas or polars or a table of
             Arrow. NaN, None and nulls are missing. At least two rows, and one column
-            that varies.
+            that varies. Memory maps, arrays of h5py, zarr and Dask, data frames of Dask
+            and data sets of Arrow (Parquet) are read in blocks; see the :doc:`user
+            guide </scale_out>`.
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows: integers, or dtype object with strings

@@ -22,7 +22,7 @@ LABELS = np.where(np.arange(N) < 30, np.arange(N) % 2, -1)
 
 
 def assert_refused(make, error, message, y=LABELS, **params):
-    """A fit fails with one message, at once, and leaves the estimator unfitted."""
+    """Check that a fit fails with one message and leaves the estimator unfitted."""
     clf = small_classifier(max_epochs=1, **params)
     with pytest.raises(error, match=re.escape(message)):
         clf.fit(make(), y)
