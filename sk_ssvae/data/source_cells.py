@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 from sk_ssvae.data.scaling import ColumnScaling, RowEncoder
 from sk_ssvae.data.sources import MappedSource, RowSource, UnexpectedRowsError
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
+from sk_ssvae.utils.random import shuffled_passes
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["BUFFER_CELLS", "SourceCells", "SourceRows", "SourceSubset", "read_rows"]
@@ -230,7 +232,7 @@ class SourceRows:
         Device of the batches.
     kept : ndarray of int64, default=None
         Sorted indices of rows that are needed again and again, the labelled ones. They
-        are kept in memory unless they are too many for a quarter of the buffer.
+        are kept in memory, beside the buffer, unless they have more cells than it.
     """
 
     dtype = torch.float32
@@ -248,7 +250,7 @@ class SourceRows:
         self._tensor = _mapped_tensor(cells) if scaling.fits_single else None
         self._kept = np.empty(0, dtype=np.int64) if kept is None else kept
         n_cells = len(self._kept) * cells.shape[1]
-        if cells.source.takes_rows or n_cells > BUFFER_CELLS // N_GROUPS:
+        if cells.source.takes_rows or n_cells > BUFFER_CELLS:
             self._kept = self._kept[:0]
         self._kept_cells = cells[self._kept] if len(self._kept) else None
 
@@ -274,42 +276,61 @@ class SourceRows:
         cells[~is_kept] = self.cells[indices[~is_kept]]
         return torch.from_numpy(cells)
 
-    def permutation(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Shuffle rows so that they are read block by block.
+    def shuffled(self, rows: Tensor, total: int, generator: torch.Generator) -> Tensor:
+        """Shuffle rows, as often as needed, so that they are read block by block.
 
         The blocks are shuffled and divided into groups of a quarter of the buffer, and
-        the rows of each group are shuffled. Where all rows fit into the buffer, or rows
-        are read in any order, this is a random permutation of the rows.
+        the rows of each group are shuffled. Of several passes over the rows, those over
+        a group follow each other. Where all rows fit into the buffer, or rows are read
+        in any order, each pass is a random permutation of the rows.
 
         Parameters
         ----------
         rows : Tensor of int64 of shape (n_rows,)
             Indices of the rows.
+        total : int
+            Number of rows to return.
         generator : torch.Generator
-            Source of the permutation, on the CPU.
+            Source of the permutations, on the CPU.
 
         Returns
         -------
-        permutation : Tensor of int64 of shape (n_rows,)
-            Positions in `rows`.
+        positions : Tensor of int64 of shape (total,)
+            Positions in `rows`. Each occurs in every complete pass, and at random in
+            the remainder.
         """
-        shuffled = torch.randperm(len(rows), generator=generator, device="cpu")
         indices = rows.cpu().numpy()
         if (
             self.cells.source.takes_rows
             or self.cells.fits_buffer
             or (len(self._kept) and np.isin(indices, self._kept).all())
         ):
-            return shuffled
+            return shuffled_passes(len(rows), total, generator)
+        n_complete = total // len(rows) * len(rows)
+        return torch.cat(
+            [
+                self._shuffled_groups(indices, n, generator)
+                for n in (n_complete, total - n_complete)
+            ]
+        )
+
+    def _shuffled_groups(
+        self, indices: IntArray, total: int, generator: torch.Generator
+    ) -> Tensor:
+        """Shuffle rows within groups of blocks."""
+        if total == 0:
+            return torch.empty(0, dtype=torch.int64, device="cpu")
+        n_passes = math.ceil(total / len(indices))
+        order = shuffled_passes(len(indices), n_passes * len(indices), generator)
         limits = self.cells.source.limits
         n_blocks = len(limits) - 1
         blocks = torch.randperm(n_blocks, generator=generator, device="cpu").numpy()
         sizes = np.diff(limits)[blocks] * self.cells.shape[1]
         group = np.empty(n_blocks, dtype=np.int64)
         group[blocks] = (np.cumsum(sizes) - sizes) // (BUFFER_CELLS // N_GROUPS)
-        order = shuffled.numpy()
-        group_of = group[np.searchsorted(limits, indices[order], "right") - 1]
-        return torch.from_numpy(order[np.argsort(group_of, kind="stable")])
+        group_of = group[np.searchsorted(limits, indices, "right") - 1]
+        in_groups = np.argsort(group_of[order.numpy()], kind="stable")
+        return order[torch.from_numpy(in_groups)][:total]
 
 
 def _mapped_tensor(cells: SourceCells) -> Tensor | None:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from sk_ssvae.data.source_cells import SourceRows
 from sk_ssvae.utils.chunks import SparseRows
-from sk_ssvae.utils.random import Stream, stream_seed
+from sk_ssvae.utils.random import Stream, shuffled_passes, stream_seed
 
 __all__ = ["Batch", "Rows", "choose_held_out"]
 
@@ -118,27 +118,31 @@ class Rows(Dataset[Batch]):
             self._kept[key] = self.encoded(which)
         return self._kept[key]
 
-    def permutation(self, first: int, n: int, generator: torch.Generator) -> Tensor:
-        """Shuffle `n` consecutive rows, in the order of `order`.
+    def shuffled(
+        self, first: int, n: int, total: int, generator: torch.Generator
+    ) -> Tensor:
+        """Shuffle consecutive rows, as often as needed for a number of rows.
 
         Parameters
         ----------
         first : int
-            Position of the first row.
+            Position of the first row in `order`.
         n : int
             Number of rows.
+        total : int
+            Number of rows to return.
         generator : torch.Generator
-            Source of the permutation, on the CPU.
+            Source of the permutations, on the CPU.
 
         Returns
         -------
-        permutation : Tensor of int64 of shape (n,)
-            Positions relative to the first. Rows that are read in blocks are shuffled
-            so that each block is read once (`SourceRows.permutation`).
+        positions : Tensor of int64 of shape (total,)
+            Positions relative to the first row. Of rows that are read in blocks, those
+            of one block are near each other (`SourceRows.shuffled`).
         """
         if isinstance(self.x, SourceRows):
-            return self.x.permutation(self.order[first : first + n], generator)
-        return torch.randperm(n, generator=generator, device="cpu")
+            return self.x.shuffled(self.order[first : first + n], total, generator)
+        return shuffled_passes(n, total, generator)
 
     def __getitem__(self, index: int) -> Batch:
         """Return a row and its class, -1 if unlabelled."""

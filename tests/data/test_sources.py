@@ -99,31 +99,60 @@ def test_batches_are_encoded_rows(kept):
 
 
 def test_rows_are_shuffled_in_groups_of_blocks(monkeypatch):
-    source = CountingSource(X, 30)
-    rows, _ = rows_of(source)
+    rows, _ = rows_of(CountingSource(X, 30))
     order = torch.arange(50, N)
     generator = torch.Generator().manual_seed(0)
     same = torch.Generator().manual_seed(0)
     # All rows fit into the buffer: any permutation is as likely as another.
     np.testing.assert_array_equal(
-        rows.permutation(order, generator), torch.randperm(250, generator=same)
+        rows.shuffled(order, 250, generator), torch.randperm(250, generator=same)
     )
     monkeypatch.setattr(source_cells, "BUFFER_CELLS", 4 * 2 * 30 * 4)
-    seen = set()
-    for _ in range(20):
-        permutation = rows.permutation(order, generator).numpy()
-        np.testing.assert_array_equal(np.sort(permutation), np.arange(250))
-        blocks = (50 + permutation) // 30
-        # Each group of two blocks is finished before the next one begins.
-        last = [np.flatnonzero(blocks == b)[[0, -1]] for b in range(1, 10)]
-        alive = [sum(a <= i <= b for a, b in last) for i in range(250)]
-        assert max(alive) <= 2
-        assert any(np.diff(blocks) != 0)
-        seen.add(tuple(dict.fromkeys(blocks.tolist())))
-    assert len(seen) > 10  # the order of the blocks is random
-    np.testing.assert_array_equal(  # rows that are kept are in memory
-        np.sort(rows_of(source, np.arange(9))[0].permutation(order[:0], generator)), []
-    )
+    for n_passes in (1, 3):
+        seen = set()
+        for _ in range(20):
+            found = rows.shuffled(order, 250 * n_passes, generator).numpy()
+            assert (np.bincount(found) == n_passes).all()
+            blocks = (50 + found) // 30
+            # Each group of two blocks is finished before the next one begins.
+            ends = [np.flatnonzero(blocks == b)[[0, -1]] for b in range(1, 10)]
+            alive = [sum(a <= i <= b for a, b in ends) for i in range(len(found))]
+            assert max(alive) <= 2
+            assert (np.diff(blocks) != 0).sum() > 50
+            seen.add(tuple(dict.fromkeys(blocks.tolist())))
+        assert len(seen) > 10  # the order of the blocks is random
+
+
+def test_a_remainder_has_each_row_with_the_same_probability(monkeypatch):
+    monkeypatch.setattr(source_cells, "BUFFER_CELLS", 4 * 2 * 30 * 4)
+    rows, _ = rows_of(CountingSource(X, 30))
+    order, generator = torch.arange(N), torch.Generator().manual_seed(0)
+    total = np.zeros(N)
+    for _ in range(600):
+        found = rows.shuffled(order, N + 75, generator).numpy()
+        counts = np.bincount(found, minlength=N)
+        assert set(counts) == {1, 2}
+        total += counts - 1
+    # Blocks are independent of their number; 600 / 4 repetitions of each are expected.
+    of_block = total.reshape(10, 30).sum(axis=1)
+    assert abs(of_block / (30 * 150) - 1).max() < 0.25
+
+
+def test_rows_that_are_kept_are_shuffled_freely(monkeypatch):
+    monkeypatch.setattr(source_cells, "BUFFER_CELLS", 300)
+    kept = np.array([3, 100, 180, 299])
+    rows, _ = rows_of(CountingSource(X, 30), kept)
+    found = rows.shuffled(torch.from_numpy(kept), 9, torch.Generator().manual_seed(0))
+    same = torch.Generator().manual_seed(0)
+    expected = torch.cat([torch.randperm(4, generator=same) for _ in range(3)])[:9]
+    np.testing.assert_array_equal(found, expected)
+    many, _ = rows_of(CountingSource(X, 30), np.arange(80))  # 320 cells
+    source = many.cells.source
+    source.reads.clear()
+    many.index_select(0, torch.tensor([79]))
+    many.cells[slice(200, 300)]
+    many.index_select(0, torch.tensor([0]))
+    assert 0 in source.reads
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -14,6 +14,7 @@ from stored_rows import ARRAYS, TABLES, CountingSource, stored
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.data import source_cells, sources
 from sk_ssvae.training import ClassifierOptions
+from sk_ssvae.utils import chunks
 
 N = 240
 RNG = np.random.default_rng(0)
@@ -213,7 +214,8 @@ def peak_of_fit(n_blocks):
 
 
 def test_memory_does_not_grow_with_the_cells(monkeypatch):
-    monkeypatch.setattr(source_cells, "BUFFER_CELLS", 2**18)
+    monkeypatch.setattr(chunks.row_chunks, "__defaults__", (2**16,))
+    monkeypatch.setattr(source_cells, "BUFFER_CELLS", 2**17)
     few = peak_of_fit(30)
     per_row = (peak_of_fit(90) - few) / (60 * 50)
     assert per_row < 400  # labels, order, weights and probabilities; cells have 2000
