@@ -144,7 +144,9 @@ class ColumnStatistics:
         # In the order of the array that `fit_layout` sums, for the same rounding.
         values = np.asfortranarray(np.where(~missing & wanted, cells, 0.0))
         logs = np.log1p(np.maximum(values, 0))
-        self.sums += [w @ values, w @ values**2, w @ logs, w @ logs**2]
+        with np.errstate(over="ignore"):  # of values that are no counts
+            squares = w @ values**2
+        self.sums += [w @ values, squares, w @ logs, w @ logs**2]
 
     def moments(self, magnitude: Array) -> tuple[Array, Array]:
         """Return mean and variance in units of a magnitude and of its square.

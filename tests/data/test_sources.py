@@ -311,6 +311,11 @@ CELLS = {
         "row 0, column 0. Use likelihood='gaussian' for columns that are not counts.",
         {"likelihood": "poisson"},
     ),
+    "too large for a count": (
+        lambda: CountingSource(1e200 * (np.abs(X) > 1), 50),
+        "likelihood='poisson' needs whole numbers from 0 to 1e9, but X has 1e+200 in",
+        {"likelihood": "poisson"},
+    ),
     "no cell": (
         lambda: CountingSource(X * [1, np.nan, 1, 1], 50),
         "Every cell of the columns [1] is missing, so they carry no information. "
