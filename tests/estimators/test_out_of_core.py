@@ -212,9 +212,10 @@ class MadeSource(CountingSource):
         noise = np.random.default_rng(start).random((stop - start, self.shape[1]))
         return (noise + self.y[start:stop, None]).astype(np.float32)
 
-    def fit(self, **params):
-        """Fit a classifier to these rows, with labels of the first 40."""
-        few = np.where(np.arange(len(self.y)) < 40, self.y, -1)
+    def fit(self, labelled=None, **params):
+        """Fit a classifier to these rows, with labels of the first 40 by default."""
+        chosen = np.arange(len(self.y)) < 40 if labelled is None else labelled
+        few = np.where(chosen, self.y, -1)
         options = ClassifierOptions(adversarial_weight=0.0)
         params = {"max_epochs": 2, "options": options} | params
         return small_classifier(**params).fit(self, few)
@@ -265,6 +266,20 @@ def test_a_fit_reads_each_block_once_for_each_epoch(monkeypatch):
     assert more.sum() <= 3 * (40 + 3)
     # One epoch, the statistics, a few rows of the diagnostics, and the predictions.
     assert reads[1].sum() <= 4 * 40 + 10
+
+
+@pytest.mark.parametrize(("share", "most"), [(1.0, 1.0), (0.5, 3.0), (0.1, 1.2)])
+def test_many_labelled_rows(share, most, monkeypatch):
+    # A tenth of the rows is kept. Half of them, and the others, are read in an order of
+    # their own, and some labelled rows twice.
+    monkeypatch.setattr(source_cells, "BUFFER_CELLS", 4 * 50 * 5)
+    labelled = np.random.default_rng(1).random(40 * 50) < share
+    n_reads = {}
+    for epochs in (1, 3):
+        source = MadeSource(40)
+        source.fit(labelled, max_epochs=epochs)
+        n_reads[epochs] = len(source.reads)
+    assert 1 <= (n_reads[3] - n_reads[1]) / (2 * 40) <= most
 
 
 def test_a_model_is_as_good_if_rows_are_shuffled_in_groups(monkeypatch):
