@@ -265,7 +265,9 @@ class VariationalAutoencoder(GenerationMixin):
         X : array-like, sparse array or frame of shape (n_samples, n_features)
             Numbers, or categories in a data frame of pandas or polars or a table of
             Arrow. NaN, None and nulls are missing. At least two rows, and one column
-            that varies.
+            that varies. Memory maps, arrays of h5py, zarr and Dask, data frames of Dask
+            and data sets of Arrow (Parquet) are read in blocks; see the :doc:`user
+            guide </scale_out>`.
 
         y : None
             Ignored, for compatibility with pipelines.

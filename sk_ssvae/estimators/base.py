@@ -22,7 +22,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
-from sk_ssvae.data.missing import incomplete_rows
+from sk_ssvae.data.missing import MissingCells
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.estimators import saving
 from sk_ssvae.estimators.fit_record import summarize
@@ -396,9 +396,10 @@ class BaseVAE(
         """
         cells, encode = self._read(X), self._row_encoder()
         module = self.module_
+        missing = MissingCells(encode, self.preprocessor_.scaling.kept)
         with self._threads(cells.shape[0]):
-            means = inference.latent_means(module, cells, encode)
-            which, _ = incomplete_rows(cells, self.preprocessor_.scaling.kept)
+            means = inference.latent_means(module, cells, missing.encode)
+            which, _ = missing.rows()
             if len(which):
                 means[which] = inference.mean_over_missing(
                     module,
@@ -542,7 +543,8 @@ class BaseVAE(
                 parts["soft_targets"] = soft_targets * data.class_weight
             parts["confidence"] = confidence(soft_targets)
         device = torch.device(net.device)
-        x, parts["encode"] = preprocessor.device_rows(data.cells, device)
+        labelled = np.flatnonzero(data.codes >= 0)
+        x, parts["encode"] = preprocessor.device_rows(data.cells, device, labelled)
         which = np.flatnonzero(used & ~held_out)
         train_rows = Rows(x, data.codes, which=which, **parts)
         if not held_out.any():

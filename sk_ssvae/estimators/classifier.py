@@ -41,6 +41,7 @@ from sk_ssvae.estimators.prediction import PredictionMixin
 from sk_ssvae.estimators.teaching import (
     SoftTargets,
     TrainingData,
+    check_reads_blocks,
     choose_temperature,
     estimates_prior,
     make_soft_targets,
@@ -501,7 +502,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         X : array-like, sparse array or frame of shape (n_samples, n_features)
             Numbers, or categories in a data frame of pandas or polars or a table of
             Arrow. NaN, None and nulls are missing. At least two rows, and one column
-            that varies.
+            that varies. Memory maps, arrays of h5py, zarr and Dask, data frames of Dask
+            and data sets of Arrow (Parquet) are read in blocks; see the :doc:`user
+            guide </scale_out>`.
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows: integers, or dtype object with strings
@@ -549,6 +552,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 seed = seed if saved_seed is None else saved_seed
                 preprocessor.fit(data.cells, used=data.used, sample_weight=data.weight)
                 self._check_networks()  # before the teacher takes its time
+            check_reads_blocks(self, data.cells)
             held_out = self._held_out_rows(data, seed)
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)

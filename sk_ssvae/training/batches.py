@@ -108,11 +108,8 @@ class MixedBatches:
         """Return indices (n_batches, size) from shuffled passes over `n` rows."""
         if size == 0:
             return torch.empty(self.n_batches, 0, dtype=torch.int64, device="cpu")
-        n_passes = math.ceil(self.n_batches * size / n)
-        passes = torch.cat(
-            [torch.randperm(n, generator=g, device="cpu") for _ in range(n_passes)]
-        )
-        return first + passes[: self.n_batches * size].view(self.n_batches, size)
+        passes = self.rows.shuffled(first, n, self.n_batches * size, g)
+        return first + passes.view(self.n_batches, size)
 
     def __iter__(self) -> Iterator[Batch]:
         rows, n = self.rows, self.rows.n_labelled

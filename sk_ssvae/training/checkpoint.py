@@ -15,9 +15,11 @@ from skorch.callbacks import Callback
 from skorch.history import History
 
 from sk_ssvae.data.serialization import JSONDecoder, JSONEncoder
+from sk_ssvae.data.source_cells import SourceCells
 from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.early_stopping import ResumableEarlyStopping
 from sk_ssvae.training.net import SSVAENet
+from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.files import read_file, write_file
 
 __all__ = ["Checkpoint", "CheckpointWriter", "Position", "digest"]
@@ -29,11 +31,16 @@ SHARE = 0.1
 
 
 def digest(*values: Any) -> str:
-    """Compute the SHA-256 of arrays, sparse arrays and None."""
+    """Compute the SHA-256 of arrays, sparse arrays, cells of a source and None."""
     sha = hashlib.sha256()
     for value in values:
         if value is None:
             sha.update(b"none")
+            continue
+        if isinstance(value, SourceCells):
+            sha.update(f"{value.dtype.str}{value.shape}".encode())
+            for _, part in iter_row_chunks(value):
+                sha.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
             continue
         parts = [value]
         if sparse.issparse(value):
