@@ -105,6 +105,15 @@ def test_private_attributes_are_read_where_they_are_written():
     assert wrong == []
 
 
+@pytest.mark.parametrize("library", ["dask", "h5py", "pyarrow", "zarr"])
+def test_optional_libraries_are_imported_in_functions_only(library):
+    for name, tree in TREES.items():
+        for node in tree.body:
+            names = [alias.name for alias in getattr(node, "names", [])]
+            imported = [getattr(node, "module", None) or "", *names]
+            assert library not in {n.partition(".")[0] for n in imported}, name
+
+
 @pytest.mark.parametrize("estimator", sk_ssvae.__all__)
 def test_estimators_have_at_most_four_base_classes_of_this_package(estimator):
     kind = getattr(sk_ssvae, estimator)

@@ -1,3 +1,5 @@
 """Conversion of user data to numbers and back: rows, categories, labels, scaling."""
 
-__all__: list[str] = []
+from sk_ssvae.data.parquet import from_parquet
+
+__all__ = ["from_parquet"]

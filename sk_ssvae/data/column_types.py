@@ -1,5 +1,6 @@
 """Column types: the likelihood of each column, and its support."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from sk_ssvae.utils.sklearn_private import get_column_indices
 from sk_ssvae.utils.typing import Array, Mask
 
 __all__ = [
+    "assembled_types",
     "assign_column_types",
     "check_likelihood",
     "check_support",
     "choose_column_types",
     "choose_likelihood",
+    "likelihood_in_unit_interval",
     "likelihood_pairs",
 ]
 
@@ -142,22 +145,52 @@ def choose_column_types(
         else the result of `choose_likelihood`; but among grey columns, those of zeros
         and ones are "bernoulli" if both occur `MIN_BINARY` times.
     """
+    return assembled_types(
+        assigned,
+        categorical,
+        lambda: is_sparse(X) and _holds_counts(X, used),
+        lambda: choose_likelihood(X, used),
+        lambda at_least: _binary_columns(X, used, at_least),
+    )
+
+
+def assembled_types(
+    assigned: Array,
+    categorical: Mask,
+    holds_counts: Callable[[], bool],
+    one_likelihood: Callable[[], str],
+    binary_columns: Callable[[int], Mask],
+) -> Array:
+    """Choose column types, given what is known of the cells.
+
+    Parameters
+    ----------
+    assigned, categorical
+        As for `choose_column_types`.
+    holds_counts : callable
+        Returns whether the rows are a sparse array of counts.
+    one_likelihood : callable
+        Returns the likelihood of all columns together, as `choose_likelihood`.
+    binary_columns : callable
+        Returns the columns of zeros and ones that have each at least so many times.
+
+    Returns
+    -------
+    column_types : ndarray of object of shape (n_features,)
+    """
     column_types = assigned.copy()
     column_types[categorical] = "categorical"
     open_columns = column_types == ""
     if not open_columns.any():
         return column_types
     if open_columns.all():
-        is_counts = is_sparse(X) and _holds_counts(X, used)
-        column_types[:] = (
-            "negative_binomial" if is_counts else choose_likelihood(X, used)
-        )
+        column_types[:] = "negative_binomial" if holds_counts() else one_likelihood()
         if column_types[0] == "censored_logistic":
             # In a few rows of images, a pixel may happen to have no grey values.
-            column_types[_binary_columns(X, used, MIN_BINARY)] = "bernoulli"
+            column_types[binary_columns(MIN_BINARY)] = "bernoulli"
         return column_types
     # Both must occur: later rows of a constant column may hold any value.
-    binary = _binary_columns(X, used, 1)
+    binary = binary_columns(1)
     column_types[open_columns & binary] = "bernoulli"
     column_types[open_columns & ~binary] = "gaussian"
     return column_types
@@ -223,6 +256,23 @@ def choose_likelihood(X: Array, where: Mask | None = None) -> str:
             return "gaussian"
         n_cells += part.size - int(np.isnan(part).sum())
         n_at_ends += int(((part == 0) | (part == 1)).sum())
+    return likelihood_in_unit_interval(n_at_ends, n_cells)
+
+
+def likelihood_in_unit_interval(n_at_ends: float, n_cells: float) -> str:
+    """Choose one likelihood for columns with all values in [0, 1].
+
+    Parameters
+    ----------
+    n_at_ends : float
+        Number of cells that are 0 or 1.
+    n_cells : float
+        Number of observed cells.
+
+    Returns
+    -------
+    name : {"bernoulli", "censored_logistic", "gaussian"}
+    """
     if n_at_ends == n_cells:
         return "bernoulli"
     return "censored_logistic" if n_at_ends >= n_cells / 3 else "gaussian"

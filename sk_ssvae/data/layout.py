@@ -1,5 +1,6 @@
 """Layout of the network inputs: columns grouped by likelihood."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = [
     "ColumnGroup",
     "Layout",
     "as_layout",
+    "column_layout",
     "fit_layout",
 ]
 
@@ -192,18 +194,52 @@ def fit_layout(
     layout : Layout
     """
     kept = np.flatnonzero(scaling.kept)
+
+    def moments() -> tuple[Array, Array, Array, Array]:
+        # Measurements are standardised, so their mean is 0. Their sums may overflow.
+        weights = np.ones(X.shape[0]) if weight is None else weight
+        return _moments(X, kept, column_types[kept] != "gaussian", weights, used)
+
+    def category_masses(j: int) -> Array:
+        weights = np.ones(X.shape[0]) if weight is None else weight
+        return _category_masses(X[:, j], sizes[j], weights, used)
+
+    return column_layout(column_types, sizes, scaling, moments, category_masses)
+
+
+def column_layout(
+    column_types: Array,
+    sizes: IntArray,
+    scaling: ColumnScaling,
+    moments: Callable[[], tuple[Array, Array, Array, Array]],
+    category_masses: Callable[[int], Array],
+) -> Layout:
+    """Group the columns by likelihood, given their statistics.
+
+    Parameters
+    ----------
+    column_types, sizes, scaling
+        As for `fit_layout`.
+    moments : callable
+        Returns mean and variance, and mean and mean square of log(1 + x) of the columns
+        that are kept; anything for those that are Gaussian.
+    category_masses : callable
+        Returns the weights of the categories of a column.
+
+    Returns
+    -------
+    layout : Layout
+    """
+    kept = np.flatnonzero(scaling.kept)
     gaps = np.flatnonzero(scaling.gaps[kept])
     present = list(dict.fromkeys(column_types[kept].tolist()))
-    input_scale = _input_scale(scaling, kept, column_types[kept] == "gaussian")
+    summed = column_types[kept] != "gaussian"
+    input_scale = _input_scale(scaling, kept, ~summed)
     if present == ["gaussian"]:
         group = ColumnGroup("gaussian", np.arange(len(kept)))
         fill = np.zeros(len(kept))
         return Layout((group,), fill, gaps, input_scale=input_scale)
-    weights = np.ones(X.shape[0]) if weight is None else weight
-    # Measurements are standardised, so their mean is 0. Their sums may overflow.
-    summed = column_types[kept] != "gaussian"
-    moments = _moments(X, kept, summed, weights, used)
-    fill, variances, log_means, squares = moments
+    fill, variances, log_means, squares = moments()
     # Zeros stay zeros where most counts are.
     variance = squares - log_means**2
     shift = np.where(log_means**2 > variance, log_means, 0.0)
@@ -217,7 +253,7 @@ def fit_layout(
         if kind == "categorical":
             columns = kept[positions]
             offset = np.concatenate(
-                [_log_frequencies(X[:, j], sizes[j], weights, used) for j in columns]
+                [_log_frequencies(category_masses(j)) for j in columns.tolist()]
             )
             group_sizes = tuple(sizes[columns].tolist())
             groups.append(ColumnGroup(kind, positions, group_sizes, offset))
@@ -283,13 +319,18 @@ def _count_statistics(mean: Array, variance: Array) -> dict[str, Array]:
     }
 
 
-def _log_frequencies(
+def _category_masses(
     codes: Array, n_categories: int, weight: Array, used: Mask | None
 ) -> Array:
-    """Return logarithms of the weighted frequencies of a column's categories."""
+    """Return the weights of a column's categories."""
     observed = ~np.isnan(codes) if used is None else used & ~np.isnan(codes)
-    mass = np.bincount(
+    mass: Array = np.bincount(
         codes[observed].astype(int), weight[observed], minlength=n_categories
     )
+    return mass
+
+
+def _log_frequencies(mass: Array) -> Array:
+    """Return logarithms of the frequencies of categories, from their weights."""
     logs: Array = np.log(np.maximum(mass, MIN_CATEGORY_WEIGHT) / mass.sum())
     return logs

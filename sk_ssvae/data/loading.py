@@ -7,9 +7,10 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 
+from sk_ssvae.data.sources import RowSource
 from sk_ssvae.utils.warnings import warn_user
 
-__all__ = ["load_rows"]
+__all__ = ["has_chunks", "load_rows", "name_of"]
 
 _ARROW_SOURCES = {
     "Dataset": "X.to_table()",
@@ -59,6 +60,11 @@ def load_rows(X: Any) -> Any:
         Ibis, a relation of DuckDB, a frame of Spark), or a data set or a stream of
         pyarrow. Their rows have no fixed order, or can be read only once.
     """
+    if isinstance(X, RowSource):
+        raise TypeError(
+            f"X is a {X.name}, which is not in memory. Pass its blocks one after the "
+            "other: for _, rows in X.chunks()."
+        )
     if sparse.issparse(X):
         return X.tocsr() if X.format == "dok" else X
     if isinstance(X, np.ndarray | list | tuple):
@@ -68,7 +74,7 @@ def load_rows(X: Any) -> Any:
         return _load_arrow(X)
     if libraries & {"dask", "dask_expr"}:
         return _load_dask(X)
-    if libraries & set(_STORED) or _has_chunks(X):
+    if libraries & set(_STORED) or has_chunks(X):
         array = np.asarray(X[...])
         _warn_of_loading(X, array.nbytes, "X[:]")
         return array
@@ -82,7 +88,7 @@ def _load_arrow(X: Any) -> Any:
     for base in type(X).__mro__:
         if base.__name__ in _ARROW_SOURCES:
             raise TypeError(
-                f"X is a {_name_of(X)}, which is not in memory yet. Pass "
+                f"X is a {name_of(X)}, which is not in memory yet. Pass "
                 f"{_ARROW_SOURCES[base.__name__]}."
             )
     if hasattr(X, "schema"):
@@ -110,7 +116,7 @@ def _load_dask(X: Any) -> Any:
     return rows
 
 
-def _has_chunks(X: Any) -> bool:
+def has_chunks(X: Any) -> bool:
     """Return whether an array of any library is stored in chunks."""
     is_array = hasattr(X, "shape") and hasattr(X, "dtype")
     return is_array and getattr(X, "chunks", None) is not None
@@ -118,7 +124,7 @@ def _has_chunks(X: Any) -> bool:
 
 def _warn_of_loading(X: Any, n_bytes: float, remedy: str) -> None:
     warn_user(
-        f"X ({_name_of(X)}) is loaded into memory as a whole: {n_bytes / 1e6:.1f} MB. "
+        f"X ({name_of(X)}) is loaded into memory as a whole: {n_bytes / 1e6:.1f} MB. "
         f"To load it once for several calls, pass {remedy}."
     )
 
@@ -129,12 +135,12 @@ def _refuse_queries(X: Any, libraries: set[str]) -> None:
         return
     for library, expression in _QUERIES.items():
         if library in libraries and hasattr(type(X), "columns"):
-            what = type(X).__name__ if library == "polars" else _name_of(X)
+            what = type(X).__name__ if library == "polars" else name_of(X)
             raise TypeError(
                 f"X is a {what}, which is not evaluated yet. Pass {expression}."
             )
 
 
-def _name_of(X: Any) -> str:
+def name_of(X: Any) -> str:
     """Return the names of a library and of one of its classes."""
     return f"{type(X).__module__.partition('.')[0]} {type(X).__name__}"

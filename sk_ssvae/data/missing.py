@@ -1,16 +1,16 @@
 """Missing values: NaN, None, pandas.NA, NaT, nulls and masked cells."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
+from torch import Tensor
 
-from sk_ssvae.utils.chunks import is_sparse, iter_row_chunks
 from sk_ssvae.utils.typing import Array, IntArray, Mask
 
-__all__ = ["find_missing", "incomplete_rows", "is_missing", "masked_to_nan"]
+__all__ = ["MissingCells", "find_missing", "is_missing", "masked_to_nan"]
 
 _MISSING_TYPES = ("NAType", "NaTType")
 """Types of pandas.NA and pandas.NaT; pandas is not imported before the user does."""
@@ -52,28 +52,42 @@ def find_missing(values: Array) -> Mask:
     return np.isnan(values) if values.dtype.kind == "f" else is_missing(values)
 
 
-def incomplete_rows(cells: Any, kept: Mask) -> tuple[IntArray, IntArray]:
-    """Return the rows with missing cells, and those without any observed cell.
+class MissingCells:
+    """Count the missing cells of rows while these are encoded, chunk by chunk.
 
     Parameters
     ----------
-    cells : ndarray or sparse array of shape (n_rows, n_features)
-        Cells, NaN where missing.
+    encode : callable
+        Maps chunks of rows, a tensor, to what the networks take.
     kept : ndarray of bool of shape (n_features,)
         The columns that count.
-
-    Returns
-    -------
-    incomplete, empty : ndarray of int64
-        Indices of rows. Empty ones are incomplete, too.
     """
-    n_missing = np.zeros(cells.shape[0], dtype=np.int64)
-    if not is_sparse(cells) or np.isnan(cells.data).any():
-        for rows, part in iter_row_chunks(cells):
-            missing = np.isnan(part)
-            if missing.any():
-                n_missing[rows] = missing[:, kept].sum(axis=1)
-    return np.flatnonzero(n_missing), np.flatnonzero(n_missing == kept.sum())
+
+    def __init__(self, encode: Callable[[Tensor], Tensor], kept: Mask) -> None:
+        self._encode = encode
+        self._kept = kept
+        self._n_missing: list[IntArray] = []
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """Encode the next rows."""
+        missing = np.isnan(rows.numpy())
+        n_missing = np.zeros(len(rows), dtype=np.int64)
+        if missing.any():
+            n_missing = missing[:, self._kept].sum(axis=1)
+        self._n_missing.append(n_missing)
+        return self._encode(rows)
+
+    def rows(self) -> tuple[IntArray, IntArray]:
+        """Return the rows with missing cells, and those without any observed cell.
+
+        Returns
+        -------
+        incomplete, empty : ndarray of int64
+            Positions among the rows that were encoded. Empty ones are incomplete, too.
+        """
+        n_missing = np.concatenate(self._n_missing)
+        n_kept = self._kept.sum()
+        return np.flatnonzero(n_missing), np.flatnonzero(n_missing == n_kept)
 
 
 def masked_to_nan(X: Any) -> Any:

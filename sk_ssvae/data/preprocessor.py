@@ -2,13 +2,12 @@
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.utils import assert_all_finite, check_array, check_X_y
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
@@ -22,9 +21,15 @@ from sk_ssvae.data.column_types import (
     likelihood_pairs,
 )
 from sk_ssvae.data.containers import Container, as_container
+from sk_ssvae.data.detection import as_source
 from sk_ssvae.data.layout import COUNTS, MAX_COUNT, Layout, fit_layout
 from sk_ssvae.data.missing import masked_to_nan
-from sk_ssvae.data.numeric_text import replace_words, warn_of_words
+from sk_ssvae.data.reading import (
+    cells_of_source,
+    read_labels,
+    validated_cells,
+    without_words,
+)
 from sk_ssvae.data.rows import as_rows
 from sk_ssvae.data.scaling import (
     MAX_DEVIATIONS,
@@ -33,11 +38,14 @@ from sk_ssvae.data.scaling import (
     device_rows,
     fit_column_scaling,
 )
-from sk_ssvae.data.schema import Schema, infer_schema
+from sk_ssvae.data.schema import ColumnValues, Schema, infer_schema
+from sk_ssvae.data.source_cells import SourceCells, SourceRows, read_rows
+from sk_ssvae.data.sources import RowSource
+from sk_ssvae.data.streamed_columns import fit_streamed_columns, values_of_columns
 from sk_ssvae.data.support import Support, column_ranges, fit_support
-from sk_ssvae.data.validation import quiet_sums, readable_input_errors
-from sk_ssvae.utils.chunks import SparseRows
-from sk_ssvae.utils.typing import Array, Mask
+from sk_ssvae.data.validation import check_finite_cells, readable_input_errors
+from sk_ssvae.utils.chunks import SparseRows, iter_row_chunks
+from sk_ssvae.utils.typing import Array, IntArray, Mask
 
 __all__ = ["Preprocessor"]
 
@@ -140,8 +148,8 @@ class Preprocessor:
         estimator : estimator
             Receives `n_features_in_` and `feature_names_in_` if `reset`, and is named
             in error messages.
-        X : array-like, sparse array or data frame of shape (n_rows, n_features)
-            Rows.
+        X : array-like, sparse array, data frame or RowSource, (n_rows, n_features)
+            Rows, also in the objects that `as_source` makes a source of.
         *y : array-like of shape (n_rows,), optional
             Labels, validated with the rows.
         reset : bool, default=False
@@ -155,8 +163,9 @@ class Preprocessor:
 
         Returns
         -------
-        cells : ndarray or sparse array (CSR) of shape (n_rows, n_features)
-            float32 or float64; NaN where values are missing.
+        cells : ndarray, sparse array (CSR) or SourceCells, (n_rows, n_features)
+            float32 or float64; NaN where values are missing. Those of a source are read
+            when they are needed.
         y : ndarray of shape (n_rows,)
             Only if labels were passed.
 
@@ -166,13 +175,13 @@ class Preprocessor:
             If rows have the wrong shape or column names, cells are infinite, or a
             parameter does not fit the columns.
         TypeError
-            If X holds no rows, or is a query, a data set or a stream that is not in
-            memory, or values are neither numbers nor categories.
+            If X holds no rows, or is a query or a stream that is not in memory, or
+            values are neither numbers nor categories.
 
         Warns
         -----
         UserWarning
-            If X is loaded into memory as a whole; if columns of text are read as
+            If columns of text are read as
             numbers; if not `reset`, for categories that did not occur in `fit`, once
             for each column, and if only X or the rows of `fit` have column names.
         """
@@ -181,14 +190,20 @@ class Preprocessor:
             numeric = not self._declares_categories()
         else:
             numeric = self.schema.is_plain
+        source = as_source(X)
+        if source is not None:
+            cells = self._read_source(
+                estimator, source, reset, used, ensure_finite=ensure_finite
+            )
+            return (cells, read_labels(estimator, y[0], len(cells))) if y else cells
         X = as_rows(X)
         with readable_input_errors(X, numbers=numeric):
             rows = as_container(masked_to_nan(X))
             if not reset:
                 check_column_names(estimator, rows, self.schema)
                 if self.schema.is_plain and not rows.is_dataframe:
-                    rows, _ = _without_words(rows, self.schema.numbers_in_text)
-                return _validate(
+                    rows, _ = without_words(rows, self.schema.numbers_in_text)
+                return validated_cells(
                     estimator,
                     rows,
                     self.schema,
@@ -199,9 +214,9 @@ class Preprocessor:
             self._reported = set()
             if rows.is_dataframe or not numeric:
                 self._infer_schema(estimator, rows, used)
-                return _validate(estimator, rows, self.schema, y, reset=True)
-            rows, in_text = _without_words(rows, ())
-            checked = _validate(estimator, rows, None, y, reset=True)
+                return validated_cells(estimator, rows, self.schema, y, reset=True)
+            rows, in_text = without_words(rows, ())
+            checked = validated_cells(estimator, rows, None, y, reset=True)
             n_features = estimator.n_features_in_
             names, categories = list(range(n_features)), (None,) * n_features
             self.schema = Schema(
@@ -210,6 +225,37 @@ class Preprocessor:
             X = np.asarray(rows.X) if isinstance(rows.X, list) else rows.X
             self.assigned_types = assign_column_types(self.likelihood, X, n_features)
             return checked
+
+    def _read_source(
+        self,
+        estimator: Any,
+        source: RowSource,
+        reset: bool,
+        used: Mask | None,
+        *,
+        ensure_finite: bool,
+    ) -> SourceCells:
+        """Validate the first rows of a source, and return the cells of all.
+
+        Cells are validated when they are read.
+        """
+        head = read_rows(source, 0, min(2, len(source)))
+        if reset and (source.dtype is None or self._declares_categories()):
+            self._reported = set()
+            with readable_input_errors(head, numbers=False):
+                rows = as_container(masked_to_nan(head))
+                self._infer_schema(estimator, rows, used, source)
+                first = validated_cells(estimator, rows, self.schema, (), reset=True)
+        else:
+            first = self.read(estimator, head, reset=reset)
+        return cells_of_source(
+            estimator,
+            source,
+            self.schema,
+            first.dtype,
+            ensure_finite=ensure_finite,
+            reported=None if reset else self._reported,
+        )
 
     def _declares_categories(self) -> bool:
         """Whether the parameters declare columns as categorical."""
@@ -221,8 +267,17 @@ class Preprocessor:
         from_dtype = isinstance(declared, str) and declared == "from_dtype"
         return "categorical" in names or not (declared is None or from_dtype)
 
-    def _infer_schema(self, estimator: Any, rows: Container, used: Mask | None) -> None:
-        """Set the schema, with the categories of the rows, and the assigned types."""
+    def _infer_schema(
+        self,
+        estimator: Any,
+        rows: Container,
+        used: Mask | None,
+        source: RowSource | None = None,
+    ) -> None:
+        """Set the schema, with the categories of the rows, and the assigned types.
+
+        The rows may be the first ones of a source, whose categories are those of all.
+        """
         X = rows.rows
         validate_data(estimator, X, reset=True, skip_check_array=True)
         n_features = estimator.n_features_in_
@@ -232,12 +287,26 @@ class Preprocessor:
             n_features,
             getattr(estimator, "feature_names_in_", None),
         )
+        columns: dict[int, ColumnValues] | None = None
+        dtypes: dict[int, Any] = {}
+        if source is not None:
+            others = [
+                j
+                for j in range(n_features)
+                if categorical[j] or not rows.is_numeric_column(j)
+            ]
+            if others:
+                columns, dtypes = values_of_columns(source, others, used)
         schema = infer_schema(
             rows,
             categorical,
             from_dtype=self.categorical_features is not None,
             used=used,
+            columns=columns,
         )
+        if dtypes:
+            joined = [dtypes.get(j, dtype) for j, dtype in enumerate(schema.dtypes)]
+            schema = replace(schema, dtypes=joined)
         if not isinstance(self.likelihood, str):
             _refuse_numeric_likelihood(schema, assigned)
         self.schema, self.assigned_types = schema, assigned
@@ -275,6 +344,18 @@ class Preprocessor:
             outside the support of its likelihood.
         """
         sizes = self.schema.sizes
+        if isinstance(cells, SourceCells) and not cells.source.takes_rows:
+            columns = fit_streamed_columns(
+                cells,
+                self.assigned_types,
+                sizes,
+                used,
+                sample_weight,
+                keep_constant=keep_constant,
+                names=self.schema.names,
+            )
+            self.column_types, self.scaling, self.layout, self.support = columns
+            return self
         self.column_types = choose_column_types(
             cells, self.assigned_types, sizes > 0, used
         )
@@ -295,9 +376,14 @@ class Preprocessor:
         self.support = self._fit_support(cells, used)
         return self
 
+    @property
+    def _restricted(self) -> Mask:
+        """Columns whose decoded cells are restricted to their support."""
+        chosen: Mask = (self.column_types == "gaussian") & (self.assigned_types == "")
+        return chosen
+
     def _fit_support(self, cells: Any, used: Mask | None) -> Support:
-        chosen = (self.column_types == "gaussian") & (self.assigned_types == "")
-        return fit_support(cells, chosen, used)
+        return fit_support(cells, self._restricted, used)
 
     def widened(self, cells: Any, used: Mask | None = None) -> Self:
         """Return a copy whose support includes further rows; see `fit`."""
@@ -345,13 +431,11 @@ class Preprocessor:
         ValueError
             If a cell is infinite; NaN is allowed.
         """
-        with quiet_sums():
-            assert_all_finite(
-                cells,
-                allow_nan=True,
-                estimator_name=type(estimator).__name__,
-                input_name="X",
-            )
+        parts: Iterable[Any] = [cells]
+        if isinstance(cells, SourceCells):
+            parts = (part for _, part in iter_row_chunks(cells))
+        for part in parts:
+            check_finite_cells(estimator, part)
 
     def row_encoder(self, estimator: Any) -> Callable[[Tensor], Tensor]:
         """Return a function that checks and scales chunks of rows for the networks.
@@ -377,8 +461,8 @@ class Preprocessor:
         return checked
 
     def device_rows(
-        self, cells: Any, device: torch.device
-    ) -> tuple[Tensor | SparseRows, RowEncoder | None]:
+        self, cells: Any, device: torch.device, frequent: IntArray | None = None
+    ) -> tuple[Tensor | SparseRows | SourceRows, RowEncoder | None]:
         """Move training rows to a device.
 
         Parameters
@@ -387,14 +471,18 @@ class Preprocessor:
             As returned by `read`.
         device : torch.device
             Target.
+        frequent : ndarray of int64, default=None
+            Sorted indices of rows that are needed most often, the labelled ones.
 
         Returns
         -------
-        rows : Tensor or SparseRows
+        rows : Tensor, SparseRows or SourceRows
             Cells, or rows that are already scaled.
         encoder : RowEncoder or None
             Scales batches of these rows; None if they are scaled.
         """
+        if isinstance(cells, SourceCells):
+            return SourceRows(cells, self.scaling, device, frequent), None
         return device_rows(cells, self.scaling, device)
 
     def decode(self, values: Array, *, exact: bool = True) -> Array:
@@ -451,50 +539,6 @@ class Preprocessor:
             A copy of the same kind.
         """
         return self.schema.fill(X, expected)
-
-
-def _validate(
-    estimator: Any,
-    rows: Container,
-    schema: Schema | None,
-    y: tuple[Any, ...],
-    *,
-    reset: bool = False,
-    ensure_finite: bool = True,
-    reported: set[int] | None = None,
-) -> Any:
-    """Return validated cells, and labels if any, as scikit-learn validates arrays.
-
-    A schema of None stands for rows that must be numbers. `reported` is passed to
-    `Schema.cells`.
-    """
-    checks: dict[str, Any] = {
-        "accept_sparse": "csr",
-        "dtype": [np.float64, np.float32],
-        "ensure_min_samples": 2 if reset else 1,
-    }
-    if schema is None or (schema.is_plain and rows.is_numeric):
-        finite = "allow-nan" if ensure_finite else False
-        return validate_data(
-            estimator, rows.X, *y, reset=reset, ensure_all_finite=finite, **checks
-        )
-    validate_data(estimator, rows.rows, reset=reset, skip_check_array=True)
-    cells = schema.cells(rows, reported=reported)
-    checks |= {"estimator": estimator, "ensure_all_finite": "allow-nan"}
-    if y:
-        return check_X_y(cells, *y, **checks)
-    return check_array(cells, input_name="X", **checks)
-
-
-def _without_words(
-    rows: Container, known: tuple[int, ...]
-) -> tuple[Container, tuple[int, ...]]:
-    """Read words in rows of numbers as missing; warn of those not in known columns."""
-    X, words = replace_words(rows.X)
-    new = {j: counts for j, counts in words.items() if j not in known}
-    if new:
-        warn_of_words(new)
-    return (as_container(X) if words else rows), tuple(words)
 
 
 def _refuse_numeric_likelihood(schema: Schema, assigned: Array) -> None:

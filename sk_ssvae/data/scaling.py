@@ -22,6 +22,7 @@ __all__ = [
     "MAX_DEVIATIONS",
     "ColumnScaling",
     "RowEncoder",
+    "column_scaling",
     "device_rows",
     "fit_column_scaling",
     "missing_rows",
@@ -300,29 +301,84 @@ def fit_column_scaling(
         np.fmin(low, np.fmin.reduce(part, axis=0), out=low)
         np.fmax(high, np.fmax.reduce(part, axis=0), out=high)
         gaps |= np.isnan(part).any(axis=0)
+
+    def moments(magnitude: Array) -> tuple[Array, Array]:
+        center = _mean(X, lambda part: part / magnitude, sample_weight, where)
+        variance = _mean(
+            X, lambda part: (part / magnitude - center) ** 2, sample_weight, where
+        )
+        return center, variance
+
+    return column_scaling(
+        (low, high),
+        gaps,
+        moments,
+        n_rows=X.shape[0] if where is None else int(where.sum()),
+        dtype=X.dtype,
+        standardize=standardize,
+        keep_constant=keep_constant,
+        names=names,
+        limit=limit,
+    )
+
+
+def column_scaling(
+    ranges: tuple[Array, Array],
+    gaps: Mask,
+    moments: Callable[[Array], tuple[Array, Array]],
+    *,
+    n_rows: int,
+    dtype: np.dtype[Any],
+    standardize: bool | Mask,
+    keep_constant: bool = False,
+    names: Sequence[Any] | None = None,
+    limit: float = MAX_DEVIATIONS,
+) -> ColumnScaling:
+    """Choose location and scale of every column from its statistics.
+
+    Parameters
+    ----------
+    ranges : tuple of (ndarray, ndarray), each of float64 of shape (n_features,)
+        Smallest and largest cells.
+    gaps : ndarray of bool of shape (n_features,)
+        Columns with missing cells.
+    moments : callable
+        Maps positive magnitudes of the columns to means and variances of cells that are
+        divided by them.
+    n_rows : int
+        Number of rows, for the error message.
+    dtype : dtype
+        That of the cells.
+    standardize, keep_constant, names, limit
+        As for `fit_column_scaling`.
+
+    Returns
+    -------
+    scaling : ColumnScaling
+
+    Raises
+    ------
+    ValueError
+        If all columns are constant, or all cells of a column are missing.
+    """
+    low, high = ranges
     _check_observed(low, names)
     # Relative to the largest magnitude, squares neither overflow nor vanish. (Not
     # StandardScaler: its one-pass variances of weighted rows can be negative, and it
     # treats columns with a large offset as constant.)
     magnitude = np.maximum(np.abs(low), np.abs(high))
     magnitude[magnitude == 0] = 1.0
-    varies = (
-        high / magnitude - low / magnitude > ROUNDING_ERRORS * np.finfo(X.dtype).eps
-    )
+    varies = high / magnitude - low / magnitude > ROUNDING_ERRORS * np.finfo(dtype).eps
     if not varies.any():
-        n_rows = X.shape[0] if where is None else int(where.sum())
         raise ValueError(
             f"Every column of X is constant in all {n_rows} rows (to within rounding), "
             "so there is nothing to learn from. Give at least one column that varies."
         )
     kept = np.ones_like(varies) if keep_constant else varies
-    mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-    standardized = np.broadcast_to(standardize, X.shape[1])
+    mean, scale = np.zeros(len(low)), np.ones(len(low))
+    standardized = np.broadcast_to(standardize, len(low))
     if standardized.any():
-        center = _mean(X, lambda part: part / magnitude, sample_weight, where)
-        variance = _mean(
-            X, lambda part: (part / magnitude - center) ** 2, sample_weight, where
-        )
+        center, variance = moments(magnitude)
         mean = np.where(standardized, center * magnitude, 0.0)
         deviation = np.where(varies, np.sqrt(variance), 1.0) * magnitude
         scale = np.where(standardized, deviation, 1.0)
@@ -331,7 +387,7 @@ def fit_column_scaling(
         mean=mean,
         scale=scale,
         kept=kept,
-        dtype=X.dtype,
+        dtype=dtype,
         gaps=gaps,
         varies=varies,
         limit=limit,

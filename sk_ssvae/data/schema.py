@@ -1,7 +1,8 @@
 """Schema of the rows of `fit`: their container, column types and categories."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,9 +19,9 @@ from sk_ssvae.data.containers import CONTAINERS, Container, as_container
 from sk_ssvae.data.dataframes import declared_levels
 from sk_ssvae.data.missing import is_missing, masked_to_nan
 from sk_ssvae.data.numeric_text import TextReader
-from sk_ssvae.utils.typing import Array, Mask
+from sk_ssvae.utils.typing import Array, IntArray, Mask
 
-__all__ = ["Schema", "infer_schema"]
+__all__ = ["ColumnValues", "Schema", "column_values", "infer_schema"]
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,57 @@ class Schema:
         return DecodedColumns(cells, self.names, self.dtypes, self.categories)
 
 
+class ColumnValues(NamedTuple):
+    """Values of a column that is not numeric.
+
+    Attributes
+    ----------
+    values : ndarray of object of shape (n_values,)
+        Its values, most of them once.
+    counts : ndarray of int64 of shape (n_values,)
+        Numbers of their cells.
+    counted : ndarray of bool of shape (n_values,)
+        Whether a row that counts has the value, and it is not missing.
+    """
+
+    values: Array
+    counts: IntArray
+    counted: Mask
+
+
+def column_values(rows: Container, j: int, used: Mask | None = None) -> ColumnValues:
+    """Collect the values of a column.
+
+    Parameters
+    ----------
+    rows : Container of shape (n_rows, n_features)
+        Rows.
+    j : int
+        Position of the column.
+    used : ndarray of bool of shape (n_rows,), default=None
+        The rows that count; all by default.
+
+    Returns
+    -------
+    values : ColumnValues
+    """
+    values, positions = rows.factorize(j)
+    counts = np.bincount(positions[positions >= 0], minlength=len(values))
+    # Weights of the wrong length are refused later.
+    has_weights = used is not None and len(used) == rows.rows.shape[0]
+    of_used = positions[used] if has_weights else positions
+    counted = np.zeros(len(values), dtype=bool)
+    counted[of_used[of_used >= 0]] = True
+    return ColumnValues(values, counts, counted & ~is_missing(values))
+
+
 def infer_schema(
-    rows: Container, categorical: Mask, *, from_dtype: bool, used: Mask | None = None
+    rows: Container,
+    categorical: Mask,
+    *,
+    from_dtype: bool,
+    used: Mask | None = None,
+    columns: Mapping[int, ColumnValues] | None = None,
 ) -> Schema:
     """Infer the schema of rows.
 
@@ -166,6 +216,8 @@ def infer_schema(
         are categorical, too.
     used : ndarray of bool of shape (n_rows,), default=None
         The rows whose categories count; all by default.
+    columns : mapping of int to ColumnValues, default=None
+        Values of the columns that are not numeric, if `rows` are only the first ones.
 
     Returns
     -------
@@ -188,28 +240,23 @@ def infer_schema(
     categories: list[list[Any] | None] = [None] * len(rows.names)
     n_objects = 0
     texts, numbers_in_text = TextReader(rows.kind, only_numbers=not from_dtype), []
-    # Weights of the wrong length are refused later.
-    has_weights = used is not None and len(used) == rows.rows.shape[0]
     for j, name in enumerate(rows.names):
         numeric = rows.is_numeric_column(j)
         if numeric and not categorical[j]:
             continue
         n_objects += not numeric
-        values, positions = rows.factorize(j)
+        values, counts, counted = (
+            columns[j] if columns else column_values(rows, j, used)
+        )
         declared = rows.is_categorical_column(j)
         is_declared = categorical[j] or (from_dtype and declared)
         is_text = not is_declared and contains_text(values)
-        counts = np.bincount(positions[positions >= 0], minlength=len(values))
         if is_text and texts.holds_numbers(values, name, counts):
             numbers_in_text.append(j)
         elif is_declared or is_text:
             if not declared:
                 refuse_mixed_types(values, name)
-            counted = positions[used] if has_weights else positions
-            present = ~is_missing(values)
-            counted = counted[counted >= 0]
-            counted = counted[present[counted]]
-            categories[j] = collect_categories(values[np.unique(counted)], name)
+            categories[j] = collect_categories(values[counted], name)
     texts.warn()
     return Schema(
         rows.kind,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.typing import Array, Mask
 
-__all__ = ["Support", "column_ranges", "fit_support"]
+__all__ = ["Support", "column_ranges", "count_extremes", "fit_support", "support_of"]
 
 MIN_AT_BOUND = 10
 """Number of cells equal to the smallest or largest value that make it a bound ..."""
@@ -105,22 +105,51 @@ def fit_support(X: Array, columns: Mask, where: Mask | None = None) -> Support:
         candidates = np.flatnonzero(whole)
         values = cells[:, candidates]
         whole[candidates] = ((values == np.rint(values)) | np.isnan(values)).all(axis=0)
-        _count_extremes(np.fmin.reduce(cells, axis=0), cells, smallest, n_smallest, 1)
-        _count_extremes(np.fmax.reduce(cells, axis=0), cells, largest, n_largest, -1)
-    enough = np.maximum(MIN_AT_BOUND, MIN_SHARE_AT_BOUND * n_cells)
-    low = np.where(smallest >= 0, 0.0, -np.inf)
-    low = np.where(n_smallest >= enough, smallest, low)
-    high = np.where(largest <= 0, 0.0, np.inf)
-    high = np.where((smallest >= 0) & (largest <= 1) & (largest > 0), 1.0, high)
-    high = np.where(n_largest >= enough, largest, high)
-    n_features = X.shape[1]
-    support = Support(
-        np.zeros(n_features, dtype=bool),
-        np.full(n_features, -np.inf),
-        np.full(n_features, np.inf),
+        count_extremes(np.fmin.reduce(cells, axis=0), cells, smallest, n_smallest, 1)
+        count_extremes(np.fmax.reduce(cells, axis=0), cells, largest, n_largest, -1)
+    return support_of(
+        (smallest, n_smallest), (largest, n_largest), n_cells, whole, columns
     )
-    support.whole[which] = whole
-    support.low[which], support.high[which] = low, high
+
+
+def support_of(
+    low: tuple[Array, Array],
+    high: tuple[Array, Array],
+    n_cells: Array,
+    whole: Mask,
+    columns: Mask,
+) -> Support:
+    """Return the support that follows from the extreme cells of some columns.
+
+    Parameters
+    ----------
+    low, high : tuple of (ndarray, ndarray), each of shape (n_chosen,)
+        Smallest and largest cells, and the numbers of cells equal to them.
+    n_cells : ndarray of shape (n_chosen,)
+        Numbers of observed cells.
+    whole : ndarray of bool of shape (n_chosen,)
+        Whether all cells are whole numbers.
+    columns : ndarray of bool of shape (n_features,)
+        Which columns these are; the others may take any value.
+
+    Returns
+    -------
+    support : Support
+    """
+    (smallest, n_smallest), (largest, n_largest) = low, high
+    enough = np.maximum(MIN_AT_BOUND, MIN_SHARE_AT_BOUND * n_cells)
+    lower = np.where(smallest >= 0, 0.0, -np.inf)
+    lower = np.where(n_smallest >= enough, smallest, lower)
+    upper = np.where(largest <= 0, 0.0, np.inf)
+    upper = np.where((smallest >= 0) & (largest <= 1) & (largest > 0), 1.0, upper)
+    upper = np.where(n_largest >= enough, largest, upper)
+    support = Support(
+        np.zeros(len(columns), dtype=bool),
+        np.full(len(columns), -np.inf),
+        np.full(len(columns), np.inf),
+    )
+    support.whole[columns] = whole
+    support.low[columns], support.high[columns] = lower, upper
     return support
 
 
@@ -143,12 +172,21 @@ def column_ranges(X: Array, where: Mask | None = None) -> tuple[Array, Array]:
     return low, high
 
 
-def _count_extremes(
+def count_extremes(
     extreme: Array, cells: Array, so_far: Array, count: Array, sign: int
 ) -> None:
-    """Update extreme values and the numbers of cells equal to them.
+    """Update extreme values and the numbers of cells equal to them, in place.
 
-    The extremes are the smallest values if `sign` is 1, the largest if it is -1.
+    Parameters
+    ----------
+    extreme : ndarray of shape (n_features,)
+        Extreme values of further rows; NaN in columns without any.
+    cells : ndarray of shape (n_rows, n_features)
+        These rows.
+    so_far, count : ndarray of float64 of shape (n_features,)
+        Extreme values so far, and numbers of cells equal to them.
+    sign : int
+        1 for the smallest values, -1 for the largest.
     """
     extreme = np.where(np.isnan(extreme), sign * np.inf, extreme)
     n_equal = (cells == extreme).sum(axis=0)

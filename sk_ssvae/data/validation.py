@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.utils import assert_all_finite
 
 from sk_ssvae.data.dataframes import dataframe_library
 from sk_ssvae.data.missing import is_missing
 from sk_ssvae.utils.sklearn_private import check_sample_weight
 from sk_ssvae.utils.typing import Mask
 
-__all__ = ["check_weights", "quiet_sums", "readable_input_errors", "rows_with_weight"]
+__all__ = [
+    "check_finite_cells",
+    "check_weights",
+    "quiet_sums",
+    "readable_input_errors",
+    "rows_with_weight",
+]
 
 _REMEDY = (
     "Arrays must hold numbers, except in columns named in categorical_features. Name "
@@ -33,6 +40,30 @@ def quiet_sums() -> np.errstate:
     context : context manager
     """
     return np.errstate(over="ignore", invalid="ignore")
+
+
+def check_finite_cells(estimator: Any, cells: Any) -> None:
+    """Refuse infinite cells with scikit-learn's error message.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Is named in the message.
+    cells : ndarray or sparse array of shape (n_rows, n_features)
+        Cells, NaN where missing.
+
+    Raises
+    ------
+    ValueError
+        If a cell is infinite; NaN is allowed.
+    """
+    with quiet_sums():
+        assert_all_finite(
+            cells,
+            allow_nan=True,
+            estimator_name=type(estimator).__name__,
+            input_name="X",
+        )
 
 
 @contextmanager

@@ -266,7 +266,9 @@ class VariationalAutoencoder(GenerationMixin):
         X : array-like, sparse array or frame of shape (n_samples, n_features)
             Numbers, or categories in a data frame of pandas or polars or a table of
             Arrow. NaN, None and nulls are missing. At least two rows, and one column
-            that varies.
+            that varies. Memory maps, arrays of h5py, zarr and Dask, data frames of Dask
+            and data sets of Arrow (Parquet) are read in blocks; see the :doc:`user
+            guide </scale_out>`.
 
         y : None
             Ignored, for compatibility with pipelines.
@@ -288,6 +290,7 @@ class VariationalAutoencoder(GenerationMixin):
             all_or_nothing(self),
             recorded_warnings() as warnings,
             default_torch_state(resolve_device(self.device)),
+            self._connected_processes() as communicator,
         ):
             resume = self._continues()
             n_epochs_before = len(self.history_) if resume else 0
@@ -296,10 +299,12 @@ class VariationalAutoencoder(GenerationMixin):
             data = TrainingData(cells, np.full(cells.shape[0], UNLABELED))
             if resume:
                 net = self._continued_net(data)
-                checkpoint, _ = self._open_checkpoint(data)
+                self._agreed_seed(communicator, data, net.seed)
+                checkpoint, _ = self._open_checkpoint(data, communicator)
             else:
                 seed = draw_seed(self.random_state)
-                checkpoint, saved_seed = self._open_checkpoint(data)
+                seed = self._agreed_seed(communicator, data, seed)
+                checkpoint, saved_seed = self._open_checkpoint(data, communicator)
                 seed = seed if saved_seed is None else saved_seed
                 self.preprocessor_ = preprocessor.fit(cells)
                 self.likelihood_ = preprocessor.likelihood_
@@ -313,9 +318,17 @@ class VariationalAutoencoder(GenerationMixin):
                 )
                 stages = [("all", n_epochs)]
                 with (
-                    self._fit_task(stages, X, y, {}, start_time) as progress,
+                    self._fit_task(
+                        stages, X, y, {}, start_time, communicator=communicator
+                    ) as progress,
                     self._trained(
-                        net, rows, stages, Objective(), progress, checkpoint
+                        net,
+                        rows,
+                        stages,
+                        Objective(),
+                        progress,
+                        checkpoint,
+                        communicator,
                     ) as bound,
                 ):
                     self.validation_bound_ = bound

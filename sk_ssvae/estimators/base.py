@@ -22,9 +22,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 
-from sk_ssvae.data.missing import incomplete_rows
+from sk_ssvae.data.missing import MissingCells
 from sk_ssvae.data.preprocessor import Preprocessor
-from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
 from sk_ssvae.estimators import saving
 from sk_ssvae.estimators.fit_record import summarize
 from sk_ssvae.estimators.nested_parameters import (
@@ -38,13 +37,13 @@ from sk_ssvae.estimators.parameters import (
     check_unchanged,
     expand_nested,
     fixed_parameters,
-    flat_parameters,
     is_network_keyword,
     model_spec,
     network_factories,
     network_keywords,
     replace_network_keywords,
 )
+from sk_ssvae.estimators.run_identity import describe_fit, run_parameters
 from sk_ssvae.estimators.summary import FitSummary
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.models import VAEModule, inference
@@ -52,6 +51,12 @@ from sk_ssvae.models.networks import check_hidden_sizes
 from sk_ssvae.teachers.soft_targets import confidence
 from sk_ssvae.training.callbacks import check_callbacks, named_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, digest
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
+from sk_ssvae.training.distributed import (
+    check_same,
+    connected_processes,
+    is_distributed,
+)
 from sk_ssvae.training.monitors import HeldOut, check_monitors
 from sk_ssvae.training.net import SSVAENet, make_net, step_work
 from sk_ssvae.training.objective import Objective
@@ -68,19 +73,6 @@ from sk_ssvae.utils.threads import intra_op_threads, threads_for
 from sk_ssvae.utils.typing import Array, FloatArray, LikelihoodParameter, Mask
 
 __all__ = ["BaseVAE"]
-
-RUN_PARAMETERS = frozenset(
-    {
-        "callbacks",
-        "checkpoint",
-        "device",
-        "options__max_time",
-        "options__n_threads",
-        "random_state",
-        "verbose",
-    }
-)
-"""Parameters that may differ between a training run and its continuation."""
 
 VALIDATION_FRACTION = 0.1
 """Share of the rows that is held out for early stopping by default."""
@@ -405,9 +397,10 @@ class BaseVAE(
         """
         cells, encode = self._read(X), self._row_encoder()
         module = self.module_
+        missing = MissingCells(encode, self.preprocessor_.scaling.kept)
         with self._threads(cells.shape[0]):
-            means = inference.latent_means(module, cells, encode)
-            which, _ = incomplete_rows(cells, self.preprocessor_.scaling.kept)
+            means = inference.latent_means(module, cells, missing.encode)
+            which, _ = missing.rows()
             if len(which):
                 means[which] = inference.mean_over_missing(
                     module,
@@ -420,6 +413,35 @@ class BaseVAE(
         return means
 
     # Steps of fitting.
+
+    def _connected_processes(self) -> AbstractContextManager[Communicator]:
+        """Connect the processes that fit this estimator together."""
+        options = self._options()
+        validate_parameters(options)  # `partial_fit` has not done so yet
+        if options.max_time is not None and is_distributed(options.distributed):
+            raise ValueError(
+                f"max_time={options.max_time!r} does not work with several processes, "
+                "whose steps take different times. Set max_time=None, or train in one "
+                "process with distributed=False."
+            )
+        return connected_processes(options.distributed, resolve_device(self.device))
+
+    def _agreed_seed(
+        self, communicator: Communicator, data: TrainingData, seed: int
+    ) -> int:
+        """Check that all processes have the same task, and return its seed.
+
+        It is that of process 0 with ``random_state=None``.
+
+        Raises
+        ------
+        ValueError
+            If rows, labels, weights or parameters differ.
+        """
+        net = self.net_ if self._continues() else None
+        options = self._options()
+        check_same(communicator, lambda: describe_fit(self, options, data, seed, net))
+        return communicator.broadcast(seed)
 
     def _continues(self) -> bool:
         """Return whether `fit` continues the training of a fitted model."""
@@ -522,7 +544,8 @@ class BaseVAE(
                 parts["soft_targets"] = soft_targets * data.class_weight
             parts["confidence"] = confidence(soft_targets)
         device = torch.device(net.device)
-        x, parts["encode"] = preprocessor.device_rows(data.cells, device)
+        labelled = np.flatnonzero(data.codes >= 0)
+        x, parts["encode"] = preprocessor.device_rows(data.cells, device, labelled)
         which = np.flatnonzero(used & ~held_out)
         train_rows = Rows(x, data.codes, which=which, **parts)
         if not held_out.any():
@@ -548,7 +571,7 @@ class BaseVAE(
         return float(self.validation_fraction)
 
     def _open_checkpoint(
-        self, data: TrainingData
+        self, data: TrainingData, communicator: Communicator
     ) -> tuple[Checkpoint | None, int | None]:
         """Open the checkpoint file, if there is to be one.
 
@@ -560,26 +583,21 @@ class BaseVAE(
         """
         if self.checkpoint is None:
             return None, None
-        encode = JSONEncoder()
-        run: dict[str, Any] = {"estimator": type(self).__name__}
-        resolved = {"options": self._options(), "model": model_spec(self)}
-        for name, value in flat_parameters(self, resolved).items():
-            if name not in RUN_PARAMETERS:
-                try:
-                    run[name] = encode(value)
-                except NotSerializableError:
-                    run[name] = repr(value)
-        run |= {
-            # A run that continues a fitted model continues its random streams.
-            "seed": self.net_.seed if self._continues() else None,
-            "epochs before": len(self.net_.history_) if self._continues() else 0,
-            "X": digest(data.cells),
-            "y": digest(data.codes),
-            "sample_weight": digest(data.weight),
-        }
-        for name, array in encode.arrays.items():  # of parameters
-            run[name] = digest(array)
-        checkpoint = Checkpoint(self.checkpoint, run)
+        run = run_parameters(self, self._options())
+        # The others do not use the file, and need not read all rows for the digest.
+        run |= (
+            {}
+            if not communicator.is_main
+            else {
+                # A run that continues a fitted model continues its random streams.
+                "seed": self.net_.seed if self._continues() else None,
+                "epochs before": len(self.net_.history_) if self._continues() else 0,
+                "X": digest(data.cells),
+                "y": digest(data.codes),
+                "sample_weight": digest(data.weight),
+            }
+        )
+        checkpoint = Checkpoint(self.checkpoint, run, communicator)
         return checkpoint, checkpoint.read()
 
     @contextmanager
@@ -591,6 +609,7 @@ class BaseVAE(
         metadata: dict[str, Any],
         start_time: float,
         n_steps_before: int = 0,
+        communicator: Communicator = SINGLE_PROCESS,
     ) -> Iterator[FitProgress]:
         """Report a fit to scikit-learn's callbacks; yield the reporter of its steps.
 
@@ -604,6 +623,8 @@ class BaseVAE(
             Time at which `fit` began, in seconds of `time.perf_counter`.
         n_steps_before : int
             Number of steps before training.
+        communicator : Communicator
+            The processes; the first one prints.
         """
         n_epochs = [n for _, n in stages if n > 0]
         n_steps = n_steps_before + len(n_epochs)
@@ -618,7 +639,7 @@ class BaseVAE(
             data,
             lambda net: {"net_": net.snapshot()},
             n_steps=n_steps,
-            verbose=self.verbose,
+            verbose=self.verbose if communicator.is_main else 0,
             start_time=start_time,
         )
         yield progress
@@ -636,6 +657,7 @@ class BaseVAE(
         objective: Objective,
         progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
+        communicator: Communicator = SINGLE_PROCESS,
         time_after: Callable[[], float] = float,
     ) -> Iterator[float | None]:
         """Train the net; yield the validation bound, on the same threads.
@@ -660,8 +682,9 @@ class BaseVAE(
                 options=options,
                 early_stopping=bool(self.early_stopping),
                 callbacks=self.callbacks,
-                verbose=self.verbose,
+                verbose=self.verbose if communicator.is_main else 0,
                 progress=progress,
                 checkpoint=checkpoint,
                 seconds_after=time_after() if is_limited else 0.0,
+                communicator=communicator,
             )

@@ -35,6 +35,7 @@ from sk_ssvae.estimators.prediction import PredictionMixin
 from sk_ssvae.estimators.teaching import (
     SoftTargets,
     TrainingData,
+    check_reads_blocks,
     choose_temperature,
     estimates_prior,
     make_soft_targets,
@@ -46,6 +47,7 @@ from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_we
 from sk_ssvae.training.adversarial_radius import resolve_adversarial
 from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
@@ -502,7 +504,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         X : array-like, sparse array or frame of shape (n_samples, n_features)
             Numbers, or categories in a data frame of pandas or polars or a table of
             Arrow. NaN, None and nulls are missing. At least two rows, and one column
-            that varies.
+            that varies. Memory maps, arrays of h5py, zarr and Dask, data frames of Dask
+            and data sets of Arrow (Parquet) are read in blocks; see the :doc:`user
+            guide </scale_out>`.
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows: integers, or dtype object with strings
@@ -530,6 +534,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             all_or_nothing(self),
             recorded_warnings() as warnings,
             default_torch_state(resolve_device(self.device)),
+            self._connected_processes() as communicator,
         ):
             resume = self._continues()
             n_epochs_before = len(self.history_) if resume else 0
@@ -540,14 +545,16 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             )
             if resume:
                 net = self._continued_net(data)
-                seed = net.seed
-                checkpoint, _ = self._open_checkpoint(data)
+                seed = self._agreed_seed(communicator, data, net.seed)
+                checkpoint, _ = self._open_checkpoint(data, communicator)
             else:
                 seed = draw_seed(self.random_state)
-                checkpoint, saved_seed = self._open_checkpoint(data)
+                seed = self._agreed_seed(communicator, data, seed)
+                checkpoint, saved_seed = self._open_checkpoint(data, communicator)
                 seed = seed if saved_seed is None else saved_seed
                 preprocessor.fit(data.cells, used=data.used, sample_weight=data.weight)
                 self._check_networks()  # before the teacher takes its time
+            check_reads_blocks(self, data.cells)
             held_out = self._held_out_rows(data, seed)
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)
@@ -558,16 +565,18 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
             with self._fit_task(
-                stages, X, y, metadata, start_time, n_steps
+                stages, X, y, metadata, start_time, n_steps, communicator
             ) as progress:
-                targets = make_soft_targets(
-                    self.teacher,
-                    class_prior,
-                    seen,
-                    preprocessor,
-                    classes,
-                    seed,
-                    progress,
+                targets = communicator.on_main(
+                    lambda: make_soft_targets(
+                        self.teacher,
+                        class_prior,
+                        seen,
+                        preprocessor,
+                        classes,
+                        seed,
+                        progress,
+                    )
                 )
                 if not resume:
                     net = self._initialize(seen, preprocessor, classes, targets, seed)
@@ -578,9 +587,18 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                     rows = self._training_rows(
                         data, preprocessor, net, targets.probabilities, held_out
                     )
-                    objective, adversarial_reason = self._objective(net, rows[0])
+                    objective, adversarial_reason = communicator.broadcast(
+                        self._objective(net, rows[0])
+                    )
                     self._maximize_bound(
-                        net, data, rows, objective, stages, progress, checkpoint
+                        net,
+                        data,
+                        rows,
+                        objective,
+                        stages,
+                        progress,
+                        checkpoint,
+                        communicator,
                     )
             self.choices_ = describe_training_choices(
                 self,
@@ -644,7 +662,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             As for `fit`, and with ``class_weight="balanced"``; the estimator is then
             unchanged.
         """
-        with all_or_nothing(self), default_torch_state(resolve_device(self.device)):
+        with (
+            all_or_nothing(self),
+            default_torch_state(resolve_device(self.device)),
+            self._connected_processes() as communicator,
+        ):
             resume = self.__sklearn_is_fitted__()
             if resume:  # scikit-learn validates in the first call only
                 validate_parameters(self)
@@ -662,8 +684,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             )
             if resume:
                 net = self._continued_net(data)
+                self._agreed_seed(communicator, data, net.seed)
             else:
                 seed = draw_seed(self.random_state)
+                seed = self._agreed_seed(communicator, data, seed)
                 preprocessor.fit(
                     data.cells,
                     used=data.used,
@@ -680,8 +704,15 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 self.temperature_ = float(self.temperature)
             with restored_on_error(net):
                 rows = self._training_rows(data, preprocessor, net)
-                objective, _ = self._objective(net, rows[0])
-                self._maximize_bound(net, data, rows, objective, [("all", 1)])
+                objective, _ = communicator.broadcast(self._objective(net, rows[0]))
+                self._maximize_bound(
+                    net,
+                    data,
+                    rows,
+                    objective,
+                    [("all", 1)],
+                    communicator=communicator,
+                )
         return self
 
     def _partial_fit_classes(self, classes: npt.ArrayLike | None) -> Array:
@@ -843,6 +874,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         stages: list[tuple[str, int]],
         progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
+        communicator: Communicator = SINGLE_PROCESS,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
 
@@ -856,9 +888,16 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             return (time.perf_counter() - start) * float(n_rows / len(sample))
 
         with self._trained(
-            net, rows, stages, objective, progress, checkpoint, prediction_time
+            net,
+            rows,
+            stages,
+            objective,
+            progress,
+            checkpoint,
+            communicator,
+            prediction_time,
         ) as bound:
-            log_proba = self._class_log_proba(net, data.cells)
+            log_proba = self._training_log_proba(net, data.cells, communicator)
         distributions = np.exp(log_proba)
         if not np.isfinite(distributions).all():
             raise ValueError(
@@ -872,3 +911,14 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
+
+    def _training_log_proba(
+        self, net: SSVAENet, cells: Any, communicator: Communicator
+    ) -> Array:
+        """Return log-probabilities of the training rows; each process computes some."""
+        n_rows, n = cells.shape[0], communicator.world_size
+        if n > 1:
+            rank = communicator.rank
+            cells = cells[rank * n_rows // n : (rank + 1) * n_rows // n]
+        parts = communicator.gather(self._class_log_proba(net, cells))
+        return parts[0] if n == 1 else np.concatenate(parts)

@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin
 from torch import Tensor
 
 from sk_ssvae.data.accuracy import labelled_accuracy
-from sk_ssvae.data.missing import incomplete_rows
+from sk_ssvae.data.missing import MissingCells
 from sk_ssvae.estimators.base import BaseVAE
 from sk_ssvae.estimators.calibration import adjust_log_proba
 from sk_ssvae.models import inference
@@ -51,10 +51,11 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
     def _class_log_proba(self, net: SSVAENet, cells: Any) -> FloatArray:
         """Return log-probabilities; averages over missing cells where there are any."""
         module, encode = net.module_, self._row_encoder()
+        missing = MissingCells(encode, self.preprocessor_.scaling.kept)
         temperature, shift = self.temperature_, self.log_prior_shift_
-        log_q = inference.log_posterior_y(module, cells, encode)
+        log_q = inference.log_posterior_y(module, cells, missing.encode)
         log_proba = adjust_log_proba(log_q, temperature, shift)
-        incomplete, empty = incomplete_rows(cells, self.preprocessor_.scaling.kept)
+        incomplete, empty = missing.rows()
         if len(incomplete):
 
             def proba(rows: Tensor, n_filled: int) -> Tensor:

@@ -1,7 +1,6 @@
 """Soft targets from the teacher, estimated class prior, and temperature."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.data.numeric_text import user_is_told
 from sk_ssvae.data.preprocessor import Preprocessor
 from sk_ssvae.data.rows import as_rows
+from sk_ssvae.data.source_cells import SourceCells, SourceSubset
 from sk_ssvae.estimators.calibration import (
     N_FOLDS,
     TEMPERATURE_WITH_TEACHER,
@@ -26,6 +26,7 @@ from sk_ssvae.teachers.classifiers import last_step
 from sk_ssvae.teachers.description import describe_pool
 from sk_ssvae.teachers.features import dense_rows, network_inputs
 from sk_ssvae.teachers.pool import OpinionPoolClassifier
+from sk_ssvae.teachers.sampled_targets import fit_sampled_targets
 from sk_ssvae.teachers.soft_targets import fit_soft_targets
 from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.utils.chunks import is_sparse
@@ -35,6 +36,7 @@ from sk_ssvae.utils.typing import Array, IntArray, Mask
 __all__ = [
     "SoftTargets",
     "TrainingData",
+    "check_reads_blocks",
     "choose_temperature",
     "estimates_prior",
     "make_soft_targets",
@@ -70,7 +72,11 @@ class TrainingData(NamedTuple):
         if self.used is None:
             return self
         weight = None if self.weight is None else self.weight[self.used]
-        cells, codes = self.cells[self.used], self.codes[self.used]
+        codes = self.codes[self.used]
+        if isinstance(self.cells, SourceCells):
+            cells: Any = self.cells.subset(np.flatnonzero(self.used))
+        else:
+            cells = self.cells[self.used]
         return self._replace(cells=cells, codes=codes, used=None, weight=weight)
 
     def without_labels(self, rows: Mask) -> "TrainingData":
@@ -124,8 +130,10 @@ class SoftTargets(NamedTuple):
     log_prior_shift: Array | None = None
     teacher: str = ""
     teacher_name: str | None = None
-    view_weights: Mapping[str, float] = MappingProxyType({})
-    view_log_loss: Mapping[str, float] = MappingProxyType({})
+    # Shared by all instances, but never changed. Processes send each other this tuple,
+    # so that no `MappingProxyType` can be here, which cannot be pickled.
+    view_weights: Mapping[str, float] = {}
+    view_log_loss: Mapping[str, float] = {}
 
 
 def estimates_prior(class_prior: Any) -> bool:
@@ -141,6 +149,36 @@ def needs_teacher(teacher: Any, class_prior: Any, data: TrainingData) -> bool:
     codes = data.codes if data.used is None else data.codes[data.used]
     is_asked = teacher is not None or estimates_prior(class_prior)
     return is_asked and bool((codes == UNLABELED).any())
+
+
+def check_reads_blocks(estimator: Any, cells: Any) -> None:
+    """Refuse parameters that need all rows in memory if these are read in blocks.
+
+    Parameters
+    ----------
+    estimator : SSVAEClassifier
+        Its parameters `teacher` and `temperature` count.
+    cells : ndarray, sparse array or SourceCells of shape (n_rows, n_features)
+        Rows. Those of a memory map are read as if they were in memory.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not isinstance(cells, SourceCells) or cells.source.takes_rows:
+        return
+    remedy = f"Pass rows in memory: X is a {cells.source.name}, which is read in blocks"
+    teacher = estimator.teacher
+    if not (teacher is None or isinstance(teacher, str | OpinionPoolClassifier)):
+        raise ValueError(
+            f"teacher={teacher!r} is fitted to all rows together. {remedy}. Otherwise "
+            "set teacher to 'pool', to an OpinionPoolClassifier or to None."
+        )
+    if isinstance(estimator.temperature, str) and estimator.temperature != "auto":
+        raise ValueError(
+            f"temperature={estimator.temperature!r} fits the model to parts of the "
+            f"rows. {remedy}. Otherwise set temperature to 'auto' or to a number."
+        )
 
 
 def make_soft_targets(
@@ -212,8 +250,15 @@ def make_soft_targets(
     )
     if not isinstance(final, OpinionPoolClassifier):
         return targets
+    description = describe_pool(final)
+    n_seen = len(final.label_distributions_)
+    if n_seen < len(used.codes):
+        description += (
+            f"; of the {len(used.codes)} rows of X, which are read in blocks, it saw "
+            f"{n_seen}"
+        )
     return targets._replace(
-        teacher=describe_pool(final),
+        teacher=description,
         view_weights=final.weights_,
         view_log_loss=final.held_out_log_loss_,
     )
@@ -248,19 +293,29 @@ def _fit_teacher(
 
     Returns its soft targets and the fitted copy.
     """
-    rows = network_inputs(data.cells, preprocessor.scaling, preprocessor.layout)
     estimator: Any = teacher
     if teacher is None or isinstance(teacher, str):
         estimator = OpinionPoolClassifier(
             views=["logistic"] if teacher is None else None,
             shares="labelled" if estimate else "estimated",
         )
-    if isinstance(estimator, OpinionPoolClassifier):
-        rows = dense_rows(rows, seed)
+    is_pool = isinstance(estimator, OpinionPoolClassifier)
     step = "class prior" if teacher is None else "teacher"
     final = last_step(estimator)
     has_views = isinstance(final, OpinionPoolClassifier)
+    cells = data.cells
+
+    def encode(part: Any) -> Any:
+        return network_inputs(part, preprocessor.scaling, preprocessor.layout)
+
     with progress.step(step, type(final).__name__, has_parts=has_views) as view:
+        if isinstance(cells, SourceCells | SourceSubset) and is_pool:
+            return fit_sampled_targets(
+                estimator, cells, encode, data.codes, n_classes, seed, view
+            )
+        if isinstance(cells, SourceCells | SourceSubset):  # a memory map
+            cells = cells[slice(None)]
+        rows = dense_rows(encode(cells), seed) if is_pool else encode(cells)
         targets: tuple[Array, Any] = fit_soft_targets(
             estimator, rows, data.codes, n_classes, seed, view
         )

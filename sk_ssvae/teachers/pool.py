@@ -57,7 +57,7 @@ from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.sklearn_private import HasMethods, Interval, StrOptions, fit_context
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["OpinionPoolClassifier"]
+__all__ = ["OpinionPoolClassifier", "proba_of_unlabelled"]
 
 
 class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
@@ -406,18 +406,22 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             Class probabilities in the order of `classes_`; rows sum to 1.
         """
         check_is_fitted(self)
+        pool, labelled = self._pool, self._labelled_share
+        # New rows come from the distribution of labelled and unlabelled rows together,
+        # so a class without unlabelled rows keeps a positive share.
+        shares = labelled * pool.labelled_shares + (1 - labelled) * pool.class_shares
+        return self._pooled(X, shares)
+
+    def _pooled(self, X: Any, shares: Array) -> Array:
+        """Return class probabilities of new rows, given the shares of the classes."""
         with quiet_sums():
             checked: Array = validate_data(
                 self, X, dtype=[np.float64, np.float32], reset=False
             )
-        pool, labelled = self._pool, self._labelled_share
         probabilities = self._views.predict_proba(
-            rows_of_views(X, checked, self._scaling), pool.used_views
+            rows_of_views(X, checked, self._scaling), self._pool.used_views
         )
-        # New rows come from the distribution of labelled and unlabelled rows together,
-        # so a class without unlabelled rows keeps a positive share.
-        shares = labelled * pool.labelled_shares + (1 - labelled) * pool.class_shares
-        return pool.pool(probabilities, shares).astype(np.float64)
+        return self._pool.pool(probabilities, shares).astype(np.float64)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return the most probable class of each row.
@@ -466,3 +470,23 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             If no row is labelled, or no labelled row has a positive weight.
         """
         return labelled_accuracy(y, self.predict(X), self.classes_, sample_weight)
+
+
+def proba_of_unlabelled(classifier: OpinionPoolClassifier, X: Any) -> Array:
+    """Return class probabilities of unlabelled rows outside of the rows of `fit`.
+
+    The rows of `fit` are a sample of all training rows, and these are others of them.
+
+    Parameters
+    ----------
+    classifier : OpinionPoolClassifier
+        Fitted.
+    X : ndarray of shape (n_rows, n_features)
+        Rows.
+
+    Returns
+    -------
+    proba : ndarray of float64 of shape (n_rows, n_classes)
+        For the class shares of the unlabelled rows, `class_shares_`.
+    """
+    return classifier._pooled(X, classifier.class_shares_)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sk_ssvae.training.rows import Batch, Rows
+from sk_ssvae.training.sharding import BatchShard
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.random import Stream, stream_generator
 
@@ -64,6 +65,15 @@ class MixedBatches:
         and on its number.
     n_batches : int, default=None
         Number of minibatches in an epoch; None makes one pass over the rows.
+    rank, world_size : int
+        Only the rows of this shard of each minibatch are yielded
+        (`sk_ssvae.training.sharding.BatchShard`); all by default. The minibatches do
+        not depend on the number of shards.
+
+    Attributes
+    ----------
+    shard : BatchShard
+        The shard of a minibatch.
     """
 
     def __init__(
@@ -74,6 +84,8 @@ class MixedBatches:
         seed: int,
         epoch: int = 0,
         n_batches: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.rows = rows
         self.seed = seed
@@ -85,6 +97,9 @@ class MixedBatches:
         self.labelled_size = min(rows.n_labelled, max(n_labelled, math.ceil(size / 4)))
         n_unlabelled = len(rows) - rows.n_labelled
         self.unlabelled_size = math.ceil(n_unlabelled / n_per_pass)
+        self.shard = BatchShard(
+            self.labelled_size, self.unlabelled_size, rank, world_size
+        )
 
     def __len__(self) -> int:
         return self.n_batches
@@ -93,11 +108,8 @@ class MixedBatches:
         """Return indices (n_batches, size) from shuffled passes over `n` rows."""
         if size == 0:
             return torch.empty(self.n_batches, 0, dtype=torch.int64, device="cpu")
-        n_passes = math.ceil(self.n_batches * size / n)
-        passes = torch.cat(
-            [torch.randperm(n, generator=g, device="cpu") for _ in range(n_passes)]
-        )
-        return first + passes[: self.n_batches * size].view(self.n_batches, size)
+        passes = self.rows.shuffled(first, n, self.n_batches * size, g)
+        return first + passes.view(self.n_batches, size)
 
     def __iter__(self) -> Iterator[Batch]:
         rows, n = self.rows, self.rows.n_labelled
@@ -113,8 +125,10 @@ class MixedBatches:
         )
         factor[:size] *= n / max(1, size)
         factor[size:] *= (len(rows) - n) / max(1, self.unlabelled_size)
-        factor = factor.to(device)
-        indices = torch.cat([labelled, unlabelled], dim=1).to(device)
+        factor = self.shard.rows(factor).to(device)
+        indices = torch.cat([labelled, unlabelled], dim=1)
+        indices = self.shard.rows(indices.T).T.to(device)
+        size = self.shard.count(size)
         # Everything but the rows themselves is gathered for many minibatches at once.
         for block in torch.split(indices, BLOCK):
             order = rows.order[block]
@@ -145,20 +159,40 @@ class OrderedBatches:
         The rows.
     batch_size : int
         Rows in a minibatch; the last may have fewer.
+    rank, world_size : int
+        Only every `world_size`-th minibatch is yielded, from minibatch `rank` on; all
+        by default.
     """
 
-    def __init__(self, rows: Rows, batch_size: int) -> None:
+    def __init__(
+        self, rows: Rows, batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
         self.rows = rows
         self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
 
     def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_size)
+        return len(self._chunks())
+
+    def _chunks(self) -> list[slice]:
+        chunks = [*row_chunks(len(self.rows), 1, self.batch_size)]
+        return chunks[self.rank :: self.world_size]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of rows of the minibatches."""
+        return [chunk.stop - chunk.start for chunk in self._chunks()]
+
+    def part(self, rank: int, world_size: int) -> "OrderedBatches":
+        """Return every `world_size`-th minibatch, from minibatch `rank` on."""
+        return OrderedBatches(self.rows, self.batch_size, rank, world_size)
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self.rows
         codes = torch.full_like(rows.order, -1)
         codes[: rows.n_labelled] = rows.codes
-        for chunk in row_chunks(len(rows), 1, self.batch_size):
+        for chunk in self._chunks():
             weight = rows.bound_weight[chunk] * len(rows)
             yield (
                 {"x": rows.encoded(rows.order[chunk]), "bound_weight": weight},

@@ -15,8 +15,11 @@ from skorch.callbacks import Callback
 from skorch.history import History
 
 from sk_ssvae.data.serialization import JSONDecoder, JSONEncoder
+from sk_ssvae.data.source_cells import SourceCells
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.early_stopping import ResumableEarlyStopping
 from sk_ssvae.training.net import SSVAENet
+from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.files import read_file, write_file
 
 __all__ = ["Checkpoint", "CheckpointWriter", "Position", "digest"]
@@ -28,11 +31,16 @@ SHARE = 0.1
 
 
 def digest(*values: Any) -> str:
-    """Compute the SHA-256 of arrays, sparse arrays and None."""
+    """Compute the SHA-256 of arrays, sparse arrays, cells of a source and None."""
     sha = hashlib.sha256()
     for value in values:
         if value is None:
             sha.update(b"none")
+            continue
+        if isinstance(value, SourceCells):
+            sha.update(f"{value.dtype.str}{value.shape}".encode())
+            for _, part in iter_row_chunks(value):
+                sha.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
             continue
         parts = [value]
         if sparse.issparse(value):
@@ -75,11 +83,19 @@ class Checkpoint:
     run : mapping of str to object
         Everything that the run depends on, by name, as JSON values: parameters, and
         digests of the data. A run is resumed only if all of it is equal.
+    communicator : Communicator
+        The processes of the run. Process 0 alone reads and writes the file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], run: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        run: Mapping[str, Any],
+        communicator: Communicator = SINGLE_PROCESS,
+    ) -> None:
         self.path = path
         self.run = dict(run)
+        self.communicator = communicator
         self._contents: tuple[Any, Arrays] | None = None
 
     def read(self) -> int | None:
@@ -100,6 +116,11 @@ class Checkpoint:
         OSError
             If the path is a directory, or its directory does not exist.
         """
+        self._contents = self.communicator.on_main(self._read)
+        return None if self._contents is None else int(self._contents[0]["seed"])
+
+    def _read(self) -> tuple[Any, Arrays] | None:
+        """Return the contents of the file, of the same run; None if there is none."""
         name = os.fsdecode(self.path)
         _check_path(name)
         if not os.path.exists(name):
@@ -111,7 +132,7 @@ class Checkpoint:
                 "checkpoint. Choose another path."
             )
         with self._readable_errors():
-            seed, run = int(header["seed"]), header["run"]
+            _, run = int(header["seed"]), header["run"]
             different = [
                 key
                 for key in self.run.keys() | run.keys()
@@ -122,8 +143,7 @@ class Checkpoint:
                 f"checkpoint={name!r} belongs to a training run with different "
                 f"{sorted(different)}. Delete it to train anew, or choose another path."
             )
-        self._contents = header, arrays
-        return seed
+        return header, arrays
 
     @contextmanager
     def _readable_errors(self) -> Iterator[None]:
@@ -272,10 +292,13 @@ class CheckpointWriter(Callback):
     def finish_stage(self, net: SSVAENet) -> None:
         """Write the state at the end of the current stage."""
         self.start_stage(self._stage + 1, len(net.history_))
-        self.write(net)
+        self.checkpoint.communicator.on_main(lambda: self.write(net))
 
     def on_epoch_end(self, net: SSVAENet, **kwargs: Any) -> None:
         """Write the state, unless that would take too much of the time."""
+        self.checkpoint.communicator.on_main(lambda: self._write_if_due(net))
+
+    def _write_if_due(self, net: SSVAENet) -> None:
         start = time.monotonic()
         if start >= self._next_time:
             self.write(net)

@@ -19,6 +19,7 @@ __all__ = [
     "TrainingSnapshot",
     "flag_non_finite",
     "scaled_learning_rates",
+    "sum_of_squares",
 ]
 
 BOUND_LIMIT = 1e4
@@ -64,8 +65,7 @@ class DivergenceMonitor:
         loss: Tensor,
         bound: Tensor,
         gradients: list[Tensor],
-        x: Tensor,
-        weight: Tensor,
+        squares: Tensor,
     ) -> None:
         """Record a step.
 
@@ -75,13 +75,10 @@ class DivergenceMonitor:
             The loss, and the bound in it.
         gradients : list of Tensor
             Gradients of the loss.
-        x : Tensor of shape (n_rows, n_features)
-            Inputs of the model; NaN where a cell is missing.
-        weight : Tensor of shape (n_rows,)
-            Weights of the rows in the bound.
+        squares : scalar Tensor
+            `sum_of_squares` of the rows in the bound.
         """
         flag_non_finite([loss, *gradients], self.found_inf, self._one)
-        squares = weight @ x.square().nansum(1).add_(x.shape[1])
         self._steps.append(torch.stack([bound, squares, self.found_inf]))
 
     def count_good_steps(self) -> int:
@@ -89,6 +86,24 @@ class DivergenceMonitor:
         bound, squares, found_inf = torch.stack(self._steps, 1).cpu().numpy()
         good = (found_inf == 0) & (np.abs(bound) <= BOUND_LIMIT * squares)
         return len(good) if good.all() else int(good.argmin())
+
+
+def sum_of_squares(x: Tensor, weight: Tensor) -> Tensor:
+    """Return the scale of the bound of rows, for `DivergenceMonitor.update`.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n_rows, n_features)
+        Inputs of the model; NaN where a cell is missing.
+    weight : Tensor of shape (n_rows,)
+        Weights of the rows in the bound.
+
+    Returns
+    -------
+    squares : scalar Tensor
+        Weighted sum over rows of the sum of squares plus the number of columns.
+    """
+    return weight @ x.square().nansum(1).add_(x.shape[1])
 
 
 def flag_non_finite(tensors: list[Tensor], found_inf: Tensor, one: Tensor) -> None:

@@ -93,6 +93,7 @@ def ssvae_loss(
     top_k: int | None = None,
     exponential_noise: Tensor | None = None,
     bound_rows: int | None = None,
+    bound_factor: float | None = None,
     adversarial: Tensor | None = None,
     kl_weight: float | Tensor = 1.0,
 ) -> Loss:
@@ -149,6 +150,9 @@ def ssvae_loss(
     bound_rows : int, default=None
         Number of unlabelled rows, the first ones, whose bound represents that of all of
         them: unbiased if the rows are in random order. None uses all.
+    bound_factor : float, default=None
+        Number of unlabelled rows that one of those `bound_rows` represents, if the rows
+        are a part of a minibatch. By default the ratio of their numbers here.
     adversarial : Tensor of shape (n_rows,), default=None
         epsilon times `sk_ssvae.training.adversarial.adversarial_kl`.
     kl_weight : float or scalar Tensor
@@ -180,10 +184,11 @@ def ssvae_loss(
         chosen = choose_classes(log_q_bound, top_k, exponential_noise[: m - n])
         bounds = model.class_bounds(sampled[n:m], noise[n:m], chosen, density)
         unlabelled = topk_unlabelled_bound(log_q_bound, chosen, bounds)
-    if m < len(sampled):
+    if bound_factor is None and m < len(sampled):
+        bound_factor = (len(sampled) - n) / (m - n)
+    if bound_factor is not None:
         bound = bound_weight[:n] @ labelled
-        rows_per_bound = (len(sampled) - n) / (m - n)
-        bound = bound + rows_per_bound * (bound_weight[n:m] @ unlabelled)
+        bound = bound + bound_factor * (bound_weight[n:m] @ unlabelled)
     else:
         bound = bound_weight @ torch.cat([labelled, unlabelled])
     nll = F.nll_loss(log_q_labelled, codes, reduction="none")

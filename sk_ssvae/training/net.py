@@ -17,10 +17,16 @@ from sk_ssvae.data.layout import Layout
 from sk_ssvae.models import VAEModule
 from sk_ssvae.models.network_factories import BUILT_IN_NETWORKS, NetworkFactories
 from sk_ssvae.models.user_networks import non_finite_networks, user_networks
+from sk_ssvae.training.batch_norm import synchronized_batch_norm
 from sk_ssvae.training.batches import MixedBatches, OrderedBatches
+from sk_ssvae.training.communication import SINGLE_PROCESS
 from sk_ssvae.training.compilation import compiled_loss
 from sk_ssvae.training.diagnostics import history_terms
-from sk_ssvae.training.divergence import DivergenceError, DivergenceMonitor
+from sk_ssvae.training.divergence import (
+    DivergenceError,
+    DivergenceMonitor,
+    sum_of_squares,
+)
 from sk_ssvae.training.loss import Loss, ssvae_loss
 from sk_ssvae.training.objective import Objective, kl_warm_up
 from sk_ssvae.training.progress import EpochTable, FitProgress
@@ -113,7 +119,10 @@ class SSVAENet(ScoringNet):
             seed=self.seed,
             epoch=len(self.history_),
             n_batches=self.batches_per_epoch,
+            rank=self.communicator.rank,
+            world_size=self.communicator.world_size,
         )
+        self._shard = batches.shard
         self.schedule_ = Schedule(
             (self.epochs_done + self.max_epochs) * len(batches),
             step=self.epochs_done * len(batches),
@@ -137,6 +146,8 @@ class SSVAENet(ScoringNet):
         """Seed torch's global generator for user-supplied networks, if any."""
         if user_networks(self.module_):
             seed = stream_seed(self.seed, Stream.OWN_NOISE, len(self.history_))
+            if not self.communicator.is_main:  # the rows have other draws
+                seed = stream_seed(seed, Stream.OWN_NOISE, self.communicator.rank)
             return seeded_global_generator(seed, self.device)
         return nullcontext()
 
@@ -160,8 +171,9 @@ class SSVAENet(ScoringNet):
         with non_finite_networks(self.module_) as non_finite:
             loss = self.validation_step(batch)["loss"]
         monitor = DivergenceMonitor(self.device)
-        monitor.update(loss, loss, [], x, weight / len(x))
-        return None if monitor.count_good_steps() or non_finite else float(loss)
+        monitor.update(loss, loss, [], sum_of_squares(x, weight / len(x)))
+        is_good = monitor.count_good_steps() or non_finite
+        return self.communicator.broadcast(None if is_good else float(loss))
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the random numbers and the records of the epoch."""
@@ -170,10 +182,16 @@ class SSVAENet(ScoringNet):
         self._start_epoch()
 
     def _start_epoch(self) -> None:
+        self._trainable = [
+            parameter
+            for group in self.optimizer_.param_groups
+            for parameter in group["params"]
+        ]
         self._noise_generator = stream_generator(
             self.seed, Stream.NOISE, len(self.history_) - 1, self.device
         )
         self._losses: list[Loss] = []
+        self.communicator.start_epoch()
         self._loss_function: Callable[..., Loss] = ssvae_loss
         if self.use_compiler:
             self._loss_function = compiled_loss(
@@ -189,32 +207,42 @@ class SSVAENet(ScoringNet):
         self._progress = self.schedule_.take_step()
         model.mixed = self.precision == "bf16"
         try:
-            loss, log_q_y = self.objective.training_loss(
-                model,
-                inputs,
-                codes,
-                generator=self._noise_generator,
-                progress=self._progress,
-                kl_weight=kl_weight,
-                loss_function=self._loss_function,
-            )
+            with synchronized_batch_norm(model, self.communicator):
+                loss, log_q_y = self.objective.training_loss(
+                    model,
+                    inputs,
+                    codes,
+                    generator=self._noise_generator,
+                    progress=self._progress,
+                    kl_weight=kl_weight,
+                    loss_function=self._loss_function,
+                    shard=self._shard,
+                )
             torch.autograd.backward(loss.total)
         finally:
             model.mixed = False
+        squares = sum_of_squares(inputs["x"], inputs["bound_weight"])
+        *terms, squares = self.communicator.sum_gradients(
+            self._trainable, [*(term.detach() for term in loss), squares]
+        )
         # Detached, so that the graph is freed before the next step.
-        self._losses.append(Loss(*(term.detach() for term in loss)))
+        self._losses.append(Loss(*terms))
         detached = self._losses[-1]
         return {
             "loss": detached.total,
             "bound": detached.bound,
+            "squares": squares,
             "y_pred": log_q_y.detach(),
         }
 
     def _learning_rate_factors(self, batch: Any) -> list[float]:
         decay = min(1.0, (1 - self._progress) / DECAY)
         everywhere = self.module_.unsupervised
-        soft_targets = batch[0].get("soft_targets", ())
-        taught = self.objective.teacher_weight > 0 and len(soft_targets) > 0
+        taught = (
+            self.objective.teacher_weight > 0
+            and "soft_targets" in batch[0]
+            and self._shard.n_unlabelled > 0  # this process may have none of them
+        )
         return [
             decay if everywhere or (taught and group.get("is_classifier")) else 1.0
             for group in self.optimizer_.param_groups
@@ -276,8 +304,8 @@ class SSVAENet(ScoringNet):
         self._set_training(False)
         # Non-finite user networks are reported later, by `train`.
         with self._user_network_generator(), non_finite_networks(self.module_):
-            reconstruction, kl = history_terms(
-                self.module_, dataset_train, self._validation_generator()
+            reconstruction, kl = self.communicator.broadcast(
+                history_terms(self.module_, dataset_train, self._validation_generator())
             )
             if dataset_valid is not None and dataset_valid.n_labelled:
                 self._record_accuracy(dataset_valid.labelled())
@@ -322,6 +350,7 @@ class SSVAENet(ScoringNet):
     def snapshot(self) -> "SSVAENet":
         """Return a net for prediction, with a copy of the weights and the history."""
         twin: SSVAENet = copy.copy(self)
+        twin.communicator = SINGLE_PROCESS
         twin.__dict__["module_"] = copy.deepcopy(self.module_)
         twin.__dict__["history_"] = History(copy.copy(self.history_.to_list()))
         return twin
@@ -333,7 +362,13 @@ class SSVAENet(ScoringNet):
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        transients = ("_noise_generator", "_losses", "_loss_function", "schedule_")
+        transients = (
+            "_noise_generator",
+            "_losses",
+            "_loss_function",
+            "_trainable",
+            "schedule_",
+        )
         for transient in transients:
             state.pop(transient, None)
         # Pickles made during training, e.g. by skorch's Checkpoint, hold no data and no

@@ -10,6 +10,7 @@ from sk_ssvae.models import VAEModule
 from sk_ssvae.models.bounds import unlabelled_bound
 from sk_ssvae.training.adversarial import adversarial_kl
 from sk_ssvae.training.loss import Loss, ssvae_loss
+from sk_ssvae.training.sharding import BatchShard
 from sk_ssvae.utils.chunks import BOUND_CELLS, row_chunks
 
 __all__ = ["Objective", "kl_warm_up", "teacher_decay"]
@@ -101,8 +102,12 @@ class Objective:
         progress: float,
         kl_weight: float = 1.0,
         loss_function: Callable[..., Loss] = ssvae_loss,
+        shard: BatchShard | None = None,
     ) -> tuple[Loss, Tensor]:
-        """Compute the loss of a minibatch, with its random draws.
+        """Compute the loss of a minibatch, or of a shard of it, with its random draws.
+
+        The losses of the shards of a minibatch sum to that of the minibatch: the draws
+        are those of the whole minibatch, and the terms are weighted sums over rows.
 
         Parameters
         ----------
@@ -121,6 +126,8 @@ class Objective:
             Weight of the KL divergence in an unsupervised loss.
         loss_function : callable
             `ssvae_loss`, or its compiled version.
+        shard : BatchShard, default=None
+            Which rows of a minibatch these are; by default they are a whole one.
 
         Returns
         -------
@@ -130,19 +137,29 @@ class Objective:
             log q(y | x); zeros in an unsupervised stage.
         """
         x = inputs["x"]
+        if shard is None:
+            shard = BatchShard(len(codes), len(x) - len(codes))
         exponential_noise = None
         if self.top_k is not None and not model.unsupervised:
-            exponential_noise = x.new_empty(len(x) - len(codes), len(model.classes))
-            exponential_noise.exponential_(generator=generator)
-        noise = _latent_noise(model, x, generator)
+            draws = x.new_empty(shard.n_unlabelled, len(model.classes))
+            exponential_noise = shard.unlabelled(
+                draws.exponential_(generator=generator)
+            )
+        noise = shard.rows(_latent_noise(model, x, len(shard), generator))
         sampled = model.sample_auxiliary(x, noise)
         log_q_y = _log_q_y(model, x, sampled)
         adversarial = None
         if self.adversarial_weight and not model.unsupervised:
-            direction = torch.empty_like(x).normal_(generator=generator)
+            direction = x.new_empty(len(shard), x.shape[1])
             adversarial = self.adversarial_weight * adversarial_kl(
-                model, x, log_q_y, noise, direction, self.adversarial_radius
+                model,
+                x,
+                log_q_y,
+                noise,
+                shard.rows(direction.normal_(generator=generator)),
+                self.adversarial_radius,
             )
+        bound_rows, bound_factor = shard.bound_rows(self.bound_rows)
         loss = loss_function(
             model,
             sampled,
@@ -157,7 +174,8 @@ class Objective:
             entropy_weight=self.entropy_weight,
             top_k=self.top_k,
             exponential_noise=exponential_noise,
-            bound_rows=self.bound_rows,
+            bound_rows=bound_rows,
+            bound_factor=bound_factor,
             adversarial=adversarial,
             kl_weight=kl_weight,
         )
@@ -190,7 +208,7 @@ class Objective:
             log q(y | x); zeros in an unsupervised stage.
         """
         x = inputs["x"]
-        noise = _latent_noise(model, x, generator)
+        noise = _latent_noise(model, x, len(x), generator)
         sampled = model.sample_auxiliary(x, noise)
         log_q_y = _log_q_y(model, x, sampled)
         if model.unsupervised:
@@ -225,10 +243,12 @@ class Objective:
         return f"{advice}, and check X for extreme values."
 
 
-def _latent_noise(model: VAEModule, x: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw standard normal noise for the latent variables of each row."""
+def _latent_noise(
+    model: VAEModule, x: Tensor, n_rows: int, generator: torch.Generator
+) -> Tensor:
+    """Draw standard normal noise for the latent variables of rows, of x's type."""
     return torch.randn(
-        len(x), model.n_noise, generator=generator, device=x.device, dtype=x.dtype
+        n_rows, model.n_noise, generator=generator, device=x.device, dtype=x.dtype
     )
 
 

@@ -37,8 +37,8 @@ class TrainingOptions(BaseEstimator):
         suffice for `max_epochs`, training is shortened to what it suffices for, and so
         are its schedules, with a ConvergenceWarning; results are then not reproducible.
         The teacher is not shortened, and training gets at least a fifth of the time. It
-        has no effect on `partial_fit`. Set it if the time of a job is limited; see the
-        :doc:`user guide </callbacks>`.
+        has no effect on `partial_fit`, and several processes cannot have it. Set it if
+        the time of a job is limited; see the :doc:`user guide </callbacks>`.
 
     precision : {"float32", "bf16"}, default="float32"
         "bf16" runs the networks under autocast to bfloat16 during training; weights
@@ -55,6 +55,15 @@ class TrainingOptions(BaseEstimator):
         accelerator: compilation takes tens of seconds for each shape of network, and
         on a CPU it needs a C++ compiler and made steps slower
         (``benchmarks/README.md``).
+
+    distributed : bool or "auto", default=False
+        Whether several processes train one model, data-parallel: each computes the
+        gradient of its part of every minibatch. All of them must call `fit` with the
+        same rows and parameters, and get the same model
+        (:doc:`user guide </scale_out>`). True needs processes that ``torchrun`` has
+        started, or an initialised ``torch.distributed``; "auto" is the same as True
+        in several such processes and as False otherwise. It is not the default, since
+        such processes may also fit models of their own.
 
     See Also
     --------
@@ -75,6 +84,7 @@ class TrainingOptions(BaseEstimator):
         "precision": [StrOptions({"float32", "bf16"})],
         "n_threads": [None, Interval(Integral, 1, MAX_THREADS, closed="both")],
         "compile": ["boolean"],
+        "distributed": ["boolean", StrOptions({"auto"})],
     }
 
     def __init__(
@@ -87,6 +97,7 @@ class TrainingOptions(BaseEstimator):
         precision: str = "float32",
         n_threads: int | None = None,
         compile: bool = False,
+        distributed: str | bool = False,
     ) -> None:
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
@@ -95,6 +106,7 @@ class TrainingOptions(BaseEstimator):
         self.precision = precision
         self.n_threads = n_threads
         self.compile = compile
+        self.distributed = distributed
 
 
 class ClassifierOptions(TrainingOptions):
@@ -120,8 +132,8 @@ class ClassifierOptions(TrainingOptions):
         suffice for `max_epochs`, training is shortened to what it suffices for, and so
         are its schedules, with a ConvergenceWarning; results are then not reproducible.
         The teacher is not shortened, and training gets at least a fifth of the time. It
-        has no effect on `partial_fit`. Set it if the time of a job is limited; see the
-        :doc:`user guide </callbacks>`.
+        has no effect on `partial_fit`, and several processes cannot have it. Set it if
+        the time of a job is limited; see the :doc:`user guide </callbacks>`.
 
     precision : {"float32", "bf16"}, default="float32"
         "bf16" runs the networks under autocast to bfloat16 during training; weights
@@ -138,6 +150,15 @@ class ClassifierOptions(TrainingOptions):
         accelerator: compilation takes tens of seconds for each shape of network, and
         on a CPU it needs a C++ compiler and made steps slower
         (``benchmarks/README.md``).
+
+    distributed : bool or "auto", default=False
+        Whether several processes train one model, data-parallel: each computes the
+        gradient of its part of every minibatch. All of them must call `fit` with the
+        same rows and parameters, and get the same model
+        (:doc:`user guide </scale_out>`). True needs processes that ``torchrun`` has
+        started, or an initialised ``torch.distributed``; "auto" is the same as True
+        in several such processes and as False otherwise. It is not the default, since
+        such processes may also fit models of their own.
 
     teacher_weight : float, default=1.0
         Weight of the cross-entropy with the teacher's soft targets at the start of
@@ -229,6 +250,7 @@ class ClassifierOptions(TrainingOptions):
         precision: str = "float32",
         n_threads: int | None = None,
         compile: bool = False,
+        distributed: str | bool = False,
         teacher_weight: float = 1.0,
         entropy_weight: float = 0.3,
         adversarial_weight: str | float = "auto",
@@ -244,6 +266,7 @@ class ClassifierOptions(TrainingOptions):
             precision=precision,
             n_threads=n_threads,
             compile=compile,
+            distributed=distributed,
         )
         self.teacher_weight = teacher_weight
         self.entropy_weight = entropy_weight

@@ -2,8 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.divergence import (
     MAX_ROLLBACKS,
     STEP_FACTOR,
@@ -43,8 +44,9 @@ class RollbackNet(NeuralNet, ABC):
     per minibatch, unless a callback implements one of `STEP_EVENTS`.
 
     Minibatches are pairs of a dict with ``x`` and ``bound_weight``, and of labels. A
-    subclass's `train_step_single` returns a dict of ``loss``, ``bound`` and ``y_pred``,
-    detached.
+    subclass's `train_step_single` returns a dict of ``loss``, ``bound``, ``squares``
+    (`sk_ssvae.training.divergence.sum_of_squares`) and ``y_pred``, detached. Losses and
+    gradients are sums over all processes, so that all of them take the same steps.
 
     Parameters
     ----------
@@ -52,6 +54,8 @@ class RollbackNet(NeuralNet, ABC):
         Passed to `skorch.NeuralNet`.
     max_grad_norm : float or None
         Norm to which larger gradients are scaled down; None does not clip.
+    communicator : Communicator
+        The processes that train the model.
 
     Attributes
     ----------
@@ -62,10 +66,15 @@ class RollbackNet(NeuralNet, ABC):
     """
 
     def __init__(
-        self, *args: Any, max_grad_norm: float | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        max_grad_norm: float | None = None,
+        communicator: Communicator = SINGLE_PROCESS,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.max_grad_norm = max_grad_norm
+        self.communicator = communicator
         self.rollbacks_: list[tuple[int, int]] = []
 
     @property
@@ -100,10 +109,17 @@ class RollbackNet(NeuralNet, ABC):
         callbacks. That of EarlyStopping is no interruption, nor is `EndOfStage`.
         """
         self.interrupted_ = False
+        self._stop_is_agreed = False
         self._previous_snapshot: TrainingSnapshot | None = None
         try:
             return super().fit_loop(*args, **kwargs)
         except KeyboardInterrupt as error:
+            if self.communicator.world_size > 1 and not self._stop_is_agreed:
+                # skorch would keep the steps done, which may differ between processes.
+                raise RuntimeError(
+                    "A distributed fit was interrupted within an epoch. The estimator "
+                    "is unchanged; with a checkpoint, the same call resumes from it."
+                ) from None
             is_planned = isinstance(error, EndOfStage) or any(
                 isinstance(callback, EarlyStopping)
                 and callback.misses_ == callback.patience
@@ -115,6 +131,18 @@ class RollbackNet(NeuralNet, ABC):
             self._previous_snapshot = None
             self.__dict__.pop("_monitor", None)
             self.__dict__.pop("_statistics", None)
+
+    @contextmanager
+    def _stopped_together(self) -> Iterator[None]:
+        """Raise a KeyboardInterrupt of a callback in all processes."""
+        stop = None
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            stop = interrupt
+        if self.communicator.any(stop is not None):
+            self._stop_is_agreed = True
+            raise stop or KeyboardInterrupt
 
     def run_single_epoch(
         self,
@@ -172,9 +200,11 @@ class RollbackNet(NeuralNet, ABC):
             if getattr(getattr(callback, event), "__func__", None)
             is not getattr(Callback, event)
         }
+        is_divided = not training and not self._handled_events
+        rank, world_size = self.communicator.rank, self.communicator.world_size
         losses, sizes = [], []
-        for batch in iterator:
-            size = len(batch[0]["x"])
+        for batch in iterator.part(rank, world_size) if is_divided else iterator:
+            size = len(iterator.shard) if training else len(batch[0]["x"])
             if self._handled_events:
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
@@ -192,6 +222,8 @@ class RollbackNet(NeuralNet, ABC):
             sizes.append(size)
             if training and self._is_training_complete():
                 break
+        if is_divided and world_size > 1:
+            losses, sizes = self._all_losses(losses, iterator.sizes)
         values: list[float] = torch.stack(losses).tolist()
         if not self._handled_events:
             # One entry for all minibatches; skorch averages the entries of an epoch.
@@ -201,6 +233,16 @@ class RollbackNet(NeuralNet, ABC):
             self.history.record_batch(f"{prefix}_batch_size", sum(sizes))
         self.history.record(f"{prefix}_batch_count", len(losses))
         return values
+
+    def _all_losses(
+        self, own: list[Tensor], sizes: list[int]
+    ) -> tuple[list[Tensor], list[int]]:
+        """Return the losses and sizes of minibatches that processes have divided."""
+        losses = torch.zeros(len(sizes), dtype=torch.float64, device=self.device)
+        rank, world_size = self.communicator.rank, self.communicator.world_size
+        for i, loss in zip(range(rank, len(sizes), world_size), own, strict=True):
+            losses[i] = loss
+        return [*self.communicator.sum([losses])[0]], sizes
 
     def _record_rollback(self, step: int, loss: float) -> None:
         """Record a divergence; raise DivergenceError if there were too many."""
@@ -227,7 +269,6 @@ class RollbackNet(NeuralNet, ABC):
     def _guarded_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Take a step, unless it or one before it in the epoch has diverged."""
         step: dict[str, Tensor] = self.train_step_single(batch, **fit_params)
-        inputs = batch[0]
         if "on_grad_computed" in self._handled_events:
             self.notify(
                 "on_grad_computed",
@@ -245,8 +286,7 @@ class RollbackNet(NeuralNet, ABC):
             step["loss"],
             step["bound"],
             [parameter.grad for parameter in parameters],
-            inputs["x"],
-            inputs["bound_weight"],
+            step["squares"],
         )
         if self.max_grad_norm is not None:
             clip_grad_norm_(parameters, self.max_grad_norm)
@@ -263,4 +303,5 @@ class RollbackNet(NeuralNet, ABC):
         state.pop("_monitor", None)
         state.pop("_statistics", None)
         state.pop("_previous_snapshot", None)
+        state["communicator"] = SINGLE_PROCESS
         return state

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sk_ssvae.data.source_cells import SourceRows
 from sk_ssvae.utils.chunks import SparseRows
-from sk_ssvae.utils.random import Stream, stream_seed
+from sk_ssvae.utils.random import Stream, shuffled_passes, stream_seed
 
 __all__ = ["Batch", "Rows", "choose_held_out"]
 
@@ -24,7 +25,7 @@ class Rows(Dataset[Batch]):
 
     Parameters
     ----------
-    x : ndarray, Tensor or SparseRows of shape (n_all, n_features)
+    x : ndarray, Tensor, SparseRows or SourceRows of shape (n_all, n_features)
         Rows, in any order; a tensor stays on its device.
     codes : ndarray of int64 of shape (n_all,)
         Classes 0 ... n_classes - 1, or -1.
@@ -57,7 +58,7 @@ class Rows(Dataset[Batch]):
 
     def __init__(
         self,
-        x: npt.NDArray[Any] | Tensor | SparseRows,
+        x: npt.NDArray[Any] | Tensor | SparseRows | SourceRows,
         codes: npt.NDArray[np.int64],
         *,
         weight: npt.NDArray[Any] | None = None,
@@ -68,6 +69,7 @@ class Rows(Dataset[Batch]):
     ) -> None:
         self.x = torch.from_numpy(x) if isinstance(x, np.ndarray) else x
         self.encode = encode
+        self._kept: dict[tuple[int, ...], Tensor] = {}
         if which is None:
             which = np.arange(len(x))
         labelled = codes[which] >= 0
@@ -103,6 +105,44 @@ class Rows(Dataset[Batch]):
         """Return rows of `x` as inputs of the networks."""
         rows = self.x.index_select(0, which)
         return rows if self.encode is None else self.encode(rows)
+
+    def encoded_once(self, which: Tensor) -> Tensor:
+        """Return a few rows that every epoch needs, as `encoded` does.
+
+        Rows that are read in blocks are read at the first call only.
+        """
+        if not isinstance(self.x, SourceRows):
+            return self.encoded(which)
+        key = tuple(which.tolist())
+        if key not in self._kept:
+            self._kept[key] = self.encoded(which)
+        return self._kept[key]
+
+    def shuffled(
+        self, first: int, n: int, total: int, generator: torch.Generator
+    ) -> Tensor:
+        """Shuffle consecutive rows, as often as needed for a number of rows.
+
+        Parameters
+        ----------
+        first : int
+            Position of the first row in `order`.
+        n : int
+            Number of rows.
+        total : int
+            Number of rows to return.
+        generator : torch.Generator
+            Source of the permutations, on the CPU.
+
+        Returns
+        -------
+        positions : Tensor of int64 of shape (total,)
+            Positions relative to the first row. Of rows that are read in blocks, those
+            of one block are near each other (`SourceRows.shuffled`).
+        """
+        if isinstance(self.x, SourceRows):
+            return self.x.shuffled(self.order[first : first + n], total, generator)
+        return shuffled_passes(n, total, generator)
 
     def __getitem__(self, index: int) -> Batch:
         """Return a row and its class, -1 if unlabelled."""

@@ -6,7 +6,7 @@ have none, and minibatches hold the classes of their labelled rows only.
 
 from abc import ABC
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -140,11 +140,13 @@ class ScoringNet(ClassifierMixin, RollbackNet, ABC):
         Nothing is scored in an unsupervised stage of a classifier.
         """
         getattr(self, method_name)(self, **arguments)
+        may_stop = method_name == "on_epoch_end"
         for _, callback in self.callbacks_:
-            if isinstance(callback, EpochScoring | BatchScoring):
-                self._notify_scoring(callback, method_name, arguments)
-            else:
-                getattr(callback, method_name)(self, **arguments)
+            with self._stopped_together() if may_stop else nullcontext():
+                if isinstance(callback, EpochScoring | BatchScoring):
+                    self._notify_scoring(callback, method_name, arguments)
+                else:
+                    getattr(callback, method_name)(self, **arguments)
 
     def _notify_scoring(
         self, callback: Any, event: str, arguments: dict[str, Any]
@@ -189,6 +191,7 @@ class ScoringNet(ClassifierMixin, RollbackNet, ABC):
             ]
         )
         accuracy = float((codes == labelled.codes).double().mean())
+        accuracy = self.communicator.broadcast(accuracy)
         before = [epoch.get("valid_acc", -1.0) for epoch in self.history_[:-1]]
         self.history_.record("valid_acc", accuracy)
         self.history_.record("valid_acc_best", accuracy > max(before, default=-1.0))

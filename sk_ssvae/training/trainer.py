@@ -17,12 +17,14 @@ from sk_ssvae.models.user_networks import (
 )
 from sk_ssvae.training.callbacks import set_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, CheckpointWriter, Position
+from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.early_stopping import ResumableEarlyStopping
 from sk_ssvae.training.monitors import HeldOut, check_monitors, explained_errors
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.training.progress import EpochTable, FitProgress, prints_history
+from sk_ssvae.training.replicas import check_replicas, synchronize
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.run_warnings import (
     Shortened,
@@ -71,6 +73,7 @@ def train(
     verbose: int = 0,
     progress: FitProgress | None = None,
     checkpoint: Checkpoint | None = None,
+    communicator: Communicator = SINGLE_PROCESS,
     seconds_after: float = 0.0,
 ) -> float | None:
     """Train a net, stage by stage. Call it within `restored_on_error`.
@@ -116,6 +119,9 @@ def train(
     checkpoint : Checkpoint, default=None
         Where the state of the run is restored from, if `Checkpoint.read` found a file,
         and written to.
+    communicator : Communicator
+        The processes that train the net together. All of them call this function with
+        the same arguments, except for `verbose`, `callbacks` and `checkpoint`.
     seconds_after : float, default=0.0
         Time that `options.max_time` has to leave for the steps after training.
 
@@ -141,7 +147,9 @@ def train(
         max_grad_norm=options.max_grad_norm,
         verbose=verbose,
     )
+    net.communicator = communicator
     set_callbacks(net, callbacks or [])
+    check_replicas(net, rows)
     labels = None
     if len(net.module_.classes) > 1:
         labels = held_out is not None and held_out.n_labelled > 0
@@ -166,6 +174,8 @@ def train(
             is_stream=progress is None,
         )
         internal.append(("table", table))
+    elif communicator.world_size > 1:
+        internal.append(("table", Callback()))  # all processes have as many callbacks
     if progress is not None:
         internal.append(("sklearn_tasks", progress))
     stopper = None
@@ -204,6 +214,7 @@ def train(
             )
         _check_user_networks(net, rows)
     finally:
+        net.communicator = SINGLE_PROCESS
         net.train_split = None  # release the data
         net.set_params(progress_done=None, deadline=None)
         net.callbacks_ = [entry for entry in net.callbacks_ if entry not in internal]
@@ -250,6 +261,7 @@ def _run_stages(
         if limit is not None:
             n_later = sum(n for _, n in stages[number + 1 :])
             deadline = limit.stage_deadline(n_epochs - epochs_done, n_later)
+        synchronize(net)
         net.set_params(
             max_epochs=0 if is_complete else n_epochs - epochs_done,
             epochs_done=epochs_done,
@@ -272,10 +284,12 @@ def _run_stages(
             shortened.append(Shortened("" if is_only else stage, done, n_epochs))
         epochs_done, progress_done = 0, None
         cut_off = _drop_unfinished_epoch(net, start.epochs_before)
+        stop = progress is not None and progress.stop_requested
+        stop = net.communicator.any(stop)
         n_done = len(net.history_) - start.epochs_before
         if net.module_.unsupervised and len(net.module_.classes) > 1:
             n_without_classes = n_done
-        if progress is not None and progress.stop_requested:
+        if stop:
             break
         if cut_off or net.interrupted_:
             warn_interrupted(n_done, total, n_done == n_without_classes)

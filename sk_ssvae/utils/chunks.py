@@ -55,13 +55,13 @@ def row_chunks(n_rows: int, cells_per_row: int, cells: int = CELLS) -> Iterator[
 
 
 def iter_row_chunks(
-    X: Array, where: Mask | None = None
+    X: Any, where: Mask | None = None
 ) -> Iterator[tuple[slice | IntArray, Array]]:
     """Yield the rows of an array as dense chunks.
 
     Parameters
     ----------
-    X : ndarray or sparse array of shape (n_rows, n_features)
+    X : ndarray, sparse array or SourceCells of shape (n_rows, n_features)
         Rows.
     where : ndarray of bool of shape (n_rows,), default=None
         Rows to include. None includes all rows; chunks of a dense array are then views.

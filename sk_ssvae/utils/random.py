@@ -6,6 +6,7 @@ numbers for one purpose does not change the others. Only user-supplied modules d
 from torch's global generator; it is seeded for them and restored afterwards.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -14,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from torch import Tensor
 
 from sk_ssvae.utils.threads import ForkSafeLock
 
@@ -22,6 +24,7 @@ __all__ = [
     "Stream",
     "draw_seed",
     "seeded_global_generator",
+    "shuffled_passes",
     "stream_generator",
     "stream_seed",
 ]
@@ -129,3 +132,26 @@ def seeded_global_generator(
             index = cuda_device.index or 0
             torch.cuda.default_generators[index].manual_seed(seed)
         yield
+
+
+def shuffled_passes(n: int, total: int, generator: torch.Generator) -> Tensor:
+    """Return the first elements of shuffled passes over 0 ... n - 1.
+
+    Parameters
+    ----------
+    n : int
+        Number of elements of a pass.
+    total : int
+        Number of elements to return.
+    generator : torch.Generator
+        Source of the permutations, on the CPU.
+
+    Returns
+    -------
+    elements : Tensor of int64 of shape (total,)
+    """
+    passes = [
+        torch.randperm(n, generator=generator, device="cpu")
+        for _ in range(math.ceil(total / n))
+    ]
+    return torch.cat(passes)[:total]

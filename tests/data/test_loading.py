@@ -1,4 +1,4 @@
-"""Tables that are not in memory are loaded with a warning, or refused."""
+"""Where rows must be in memory, others are loaded with a warning, or refused."""
 
 import numpy as np
 import pandas as pd
@@ -27,11 +27,6 @@ def calls():
     ]
 
 
-def fit_predict(X):
-    """Return the labels of training."""
-    return small_classifier(max_epochs=1).fit(X, TOWN_LABELS).transduction_
-
-
 def stored_array(library, name, **attributes):
     """Return an array that is read by indexing, of a class of another library."""
 
@@ -39,8 +34,7 @@ def stored_array(library, name, **attributes):
         shape, dtype, ndim = (N_TOWNS, 3), np.dtype(float), 2
 
         def __getitem__(self, rows):
-            assert rows is ...
-            return np.arange(N_TOWNS * 3.0).reshape(N_TOWNS, 3) % 7
+            return (np.arange(N_TOWNS * 3.0).reshape(N_TOWNS, 3) % 7)[rows]
 
     Stored.__module__, Stored.__name__ = f"{library}.core", name
     for key, value in attributes.items():
@@ -56,21 +50,20 @@ def stored_array(library, name, **attributes):
         lambda: stored_array("another", "Array", chunks=(10, 3)),
     ],
 )
-def test_stored_arrays_are_loaded_with_one_warning(make):
+def test_impute_loads_stored_arrays_with_one_warning(make):
     X = make()
     clf = small_classifier().fit(X[...], TOWN_LABELS)
     name = f"{type(X).__module__.partition('.')[0]} {type(X).__name__}"
     message = f"X ({name}) is loaded into memory as a whole: 0.0 MB. "
-    for method in ("predict_proba", "score_samples", "impute"):
-        with pytest.warns(UserWarning, match="loaded into memory") as caught:
-            result = getattr(clf, method)(X)
-        assert [(str(w.message), w.filename) for w in caught] == [
-            (message + REMEDY.format("X[:]"), __file__)
-        ]
-        np.testing.assert_array_equal(result, getattr(clf, method)(X[...]))
+    with pytest.warns(UserWarning, match="loaded into memory") as caught:
+        result = clf.impute(X)
+    assert [(str(w.message), w.filename) for w in caught] == [
+        (message + REMEDY.format("X[:]"), __file__)
+    ]
+    np.testing.assert_array_equal(result, clf.impute(X[...]))
 
 
-def test_dask_arrays_and_frames_are_loaded_with_one_warning():
+def test_impute_loads_dask_arrays_and_frames_with_one_warning():
     dask = pytest.importorskip("dask")
     array = pytest.importorskip("dask.array")
     frames = pytest.importorskip("dask.dataframe")
@@ -83,15 +76,14 @@ def test_dask_arrays_and_frames_are_loaded_with_one_warning():
         ):
             clf = small_classifier().fit(rows, TOWN_LABELS)
             message = f"X (dask {name}) is loaded into memory as a whole: 0.0 MB. "
-            for call in (clf.predict_proba, clf.impute, fit_predict):
-                with pytest.warns(UserWarning, match="loaded") as caught:
-                    result = call(lazy)
-                assert [(str(w.message), w.filename) for w in caught] == [
-                    (message + REMEDY.format("X.compute()"), __file__)
-                ]
-                expected = call(rows)
-                assert type(result) is type(expected)
-                np.testing.assert_array_equal(np.asarray(result), np.asarray(expected))
+            with pytest.warns(UserWarning, match="loaded") as caught:
+                result = clf.impute(lazy)
+            assert [(str(w.message), w.filename) for w in caught] == [
+                (message + REMEDY.format("X.compute()"), __file__)
+            ]
+            expected = clf.impute(rows)
+            assert type(result) is type(expected)
+            np.testing.assert_array_equal(np.asarray(result), np.asarray(expected))
 
 
 def test_the_warning_names_the_size_in_megabytes():
@@ -106,11 +98,6 @@ def test_the_warning_names_the_size_in_megabytes():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda table: pyarrow.dataset.dataset(table),
-            "X is a pyarrow InMemoryDataset, which is not in memory yet. Pass "
-            "X.to_table().",
-        ),
         (
             lambda table: pyarrow.dataset.dataset(table).scanner(),
             "X is a pyarrow Scanner, which is not in memory yet. Pass X.to_table().",
@@ -132,6 +119,16 @@ def test_queries_and_streams_are_refused(make, message):
         with pytest.raises(TypeError) as error:
             call(make(table))
         assert str(error.value) == message
+
+
+def test_impute_refuses_data_sets_of_arrow():
+    X = pyarrow.dataset.dataset(pa.Table.from_pandas(towns()))
+    clf = small_classifier(max_epochs=1).fit(towns(), TOWN_LABELS)
+    with pytest.raises(TypeError) as error:
+        clf.impute(X)
+    assert str(error.value) == (
+        "X is a pyarrow InMemoryDataset, which is not in memory yet. Pass X.to_table()."
+    )
 
 
 @pytest.mark.parametrize(

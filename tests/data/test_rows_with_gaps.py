@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from mixed_rows import small_classifier, survey, survey_in
 from scipy import sparse
 from sklearn.datasets import load_iris, load_wine
@@ -9,7 +10,7 @@ from sklearn.metrics import log_loss
 
 import sk_ssvae
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
-from sk_ssvae.data.missing import incomplete_rows
+from sk_ssvae.data.missing import MissingCells
 from sk_ssvae.model_selection import mask_labels
 from sk_ssvae.models import inference
 
@@ -165,14 +166,15 @@ def test_missing_cells_of_constant_columns_do_not_matter():
 def test_incomplete_rows_are_found():
     kept = np.array([True, False, True])
     cells = np.array([[1, 2, 3], [np.nan, 2, 3], [1, np.nan, 3], [np.nan, 2, np.nan]])
-    for rows in (cells, sparse.csr_array(cells)):
-        incomplete, empty = incomplete_rows(rows, kept)
+    for size in (1, 3, 4):
+        missing = MissingCells(lambda rows: 2 * rows, kept)
+        for chunk in torch.split(torch.from_numpy(cells), size):
+            torch.testing.assert_close(
+                missing.encode(chunk), 2 * chunk, equal_nan=True, rtol=0, atol=0
+            )
+        incomplete, empty = missing.rows()
         assert incomplete.tolist() == [1, 3]
         assert empty.tolist() == [3]
-    assert [len(i) for i in incomplete_rows(sparse.csr_array(cells[:1]), kept)] == [
-        0,
-        0,
-    ]
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

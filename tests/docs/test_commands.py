@@ -20,6 +20,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from torch.distributed.run import get_args_parser
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -208,6 +209,13 @@ def check_benchmark(command):
 
 
 PYTHON = r"(?:\.venv/bin/)?python "
+
+
+def check_torchrun(command):
+    words = shlex.split(command.split("torchrun", 1)[1])
+    assert get_args_parser().parse_args(words).training_script == "train.py"
+
+
 CHECKS = {
     r"python3 -m venv \.venv": lambda command: None,
     r"(?:\.venv/bin/)?pip install ": check_installation,
@@ -219,6 +227,7 @@ CHECKS = {
     r"\.venv/bin/pre-commit install$": check_hooks,
     r"conda env create$": check_environment,
     r"\.ci/\w+": check_script,
+    r"(?:[A-Z_]+=1 )?torchrun ": check_torchrun,
 }
 """Checks of commands, by the beginning of the command."""
 
@@ -270,6 +279,7 @@ def test_commands_of_a_page_are_found():
         "python -m benchmarks accuracy.panel --nothing",
         "python -m benchmarks accuracy.choose_defaults",
         ".ci/nothing",
+        "torchrun --nothing 2 train.py",
     ],
 )
 def test_commands_that_do_not_run_are_found(command, monkeypatch):

@@ -207,6 +207,22 @@ def test_validation_batches_average_to_the_weighted_mean():
     ]
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 4, 9])
+def test_parts_of_ordered_minibatches_partition_them(world_size):
+    rows, _, _ = make_rows()
+    whole = OrderedBatches(rows, 7)
+    expected = [*whole]
+    parts = [whole.part(rank, world_size) for rank in range(world_size)]
+    for rank, part in enumerate(parts):
+        found = [*part]
+        own = expected[rank::world_size]
+        assert len(part) == len(found) == len(own)
+        for (inputs, codes), (own_inputs, own_codes) in zip(found, own, strict=True):
+            assert torch.equal(codes, own_codes)
+            assert all(torch.equal(inputs[k], v) for k, v in own_inputs.items())
+    assert whole.sizes == [len(inputs["x"]) for inputs, _ in expected]
+
+
 @pytest.mark.parametrize("size", [1e-300, 1e300])
 def test_extreme_weights_do_not_overflow(size):
     codes, rng = np.array([0, 1, -1, -1]), np.random.RandomState(0)

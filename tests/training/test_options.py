@@ -16,6 +16,7 @@ DEFAULTS = {
     "precision": "float32",
     "n_threads": None,
     "compile": False,
+    "distributed": False,
 }
 
 CLASSIFIER_DEFAULTS = DEFAULTS | {
@@ -60,6 +61,8 @@ def test_parameters_are_keywords():
         ("precision", "bf16"),
         ("n_threads", 1024),
         ("compile", True),
+        ("distributed", "auto"),
+        ("distributed", True),
         ("teacher_weight", 0),
         ("bound_rows", None),
         ("bound_rows", 5),
@@ -87,6 +90,7 @@ def test_valid_values(name, value):
         ("n_threads", 0),
         ("n_threads", 1025),
         ("compile", "yes"),
+        ("distributed", "yes"),
         ("teacher_weight", -1),
         ("entropy_weight", -0.1),
         ("adversarial_weight", -0.1),

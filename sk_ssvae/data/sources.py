@@ -1,0 +1,309 @@
+"""Rows that are not in memory, and one interface to read them in blocks."""
+
+import mmap
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from sk_ssvae.utils.typing import Array, IntArray
+
+__all__ = [
+    "BLOCK_CELLS",
+    "ArraySource",
+    "DaskArraySource",
+    "HDF5Source",
+    "MappedSource",
+    "RowSource",
+    "UnexpectedRowsError",
+    "block_limits",
+    "block_rows",
+    "mapped_file",
+]
+
+BLOCK_CELLS = 2**18
+"""Number of cells up to which consecutive blocks of a storage are read together."""
+
+
+class UnexpectedRowsError(ValueError):
+    """Rows that were read are not those that were announced."""
+
+
+class RowSource(ABC):
+    """Rows that are read in blocks, as slices of consecutive rows.
+
+    Attributes
+    ----------
+    name : str
+        Library and class of the object, for error messages.
+    shape : tuple of int
+        Numbers of rows and columns.
+    names : list
+        Names of the columns; positions in an array.
+    limits : ndarray of int64 of shape (n_blocks + 1,)
+        Positions at which blocks begin, and the number of rows. The rows of a block are
+        stored together, so that it is best read as a whole.
+    dtype : dtype or None
+        That of an array; None for a table.
+    takes_rows : bool
+        Whether single rows are read as fast as blocks.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    names: list[Any]
+    limits: IntArray
+    dtype: np.dtype[Any] | None = None
+    takes_rows: bool = False
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @abstractmethod
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """Return consecutive rows as an array or a table in memory.
+
+        Parameters
+        ----------
+        start, stop : int
+            First row, and the one after the last.
+        columns : list of int, default=None
+            Columns of a table to read; all by default.
+
+        Returns
+        -------
+        rows : ndarray, or table of pandas or Arrow
+        """
+
+    def take(self, rows: IntArray) -> Any:
+        """Return rows by their indices, if `takes_rows`.
+
+        Parameters
+        ----------
+        rows : ndarray of int64
+            Indices, in any order.
+
+        Returns
+        -------
+        rows : ndarray of shape (n, n_features)
+        """
+        raise NotImplementedError(f"{self.name} is read in blocks.")
+
+    def chunks(self) -> Iterator[tuple[slice, Any]]:
+        """Yield all rows, block by block.
+
+        Yields
+        ------
+        where : slice
+            Positions of the rows.
+        rows : ndarray, or table of pandas or Arrow
+            The rows.
+        """
+        for start, stop in pairwise(self.limits.tolist()):
+            yield slice(start, stop), self.read(start, stop)
+
+
+def block_rows(n_columns: int) -> int:
+    """Return the number of rows of about `BLOCK_CELLS` cells, at least one."""
+    return max(1, BLOCK_CELLS // max(1, n_columns))
+
+
+def block_limits(sizes: Any, n_columns: int) -> IntArray:
+    """Join blocks of a storage to blocks of about `BLOCK_CELLS` cells.
+
+    Parameters
+    ----------
+    sizes : array-like of int of shape (n_blocks,)
+        Numbers of rows of the blocks of the storage, which are never split.
+    n_columns : int
+        Number of columns.
+
+    Returns
+    -------
+    limits : ndarray of int64 of shape (n_joined + 1,)
+        Positions at which the joined blocks begin, and the number of rows.
+    """
+    limits, n_rows = [0], 0
+    for size in sizes:
+        if n_rows > limits[-1] and (n_rows - limits[-1] + size) * n_columns > (
+            BLOCK_CELLS
+        ):
+            limits.append(n_rows)
+        n_rows += int(size)
+    if n_rows > limits[-1]:
+        limits.append(n_rows)
+    return np.array(limits, dtype=np.int64)
+
+
+class ArraySource(RowSource):
+    """An array in a file: a data set of HDF5, an array of zarr, or one like these.
+
+    Parameters
+    ----------
+    X : object of shape (n_rows, n_features)
+        Has `shape`, `dtype`, `chunks`, and is read by slices of rows.
+    name : str
+        Library and class of the object.
+
+    Raises
+    ------
+    ValueError
+        If X has not two dimensions.
+    TypeError
+        If it does not hold numbers.
+    """
+
+    def __init__(self, X: Any, name: str) -> None:
+        self.X = X
+        self.name = name
+        self.dtype = _number_type(X, name)
+        self.shape = (int(X.shape[0]), int(X.shape[1]))
+        self.names = list(range(self.shape[1]))
+        self.limits = self._limits()
+
+    def _limits(self) -> IntArray:
+        n_rows, n_columns = self.shape
+        # An array of zarr may have shards of several chunks, which are one file each.
+        chunks = getattr(self.X, "shards", None) or getattr(self.X, "chunks", None)
+        if chunks is not None and not isinstance(chunks[0], int | np.integer):
+            return block_limits(chunks[0], n_columns)
+        size = block_rows(n_columns)
+        if chunks is not None:
+            size = max(1, size // chunks[0]) * chunks[0]
+        return np.append(np.arange(0, n_rows, size), n_rows).astype(np.int64)
+
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """See `RowSource.read`."""
+        return np.asarray(self.X[start:stop])
+
+
+class HDF5Source(ArraySource):
+    """A data set of h5py.
+
+    Raises
+    ------
+    ValueError
+        If its file is closed.
+    """
+
+    def __init__(self, X: Any, name: str) -> None:
+        if not X:
+            raise ValueError(
+                f"X is a {name} of a file that is closed. Open the file, and keep it "
+                "open during the call."
+            )
+        super().__init__(X, name)
+
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """See `RowSource.read`.
+
+        Raises
+        ------
+        UnexpectedRowsError
+            If the file has become shorter: HDF5 would read zeros.
+        """
+        file = self.X.file
+        # What is written may not be in the file yet.
+        if file.mode == "r" and os.path.isfile(file.filename):
+            needed, found = file.id.get_filesize(), os.path.getsize(file.filename)
+            if found < needed:
+                raise UnexpectedRowsError(
+                    f"X is a {self.name} of a file that was cut short: "
+                    f"{file.filename} has {found} bytes instead of {needed}. Write the "
+                    "file again, and open it again."
+                )
+        return super().read(start, stop)
+
+
+class DaskArraySource(ArraySource):
+    """An array of Dask, of which chunks are computed when they are read.
+
+    Raises
+    ------
+    ValueError
+        If the number of rows is unknown.
+    """
+
+    def __init__(self, X: Any, name: str) -> None:
+        if any(np.isnan(size) for size in X.shape):
+            raise ValueError(
+                f"X is a {name} whose number of rows is unknown: {X.shape}. Pass "
+                "X.compute_chunk_sizes()."
+            )
+        super().__init__(X, name)
+
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """See `RowSource.read`."""
+        return self.X[start:stop].compute()
+
+
+class MappedSource(ArraySource):
+    """A memory map of numpy, whose rows are read in any order."""
+
+    takes_rows = True
+
+    def __init__(self, X: Any, name: str) -> None:
+        super().__init__(X, name)
+        self._array = np.asarray(X)
+
+    @property
+    def array(self) -> Array:
+        """The array, whose file was found to be complete."""
+        self.check()
+        return self._array
+
+    def check(self) -> None:
+        """Raise an error if the file has become shorter.
+
+        The process would end with a bus error on reading rows that are no longer there.
+
+        Raises
+        ------
+        UnexpectedRowsError
+        """
+        mapped = mapped_file(self.X)
+        if mapped is None:
+            return
+        first = self.X.offset - self.X.offset % mmap.ALLOCATIONGRANULARITY
+        needed, found = first + len(mapped), mapped.size()
+        if found < needed:
+            raise UnexpectedRowsError(
+                f"X is a {self.name} of a file that was cut short: "
+                f"{self.X.filename} has {found} bytes, but {needed} were mapped. Write "
+                "the file again, and map it again."
+            )
+
+    def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
+        """See `RowSource.read`."""
+        return self.array[start:stop]
+
+    def take(self, rows: IntArray) -> Any:
+        """See `RowSource.take`."""
+        return self.array[rows]
+
+
+def mapped_file(X: Any) -> mmap.mmap | None:
+    """Return the map that an array is a view of, None if it is in memory."""
+    base = X
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def _number_type(X: Any, name: str) -> np.dtype[Any]:
+    """Return the type of an array of numbers with two dimensions."""
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"Expected 2D array, got {len(X.shape)}D array instead: X is a {name} of "
+            f"shape {tuple(X.shape)}. Reshape it to (n_samples, n_features)."
+        )
+    dtype: np.dtype[Any] = np.dtype(X.dtype)
+    if dtype.kind not in "biuf":
+        raise TypeError(
+            f"X is a {name} of dtype {dtype}, but rows that are read in blocks must be "
+            "numbers. Convert it to numbers, or pass a table with typed columns."
+        )
+    return dtype

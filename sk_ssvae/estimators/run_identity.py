@@ -1,0 +1,118 @@
+"""What a training run depends on: to resume it, and to share it between processes."""
+
+import re
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
+from sk_ssvae.estimators.parameters import flat_parameters, model_spec
+from sk_ssvae.estimators.teaching import TrainingData
+from sk_ssvae.training.callbacks import named_callbacks
+from sk_ssvae.training.checkpoint import digest
+from sk_ssvae.training.net import SSVAENet
+from sk_ssvae.training.options import TrainingOptions
+from sk_ssvae.utils.devices import resolve_device
+
+__all__ = ["describe_fit", "run_parameters"]
+
+RUN_PARAMETERS = frozenset(
+    {
+        "callbacks",
+        "checkpoint",
+        "device",
+        "options__distributed",
+        "options__max_time",
+        "options__n_threads",
+        "random_state",
+        "verbose",
+    }
+)
+"""Parameters that may differ between a training run and its continuation."""
+
+N_COMPARED_ROWS = 1000
+"""Number of rows, about, that the processes of a distributed fit compare."""
+
+
+def run_parameters(
+    estimator: BaseEstimator, options: TrainingOptions
+) -> dict[str, Any]:
+    """Return the parameters that a training run depends on.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator.
+    options : TrainingOptions
+        Its options, which may be its default ones.
+
+    Returns
+    -------
+    run : dict of str to object
+        JSON values by name; of arrays in them, digests.
+    """
+    encode = JSONEncoder()
+    run: dict[str, Any] = {"estimator": type(estimator).__name__}
+    resolved = {"options": options, "model": model_spec(estimator)}
+    for name, value in flat_parameters(estimator, resolved).items():
+        if name not in RUN_PARAMETERS:
+            try:
+                run[name] = encode(value)
+            except NotSerializableError:
+                run[name] = repr(value)
+    for name, array in encode.arrays.items():
+        run[name] = digest(array)
+    return run
+
+
+def describe_fit(
+    estimator: Any,
+    options: TrainingOptions,
+    data: TrainingData,
+    seed: int,
+    net: SSVAENet | None,
+) -> dict[str, object]:
+    """Return what must be the same in all processes that fit an estimator together.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator.
+    options : TrainingOptions
+        Its options.
+    data : TrainingData
+        Rows and labels. About `N_COMPARED_ROWS` rows are read.
+    seed : int
+        Seed of the fit.
+    net : SSVAENet or None
+        The fitted net whose training continues, if any.
+
+    Returns
+    -------
+    description : dict of str to object
+    """
+    # Functions and other objects have addresses, which differ between processes.
+    description: dict[str, object] = {
+        name: re.sub(r" at 0x[0-9a-fA-F]+", "", v) if isinstance(v, str) else v
+        for name, v in run_parameters(estimator, options).items()
+    }
+    n_rows = data.cells.shape[0]
+    sample = np.arange(0, n_rows, max(1, n_rows // N_COMPARED_ROWS))
+    description |= {
+        "device": resolve_device(estimator.device).type,
+        "callbacks": [
+            type(c).__name__ for _, c in named_callbacks(estimator.callbacks)
+        ],
+        "checkpoint": estimator.checkpoint is not None,
+        "X": (data.cells.shape, digest(data.cells[sample])),
+        "y": digest(data.codes),
+        "sample_weight": digest(data.weight),
+    }
+    # None draws another seed in each process, and the first one's is used.
+    if net is not None or estimator.random_state is not None:
+        description["random_state"] = seed
+    if net is not None:
+        weights = net.module_.state_dict().values()
+        description["weights"] = digest(*(w.cpu().numpy() for w in weights))
+    return description
