@@ -120,7 +120,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         Classifier that provides soft targets for the unlabelled rows, whose weight
         falls to a half over the first 35 % of training. "pool" is
         :class:`~sk_ssvae.OpinionPoolClassifier`. Any scikit-learn classifier that takes
-        -1 can be used; it is cloned. None disables it: faster, usually less accurate.
+        -1 can be used; it is cloned. None disables it, usually at a cost in accuracy.
     alpha : float, default=30.0
         Weight of the classification loss relative to the bound. The bound is a sum over
         columns, so increase it with many columns; [1]_ uses 0.1.
