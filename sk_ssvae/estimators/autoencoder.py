@@ -299,7 +299,7 @@ class VariationalAutoencoder(GenerationMixin):
             data = TrainingData(cells, np.full(cells.shape[0], UNLABELED))
             if resume:
                 net = self._continued_net(data)
-                self._agreed_seed(communicator, data, net.seed)
+                self._agreed_seed(communicator, data, net.seed, net)
                 checkpoint, _ = self._open_checkpoint(data, communicator)
             else:
                 seed = draw_seed(self.random_state)

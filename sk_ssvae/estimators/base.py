@@ -52,11 +52,7 @@ from sk_ssvae.teachers.soft_targets import confidence
 from sk_ssvae.training.callbacks import check_callbacks, named_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, digest
 from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
-from sk_ssvae.training.distributed import (
-    check_same,
-    connected_processes,
-    is_distributed,
-)
+from sk_ssvae.training.distributed import check_same, connected_processes
 from sk_ssvae.training.monitors import HeldOut, check_monitors
 from sk_ssvae.training.net import SSVAENet, make_net, step_work
 from sk_ssvae.training.objective import Objective
@@ -414,31 +410,42 @@ class BaseVAE(
 
     # Steps of fitting.
 
-    def _connected_processes(self) -> AbstractContextManager[Communicator]:
-        """Connect the processes that fit this estimator together."""
+    @contextmanager
+    def _connected_processes(self, *, has_limit: bool = True) -> Iterator[Communicator]:
+        """Connect the processes that fit this estimator together.
+
+        `has_limit` is False in `partial_fit`, which has no time limit.
+        """
         options = self._options()
         validate_parameters(options)  # `partial_fit` has not done so yet
-        if options.max_time is not None and is_distributed(options.distributed):
-            raise ValueError(
-                f"max_time={options.max_time!r} does not work with several processes, "
-                "whose steps take different times. Set max_time=None, or train in one "
-                "process with distributed=False."
-            )
-        return connected_processes(options.distributed, resolve_device(self.device))
+        device = resolve_device(self.device)
+        with connected_processes(options.distributed, device) as communicator:
+            # An error in one of several connected processes is one in all of them.
+            if has_limit and options.max_time and communicator.world_size > 1:
+                raise ValueError(
+                    f"max_time={options.max_time!r} does not work with several "
+                    "processes, whose steps take different times. Set max_time=None, "
+                    "or train in one process with distributed=False."
+                )
+            yield communicator
 
     def _agreed_seed(
-        self, communicator: Communicator, data: TrainingData, seed: int
+        self,
+        communicator: Communicator,
+        data: TrainingData,
+        seed: int,
+        net: SSVAENet | None = None,
     ) -> int:
         """Check that all processes have the same task, and return its seed.
 
-        It is that of process 0 with ``random_state=None``.
+        It is that of process 0 with ``random_state=None``. If training continues, `net`
+        is the fitted one, which all processes must have.
 
         Raises
         ------
         ValueError
-            If rows, labels, weights or parameters differ.
+            If rows, labels, weights, parameters or fitted models differ.
         """
-        net = self.net_ if self._continues() else None
         options = self._options()
         check_same(communicator, lambda: describe_fit(self, options, data, seed, net))
         return communicator.broadcast(seed)
@@ -658,7 +665,7 @@ class BaseVAE(
         progress: FitProgress | None = None,
         checkpoint: Checkpoint | None = None,
         communicator: Communicator = SINGLE_PROCESS,
-        time_after: Callable[[], float] = float,
+        time_after: Callable[[], float] = lambda: 0.0,
     ) -> Iterator[float | None]:
         """Train the net; yield the validation bound, on the same threads.
 

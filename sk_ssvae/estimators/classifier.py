@@ -71,8 +71,9 @@ from sk_ssvae.utils.warnings import recorded_warnings
 
 __all__ = ["SSVAEClassifier"]
 
-N_TIMED_ROWS = 64
-"""Number of rows whose predictions are timed if there is a time limit."""
+MIN_TIMED_ROWS, MAX_TIMED_ROWS = 64, 4096
+"""Smallest and largest number of rows whose predictions are timed if there is a time
+limit. In between it is one row out of 16."""
 
 ClassPrior: TypeAlias = (
     Literal["auto", "uniform", "empirical", "estimate"] | Sequence[float] | Array
@@ -545,7 +546,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             )
             if resume:
                 net = self._continued_net(data)
-                seed = self._agreed_seed(communicator, data, net.seed)
+                seed = self._agreed_seed(communicator, data, net.seed, net)
                 checkpoint, _ = self._open_checkpoint(data, communicator)
             else:
                 seed = draw_seed(self.random_state)
@@ -665,7 +666,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         with (
             all_or_nothing(self),
             default_torch_state(resolve_device(self.device)),
-            self._connected_processes() as communicator,
+            self._connected_processes(has_limit=False) as communicator,
         ):
             resume = self.__sklearn_is_fitted__()
             if resume:  # scikit-learn validates in the first call only
@@ -684,7 +685,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             )
             if resume:
                 net = self._continued_net(data)
-                self._agreed_seed(communicator, data, net.seed)
+                self._agreed_seed(communicator, data, net.seed, net)
             else:
                 seed = draw_seed(self.random_state)
                 seed = self._agreed_seed(communicator, data, seed)
@@ -879,13 +880,17 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         """Train the net, and set the fitted attributes that depend on it."""
 
         def prediction_time() -> float:
-            """Estimate the time of the predictions below from a sample of the rows."""
-            n_rows = data.cells.shape[0]
-            sample = np.unique(np.linspace(0, n_rows - 1, N_TIMED_ROWS, dtype=np.int64))
+            """Estimate the time of the predictions below from some of the rows.
+
+            These are adjacent, as rows that are read in blocks are read by blocks.
+            """
+            n_rows: int = data.cells.shape[0]
+            n_timed = min(max(n_rows // 16, MIN_TIMED_ROWS), MAX_TIMED_ROWS, n_rows)
             net.module_.eval()
+            self._class_log_proba(net, data.cells[:1])  # the first call takes longer
             start = time.perf_counter()
-            self._class_log_proba(net, data.cells[sample])
-            return (time.perf_counter() - start) * float(n_rows / len(sample))
+            self._class_log_proba(net, data.cells[n_rows - n_timed :])
+            return (time.perf_counter() - start) * n_rows / n_timed
 
         with self._trained(
             net,

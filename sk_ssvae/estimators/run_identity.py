@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
 from sk_ssvae.estimators.parameters import flat_parameters, model_spec
@@ -57,6 +57,7 @@ def run_parameters(
     resolved = {"options": options, "model": model_spec(estimator)}
     for name, value in flat_parameters(estimator, resolved).items():
         if name not in RUN_PARAMETERS:
+            value = _without_caches(value)
             try:
                 run[name] = encode(value)
             except NotSerializableError:
@@ -64,6 +65,14 @@ def run_parameters(
     for name, array in encode.arrays.items():
         run[name] = digest(array)
     return run
+
+
+def _without_caches(value: Any) -> Any:
+    """Return a copy of an estimator that stores no fits, which changes no result."""
+    if isinstance(value, type) or not hasattr(value, "get_params"):
+        return value
+    names = [k for k in value.get_params() if k.rpartition("__")[2] == "memory"]
+    return clone(value).set_params(**dict.fromkeys(names)) if names else value
 
 
 def describe_fit(
@@ -113,6 +122,9 @@ def describe_fit(
     if net is not None or estimator.random_state is not None:
         description["random_state"] = seed
     if net is not None:
+        description["epochs before"] = len(net.history_)
+        description["classes"] = digest(np.asarray(net.module_.classes.cpu()))
+        description["columns"] = repr(estimator.preprocessor_.likelihood_)
         weights = net.module_.state_dict().values()
         description["weights"] = digest(*(w.cpu().numpy() for w in weights))
     return description

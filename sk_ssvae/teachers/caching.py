@@ -1,7 +1,8 @@
 """Fits that are stored on disk, and not computed again for the same data."""
 
 import os
-from importlib import metadata
+import sys
+from pickle import PicklingError
 from typing import Any
 
 from sklearn.base import clone
@@ -18,7 +19,7 @@ def stored_fit(
     """Return the attributes of a fitted copy of an estimator, from its cache if there.
 
     The key is a hash of X, y, the seed, all other parameters and the versions of the
-    packages that the result depends on.
+    packages that the classifiers come from.
 
     Parameters
     ----------
@@ -36,18 +37,42 @@ def stored_fit(
     -------
     attributes : dict of str to object
         Attributes of the fitted copy that are not parameters.
+
+    Raises
+    ------
+    ValueError
+        If a parameter cannot be pickled.
     """
     memory = estimator.memory
     memory = check_memory(memory if hasattr(memory, "cache") else os.fspath(memory))
     copy = clone(estimator).set_params(memory=None, random_state=None)
-    versions = [metadata.version(name) for name in ("sk_ssvae", "scikit-learn")]
     cached = memory.cache(_fitted_attributes, ignore=["report"])
-    attributes: dict[str, Any] = cached(copy, X, y, seed, versions, report=report)
+    try:
+        attributes: dict[str, Any] = cached(
+            copy, X, y, seed, _package_versions(copy), report=report
+        )
+    except PicklingError as error:
+        raise ValueError(
+            f"memory={estimator.memory!r} needs parameters that can be pickled, since "
+            f"their hash is the key of a stored fit: {str(error).splitlines()[0]} "
+            "Replace lambda functions in views by functions of a module, or set "
+            "memory=None."
+        ) from error
     return attributes
 
 
+def _package_versions(estimator: Any) -> dict[str, str]:
+    """Return the versions of the packages of an estimator and of its parameters."""
+    values = (estimator, *estimator.get_params().values())
+    packages = {type(value).__module__.partition(".")[0] for value in values}
+    return {
+        name: str(getattr(sys.modules[name], "__version__", ""))
+        for name in sorted(packages | {"sklearn"})
+    }
+
+
 def _fitted_attributes(
-    estimator: Any, X: Any, y: Any, seed: int, versions: list[str], *, report: Part
+    estimator: Any, X: Any, y: Any, seed: int, versions: dict[str, str], *, report: Part
 ) -> dict[str, Any]:
     """Fit an estimator; return its attributes that are not parameters."""
     estimator.on_view = report

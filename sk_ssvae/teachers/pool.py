@@ -156,7 +156,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         parameters and seed, is then read from there. Set it where a search over
         parameters of `SSVAEClassifier` fits the same pool for each candidate, with an
         integer as its `random_state`: with None no fit has the seed of an earlier one.
-        A stored pool is larger than X. None stores nothing.
+        A stored pool is larger than X. Functions and classes in `views` count by their
+        names: empty the folder if you change their code. None stores nothing.
 
     Attributes
     ----------

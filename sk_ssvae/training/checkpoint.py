@@ -190,6 +190,7 @@ class Checkpoint:
         if self._contents is None:
             return Position(0, 0, len(net.history_))
         header, arrays = self._contents
+        self._contents = None  # release the arrays
         with self._readable_errors():
             return _restore(net, stopper, header, arrays)
 

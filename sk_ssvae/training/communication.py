@@ -116,6 +116,10 @@ class GroupCommunicator(Communicator):
         self.has_failed = False
         self._with_gradient: list[bool] | None = None
 
+    def __reduce__(self) -> tuple[type[Communicator], tuple[()]]:
+        # Pickles made during training, e.g. by skorch's Checkpoint, are of one process.
+        return Communicator, ()
+
     def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return the sums of tensors over all processes."""
         flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])

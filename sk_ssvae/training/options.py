@@ -11,6 +11,10 @@ from sk_ssvae.utils.threads import MAX_THREADS
 __all__ = ["ClassifierOptions", "TrainingOptions"]
 
 
+MAX_SECONDS = 1e9
+"""Largest time limit, 32 years. Larger integers may not fit into a float."""
+
+
 class TrainingOptions(BaseEstimator):
     """Options of the training loop, for ``options=`` of both estimators.
 
@@ -80,7 +84,7 @@ class TrainingOptions(BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "max_time": [Interval(Real, 0, MAX_SECONDS, closed="right"), None],
         "precision": [StrOptions({"float32", "bf16"})],
         "n_threads": [None, Interval(Integral, 1, MAX_THREADS, closed="both")],
         "compile": ["boolean"],

@@ -38,18 +38,35 @@ from sk_ssvae.utils.random import Stream, seeded_global_generator, stream_seed
 
 __all__ = ["restored_on_error", "train"]
 
+SETTINGS = (
+    "batch_size",
+    "epochs_done",
+    "lr",
+    "max_epochs",
+    "max_grad_norm",
+    "objective",
+    "precision",
+    "use_compiler",
+    "verbose",
+)
+"""Parameters of the net that `train` sets."""
+
 
 @contextmanager
 def restored_on_error(net: SSVAENet) -> Iterator[None]:
-    """Restore weights, optimizer and history of a net if the context raises."""
+    """Restore weights, optimizer, history and settings if the context raises."""
     module = copy.deepcopy(net.module_.state_dict())
     restore_networks = snapshot_networks(net.module_)
     unsupervised = net.module_.unsupervised
     optimizer = copy.deepcopy(net.optimizer_.state_dict())
     history = copy.copy(net.history_.to_list())
+    settings = {name: getattr(net, name) for name in SETTINGS}
+    rollbacks = net.__dict__.get("rollbacks_", [])
     try:
         yield
     except BaseException:
+        net.set_params(**settings)
+        net.rollbacks_ = rollbacks
         restore_networks()
         net.module_.load_state_dict(module)
         net.module_.unsupervised = unsupervised
@@ -147,53 +164,55 @@ def train(
         max_grad_norm=options.max_grad_norm,
         verbose=verbose,
     )
-    net.communicator = communicator
-    set_callbacks(net, callbacks or [])
-    check_replicas(net, rows)
-    labels = None
-    if len(net.module_.classes) > 1:
-        labels = held_out is not None and held_out.n_labelled > 0
-    validation = HeldOut(held_out is not None, labels)
-    check_monitors(net.callbacks_, validation)
-    retain_freed_memory()
-    if held_out is not None:
-        net.train_split = predefined_split(held_out)
-    limit, stage_limit = None, StageLimit()
-    if progress is not None and options.max_time is not None:
-        seconds = float(options.max_time)
-        limit = TimeLimit(seconds, progress.start_time, seconds_after)
     internal: list[tuple[str, Callback]] = []
-    table = None
-    if verbose and not prints_history(net.callbacks_):
-        table = EpochTable(
-            stages,
-            held_out=validation.rows,
-            held_out_labels=bool(validation.labels),
-            start_time=time.perf_counter() if progress is None else progress.start_time,
-            end_time=None if limit is None else limit.end_time,
-            is_stream=progress is None,
-        )
-        internal.append(("table", table))
-    elif communicator.world_size > 1:
-        internal.append(("table", Callback()))  # all processes have as many callbacks
-    if progress is not None:
-        internal.append(("sklearn_tasks", progress))
+    limit, stage_limit = None, StageLimit()
     stopper = None
-    if early_stopping and held_out is not None:
-        # Python numbers, as numpy's small integers overflow.
-        stopper = ResumableEarlyStopping(
-            int(options.n_iter_no_change), float(options.tol)
-        ).initialize()
-        internal.append(("early_stopping", stopper))
-    start, writer = Position(0, 0, len(net.history_)), None
-    if checkpoint is not None:
-        start = checkpoint.restore(net, stopper)
-        writer = CheckpointWriter(checkpoint, stopper, start.epochs_before)
-        internal.append(("checkpoint", writer))
-    if limit is not None:
-        internal.append(("time_limit", stage_limit))  # after all others
-    net.callbacks_ += internal
+    start_time = time.perf_counter() if progress is None else progress.start_time
     try:
+        net.communicator = communicator
+        set_callbacks(net, callbacks or [])
+        check_replicas(net, rows)
+        labels = None
+        if len(net.module_.classes) > 1:
+            labels = held_out is not None and held_out.n_labelled > 0
+        validation = HeldOut(held_out is not None, labels)
+        check_monitors(net.callbacks_, validation)
+        retain_freed_memory()
+        if held_out is not None:
+            net.train_split = predefined_split(held_out)
+        if progress is not None and options.max_time is not None:
+            seconds = float(options.max_time)
+            limit = TimeLimit(seconds, start_time, seconds_after)
+        table = None
+        if verbose and not prints_history(net.callbacks_):
+            table = EpochTable(
+                stages,
+                held_out=validation.rows,
+                held_out_labels=bool(validation.labels),
+                start_time=start_time,
+                end_time=None if limit is None else limit.end_time,
+                is_stream=progress is None,
+            )
+            internal.append(("table", table))
+        elif communicator.world_size > 1:
+            # All processes have as many callbacks.
+            internal.append(("table", Callback()))
+        if progress is not None:
+            internal.append(("sklearn_tasks", progress))
+        if early_stopping and held_out is not None:
+            # Python numbers, as numpy's small integers overflow.
+            stopper = ResumableEarlyStopping(
+                int(options.n_iter_no_change), float(options.tol)
+            ).initialize()
+            internal.append(("early_stopping", stopper))
+        start, writer = Position(0, 0, len(net.history_)), None
+        if checkpoint is not None:
+            start = checkpoint.restore(net, stopper)
+            writer = CheckpointWriter(checkpoint, stopper, start.epochs_before)
+            internal.append(("checkpoint", writer))
+        if limit is not None:
+            internal.append(("time_limit", stage_limit))  # after all others
+        net.callbacks_ += internal
         with explained_errors(net, validation):
             shortened = _run_stages(
                 net,
@@ -286,12 +305,13 @@ def _run_stages(
         cut_off = _drop_unfinished_epoch(net, start.epochs_before)
         stop = progress is not None and progress.stop_requested
         stop = net.communicator.any(stop)
+        interrupted = net.communicator.any(cut_off or net.interrupted_)
         n_done = len(net.history_) - start.epochs_before
         if net.module_.unsupervised and len(net.module_.classes) > 1:
             n_without_classes = n_done
         if stop:
             break
-        if cut_off or net.interrupted_:
+        if interrupted:
             warn_interrupted(n_done, total, n_done == n_without_classes)
             break
         if writer is not None:

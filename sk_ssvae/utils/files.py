@@ -7,6 +7,7 @@ removed by the next writer.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -210,16 +211,19 @@ def write_bytes_atomically(path: str | os.PathLike[str], content: bytes) -> None
     Parameters
     ----------
     path : str or path-like
-        Path of the file. An existing file is replaced.
+        Path of the file. An existing file is replaced; a symbolic link stays, and its
+        target is replaced.
     content : bytes
         Content of the file.
 
     Raises
     ------
+    ValueError
+        If the path is that of a device, a pipe or a socket, or is empty.
     OSError
         If the file cannot be written.
     """
-    target = Path(os.fsdecode(path))
+    target = _regular_file(os.fsdecode(path))
     file = _open_temporary_file(target)
     try:
         file.write(content)
@@ -237,6 +241,25 @@ def write_bytes_atomically(path: str | os.PathLike[str], content: bytes) -> None
             file.close()
     _remove_abandoned_files(target)
     _sync_folder(target.parent)
+
+
+def _regular_file(name: str) -> Path:
+    """Return the path of a regular file, or of one that does not exist yet.
+
+    Renaming a file to the path of a device or a pipe would remove these.
+    """
+    if not name or "\0" in name:
+        raise ValueError(f"{name!r} is not a valid file name.")
+    target = Path(os.path.realpath(name))
+    if target.is_dir():
+        message = "Is a directory; pass the path of a file in it"
+        raise IsADirectoryError(errno.EISDIR, message, name)
+    if target.exists() and not target.is_file():
+        raise ValueError(
+            f"{name} is a device, a pipe or a socket, not a regular file. Choose "
+            "another path."
+        )
+    return target
 
 
 def _open_temporary_file(target: Path) -> BinaryIO:

@@ -108,3 +108,26 @@ def test_concurrent_writers_respect_the_umask_and_each_other(tmp_path, monkeypat
 def test_a_missing_folder_is_an_error(clf, tmp_path):
     with pytest.raises(FileNotFoundError):
         clf.save(tmp_path / "missing" / "file")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_only_regular_files_are_replaced(clf, tmp_path):
+    real, link, pipe = tmp_path / "real", tmp_path / "link", tmp_path / "pipe"
+    real.write_bytes(b"the old file")
+    link.symlink_to(real)
+    clf.save(link)
+    assert link.is_symlink()
+    assert_identical(sk_ssvae.load(real).predict(IRIS), clf.predict(IRIS))
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError) as error:
+        clf.save(pipe)
+    assert str(error.value) == (
+        f"{pipe} is a device, a pipe or a socket, not a regular file. Choose another "
+        "path."
+    )
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+    with pytest.raises(IsADirectoryError, match="pass the path of a file in it"):
+        clf.save(tmp_path)
+    with pytest.raises(ValueError, match=r"^'' is not a valid file name\.$"):
+        clf.save("")
+    assert {path.name for path in tmp_path.iterdir()} == {"real", "link", "pipe"}

@@ -339,3 +339,28 @@ def test_the_time_of_the_last_fit(quick, iris, monkeypatch):
     assert clf.partial_fit(X, y).fit_time_ == 6
     vae = VariationalAutoencoder(2, max_epochs=5, callbacks=[Epoch()])
     assert vae.fit(X).fit_time_ == 10
+
+
+class Fail(Callback):
+    """Fails in the first epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        raise OSError("no space")
+
+
+def test_a_failed_continued_fit_changes_no_summary(iris):
+    X, y, _ = iris
+    options = ClassifierOptions(adversarial_weight=0)
+    clf = SSVAEClassifier(
+        teacher=None, max_epochs=2, options=options, warm_start=True, random_state=0
+    ).fit(X, y)
+    before, batch_size = clf.summary(), clf.net_.batch_size
+    clf.set_params(
+        options__adversarial_weight=0.7, batch_size=9, callbacks=[Fail()], max_epochs=1
+    )
+    with pytest.raises(OSError, match="no space"):
+        clf.fit(X, y)
+    assert clf.summary() == before
+    assert clf.net_.batch_size == batch_size
+    clf.set_params(callbacks=None).fit(X, y)
+    assert clf.summary().adversarial_weight == 0.7

@@ -1,5 +1,7 @@
 """Pools that are stored on disk, and fits that read them."""
 
+import sys
+
 import joblib
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
 
@@ -121,9 +125,10 @@ def test_another_release_does_not_read_a_stored_pool(
     X, y = rows
     pool_with(tmp_path).fit(X, y)
     per_fit = n_fits()
-    monkeypatch.setattr("sk_ssvae.teachers.caching.metadata.version", lambda name: "9")
-    pool_with(tmp_path).fit(X, y)
-    assert n_fits() == per_fit
+    for package in ("sk_ssvae", "sklearn", Recorded.__module__.partition(".")[0]):
+        monkeypatch.setattr(sys.modules[package], "__version__", "9", raising=False)
+        pool_with(tmp_path).fit(X, y)
+        assert n_fits() == per_fit, package
 
 
 def test_a_fit_that_fails_is_not_stored(rows, n_fits, tmp_path):
@@ -178,6 +183,18 @@ def test_candidates_of_a_search_share_the_pools_of_their_splits(rows, n_fits, tm
     np.testing.assert_array_equal(stored_scores, scores)
     # The best candidate is fitted to all rows once: 3 x 2 + 1 pools instead of 2 + 1.
     assert stored_fits * 7 == fits * 3
+
+
+def test_what_cannot_be_pickled_is_an_error(rows, tmp_path):
+    views = ("columns", ("scaled", make_pipeline(FunctionTransformer(lambda X: X))))
+    views[1][1].steps.append(("logistic", LogisticRegression()))
+    pool = OpinionPoolClassifier(views=views, memory=str(tmp_path))
+    message = (
+        rf"^memory={str(tmp_path)!r} needs parameters that can be pickled, .*None\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        pool.fit(*rows)
+    assert not hasattr(pool, "classes_")
 
 
 @pytest.mark.parametrize("memory", [3, 1.5, object()])

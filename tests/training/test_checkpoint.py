@@ -12,10 +12,12 @@ from malicious_files import MALICIOUS_ARRAYS, MALICIOUS_CHECKPOINTS
 from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 import sk_ssvae
-from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
+from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.models import M1M2, SDGM
 from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.training.checkpoint import Checkpoint, CheckpointWriter, digest
@@ -365,3 +367,17 @@ def test_divergences_are_saved(tmp_path, always_written):
         with pytest.warns(ConvergenceWarning) as again:
             assert_same(whole, tiny(checkpoint=path, **parameters).fit(X, FEW))
         assert [str(w.message) for w in again] == [str(w.message) for w in warned]
+
+
+def test_a_pool_may_be_stored_elsewhere_when_a_fit_is_resumed(tmp_path, always_written):
+    def fit(folder, *callbacks):
+        pool = OpinionPoolClassifier(views=["columns", "svm"], memory=tmp_path / folder)
+        teacher = make_pipeline(StandardScaler(), pool)
+        parameters = {"teacher": teacher, "max_epochs": 3, "callbacks": [*callbacks]}
+        return tiny(checkpoint=tmp_path / "state", **parameters).fit(X, FEW)
+
+    with pytest.raises(End):
+        fit("a", EndAfter(2))
+    resumed = fit("b")
+    (tmp_path / "state").unlink()
+    assert_same(fit("c"), resumed, X)

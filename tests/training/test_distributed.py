@@ -1,6 +1,7 @@
 """Training by several processes: the same as by one, also where it fails."""
 
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -18,7 +19,11 @@ from several_processes import (
     start_processes,
 )
 
-from sk_ssvae.training.communication import SINGLE_PROCESS
+from sk_ssvae.training.communication import (
+    SINGLE_PROCESS,
+    Communicator,
+    GroupCommunicator,
+)
 from sk_ssvae.training.distributed import (
     LAUNCHER_VARIABLES,
     check_same,
@@ -134,19 +139,11 @@ def test_processes_that_cannot_be_connected(launcher, monkeypatch):
     assert not hasattr(clf, "net_")
 
 
-def test_a_time_limit_of_several_processes_is_an_error(launcher):
-    X, y, _ = rows()
-    clf = classifier("auto").set_params(options__max_time=9.5)
-    launcher(2)
-    with pytest.raises(ValueError) as error:
-        clf.fit(X, y)
-    assert str(error.value) == (
-        "max_time=9.5 does not work with several processes, whose steps take different "
-        "times. Set max_time=None, or train in one process with distributed=False."
-    )
-    assert not hasattr(clf, "net_")
-    launcher(1)
-    clf.fit(X, y)
+def test_pickles_made_in_training_are_of_one_process():
+    communicator = object.__new__(GroupCommunicator)
+    found = pickle.loads(pickle.dumps(communicator))
+    assert type(found) is Communicator
+    assert (found.rank, found.world_size) == (0, 1)
 
 
 def test_different_descriptions_are_the_same_error_in_all_processes():
@@ -236,6 +233,10 @@ ERRORS = {
     "labels": DIFFERENT.format("y (ranks [1])"),
     "seeds": DIFFERENT.format("random_state (ranks [1])"),
     "parameters": DIFFERENT.format("alpha (ranks [1])"),
+    "limit": "ValueError: max_time=9.5 does not work with several processes, whose "
+    "steps take different times. Set max_time=None, or train in one process with "
+    "distributed=False.",
+    "models": DIFFERENT.format("random_state (ranks [1]), weights (ranks [1])"),
     "invalid rows": "ValueError: Found array with 0 feature(s) (shape=(301, 0)) while "
     "a minimum of 1 is required by SSVAEClassifier.",
     "teacher": "ValueError: not fitted in process 0",
