@@ -592,18 +592,13 @@ class BaseVAE(
             return None, None
         run = run_parameters(self, self._options())
         # The others do not use the file, and need not read all rows for the digest.
-        run |= (
-            {}
-            if not communicator.is_main
-            else {
-                # A run that continues a fitted model continues its random streams.
-                "seed": self.net_.seed if self._continues() else None,
-                "epochs before": len(self.net_.history_) if self._continues() else 0,
-                "X": digest(data.cells),
-                "y": digest(data.codes),
-                "sample_weight": digest(data.weight),
-            }
-        )
+        if communicator.is_main:
+            # A run that continues a fitted model continues its random streams.
+            run["seed"] = self.net_.seed if self._continues() else None
+            run["epochs before"] = len(self.net_.history_) if self._continues() else 0
+            run["X"] = digest(data.cells)
+            run["y"] = digest(data.codes)
+            run["sample_weight"] = digest(data.weight)
         checkpoint = Checkpoint(self.checkpoint, run, communicator)
         return checkpoint, checkpoint.read()
 

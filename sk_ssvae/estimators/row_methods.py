@@ -3,12 +3,12 @@
 from typing import Any, get_args
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sk_ssvae.data.named_batches import FrameLibrary
 from sk_ssvae.estimators.autoencoder import VariationalAutoencoder
 from sk_ssvae.estimators.classifier import SSVAEClassifier
+from sk_ssvae.teachers.classifiers import last_step
 from sk_ssvae.utils.typing import Array
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "check_n_features",
     "empty_output",
     "frame_library",
-    "last_step",
     "output_names",
 ]
 
@@ -30,11 +29,6 @@ METHODS = (
     "score_samples",
 )
 """Names of the methods."""
-
-
-def last_step(estimator: Any) -> Any:
-    """Return the last step of a pipeline, and any other estimator itself."""
-    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
 def check_estimator(model: Any) -> None:

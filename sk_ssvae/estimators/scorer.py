@@ -18,9 +18,9 @@ from sk_ssvae.estimators.row_methods import (
     check_n_features,
     empty_output,
     frame_library,
-    last_step,
     output_names,
 )
+from sk_ssvae.teachers.classifiers import last_step
 from sk_ssvae.utils.typing import Array
 
 __all__ = ["Scorer"]

@@ -132,7 +132,8 @@ class Checkpoint:
                 "checkpoint. Choose another path."
             )
         with self._readable_errors():
-            _, run = int(header["seed"]), header["run"]
+            int(header["seed"])  # else the file is damaged
+            run = header["run"]
             different = [
                 key
                 for key in self.run.keys() | run.keys()
