@@ -17,6 +17,7 @@ from torch import nn
 from sk_ssvae.data.labels import encode_classes, encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.preprocessor import Preprocessor
+from sk_ssvae.data.source_cells import SourceCells
 from sk_ssvae.data.validation import check_weights, rows_with_weight
 from sk_ssvae.estimators.choices import (
     describe_model_choices,
@@ -882,6 +883,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             """Estimate the time of the predictions below from a sample of the rows."""
             n_rows = data.cells.shape[0]
             sample = np.unique(np.linspace(0, n_rows - 1, N_TIMED_ROWS, dtype=np.int64))
+            if isinstance(data.cells, SourceCells) and not data.cells.source.takes_rows:
+                # A block is read as a whole, for one row as for all of them.
+                sample = np.arange(data.cells.source.limits[1])
             net.module_.eval()
             start = time.perf_counter()
             self._class_log_proba(net, data.cells[sample])
@@ -919,6 +923,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         n_rows, n = cells.shape[0], communicator.world_size
         if n > 1:
             rank = communicator.rank
-            cells = cells[rank * n_rows // n : (rank + 1) * n_rows // n]
+            start, stop = rank * n_rows // n, (rank + 1) * n_rows // n
+            if isinstance(cells, SourceCells):  # a slice would be loaded as a whole
+                cells = cells.subset(np.arange(start, stop))
+            else:
+                cells = cells[start:stop]
         parts = communicator.gather(self._class_log_proba(net, cells))
         return parts[0] if n == 1 else np.concatenate(parts)
