@@ -29,8 +29,10 @@ def from_parquet(
     ----------
     path : str, path-like or iterable of these
         A file, a folder, a pattern such as ``"rows/*.parquet"``, or a list of files.
-        The files of a pattern are sorted by name. Folders with names such as
-        ``"town=Oslo"`` are a column, with the types of `pyarrow.parquet.read_table`.
+        The files of a pattern are sorted by name. Keys in the names of folders, such as
+        ``"town=Oslo"``, are columns with the types of `pyarrow.parquet.read_table`:
+        those below a folder, those below the part of a pattern without wildcards, and
+        all in the paths of a list.
     label : str, default=None
         Column of the labels. None returns rows only.
     columns : iterable of str, default=None
@@ -157,14 +159,20 @@ def _matches(text: str) -> tuple[str | list[str], str | None]:
 
 def _as_names(columns: Any, label: str | None) -> list[str]:
     """Return the names of the columns to read as a list."""
-    if isinstance(columns, str | bytes | set | frozenset) or not isinstance(
-        columns, Iterable
-    ):
+    refused = isinstance(columns, str | bytes | set | frozenset)
+    if refused or not isinstance(columns, Iterable):
         raise TypeError(
             "columns must be a list of names in the order of the features, but got "
             f"{columns!r} of type {type(columns).__name__}."
         )
-    names = [str(c) if isinstance(c, str) else c for c in columns]
+    names = list(columns)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"The names in columns must be strings, but got {name!r} of type "
+                f"{type(name).__name__}."
+            )
+    names = [str(name) for name in names]  # of numpy
     if not names:
         raise ValueError("columns is empty. Name at least one, or pass None for all.")
     repeated = list(dict.fromkeys(name for name in names if names.count(name) > 1))

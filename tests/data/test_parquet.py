@@ -205,6 +205,18 @@ def test_columns_of_another_type(columns, tmp_path):
         from_parquet(tmp_path, columns=columns)
 
 
+@pytest.mark.parametrize("columns", [["a", 3], ["a", ["b"]], np.array([["a", "b"]])])
+def test_columns_whose_names_are_no_strings(columns, tmp_path):
+    write(tmp_path)
+    wrong = columns[-1]
+    message = (
+        f"The names in columns must be strings, but got {wrong!r} of type "
+        f"{type(wrong).__name__}."
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        from_parquet(tmp_path, columns=columns)
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

@@ -244,6 +244,27 @@ def test_a_data_set_of_files_that_were_written_again(tmp_path):
     np.testing.assert_array_equal(clf.predict_proba(X), expected)
 
 
+@pytest.mark.parametrize("names", [["b", "a", "e"], ["a", "b", "d"], ["a", "b"]])
+def test_a_file_of_footers(names, tmp_path):
+    data = frame()[["a", "b"]].assign(e=0.5)
+    footers = []
+    for i, start in enumerate((0, 60)):
+        table = pa.Table.from_pandas(data[start : start + 60], preserve_index=False)
+        path = tmp_path / f"{i}.parquet"
+        pq.write_table(table, path, metadata_collector=footers, row_group_size=20)
+        footers[-1].set_file_path(path.name)
+    pq.write_metadata(table.schema, tmp_path / "_metadata", footers)
+    X = pa.dataset.parquet_dataset(tmp_path / "_metadata")
+    found = as_source(X).read(0, N).to_pandas()
+    pd.testing.assert_frame_equal(found, data)
+    again = data.assign(d=data["e"])[names]
+    pq.write_table(
+        pa.Table.from_pandas(again[60:], preserve_index=False), path, row_group_size=20
+    )
+    with pytest.raises(UnexpectedRowsError, match="has changed since X was made"):
+        as_source(pa.dataset.parquet_dataset(tmp_path / "_metadata"))
+
+
 def test_files_below_a_folder_of_a_file_system(tmp_path):
     local = pa.fs.SubTreeFileSystem(str(tmp_path), pa.fs.LocalFileSystem())
     write(tmp_path, frame())
