@@ -176,7 +176,7 @@ def read_rows(
     """
     try:
         rows = source.read(start, stop, columns)
-    except UnexpectedRowsError:
+    except (UnexpectedRowsError, MemoryError):
         raise
     except Exception as error:
         raise ValueError(

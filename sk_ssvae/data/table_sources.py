@@ -5,6 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from sk_ssvae.data.arrow_files import (
+    Stamp,
+    changed,
+    check_unchanged,
+    index_columns,
+    local_path,
+    stamp,
+)
 from sk_ssvae.data.sources import (
     RowSource,
     UnexpectedRowsError,
@@ -86,6 +94,8 @@ class DaskFrameSource(_PartitionedSource):
                         f"all partitions, for instance by X.astype({str(dtype)!r})."
                     )
             frames.append(frame.iloc[rows])
+        if not frames:
+            frames = [self.X.get_partition(0).compute().iloc[:0]]
         frame = frames[0] if len(frames) == 1 else _concatenated(frames)
         assert isinstance(frame, pd.DataFrame)
         return frame if columns is None else frame.iloc[:, columns]
@@ -146,39 +156,58 @@ class ArrowSource(_PartitionedSource):
     name : str
         Library and class of the object.
     columns : list of str, default=None
-        Names of the columns to read; all by default.
+        Names of the columns to read; by default all but the index of pandas.
 
     Raises
     ------
     ValueError
-        If there are no rows, names of columns are repeated, or a file has no column of
-        a name, or one of another type.
+        If names of columns are repeated, a file has no column of a name, or one of
+        another type, or a file has changed since X was made.
     TypeError
         If the data set has a filter.
     """
 
     def __init__(self, X: Any, name: str, columns: list[str] | None = None) -> None:
-        names = X.schema.names if columns is None else columns
+        names = columns
+        if names is None:
+            index = index_columns(X.schema)
+            names = [name for name in X.schema.names if name not in index]
         _check_unique(names)
         self.schema = X.schema
         self.groups: list[Any] = []
+        self.files: list[tuple[str, Stamp] | None] = []
         sizes: list[int] = []
         for fragment in _files_of(X, name):
+            path = local_path(fragment)
+            file = None if path is None else (path, stamp(path))
+            check_unchanged(fragment, name)
             _check_columns(fragment, X.schema, names)
             for part, size in _row_groups(fragment):
                 self.groups.append(part)
+                self.files.append(file)
                 sizes.append(size)
         super().__init__(name, list(names), np.array(sizes, dtype=np.int64))
 
     def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:
-        """See `RowSource.read`."""
+        """See `RowSource.read`.
+
+        Raises
+        ------
+        UnexpectedRowsError
+            If a file has changed: pyarrow would read it at the positions it had.
+        """
         import pyarrow as pa
 
         names = self.names if columns is None else [self.names[j] for j in columns]
         tables = []
         for i, rows in self.parts(start, stop):
+            file = self.files[i]
+            if file is not None and stamp(file[0]) != file[1]:
+                raise changed(file[0], self.name)
             part = self.groups[i].to_table(schema=self.schema, columns=names)
             tables.append(part.slice(rows.start, rows.stop - rows.start))
+        if not tables:
+            return self.schema.empty_table().select(names)
         return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from sk_ssvae.data.labels import encode_classes, encode_labels
 from sk_ssvae.data.markers import UNLABELED, as_label_array
 from sk_ssvae.data.preprocessor import Preprocessor
+from sk_ssvae.data.source_cells import SourceCells
 from sk_ssvae.data.validation import check_weights, rows_with_weight
 from sk_ssvae.estimators.choices import (
     describe_model_choices,
@@ -880,12 +881,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         """Train the net, and set the fitted attributes that depend on it."""
 
         def prediction_time() -> float:
-            """Estimate the time of the predictions below from some of the rows.
-
-            These are adjacent, as rows that are read in blocks are read by blocks.
-            """
+            """Estimate the time of the predictions below from the last rows."""
             n_rows: int = data.cells.shape[0]
             n_timed = min(max(n_rows // 16, MIN_TIMED_ROWS), MAX_TIMED_ROWS, n_rows)
+            if isinstance(data.cells, SourceCells) and not data.cells.source.takes_rows:
+                # A block is read as a whole, for one row as for all of them.
+                n_timed = max(n_timed, n_rows - int(data.cells.source.limits[-2]))
             net.module_.eval()
             self._class_log_proba(net, data.cells[:1])  # the first call takes longer
             start = time.perf_counter()
@@ -924,6 +925,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         n_rows, n = cells.shape[0], communicator.world_size
         if n > 1:
             rank = communicator.rank
-            cells = cells[rank * n_rows // n : (rank + 1) * n_rows // n]
+            start, stop = rank * n_rows // n, (rank + 1) * n_rows // n
+            if isinstance(cells, SourceCells):  # a slice would be loaded as a whole
+                cells = cells.subset(np.arange(start, stop))
+            else:
+                cells = cells[start:stop]
         parts = communicator.gather(self._class_log_proba(net, cells))
         return parts[0] if n == 1 else np.concatenate(parts)

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
+from sk_ssvae.data.source_cells import SourceCells
 from sk_ssvae.estimators.parameters import flat_parameters, model_spec
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.training.callbacks import named_callbacks
@@ -14,6 +15,7 @@ from sk_ssvae.training.checkpoint import digest
 from sk_ssvae.training.net import SSVAENet
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.utils.devices import resolve_device
+from sk_ssvae.utils.typing import IntArray
 
 __all__ = ["describe_fit", "run_parameters"]
 
@@ -33,6 +35,9 @@ RUN_PARAMETERS = frozenset(
 
 N_COMPARED_ROWS = 1000
 """Number of rows, about, that the processes of a distributed fit compare."""
+
+N_COMPARED_BLOCKS = 4
+"""Number of blocks that they read for it, if rows are read in blocks."""
 
 
 def run_parameters(
@@ -91,7 +96,9 @@ def describe_fit(
     options : TrainingOptions
         Its options.
     data : TrainingData
-        Rows and labels. About `N_COMPARED_ROWS` rows are read.
+        Rows and labels. Of the rows about `N_COMPARED_ROWS` are compared. Of a source
+        that is read in blocks, these are the first and the last ones of
+        `N_COMPARED_BLOCKS` blocks, and no other block is read.
     seed : int
         Seed of the fit.
     net : SSVAENet or None
@@ -106,15 +113,13 @@ def describe_fit(
         name: re.sub(r" at 0x[0-9a-fA-F]+", "", v) if isinstance(v, str) else v
         for name, v in run_parameters(estimator, options).items()
     }
-    n_rows = data.cells.shape[0]
-    sample = np.arange(0, n_rows, max(1, n_rows // N_COMPARED_ROWS))
     description |= {
         "device": resolve_device(estimator.device).type,
         "callbacks": [
             type(c).__name__ for _, c in named_callbacks(estimator.callbacks)
         ],
         "checkpoint": estimator.checkpoint is not None,
-        "X": (data.cells.shape, digest(data.cells[sample])),
+        "X": (data.cells.shape, digest(data.cells[_compared_rows(data.cells)])),
         "y": digest(data.codes),
         "sample_weight": digest(data.weight),
     }
@@ -128,3 +133,21 @@ def describe_fit(
         weights = net.module_.state_dict().values()
         description["weights"] = digest(*(w.cpu().numpy() for w in weights))
     return description
+
+
+def _compared_rows(cells: Any) -> IntArray:
+    """Return the indices of the rows that are compared."""
+    n_rows = cells.shape[0]
+    if not isinstance(cells, SourceCells) or cells.source.takes_rows:
+        return np.arange(0, n_rows, max(1, n_rows // N_COMPARED_ROWS))
+    limits, n_ends = cells.source.limits, N_COMPARED_ROWS // (2 * N_COMPARED_BLOCKS)
+    blocks = np.linspace(0, len(limits) - 2, N_COMPARED_BLOCKS, dtype=np.int64)
+    ends = [
+        rows
+        for start, stop in zip(limits[blocks], limits[blocks + 1], strict=True)
+        for rows in (
+            np.arange(start, min(start + n_ends, stop)),
+            np.arange(max(stop - n_ends, start), stop),
+        )
+    ]
+    return np.unique(np.concatenate(ends))

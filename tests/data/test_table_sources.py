@@ -6,15 +6,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
+import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 from mixed_rows import small_classifier
 from stored_rows import TABLES, stored
 
 from sk_ssvae.data import from_parquet, sources, streamed_columns
+from sk_ssvae.data.arrow_files import index_columns
 from sk_ssvae.data.containers import as_container
 from sk_ssvae.data.detection import as_source
 from sk_ssvae.data.schema import infer_schema
+from sk_ssvae.data.source_cells import read_rows
+from sk_ssvae.data.sources import UnexpectedRowsError
 
 N = 120
 LABELS = np.where(np.arange(N) < 30, np.arange(N) % 2, -1)
@@ -130,6 +134,16 @@ def test_partitions_with_other_columns_or_types():
     )
 
 
+def test_partitions_without_rows():
+    data = frame()[["a", "b"]]
+    clf = small_classifier(max_epochs=1)
+    with pytest.raises(ValueError, match="Found array with 0 sample") as memory:
+        clf.fit(data[:0], [])
+    assert_refused(
+        lambda: mapped(data[:0], data[:0]), ValueError, str(memory.value), []
+    )
+
+
 def write(folder, *frames):
     for i, part in enumerate(frames):
         table = pa.Table.from_pandas(part, preserve_index=False)
@@ -171,11 +185,150 @@ def test_a_file_in_which_a_column_is_all_null(tmp_path):
     )
 
 
+def changed(path, name="Parquet data set"):
+    return (
+        f"X is a {name} of a file that has changed since X was made: {path}. Call "
+        "from_parquet, or pyarrow.dataset.dataset, again."
+    )
+
+
 def test_a_file_that_is_cut_short(tmp_path):
     X = from_parquet(write(tmp_path, frame()))
     (tmp_path / "0.parquet").write_bytes(b"PAR1")
-    message = "Rows 0 to 1 of X (Parquet data set) cannot be read"
+    assert_refused(lambda: X, ValueError, changed(tmp_path / "0.parquet"))
+
+
+def test_a_file_that_is_gone(tmp_path):
+    X = from_parquet(write(tmp_path, frame()))
+    (tmp_path / "0.parquet").unlink()
+    message = (
+        "Rows 0 to 1 of X (Parquet data set) cannot be read (FileNotFoundError: "
+        f"[Errno 2] No such file or directory: '{tmp_path / '0.parquet'}')"
+    )
     assert_refused(lambda: X, ValueError, message)
+
+
+@pytest.mark.parametrize("other", ["same columns", "columns in another order"])
+def test_a_file_that_was_written_again(other, tmp_path):
+    data = frame()
+    X = from_parquet(write(tmp_path, data, data))
+    clf = small_classifier(max_epochs=1).fit(X, np.tile(LABELS, 2))
+    again = pd.concat([data, data]) if other == "same columns" else data[list("badc")]
+    pq.write_table(
+        pa.Table.from_pandas(again, preserve_index=False), tmp_path / "1.parquet"
+    )
+    # The first file is as it was.
+    assert X.read(0, N).num_rows == N
+    message = re.escape(changed(tmp_path / "1.parquet"))
+    with pytest.raises(UnexpectedRowsError, match=message):
+        X.read(N - 1, N + 1)
+    with pytest.raises(ValueError, match=message):
+        clf.predict(X)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(X, np.tile(LABELS, 2))
+
+
+def test_a_data_set_of_files_that_were_written_again(tmp_path):
+    # pyarrow keeps the footers that it read in the first call.
+    data, y = frame()[["a", "b"]], np.resize([0, 1, -1], N)
+    X = pa.dataset.dataset(write(tmp_path, data))
+    clf = small_classifier(max_epochs=1).fit(X, y)
+    expected = clf.predict_proba(X)
+    write(tmp_path, data[["b", "a"]])
+    name = "pyarrow FileSystemDataset"
+    message = re.escape(changed(tmp_path / "0.parquet", name))
+    with pytest.raises(ValueError, match=message):
+        clf.predict_proba(X)
+    write(tmp_path, data)
+    X = pa.dataset.dataset(tmp_path)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("names", [["b", "a", "e"], ["a", "b", "d"], ["a", "b"]])
+def test_a_file_of_footers(names, tmp_path):
+    data = frame()[["a", "b"]].assign(e=0.5)
+    footers = []
+    for i, start in enumerate((0, 60)):
+        table = pa.Table.from_pandas(data[start : start + 60], preserve_index=False)
+        path = tmp_path / f"{i}.parquet"
+        pq.write_table(table, path, metadata_collector=footers, row_group_size=20)
+        footers[-1].set_file_path(path.name)
+    pq.write_metadata(table.schema, tmp_path / "_metadata", footers)
+    X = pa.dataset.parquet_dataset(tmp_path / "_metadata")
+    found = as_source(X).read(0, N).to_pandas()
+    pd.testing.assert_frame_equal(found, data)
+    again = data.assign(d=data["e"])[names]
+    pq.write_table(
+        pa.Table.from_pandas(again[60:], preserve_index=False), path, row_group_size=20
+    )
+    with pytest.raises(UnexpectedRowsError, match="has changed since X was made"):
+        as_source(pa.dataset.parquet_dataset(tmp_path / "_metadata"))
+
+
+def test_files_below_a_folder_of_a_file_system(tmp_path):
+    local = pa.fs.SubTreeFileSystem(str(tmp_path), pa.fs.LocalFileSystem())
+    write(tmp_path, frame())
+    source = as_source(pa.dataset.dataset("0.parquet", filesystem=local))
+    assert source.read(0, N).num_rows == N
+    write(tmp_path, frame())
+    with pytest.raises(UnexpectedRowsError, match="has changed since X was made"):
+        source.read(0, N)
+
+
+def test_rows_that_do_not_fit_into_memory(tmp_path, monkeypatch):
+    X = from_parquet(write(tmp_path, frame()))
+
+    def read(start, stop, columns=None):
+        raise pa.ArrowMemoryError("malloc of size 1 failed")
+
+    monkeypatch.setattr(X, "read", read)
+    with pytest.raises(MemoryError, match=r"^malloc of size 1 failed$"):
+        read_rows(X, 0, 1)
+
+
+def test_the_index_of_pandas_is_no_column(tmp_path):
+    data, y = frame(), np.resize([0, 1, -1], N)
+    shuffled = data.sample(frac=1, random_state=0)
+    named = data.assign(key=np.arange(N) * 7).set_index(["key", "c"])
+    for name, rows in {"ix": shuffled, "named": named, "range": data}.items():
+        path = tmp_path / f"{name}.parquet"
+        rows.to_parquet(path)
+        stored_names = pq.read_schema(path).names
+        rows = pd.read_parquet(path)
+        clf = small_classifier(max_epochs=1).fit(rows, y)
+        for X in (from_parquet(path), pa.dataset.dataset(path)):
+            assert as_source(X).names == list(rows.columns)
+            np.testing.assert_array_equal(clf.predict_proba(X), clf.predict_proba(rows))
+        chosen = from_parquet(path, columns=stored_names)
+        assert chosen.names == stored_names
+    X, keys = from_parquet(tmp_path / "named.parquet", label="key")
+    assert (X.names, keys.tolist()) == (["a", "b", "d"], list(range(0, 7 * N, 7)))
+
+
+@pytest.mark.parametrize("metadata", [b"{", b"[]", b"{}", b'{"index_columns": 3}'])
+def test_metadata_that_pandas_did_not_write(metadata):
+    schema = pa.schema([("a", pa.int64())], metadata={b"pandas": metadata})
+    assert index_columns(schema) == []
+
+
+def test_no_rows(tmp_path):
+    data = frame()
+    empty = write(tmp_path, data[:0], data[:0])
+    known = small_classifier(max_epochs=1).fit(data, np.resize([0, 1, -1], N))
+    for make in (lambda: pa.dataset.dataset(empty), lambda: from_parquet(empty)):
+        for clf, call in (
+            (small_classifier(), lambda clf, X: clf.fit(X, [])),
+            (known, lambda clf, X: clf.predict_proba(X)),
+        ):
+            with pytest.raises(ValueError, match="Found array with 0 sample") as memory:
+                call(clf, data[:0])
+            with pytest.raises(ValueError, match="Found array with 0 sample") as found:
+                call(clf, make())
+            assert str(found.value) == str(memory.value)
+    # A file without rows among others is no fault.
+    write(tmp_path, data[:0], data, data[:0])
+    expected = known.predict_proba(data)
+    np.testing.assert_array_equal(known.predict_proba(from_parquet(empty)), expected)
 
 
 def test_a_filter_is_refused(tmp_path):

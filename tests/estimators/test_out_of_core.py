@@ -8,11 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from mixed_rows import small_classifier
+from several_processes import in_threads
 from sklearn.semi_supervised import LabelSpreading
 from stored_rows import ARRAYS, TABLES, CountingSource, stored
 
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.data import source_cells, sources
+from sk_ssvae.estimators import run_identity
+from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.training import ClassifierOptions
 from sk_ssvae.utils import chunks
 
@@ -290,6 +293,65 @@ def test_a_model_is_as_good_if_rows_are_shuffled_in_groups(monkeypatch):
     for model in (in_memory, in_groups):
         assert (model.transduction_ == source.y).mean() > 0.99
     assert in_groups.n_iter_ == in_memory.n_iter_
+
+
+def test_processes_read_their_part_of_the_training_rows_in_chunks(monkeypatch):
+    source = MadeSource(40)
+    model = source.fit(max_epochs=1)
+    expected = model.predict_log_proba(source)
+    monkeypatch.setattr(chunks.row_chunks, "__defaults__", (2**12,))
+    read, sizes = source_cells.SourceCells.__getitem__, []
+
+    def counted(cells, rows):
+        part = read(cells, rows)
+        sizes.append(len(part))
+        return part
+
+    monkeypatch.setattr(source_cells.SourceCells, "__getitem__", counted)
+
+    def of_process(communicator):
+        cells = model.preprocessor_.read(model, MadeSource(40))
+        return model._training_log_proba(model.net_, cells, communicator)
+
+    for found in in_threads(of_process, 3):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert sum(sizes) == len(source)
+    assert max(sizes) < 300
+
+
+@pytest.mark.parametrize("n_blocks", [1, 2, 40])
+def test_processes_compare_the_ends_of_a_few_blocks(n_blocks, monkeypatch):
+    monkeypatch.setattr(run_identity, "N_COMPARED_ROWS", 80)
+    rows = np.random.default_rng(0).normal(size=(50 * n_blocks, 3))
+    clf = small_classifier()
+
+    def compared(rows):
+        source = CountingSource(rows, 50)
+        cells = source_cells.SourceCells(source, lambda rows: rows, np.float64)
+        data = TrainingData(cells, np.full(len(rows), -1))
+        found = run_identity.describe_fit(clf, ClassifierOptions(), data, 0, None)
+        return found["X"], source
+
+    expected, source = compared(rows)
+    assert len(source.reads) == min(n_blocks, 4)
+    assert {0, 50 * (n_blocks - 1)} <= set(source.reads)
+    for block in source.reads:
+        for row, is_compared in ((0, True), (9, True), (25, False), (49, True)):
+            other = rows.copy()
+            other[block + row, 1] += 1
+            assert (compared(other)[0] != expected) == is_compared
+    assert compared(np.vstack([rows, rows[:1]]))[0] != expected
+
+
+def test_a_time_limit_reads_one_block_to_time_predictions(monkeypatch):
+    monkeypatch.setattr(source_cells, "BUFFER_CELLS", 4 * 50 * 5)
+    n_reads = []
+    for max_time in (None, 1000.0):
+        source = MadeSource(40)
+        options = ClassifierOptions(adversarial_weight=0.0, max_time=max_time)
+        source.fit(options=options)
+        n_reads.append(len(source.reads))
+    assert n_reads[1] - n_reads[0] <= 1
 
 
 REFUSED = {
