@@ -17,7 +17,14 @@ from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
 from sk_ssvae.utils.random import shuffled_passes
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["BUFFER_CELLS", "SourceCells", "SourceRows", "SourceSubset", "read_rows"]
+__all__ = [
+    "BUFFER_CELLS",
+    "SourceCells",
+    "SourceRows",
+    "SourceSubset",
+    "fits_buffer",
+    "read_rows",
+]
 
 BUFFER_CELLS = 2**26
 """Number of cells of the blocks that are kept in memory: 256 MiB in float32."""
@@ -62,7 +69,7 @@ class SourceCells:
     @property
     def fits_buffer(self) -> bool:
         """Whether all blocks are kept in memory."""
-        return self.shape[0] * self.shape[1] <= BUFFER_CELLS
+        return fits_buffer(self.source)
 
     def __getitem__(self, rows: Any) -> Array:
         """Return the cells of a slice, indices or a mask of rows.
@@ -147,6 +154,11 @@ class SourceSubset:
 
     def __getitem__(self, rows: Any) -> Array:
         return self.cells[self.rows[rows]]
+
+
+def fits_buffer(source: RowSource) -> bool:
+    """Return whether the cells of all rows are kept in memory."""
+    return source.shape[0] * source.shape[1] <= BUFFER_CELLS
 
 
 def read_rows(

@@ -50,6 +50,8 @@ class RowSource(ABC):
         That of an array; None for a table.
     takes_rows : bool
         Whether single rows are read as fast as blocks.
+    in_memory : str
+        Expression that loads X, the object that is read, for messages.
     """
 
     name: str
@@ -58,6 +60,7 @@ class RowSource(ABC):
     limits: IntArray
     dtype: np.dtype[Any] | None = None
     takes_rows: bool = False
+    in_memory: str = "X.read(0, len(X))"
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -156,6 +159,8 @@ class ArraySource(RowSource):
         If it does not hold numbers.
     """
 
+    in_memory = "X[:]"
+
     def __init__(self, X: Any, name: str) -> None:
         self.X = X
         self.name = name
@@ -226,6 +231,8 @@ class DaskArraySource(ArraySource):
     ValueError
         If the number of rows is unknown.
     """
+
+    in_memory = "X.compute()"
 
     def __init__(self, X: Any, name: str) -> None:
         if any(np.isnan(size) for size in X.shape):

@@ -56,6 +56,8 @@ class DaskFrameSource(_PartitionedSource):
         Library and class of the object.
     """
 
+    in_memory = "X.compute()"
+
     def __init__(self, X: Any, name: str) -> None:
         sizes = X.map_partitions(len).compute()
         super().__init__(name, list(X.columns), np.asarray(sizes, dtype=np.int64))
@@ -120,6 +122,8 @@ class TableSource(_PartitionedSource):
         If names of columns are repeated.
     """
 
+    in_memory = "X.to_table()"
+
     def __init__(self, X: Any, name: str) -> None:
         _check_unique(X.schema.names)
         table = X.to_table()
@@ -156,6 +160,8 @@ class ArrowSource(_PartitionedSource):
     TypeError
         If the data set has a filter.
     """
+
+    in_memory = "X.to_table()"
 
     def __init__(self, X: Any, name: str, columns: list[str] | None = None) -> None:
         names = X.schema.names if columns is None else columns

@@ -266,12 +266,6 @@ DASK = {
         "zero). Check that the file is complete, and open and unchanged during the "
         "call.",
     ),
-    "objects": (
-        lambda: stored("dask", X.astype(object), None),
-        TypeError,
-        "X is a dask Array of dtype object, but rows that are read in blocks must be "
-        "numbers. Convert it to numbers, or pass a table with typed columns.",
-    ),
     "three dimensions": (
         lambda: stored("dask", X, None)[None],
         ValueError,
@@ -284,6 +278,38 @@ DASK = {
 @pytest.mark.parametrize("case", DASK)
 def test_arrays_of_dask_that_are_refused(case):
     assert_refused(*DASK[case])
+
+
+def test_a_source_of_objects_is_refused():
+    message = (
+        "X is a counting source of dtype object, but rows that are read in blocks must "
+        "be numbers. Convert it to numbers, or pass a table with typed columns."
+    )
+    with pytest.raises(TypeError, match=re.escape(message)):
+        CountingSource(X.astype(object), 50)
+
+
+@pytest.mark.parametrize("kind", ["h5py", "zarr", "dask", "dask objects"])
+def test_arrays_of_strings_are_loaded_with_a_warning(kind, tmp_path):
+    words = np.random.default_rng(0).choice(["a", "b", "c"], (N, 2))
+    words = words.astype({"h5py": "S1", "dask objects": object}.get(kind, str))
+    if kind == "zarr":
+        zarr = pytest.importorskip("zarr")
+        lazy = zarr.create_array({}, shape=words.shape, chunks=(60, 2), dtype="str")
+        lazy[:] = words
+    else:
+        lazy = stored(kind.partition(" ")[0], words, tmp_path)
+    assert as_source(lazy) is None
+    params = {"max_epochs": 1, "categorical_features": [0, 1]}
+    reference = small_classifier(**params).fit(words, LABELS)
+    with pytest.warns(UserWarning, match="is loaded into memory as a whole") as caught:
+        model = small_classifier(**params).fit(lazy, LABELS)
+    assert len(caught) == 1
+    categories = reference.preprocessor_.schema.categories
+    assert model.preprocessor_.schema.categories == categories
+    np.testing.assert_array_equal(
+        model.label_distributions_, reference.label_distributions_
+    )
 
 
 @pytest.mark.parametrize("n_labels", [N - 1, N + 1])

@@ -371,12 +371,49 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_parameters_that_need_all_rows_are_refused(case):
+def test_parameters_that_need_all_rows_are_refused(case, monkeypatch):
     params, message = REFUSED[case]
+    monkeypatch.setattr(source_cells, "BUFFER_CELLS", 5 * N - 1)
     clf = SSVAEClassifier(max_epochs=1, **params)
+    source = CountingSource(numbers(), 50)
     with pytest.raises(ValueError, match=re.escape(message)):
-        clf.fit(CountingSource(numbers(), 50), LABELS)
+        clf.fit(source, LABELS)
+    assert source.reads == []
     assert not hasattr(clf, "n_features_in_")
+
+
+REMEDIES = {
+    "h5py": "X[:]",
+    "zarr": "X[:]",
+    "dask": "X.compute()",
+    "dask frame": "X.compute()",
+    "arrow": "X.to_table()",
+    "parquet": "X.read(0, len(X))",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "case"),
+    [("h5py", "cross-fitting"), *((kind, "a teacher") for kind in REMEDIES)],
+)
+def test_few_rows_are_loaded_for_parameters_that_need_all(kind, case, tmp_path):
+    params = {"temperature": "cross-fit", "max_epochs": 1}
+    if case == "a teacher":
+        params = {"teacher": LabelSpreading(kernel="knn"), "max_epochs": 1}
+    rows = numbers()
+    if kind in TABLES:
+        rows = pd.DataFrame(rows, columns=list("abcde"))
+    lazy = stored(kind, rows, tmp_path)
+    reference = small_classifier(**params).fit(rows, LABELS)
+    with pytest.warns(UserWarning, match="as a whole: 0.0 MB. To load it") as caught:
+        model = small_classifier(**params).fit(lazy, LABELS)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert str(caught[0].message).endswith(f"several calls, pass {REMEDIES[kind]}.")
+    np.testing.assert_array_equal(
+        model.label_distributions_, reference.label_distributions_
+    )
+    assert model.temperature_ == reference.temperature_
 
 
 def test_memory_maps_take_all_parameters(tmp_path):
