@@ -191,6 +191,44 @@ def test_new_categories_are_reported_once(tmp_path):
     np.testing.assert_array_equal(found, model.predict_proba(new))
 
 
+@pytest.mark.parametrize("kind", ["dask frame", "parquet"])
+def test_new_words_among_numbers_are_reported_once_in_each_call(kind, tmp_path):
+    frame = mixed()[["height", "visits", "town"]]
+    model = small_classifier().fit(frame, LABELS)
+    visits = frame["visits"].astype(str)
+    new = frame.assign(visits=visits.where(np.arange(N) % 9 != 0, "?"))
+    lazy = stored(kind, new, tmp_path)
+    message = (
+        "Columns that hold text are read as numbers: 'visits' ('?'{} read as missing). "
+        "To read a column as categories, name it in categorical_features."
+    )
+    results = []
+    for rows, cells in ((new, " in 27 cells"), (lazy, ""), (lazy, "")):
+        with pytest.warns(UserWarning, match="read as numbers") as caught:
+            results.append(model.predict_proba(rows))
+        assert [str(w.message) for w in caught] == [message.format(cells)]
+    for found in results[1:]:
+        np.testing.assert_array_equal(found, results[0])
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+def test_column_names_are_compared_once_in_each_call(has_names, tmp_path):
+    # Columns of categories, so that each block is validated.
+    frame = mixed()[["visits", "member"]].astype(int)
+    frame["member"] += 3
+    params = {"categorical_features": [1], "max_epochs": 1}
+    array = frame.to_numpy()
+    rows, other = (frame, array) if has_names else (array, frame)
+    lazy = stored("dask" if has_names else "dask frame", other, tmp_path)
+    model = small_classifier(**params).fit(rows, LABELS)
+    warned = []
+    for X in (other, lazy):
+        with pytest.warns(UserWarning, match="feature names") as caught:
+            model.predict_proba(X)
+        warned.append([str(w.message) for w in caught])
+    assert warned[1] == warned[0]
+
+
 def test_a_checkpoint_of_rows_in_memory_is_resumed_with_rows_in_blocks(tmp_path):
     rows = numbers()
     path = tmp_path / "training.ssvae"
