@@ -47,7 +47,8 @@ def from_parquet(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a file has no column of a name, or one of another type.
+        If a file has no column of a name, or one of another type, a label is too large
+        for int64, or there are no rows.
     TypeError
         If the labels are neither integers, strings nor booleans.
     ImportError
@@ -79,6 +80,10 @@ def from_parquet(
     if columns is None:
         columns = [name for name in data.schema.names if name != label]
     X = ArrowSource(data, "Parquet data set", list(columns))
+    if len(X) == 0:
+        raise ValueError(
+            f"There are no rows in {path!r}. Pass files with at least one row."
+        )
     if label is None:
         return X
     labels = ArrowSource(data, "Parquet data set", [label])
@@ -109,7 +114,14 @@ def _as_labels(column: Any, name: str) -> Array:
     if types.is_dictionary(dtype):
         dtype = dtype.value_type
     if types.is_integer(dtype):
-        numbers = column.cast(pa.int64()).fill_null(UNLABELED)
+        try:
+            numbers = column.cast(pa.int64()).fill_null(UNLABELED)
+        except pa.ArrowInvalid as error:
+            raise ValueError(
+                f"Labels must lie within int64, but the column {name!r} is of type "
+                f"{column.type} and has larger values ({error}). Convert them to "
+                "strings, and write the files again."
+            ) from error
         return np.asarray(numbers.to_numpy(), dtype=np.int64)
     is_text = types.is_string(dtype) or types.is_large_string(dtype)
     if not (is_text or types.is_string_view(dtype) or types.is_boolean(dtype)):

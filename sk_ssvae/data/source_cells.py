@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_ssvae.data.row_indices import row_indices
 from sk_ssvae.data.scaling import ColumnScaling, RowEncoder
 from sk_ssvae.data.sources import MappedSource, RowSource, UnexpectedRowsError
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
@@ -72,9 +73,14 @@ class SourceCells:
         return fits_buffer(self.source)
 
     def __getitem__(self, rows: Any) -> Array:
-        """Return the cells of a slice, indices or a mask of rows.
+        """Return the cells of a slice, an index, indices or a mask of rows.
 
         With a pair (slice, column) those of a column.
+
+        Raises
+        ------
+        IndexError
+            As for an array.
         """
         if isinstance(rows, tuple):
             return self._column(*rows)
@@ -83,8 +89,10 @@ class SourceCells:
             if step != 1:
                 return self[np.arange(start, stop, step)]
             return self._between(start, max(start, stop))
-        rows = np.asarray(rows)
-        indices = np.flatnonzero(rows) if rows.dtype == bool else rows
+        indices = row_indices(rows, len(self))
+        if indices.ndim == 0:
+            row: Array = self[indices[None]][0]
+            return row
         if self.source.takes_rows:
             return self.convert(self.source.take(indices))
         return self._gathered(indices)
@@ -99,6 +107,8 @@ class SourceCells:
         return column
 
     def _between(self, start: int, stop: int) -> Array:
+        if start == stop:
+            return np.empty((0, self.shape[1]), dtype=self.dtype)
         if self.source.takes_rows:
             return self.convert(read_rows(self.source, start, stop))
         first, last = np.searchsorted(self.source.limits, [start, stop - 1], "right")

@@ -38,6 +38,8 @@ class _PartitionedSource(RowSource):
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[int, slice]]:
         """Yield the parts that consecutive rows are in, and which of their rows."""
+        if start == stop:
+            return
         first, last = np.searchsorted(self.starts, [start, stop - 1], "right")
         for i in range(first - 1, last):
             low, high = self.starts[i : i + 2].tolist()
@@ -88,6 +90,8 @@ class DaskFrameSource(_PartitionedSource):
                         f"all partitions, for instance by X.astype({str(dtype)!r})."
                     )
             frames.append(frame.iloc[rows])
+        if not frames:  # no rows
+            frames = [self.X.get_partition(0).compute().iloc[:0]]
         frame = frames[0] if len(frames) == 1 else _concatenated(frames)
         assert isinstance(frame, pd.DataFrame)
         return frame if columns is None else frame.iloc[:, columns]
@@ -155,7 +159,7 @@ class ArrowSource(_PartitionedSource):
     Raises
     ------
     ValueError
-        If there are no rows, names of columns are repeated, or a file has no column of
+        If names of columns are repeated, or a file has no column of
         a name, or one of another type.
     TypeError
         If the data set has a filter.
@@ -185,6 +189,8 @@ class ArrowSource(_PartitionedSource):
         for i, rows in self.parts(start, stop):
             part = self.groups[i].to_table(schema=self.schema, columns=names)
             tables.append(part.slice(rows.start, rows.stop - rows.start))
+        if not tables:  # no rows
+            return self.schema.empty_table().select(names)
         return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
 
 

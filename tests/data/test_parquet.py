@@ -1,5 +1,7 @@
 """Rows and labels in Parquet files."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +19,10 @@ KINDS = {
     "integers": (pa.array([3, None, -7] * 20), np.array([3, -1, -7] * 20)),
     "small integers": (
         pa.array([3, None, 0] * 20, pa.int8()),
+        np.array([3, -1, 0] * 20),
+    ),
+    "dictionary of integers": (
+        pa.array([3, None, 0] * 20, pa.uint64()).dictionary_encode(),
         np.array([3, -1, 0] * 20),
     ),
     "strings": (pa.array(["x", None, "y"] * 20), ["x", -1, "y"] * 20),
@@ -88,3 +94,29 @@ def test_errors(tmp_path):
         "Labels must be integers, strings or booleans, but the column 'when' is of "
         "type double. Convert it, and write the files again."
     )
+
+
+@pytest.mark.parametrize(
+    "make", [pa.array, lambda v, t: pa.array(v, t).dictionary_encode()]
+)
+def test_labels_that_are_too_large(make, tmp_path):
+    write(tmp_path, kind=make([1, None, 2**63] * 20, pa.uint64()))
+    with pytest.raises(ValueError, match="not in range") as error:
+        from_parquet(tmp_path, label="kind")
+    text = str(error.value)
+    assert text.startswith("Labels must lie within int64, but the column 'kind' is of ")
+    assert text.endswith("Convert them to strings, and write the files again.")
+
+
+def test_files_without_rows(tmp_path):
+    table = pa.table(ROWS | {"kind": KINDS["strings"][0]})
+    pq.write_table(table.slice(0, 0), tmp_path / "rows.parquet")
+    path = str(tmp_path / "*.parquet")
+    message = f"There are no rows in {path!r}. Pass files with at least one row."
+    for label in (None, "kind"):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            from_parquet(path, label)
+    # Files without rows among others are left out.
+    pq.write_table(table, tmp_path / "more.parquet")
+    X, y = from_parquet(path, "kind")
+    assert len(X) == len(y) == N

@@ -47,12 +47,46 @@ def test_cells_are_those_of_the_array(kind, cells_per_block, tmp_path, monkeypat
         rng.integers(0, N, 50),
         rng.random(N) < 0.2,
         np.array([N - 1, 0, 0]),
+        np.array([-1, -N, 5]),
+        [],
+        np.int64(7),
+        -2,
         np.empty(0, dtype=np.int64),
+        *(slice(a, a) for a in (0, 64, 70, 90, 180, N)),
     ):
         np.testing.assert_array_equal(cells[which], X[which])
     np.testing.assert_array_equal(cells[:, 2], X[:, 2])
     rows = rng.permutation(N)[:40]
     np.testing.assert_array_equal(cells.subset(rows)[10:20], X[rows[10:20]])
+    np.testing.assert_array_equal(cells.subset(rows)[-3], X[rows[-3]])
+
+
+INDICES = {
+    "too large": (np.array([3, N]), "Row 300 is out of range: X has 300 rows."),
+    "too small": ([-N - 1], "Row -301 is out of range: X has 300 rows."),
+    "a short mask": (
+        np.ones(4, dtype=bool),
+        "A mask of rows must have the shape (300,), got (4,).",
+    ),
+    "floats": (
+        np.array([0.5]),
+        "Rows are indexed by slices, integers and masks, got ndarray of dtype float64 "
+        "and shape (1,).",
+    ),
+    "two dimensions": (
+        [[1], [2]],
+        "Rows are indexed by slices, integers and masks, got list of dtype int64 and "
+        "shape (2, 1).",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INDICES)
+def test_indices_that_are_refused(case):
+    rows, message = INDICES[case]
+    cells = SourceCells(CountingSource(X, 50), lambda rows: rows, np.float64)
+    with pytest.raises(IndexError, match=re.escape(message)):
+        cells[rows]
 
 
 def test_blocks_are_joined_but_not_split(monkeypatch):
