@@ -27,6 +27,10 @@ __all__ = [
 BLOCK_CELLS = 2**18
 """Number of cells up to which consecutive blocks of a storage are read together."""
 
+MAX_JOINED_BLOCKS = 64
+"""Number of times `BLOCK_CELLS` up to which the rows of a chunk are one block, if the
+array is divided along columns, too: 64 MiB in single precision."""
+
 
 class UnexpectedRowsError(ValueError):
     """Rows that were read are not those that were announced."""
@@ -141,6 +145,15 @@ def block_limits(sizes: Any, n_columns: int) -> IntArray:
     return np.array(limits, dtype=np.int64)
 
 
+def _most_rows(chunk: tuple[int, ...], n_columns: int) -> int:
+    """Return the largest number of rows of a block, at least one.
+
+    A chunk is read as a whole, so that as many cells as it has are in memory anyway.
+    """
+    n_cells = int(chunk[0]) * min(int(chunk[1]), n_columns)
+    return max(1, max(MAX_JOINED_BLOCKS * BLOCK_CELLS, n_cells) // max(1, n_columns))
+
+
 class ArraySource(RowSource):
     """An array in a file: a data set of HDF5, an array of zarr, or one like these.
 
@@ -171,13 +184,24 @@ class ArraySource(RowSource):
 
     def _limits(self) -> IntArray:
         n_rows, n_columns = self.shape
-        # An array of zarr may have shards of several chunks, which are one file each.
-        chunks = getattr(self.X, "shards", None) or getattr(self.X, "chunks", None)
-        if chunks is not None and not isinstance(chunks[0], int | np.integer):
-            return block_limits(chunks[0], n_columns)
+        chunks = getattr(self.X, "chunks", None)
         size = block_rows(n_columns)
+        if chunks is not None and not isinstance(chunks[0], int | np.integer):
+            width = max(chunks[1], default=0)
+            parts = [
+                min(most, n - start)
+                for n in chunks[0]
+                for most in [_most_rows((n, width), n_columns)]
+                for start in range(0, n, most)
+            ]
+            return block_limits(parts, n_columns)
         if chunks is not None:
-            size = max(1, size // chunks[0]) * chunks[0]
+            # An array of zarr may have shards of several chunks, which are a file each.
+            n = (getattr(self.X, "shards", None) or chunks)[0]
+            most = _most_rows(chunks, n_columns)
+            if n > most:
+                n = max(1, most // chunks[0]) * min(chunks[0], most)
+            size = max(1, size // n) * n
         return np.append(np.arange(0, n_rows, size), n_rows).astype(np.int64)
 
     def read(self, start: int, stop: int, columns: list[int] | None = None) -> Any:

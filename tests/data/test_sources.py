@@ -96,6 +96,62 @@ def test_blocks_are_joined_but_not_split(monkeypatch):
     assert block_limits([7], 1).tolist() == [0, 7]
 
 
+class Chunked:
+    """Rows in chunks that are read by indexing."""
+
+    def __init__(self, shape, chunks, shards=None):
+        self.shape, self.dtype, self.ndim = shape, np.dtype(float), 2
+        self.chunks, self.shards = chunks, shards
+
+
+def split(n, size):
+    return (size,) * (n // size) + (n % size,) * (n % size > 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "shards", "expected"),
+    [
+        # Blocks of 10 cells, and of at most 640 unless a chunk has more.
+        ((300, 4), (300, 1), None, 160),
+        ((300, 4), (100, 1), None, 100),
+        ((300, 4), (2, 1), None, 2),
+        ((5000, 4), (5000, 1), None, 1250),
+        ((5000, 4), (5000, 2), None, 2500),
+        ((5000, 4), (5000, 4), None, 5000),
+        ((5000, 4), (5000, 9), None, 5000),
+        ((300, 2000), (300, 1), None, 1),
+        ((300, 2000), (300, 9), None, 1),
+        ((5000, 4), (30, 4), (3000, 4), 150),
+        ((5000, 4), (30, 4), (120, 4), 120),
+    ],
+)
+def test_blocks_of_long_chunks(shape, chunks, shards, expected, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK_CELLS", 10)
+    limits = as_source(Chunked(shape, chunks, shards)).limits
+    assert limits.tolist() == [*range(0, shape[0], expected), shape[0]]
+    if shards is None:
+        lengths = tuple(split(n, c) for n, c in zip(shape, chunks, strict=True))
+        limits = as_source(Chunked(shape, lengths)).limits
+        assert limits.tolist() == [*range(0, shape[0], expected), shape[0]]
+
+
+@pytest.mark.parametrize("kind", ["h5py", "zarr", "dask"])
+def test_long_chunks_are_read_in_parts(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK_CELLS", 10)
+    if kind == "dask":
+        lazy = pytest.importorskip("dask.array").from_array(X, chunks=(N, 1))
+    elif kind == "zarr":
+        zarr = pytest.importorskip("zarr")
+        lazy = zarr.create_array({}, shape=X.shape, chunks=(N, 1), dtype=X.dtype)
+        lazy[:] = X
+    else:
+        file = pytest.importorskip("h5py").File(tmp_path / "long.h5", "w")
+        lazy = file.create_dataset("rows", data=X, chunks=(N, 1))
+    source = as_source(lazy)
+    assert source.limits.tolist() == [0, 160, N]
+    np.testing.assert_array_equal(np.concatenate([r for _, r in source.chunks()]), X)
+
+
 @pytest.mark.parametrize(
     "value",
     [X, X.tolist(), torch.from_numpy(X), np.ma.masked_array(X), None, "rows", object()],
