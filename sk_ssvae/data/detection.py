@@ -6,12 +6,14 @@ import numpy as np
 from scipy import sparse
 
 from sk_ssvae.data.loading import has_chunks, name_of
+from sk_ssvae.data.source_cells import fits_buffer
 from sk_ssvae.data.sources import (
     ArraySource,
     DaskArraySource,
     HDF5Source,
     MappedSource,
     RowSource,
+    RowSubset,
     mapped_file,
 )
 from sk_ssvae.data.table_sources import ArrowSource, DaskFrameSource, TableSource
@@ -42,10 +44,18 @@ def as_source(X: Any) -> RowSource | None:
     ------
     ValueError
         If it has not two dimensions, the number of its rows is unknown, its file is
-        closed or was cut short, or files have other columns than the data set.
+        closed or was cut short, files have other columns than the data set, or X is a
+        subset of many rows of a source in another order.
     TypeError
         If it is a file or a group of arrays, or a data set with a filter.
     """
+    if isinstance(X, RowSubset) and not X.is_sorted and not fits_buffer(X):
+        raise ValueError(
+            f"X has {len(X)} rows of a {X.name} in an order of its own, so that every "
+            "block would be read many times. Sort their indices, also with "
+            "train_test_split(..., shuffle=False), or keep the files of the test rows "
+            'apart: X_test, y_test = from_parquet("test-*.parquet", label=...).'
+        )
     if isinstance(X, RowSource):
         return X
     if isinstance(X, np.memmap):

@@ -10,6 +10,7 @@ from sk_ssvae.data.sources import (
     UnexpectedRowsError,
     block_limits,
     block_rows,
+    joined_frames,
 )
 from sk_ssvae.utils.typing import IntArray
 
@@ -92,22 +93,9 @@ class DaskFrameSource(_PartitionedSource):
             frames.append(frame.iloc[rows])
         if not frames:  # no rows
             frames = [self.X.get_partition(0).compute().iloc[:0]]
-        frame = frames[0] if len(frames) == 1 else _concatenated(frames)
+        frame = frames[0] if len(frames) == 1 else joined_frames(frames)
         assert isinstance(frame, pd.DataFrame)
         return frame if columns is None else frame.iloc[:, columns]
-
-
-def _concatenated(frames: list[Any]) -> Any:
-    """Join partitions, whose columns may have different categories."""
-    import pandas as pd
-    from pandas.api.types import union_categoricals
-
-    joined = pd.concat(frames, ignore_index=True)
-    for j, dtype in enumerate(frames[0].dtypes):
-        if isinstance(dtype, pd.CategoricalDtype) and joined.dtypes.iloc[j] != dtype:
-            parts = [frame.iloc[:, j] for frame in frames]
-            joined.isetitem(j, pd.Series(union_categoricals(parts)))
-    return joined
 
 
 class TableSource(_PartitionedSource):
