@@ -37,7 +37,8 @@ def from_parquet(
     -------
     X : RowSource of shape (n_rows, n_features)
         Rows, for all methods of the estimators that take rows but `impute`. They are
-        read when they are needed, one row group after the other.
+        read when they are needed, one row group after the other. ``X[rows]``, with a
+        slice, indices or a mask, is the same for some of the rows.
     y : ndarray of shape (n_rows,)
         Labels, in memory, with -1 in the place of nulls: numbers, or dtype object with
         strings or booleans and the integer -1. Only if `label` is given.

@@ -103,11 +103,8 @@ class RowSource(ABC):
         """
         if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
             rows = rows[0]  # as scikit-learn indexes arrays
-        if (
-            isinstance(rows, tuple)
-            or np.ndim(rows) == 0
-            and not isinstance(rows, slice)
-        ):
+        is_slice = isinstance(rows, slice)
+        if isinstance(rows, tuple) or (np.ndim(rows) == 0 and not is_slice):
             raise TypeError(
                 f"X is a {self.name}, which is read in blocks: index it by a slice, an "
                 f"array or a mask of rows, as X[:10], got X[{rows!r}]."
