@@ -10,7 +10,7 @@ from scipy import sparse
 from sk_ssvae.data.sources import RowSource
 from sk_ssvae.utils.warnings import warn_user
 
-__all__ = ["has_chunks", "load_rows", "name_of"]
+__all__ = ["has_chunks", "load_rows", "name_of", "warn_of_loading"]
 
 _ARROW_SOURCES = {
     "Dataset": "X.to_table()",
@@ -76,7 +76,7 @@ def load_rows(X: Any) -> Any:
         return _load_dask(X)
     if libraries & set(_STORED) or has_chunks(X):
         array = np.asarray(X[...])
-        _warn_of_loading(X, array.nbytes, "X[:]")
+        warn_of_loading(name_of(X), array.nbytes, "X[:]")
         return array
     _refuse_queries(X, libraries)
     if nw.dependencies.is_modin_dataframe(X) or nw.dependencies.is_cudf_dataframe(X):
@@ -112,7 +112,7 @@ def _load_dask(X: Any) -> Any:
         n_bytes = rows.memory_usage(deep=True).sum()
     else:
         n_bytes = getattr(rows, "nbytes", 0)
-    _warn_of_loading(X, n_bytes, "X.compute()")
+    warn_of_loading(name_of(X), n_bytes, "X.compute()")
     return rows
 
 
@@ -122,9 +122,24 @@ def has_chunks(X: Any) -> bool:
     return is_array and getattr(X, "chunks", None) is not None
 
 
-def _warn_of_loading(X: Any, n_bytes: float, remedy: str) -> None:
+def warn_of_loading(name: str, n_bytes: float, remedy: str) -> None:
+    """Warn of rows that are loaded into memory.
+
+    Parameters
+    ----------
+    name : str
+        Library and class of the object that holds the rows.
+    n_bytes : float
+        Their size.
+    remedy : str
+        Expression that loads them.
+
+    Warns
+    -----
+    UserWarning
+    """
     warn_user(
-        f"X ({name_of(X)}) is loaded into memory as a whole: {n_bytes / 1e6:.1f} MB. "
+        f"X ({name}) is loaded into memory as a whole: {n_bytes / 1e6:.1f} MB. "
         f"To load it once for several calls, pass {remedy}."
     )
 

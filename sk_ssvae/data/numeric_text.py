@@ -223,13 +223,15 @@ class TextReader:
             )
 
 
-def warn_of_words(columns: dict[Any, Counter[str]]) -> None:
+def warn_of_words(columns: dict[Any, Counter[str]], *, all_rows: bool = True) -> None:
     """Warn of columns of text that are read as numbers.
 
     Parameters
     ----------
     columns : dict of object to Counter
         The words of each column that are read as missing, with their numbers of cells.
+    all_rows : bool, default=True
+        Whether these are the numbers of all rows, which are then told.
 
     Warns
     -----
@@ -244,8 +246,9 @@ def warn_of_words(columns: dict[Any, Counter[str]]) -> None:
             n_cells = sum(words.values())
             shown = [repr(word) for word in sorted(words)[:_N_EXAMPLES]]
             more = ", ..." if len(words) > _N_EXAMPLES else ""
-            cells = "1 cell" if n_cells == 1 else f"{n_cells} cells"
-            description += f" ({', '.join(shown)}{more} in {cells} read as missing)"
+            cells = " in 1 cell" if n_cells == 1 else f" in {n_cells} cells"
+            where = cells if all_rows else ""
+            description += f" ({', '.join(shown)}{more}{where} read as missing)"
         descriptions.append(description)
     warn_user(
         f"Columns that hold text are read as numbers: {', '.join(descriptions)}. To "

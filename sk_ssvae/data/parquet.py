@@ -47,7 +47,8 @@ def from_parquet(
     X : RowSource of shape (n_rows, n_features)
         Rows, for all methods of the estimators that take rows but `impute`. They are
         read when they are needed, one row group after the other, so that the files
-        must not change.
+        must not change. ``X[rows]``, with a slice, indices or a mask, is the same for
+        some of the rows.
     y : ndarray of shape (n_rows,)
         Labels, in memory, with `unlabeled` in the place of nulls: integers, or dtype
         object with strings, booleans and the marker. Only if `label` is given.

@@ -140,6 +140,7 @@ class Preprocessor:
         reset: bool = False,
         used: Mask | None = None,
         ensure_finite: bool = True,
+        report: bool = True,
     ) -> Any:
         """Validate rows and convert them to cells.
 
@@ -160,6 +161,8 @@ class Preprocessor:
         ensure_finite : bool, default=True
             Refuse infinite cells. With False numeric rows may contain them, and
             `row_encoder` refuses them chunk by chunk, while the cells are in the cache.
+        report : bool, default=True
+            Warn of new categories and of words among numbers.
 
         Returns
         -------
@@ -209,7 +212,7 @@ class Preprocessor:
                     self.schema,
                     y,
                     ensure_finite=ensure_finite,
-                    reported=self._reported,
+                    reported=self._reported if report else None,
                 )
             self._reported = set()
             if rows.is_dataframe or not numeric:
@@ -247,7 +250,8 @@ class Preprocessor:
                 self._infer_schema(estimator, rows, used, source)
                 first = validated_cells(estimator, rows, self.schema, (), reset=True)
         else:
-            first = self.read(estimator, head, reset=reset)
+            # What is new is reported when the cells are read.
+            first = self.read(estimator, head, reset=reset, report=False)
         return cells_of_source(
             estimator,
             source,

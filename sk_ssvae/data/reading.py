@@ -8,7 +8,7 @@ from sklearn.utils.validation import validate_data
 
 from sk_ssvae.data.containers import Container, as_container
 from sk_ssvae.data.missing import masked_to_nan
-from sk_ssvae.data.numeric_text import replace_words, warn_of_words
+from sk_ssvae.data.numeric_text import TextReader, replace_words, warn_of_words
 from sk_ssvae.data.schema import Schema
 from sk_ssvae.data.source_cells import SourceCells
 from sk_ssvae.data.sources import RowSource
@@ -43,21 +43,37 @@ def cells_of_source(
     ensure_finite : bool
         Refuse infinite cells: those of a memory map at once, others when they are read.
     reported : set of int or None
-        As for `Schema.cells`.
+        As for `Schema.cells`. Words that are read as missing numbers are reported for
+        the first block of a column that has any.
 
     Returns
     -------
     cells : SourceCells
     """
     is_numbers = source.dtype is not None and schema.is_plain
+    with_words: set[Any] = set()
+
+    def report(texts: TextReader) -> None:
+        new = {k: words for k, words in texts.words.items() if k not in with_words}
+        if new and reported is not None:
+            with_words.update(new)
+            warn_of_words(new, all_rows=False)
 
     def convert(rows: Any) -> Array:
         rows = masked_to_nan(rows)
         if not is_numbers:
-            container = as_container(rows)
+            texts = TextReader()
             rows = validated_cells(
-                estimator, container, schema, (), ensure_finite=False, reported=reported
+                estimator,
+                as_container(rows),
+                schema,
+                (),
+                ensure_finite=False,
+                reported=reported,
+                texts=texts,
+                check_names=False,
             )
+            report(texts)
         cells: Array = rows.astype(dtype, copy=False)
         if ensure_finite and not source.takes_rows:
             check_finite_cells(estimator, cells)
@@ -105,11 +121,14 @@ def validated_cells(
     reset: bool = False,
     ensure_finite: bool = True,
     reported: set[int] | None = None,
+    texts: TextReader | None = None,
+    check_names: bool = True,
 ) -> Any:
     """Return validated cells, and labels if any, as scikit-learn validates arrays.
 
-    A schema of None stands for rows that must be numbers. `reported` is passed to
-    `Schema.cells`.
+    A schema of None stands for rows that must be numbers. `reported` and `texts` are
+    passed to `Schema.cells`. Without `check_names` the columns are known to be those of
+    rows that have been validated before, and are not compared with those of `fit`.
     """
     checks: dict[str, Any] = {
         "accept_sparse": "csr",
@@ -117,12 +136,13 @@ def validated_cells(
         "ensure_min_samples": 2 if reset else 1,
     }
     if schema is None or (schema.is_plain and rows.is_numeric):
-        finite = "allow-nan" if ensure_finite else False
-        return validate_data(
-            estimator, rows.X, *y, reset=reset, ensure_all_finite=finite, **checks
-        )
-    validate_data(estimator, rows.rows, reset=reset, skip_check_array=True)
-    cells = schema.cells(rows, reported=reported)
+        checks["ensure_all_finite"] = "allow-nan" if ensure_finite else False
+        if not check_names:
+            return check_array(rows.X, input_name="X", estimator=estimator, **checks)
+        return validate_data(estimator, rows.X, *y, reset=reset, **checks)
+    if check_names:
+        validate_data(estimator, rows.rows, reset=reset, skip_check_array=True)
+    cells = schema.cells(rows, reported=reported, texts=texts)
     checks |= {"estimator": estimator, "ensure_all_finite": "allow-nan"}
     if y:
         return check_X_y(cells, *y, **checks)

@@ -62,7 +62,13 @@ class Schema:
         """Whether all columns hold numbers, so that an array of floats holds them."""
         return self.n_objects == 0 and not any(self.sizes)
 
-    def cells(self, rows: Container, *, reported: set[int] | None = None) -> Array:
+    def cells(
+        self,
+        rows: Container,
+        *,
+        reported: set[int] | None = None,
+        texts: TextReader | None = None,
+    ) -> Array:
         """Convert rows to cells.
 
         Parameters
@@ -74,6 +80,9 @@ class Schema:
             reported by a warning, and the columns are added. Words that are read as
             missing numbers in columns that had none in `fit` are reported, too. None
             reports nothing.
+        texts : TextReader, default=None
+            Keeps the words, which the caller reports. By default they are reported
+            here.
 
         Returns
         -------
@@ -89,13 +98,13 @@ class Schema:
         single = rows.holds_singles and self.is_plain
         shape = (rows.rows.shape[0], len(self.categories))
         cells = np.empty(shape, dtype=np.float32 if single else np.float64)
-        texts = TextReader()
+        words = TextReader() if texts is None else texts
         for j, categories in enumerate(self.categories):
             if categories is None:
                 values = rows.values(j)
                 cells[:, j] = read_numbers(values, self.names[j])
                 if values.dtype.kind == "O" and j not in self.numbers_in_text:
-                    texts.add_words(values, self.names[j])
+                    words.add_words(values, self.names[j])
                 continue
             values, positions = rows.factorize(j)
             codes = encode_categories(values, categories, self.names[j])
@@ -105,8 +114,8 @@ class Schema:
                     reported.add(j)
                     warn_of_unknown(unknown, self.names[j])
             cells[:, j] = np.append(codes, np.nan)[positions]
-        if reported is not None:
-            texts.warn()
+        if reported is not None and texts is None:
+            words.warn()
         return cells
 
     def _declared(self, j: int) -> list[Any]:

@@ -11,13 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_ssvae.data.row_indices import row_indices
 from sk_ssvae.data.scaling import ColumnScaling, RowEncoder
 from sk_ssvae.data.sources import MappedSource, RowSource, UnexpectedRowsError
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
 from sk_ssvae.utils.random import shuffled_passes
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["BUFFER_CELLS", "SourceCells", "SourceRows", "SourceSubset", "read_rows"]
+__all__ = [
+    "BUFFER_CELLS",
+    "SourceCells",
+    "SourceRows",
+    "SourceSubset",
+    "fits_buffer",
+    "read_rows",
+]
 
 BUFFER_CELLS = 2**26
 """Number of cells of the blocks that are kept in memory: 256 MiB in float32."""
@@ -62,12 +70,17 @@ class SourceCells:
     @property
     def fits_buffer(self) -> bool:
         """Whether all blocks are kept in memory."""
-        return self.shape[0] * self.shape[1] <= BUFFER_CELLS
+        return fits_buffer(self.source)
 
     def __getitem__(self, rows: Any) -> Array:
-        """Return the cells of a slice, indices or a mask of rows.
+        """Return the cells of a slice, an index, indices or a mask of rows.
 
         With a pair (slice, column) those of a column.
+
+        Raises
+        ------
+        IndexError
+            As for an array.
         """
         if isinstance(rows, tuple):
             return self._column(*rows)
@@ -76,8 +89,10 @@ class SourceCells:
             if step != 1:
                 return self[np.arange(start, stop, step)]
             return self._between(start, max(start, stop))
-        rows = np.asarray(rows)
-        indices = np.flatnonzero(rows) if rows.dtype == bool else rows
+        indices = row_indices(rows, len(self))
+        if indices.ndim == 0:
+            row: Array = self[indices[None]][0]
+            return row
         if self.source.takes_rows:
             return self.convert(self.source.take(indices))
         return self._gathered(indices)
@@ -92,6 +107,8 @@ class SourceCells:
         return column
 
     def _between(self, start: int, stop: int) -> Array:
+        if start == stop:
+            return np.empty((0, self.shape[1]), dtype=self.dtype)
         if self.source.takes_rows:
             return self.convert(read_rows(self.source, start, stop))
         first, last = np.searchsorted(self.source.limits, [start, stop - 1], "right")
@@ -147,6 +164,11 @@ class SourceSubset:
 
     def __getitem__(self, rows: Any) -> Array:
         return self.cells[self.rows[rows]]
+
+
+def fits_buffer(source: RowSource) -> bool:
+    """Return whether the cells of all rows are kept in memory."""
+    return source.shape[0] * source.shape[1] <= BUFFER_CELLS
 
 
 def read_rows(

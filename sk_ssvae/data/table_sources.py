@@ -18,6 +18,7 @@ from sk_ssvae.data.sources import (
     UnexpectedRowsError,
     block_limits,
     block_rows,
+    joined_frames,
 )
 from sk_ssvae.utils.typing import IntArray
 
@@ -46,6 +47,8 @@ class _PartitionedSource(RowSource):
 
     def parts(self, start: int, stop: int) -> Iterator[tuple[int, slice]]:
         """Yield the parts that consecutive rows are in, and which of their rows."""
+        if start == stop:
+            return
         first, last = np.searchsorted(self.starts, [start, stop - 1], "right")
         for i in range(first - 1, last):
             low, high = self.starts[i : i + 2].tolist()
@@ -63,6 +66,8 @@ class DaskFrameSource(_PartitionedSource):
     name : str
         Library and class of the object.
     """
+
+    in_memory = "X.compute()"
 
     def __init__(self, X: Any, name: str) -> None:
         sizes = X.map_partitions(len).compute()
@@ -96,22 +101,9 @@ class DaskFrameSource(_PartitionedSource):
             frames.append(frame.iloc[rows])
         if not frames:
             frames = [self.X.get_partition(0).compute().iloc[:0]]
-        frame = frames[0] if len(frames) == 1 else _concatenated(frames)
+        frame = frames[0] if len(frames) == 1 else joined_frames(frames)
         assert isinstance(frame, pd.DataFrame)
         return frame if columns is None else frame.iloc[:, columns]
-
-
-def _concatenated(frames: list[Any]) -> Any:
-    """Join partitions, whose columns may have different categories."""
-    import pandas as pd
-    from pandas.api.types import union_categoricals
-
-    joined = pd.concat(frames, ignore_index=True)
-    for j, dtype in enumerate(frames[0].dtypes):
-        if isinstance(dtype, pd.CategoricalDtype) and joined.dtypes.iloc[j] != dtype:
-            parts = [frame.iloc[:, j] for frame in frames]
-            joined.isetitem(j, pd.Series(union_categoricals(parts)))
-    return joined
 
 
 class TableSource(_PartitionedSource):
@@ -129,6 +121,8 @@ class TableSource(_PartitionedSource):
     ValueError
         If names of columns are repeated.
     """
+
+    in_memory = "X.to_table()"
 
     def __init__(self, X: Any, name: str) -> None:
         _check_unique(X.schema.names)
@@ -166,6 +160,8 @@ class ArrowSource(_PartitionedSource):
     TypeError
         If the data set has a filter.
     """
+
+    in_memory = "X.to_table()"
 
     def __init__(self, X: Any, name: str, columns: list[str] | None = None) -> None:
         names = columns

@@ -33,10 +33,10 @@ from sk_ssvae.estimators.parameters import (
     set_network_keywords,
 )
 from sk_ssvae.estimators.prediction import PredictionMixin
+from sk_ssvae.estimators.rows_in_memory import rows_for_fit
 from sk_ssvae.estimators.teaching import (
     SoftTargets,
     TrainingData,
-    check_reads_blocks,
     choose_temperature,
     estimates_prior,
     make_soft_targets,
@@ -542,6 +542,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             n_epochs_before = len(self.history_) if resume else 0
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             known_classes = self.classes_ if resume else None
+            X = rows_for_fit(self, X)
             classes, data = self._read_training_rows(
                 preprocessor, X, y, sample_weight, known_classes, reset=not resume
             )
@@ -556,7 +557,6 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                 seed = seed if saved_seed is None else saved_seed
                 preprocessor.fit(data.cells, used=data.used, sample_weight=data.weight)
                 self._check_networks()  # before the teacher takes its time
-            check_reads_blocks(self, data.cells)
             held_out = self._held_out_rows(data, seed)
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)

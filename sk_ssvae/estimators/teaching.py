@@ -36,7 +36,6 @@ from sk_ssvae.utils.typing import Array, IntArray, Mask
 __all__ = [
     "SoftTargets",
     "TrainingData",
-    "check_reads_blocks",
     "choose_temperature",
     "estimates_prior",
     "make_soft_targets",
@@ -149,36 +148,6 @@ def needs_teacher(teacher: Any, class_prior: Any, data: TrainingData) -> bool:
     codes = data.codes if data.used is None else data.codes[data.used]
     is_asked = teacher is not None or estimates_prior(class_prior)
     return is_asked and bool((codes == UNLABELED).any())
-
-
-def check_reads_blocks(estimator: Any, cells: Any) -> None:
-    """Refuse parameters that need all rows in memory if these are read in blocks.
-
-    Parameters
-    ----------
-    estimator : SSVAEClassifier
-        Its parameters `teacher` and `temperature` count.
-    cells : ndarray, sparse array or SourceCells of shape (n_rows, n_features)
-        Rows. Those of a memory map are read as if they were in memory.
-
-    Raises
-    ------
-    ValueError
-    """
-    if not isinstance(cells, SourceCells) or cells.source.takes_rows:
-        return
-    remedy = f"Pass rows in memory: X is a {cells.source.name}, which is read in blocks"
-    teacher = estimator.teacher
-    if not (teacher is None or isinstance(teacher, str | OpinionPoolClassifier)):
-        raise ValueError(
-            f"teacher={teacher!r} is fitted to all rows together. {remedy}. Otherwise "
-            "set teacher to 'pool', to an OpinionPoolClassifier or to None."
-        )
-    if isinstance(estimator.temperature, str) and estimator.temperature != "auto":
-        raise ValueError(
-            f"temperature={estimator.temperature!r} fits the model to parts of the "
-            f"rows. {remedy}. Otherwise set temperature to 'auto' or to a number."
-        )
 
 
 def make_soft_targets(

@@ -26,6 +26,10 @@ KINDS = {
         pa.array([3, None, 0] * 20, pa.int8()),
         np.array([3, -1, 0] * 20),
     ),
+    "dictionary of integers": (
+        pa.array([3, None, 0] * 20, pa.uint64()).dictionary_encode(),
+        np.array([3, -1, 0] * 20),
+    ),
     "strings": (pa.array(["x", None, "y"] * 20), ["x", -1, "y"] * 20),
     "large strings": (
         pa.array(["x", None, "y"] * 20, pa.large_string()),

@@ -47,12 +47,46 @@ def test_cells_are_those_of_the_array(kind, cells_per_block, tmp_path, monkeypat
         rng.integers(0, N, 50),
         rng.random(N) < 0.2,
         np.array([N - 1, 0, 0]),
+        np.array([-1, -N, 5]),
+        [],
+        np.int64(7),
+        -2,
         np.empty(0, dtype=np.int64),
+        *(slice(a, a) for a in (0, 64, 70, 90, 180, N)),
     ):
         np.testing.assert_array_equal(cells[which], X[which])
     np.testing.assert_array_equal(cells[:, 2], X[:, 2])
     rows = rng.permutation(N)[:40]
     np.testing.assert_array_equal(cells.subset(rows)[10:20], X[rows[10:20]])
+    np.testing.assert_array_equal(cells.subset(rows)[-3], X[rows[-3]])
+
+
+INDICES = {
+    "too large": (np.array([3, N]), "Row 300 is out of range: X has 300 rows."),
+    "too small": ([-N - 1], "Row -301 is out of range: X has 300 rows."),
+    "a short mask": (
+        np.ones(4, dtype=bool),
+        "A mask of rows must have the shape (300,), got (4,).",
+    ),
+    "floats": (
+        np.array([0.5]),
+        "Rows are indexed by slices, integers and masks, got ndarray of dtype float64 "
+        "and shape (1,).",
+    ),
+    "two dimensions": (
+        [[1], [2]],
+        "Rows are indexed by slices, integers and masks, got list of dtype int64 and "
+        "shape (2, 1).",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INDICES)
+def test_indices_that_are_refused(case):
+    rows, message = INDICES[case]
+    cells = SourceCells(CountingSource(X, 50), lambda rows: rows, np.float64)
+    with pytest.raises(IndexError, match=re.escape(message)):
+        cells[rows]
 
 
 def test_blocks_are_joined_but_not_split(monkeypatch):
@@ -60,6 +94,62 @@ def test_blocks_are_joined_but_not_split(monkeypatch):
     assert block_limits([3, 4, 5, 0, 50, 2, 2], 10).tolist() == [0, 7, 12, 62, 66]
     assert block_limits([], 10).tolist() == [0]
     assert block_limits([7], 1).tolist() == [0, 7]
+
+
+class Chunked:
+    """Rows in chunks that are read by indexing."""
+
+    def __init__(self, shape, chunks, shards=None):
+        self.shape, self.dtype, self.ndim = shape, np.dtype(float), 2
+        self.chunks, self.shards = chunks, shards
+
+
+def split(n, size):
+    return (size,) * (n // size) + (n % size,) * (n % size > 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "shards", "expected"),
+    [
+        # Blocks of 10 cells, and of at most 640 unless a chunk has more.
+        ((300, 4), (300, 1), None, 160),
+        ((300, 4), (100, 1), None, 100),
+        ((300, 4), (2, 1), None, 2),
+        ((5000, 4), (5000, 1), None, 1250),
+        ((5000, 4), (5000, 2), None, 2500),
+        ((5000, 4), (5000, 4), None, 5000),
+        ((5000, 4), (5000, 9), None, 5000),
+        ((300, 2000), (300, 1), None, 1),
+        ((300, 2000), (300, 9), None, 1),
+        ((5000, 4), (30, 4), (3000, 4), 150),
+        ((5000, 4), (30, 4), (120, 4), 120),
+    ],
+)
+def test_blocks_of_long_chunks(shape, chunks, shards, expected, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK_CELLS", 10)
+    limits = as_source(Chunked(shape, chunks, shards)).limits
+    assert limits.tolist() == [*range(0, shape[0], expected), shape[0]]
+    if shards is None:
+        lengths = tuple(split(n, c) for n, c in zip(shape, chunks, strict=True))
+        limits = as_source(Chunked(shape, lengths)).limits
+        assert limits.tolist() == [*range(0, shape[0], expected), shape[0]]
+
+
+@pytest.mark.parametrize("kind", ["h5py", "zarr", "dask"])
+def test_long_chunks_are_read_in_parts(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "BLOCK_CELLS", 10)
+    if kind == "dask":
+        lazy = pytest.importorskip("dask.array").from_array(X, chunks=(N, 1))
+    elif kind == "zarr":
+        zarr = pytest.importorskip("zarr")
+        lazy = zarr.create_array({}, shape=X.shape, chunks=(N, 1), dtype=X.dtype)
+        lazy[:] = X
+    else:
+        file = pytest.importorskip("h5py").File(tmp_path / "long.h5", "w")
+        lazy = file.create_dataset("rows", data=X, chunks=(N, 1))
+    source = as_source(lazy)
+    assert source.limits.tolist() == [0, 160, N]
+    np.testing.assert_array_equal(np.concatenate([r for _, r in source.chunks()]), X)
 
 
 @pytest.mark.parametrize(
@@ -266,12 +356,6 @@ DASK = {
         "zero). Check that the file is complete, and open and unchanged during the "
         "call.",
     ),
-    "objects": (
-        lambda: stored("dask", X.astype(object), None),
-        TypeError,
-        "X is a dask Array of dtype object, but rows that are read in blocks must be "
-        "numbers. Convert it to numbers, or pass a table with typed columns.",
-    ),
     "three dimensions": (
         lambda: stored("dask", X, None)[None],
         ValueError,
@@ -284,6 +368,38 @@ DASK = {
 @pytest.mark.parametrize("case", DASK)
 def test_arrays_of_dask_that_are_refused(case):
     assert_refused(*DASK[case])
+
+
+def test_a_source_of_objects_is_refused():
+    message = (
+        "X is a counting source of dtype object, but rows that are read in blocks must "
+        "be numbers. Convert it to numbers, or pass a table with typed columns."
+    )
+    with pytest.raises(TypeError, match=re.escape(message)):
+        CountingSource(X.astype(object), 50)
+
+
+@pytest.mark.parametrize("kind", ["h5py", "zarr", "dask", "dask objects"])
+def test_arrays_of_strings_are_loaded_with_a_warning(kind, tmp_path):
+    words = np.random.default_rng(0).choice(["a", "b", "c"], (N, 2))
+    words = words.astype({"h5py": "S1", "dask objects": object}.get(kind, str))
+    if kind == "zarr":
+        zarr = pytest.importorskip("zarr")
+        lazy = zarr.create_array({}, shape=words.shape, chunks=(60, 2), dtype="str")
+        lazy[:] = words
+    else:
+        lazy = stored(kind.partition(" ")[0], words, tmp_path)
+    assert as_source(lazy) is None
+    params = {"max_epochs": 1, "categorical_features": [0, 1]}
+    reference = small_classifier(**params).fit(words, LABELS)
+    with pytest.warns(UserWarning, match="is loaded into memory as a whole") as caught:
+        model = small_classifier(**params).fit(lazy, LABELS)
+    assert len(caught) == 1
+    categories = reference.preprocessor_.schema.categories
+    assert model.preprocessor_.schema.categories == categories
+    np.testing.assert_array_equal(
+        model.label_distributions_, reference.label_distributions_
+    )
 
 
 @pytest.mark.parametrize("n_labels", [N - 1, N + 1])

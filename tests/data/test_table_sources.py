@@ -67,6 +67,28 @@ def test_blocks_are_the_rows(kind, cells_per_block, tmp_path, monkeypatch):
     assert (len(some), names) == (10, ["c", "a"])
 
 
+@pytest.mark.parametrize("kind", TABLES)
+def test_no_rows(kind, tmp_path):
+    source = as_source(stored(kind, frame(), tmp_path))
+    for start in (0, 30, 45, N):
+        rows = source.read(start, start, [2, 0])
+        names = getattr(rows, "column_names", None) or list(rows.columns)
+        assert (len(rows), names) == (0, ["c", "a"])
+
+
+@pytest.mark.parametrize("kind", ["arrow", "feather", "dask frame"])
+def test_tables_without_rows_are_refused(kind, tmp_path):
+    empty = frame().iloc[:0]
+    table = pa.Table.from_pandas(empty, preserve_index=False)
+    if kind == "feather":
+        pa.dataset.write_dataset(table, tmp_path, format="feather")
+        X = pa.dataset.dataset(tmp_path, format="feather")
+    else:
+        X = stored(kind, empty, tmp_path)
+    message = "Found array with 0 sample(s)"
+    assert_refused(lambda: X, ValueError, message, LABELS[:0])
+
+
 def test_categories_of_all_blocks_are_declared(tmp_path):
     frames = pytest.importorskip("dask.dataframe")
     parts = [
@@ -311,7 +333,7 @@ def test_metadata_that_pandas_did_not_write(metadata):
     assert index_columns(schema) == []
 
 
-def test_no_rows(tmp_path):
+def test_data_sets_without_rows(tmp_path):
     data = frame()
     empty = write(tmp_path, data[:0], data[:0])
     known = small_classifier(max_epochs=1).fit(data, np.resize([0, 1, -1], N))

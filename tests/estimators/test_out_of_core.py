@@ -191,6 +191,44 @@ def test_new_categories_are_reported_once(tmp_path):
     np.testing.assert_array_equal(found, model.predict_proba(new))
 
 
+@pytest.mark.parametrize("kind", ["dask frame", "parquet"])
+def test_new_words_among_numbers_are_reported_once_in_each_call(kind, tmp_path):
+    frame = mixed()[["height", "visits", "town"]]
+    model = small_classifier().fit(frame, LABELS)
+    visits = frame["visits"].astype(str)
+    new = frame.assign(visits=visits.where(np.arange(N) % 9 != 0, "?"))
+    lazy = stored(kind, new, tmp_path)
+    message = (
+        "Columns that hold text are read as numbers: 'visits' ('?'{} read as missing). "
+        "To read a column as categories, name it in categorical_features."
+    )
+    results = []
+    for rows, cells in ((new, " in 27 cells"), (lazy, ""), (lazy, "")):
+        with pytest.warns(UserWarning, match="read as numbers") as caught:
+            results.append(model.predict_proba(rows))
+        assert [str(w.message) for w in caught] == [message.format(cells)]
+    for found in results[1:]:
+        np.testing.assert_array_equal(found, results[0])
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+def test_column_names_are_compared_once_in_each_call(has_names, tmp_path):
+    # Columns of categories, so that each block is validated.
+    frame = mixed()[["visits", "member"]].astype(int)
+    frame["member"] += 3
+    params = {"categorical_features": [1], "max_epochs": 1}
+    array = frame.to_numpy()
+    rows, other = (frame, array) if has_names else (array, frame)
+    lazy = stored("dask" if has_names else "dask frame", other, tmp_path)
+    model = small_classifier(**params).fit(rows, LABELS)
+    warned = []
+    for X in (other, lazy):
+        with pytest.warns(UserWarning, match="feature names") as caught:
+            model.predict_proba(X)
+        warned.append([str(w.message) for w in caught])
+    assert warned[1] == warned[0]
+
+
 def test_a_checkpoint_of_rows_in_memory_is_resumed_with_rows_in_blocks(tmp_path):
     rows = numbers()
     path = tmp_path / "training.ssvae"
@@ -371,12 +409,49 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_parameters_that_need_all_rows_are_refused(case):
+def test_parameters_that_need_all_rows_are_refused(case, monkeypatch):
     params, message = REFUSED[case]
+    monkeypatch.setattr(source_cells, "BUFFER_CELLS", 5 * N - 1)
     clf = SSVAEClassifier(max_epochs=1, **params)
+    source = CountingSource(numbers(), 50)
     with pytest.raises(ValueError, match=re.escape(message)):
-        clf.fit(CountingSource(numbers(), 50), LABELS)
+        clf.fit(source, LABELS)
+    assert source.reads == []
     assert not hasattr(clf, "n_features_in_")
+
+
+REMEDIES = {
+    "h5py": "X[:]",
+    "zarr": "X[:]",
+    "dask": "X.compute()",
+    "dask frame": "X.compute()",
+    "arrow": "X.to_table()",
+    "parquet": "X.read(0, len(X))",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "case"),
+    [("h5py", "cross-fitting"), *((kind, "a teacher") for kind in REMEDIES)],
+)
+def test_few_rows_are_loaded_for_parameters_that_need_all(kind, case, tmp_path):
+    params = {"temperature": "cross-fit", "max_epochs": 1}
+    if case == "a teacher":
+        params = {"teacher": LabelSpreading(kernel="knn"), "max_epochs": 1}
+    rows = numbers()
+    if kind in TABLES:
+        rows = pd.DataFrame(rows, columns=list("abcde"))
+    lazy = stored(kind, rows, tmp_path)
+    reference = small_classifier(**params).fit(rows, LABELS)
+    with pytest.warns(UserWarning, match="as a whole: 0.0 MB. To load it") as caught:
+        model = small_classifier(**params).fit(lazy, LABELS)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert str(caught[0].message).endswith(f"several calls, pass {REMEDIES[kind]}.")
+    np.testing.assert_array_equal(
+        model.label_distributions_, reference.label_distributions_
+    )
+    assert model.temperature_ == reference.temperature_
 
 
 def test_memory_maps_take_all_parameters(tmp_path):
