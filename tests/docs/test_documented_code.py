@@ -82,7 +82,9 @@ def test_code_blocks_import_what_exists(page):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg:UserWarning")
 @pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")  # of Dask
-@pytest.mark.filterwarnings("ignore:`use_push_based_shuffle`:DeprecationWarning")  # Ray
+@pytest.mark.filterwarnings("ignore:`use_.* is deprecated:DeprecationWarning")  # of Ray
+@pytest.mark.filterwarnings("ignore:OptunaSearchCV is experimental")
+@pytest.mark.filterwarnings("ignore:`optuna.terminator` module:FutureWarning")
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
 def test_code_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
