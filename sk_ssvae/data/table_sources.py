@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sk_ssvae.data.sources import (
+from sk_ssvae.data.row_sources import (
     RowSource,
     UnexpectedRowsError,
     block_limits,
