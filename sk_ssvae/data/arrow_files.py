@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any
 
-from sk_ssvae.data.sources import UnexpectedRowsError
+from sk_ssvae.data.row_sources import UnexpectedRowsError
 
 __all__ = [
     "Stamp",

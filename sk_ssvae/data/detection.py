@@ -6,14 +6,13 @@ import numpy as np
 from scipy import sparse
 
 from sk_ssvae.data.loading import has_chunks, name_of
+from sk_ssvae.data.row_sources import RowSource, RowSubset
 from sk_ssvae.data.source_cells import fits_buffer
 from sk_ssvae.data.sources import (
     ArraySource,
     DaskArraySource,
     HDF5Source,
     MappedSource,
-    RowSource,
-    RowSubset,
     mapped_file,
 )
 from sk_ssvae.data.table_sources import ArrowSource, DaskFrameSource, TableSource

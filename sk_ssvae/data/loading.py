@@ -7,7 +7,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from scipy import sparse
 
-from sk_ssvae.data.sources import RowSource
+from sk_ssvae.data.row_sources import RowSource
 from sk_ssvae.utils.warnings import warn_user
 
 __all__ = ["has_chunks", "load_rows", "name_of", "warn_of_loading"]

@@ -30,6 +30,7 @@ from sk_ssvae.data.reading import (
     validated_cells,
     without_words,
 )
+from sk_ssvae.data.row_sources import RowSource
 from sk_ssvae.data.rows import as_rows
 from sk_ssvae.data.scaling import (
     MAX_DEVIATIONS,
@@ -40,7 +41,6 @@ from sk_ssvae.data.scaling import (
 )
 from sk_ssvae.data.schema import ColumnValues, Schema, infer_schema
 from sk_ssvae.data.source_cells import SourceCells, SourceRows, read_rows
-from sk_ssvae.data.sources import RowSource
 from sk_ssvae.data.streamed_columns import fit_streamed_columns, values_of_columns
 from sk_ssvae.data.support import Support, column_ranges, fit_support
 from sk_ssvae.data.validation import check_finite_cells, readable_input_errors

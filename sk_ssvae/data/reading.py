@@ -9,9 +9,9 @@ from sklearn.utils.validation import validate_data
 from sk_ssvae.data.containers import Container, as_container
 from sk_ssvae.data.missing import masked_to_nan
 from sk_ssvae.data.numeric_text import TextReader, replace_words, warn_of_words
+from sk_ssvae.data.row_sources import RowSource
 from sk_ssvae.data.schema import Schema
 from sk_ssvae.data.source_cells import SourceCells
-from sk_ssvae.data.sources import RowSource
 from sk_ssvae.data.validation import check_finite_cells
 from sk_ssvae.utils.chunks import iter_row_chunks
 from sk_ssvae.utils.typing import Array

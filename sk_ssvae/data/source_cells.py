@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from sk_ssvae.data.row_indices import row_indices
+from sk_ssvae.data.row_sources import RowSource, UnexpectedRowsError
 from sk_ssvae.data.scaling import ColumnScaling, RowEncoder
-from sk_ssvae.data.sources import MappedSource, RowSource, UnexpectedRowsError
+from sk_ssvae.data.sources import MappedSource
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
 from sk_ssvae.utils.random import shuffled_passes
 from sk_ssvae.utils.typing import Array, IntArray

@@ -19,10 +19,10 @@ from sk_ssvae.data.layout import (
     column_layout,
 )
 from sk_ssvae.data.missing import is_missing, masked_to_nan
+from sk_ssvae.data.row_sources import RowSource
 from sk_ssvae.data.scaling import MAX_DEVIATIONS, ColumnScaling, column_scaling
 from sk_ssvae.data.schema import ColumnValues, column_values
 from sk_ssvae.data.source_cells import SourceCells, read_rows
-from sk_ssvae.data.sources import RowSource
 from sk_ssvae.data.statistics import ColumnStatistics, collect_statistics
 from sk_ssvae.data.support import Support, support_of
 from sk_ssvae.utils.typing import Array, IntArray, Mask

@@ -13,7 +13,7 @@ from sk_ssvae.data.arrow_files import (
     local_path,
     stamp,
 )
-from sk_ssvae.data.sources import (
+from sk_ssvae.data.row_sources import (
     RowSource,
     UnexpectedRowsError,
     block_limits,

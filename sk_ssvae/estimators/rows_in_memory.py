@@ -4,8 +4,8 @@ from typing import Any
 
 from sk_ssvae.data.detection import as_source
 from sk_ssvae.data.loading import warn_of_loading
+from sk_ssvae.data.row_sources import RowSource
 from sk_ssvae.data.source_cells import fits_buffer, read_rows
-from sk_ssvae.data.sources import RowSource
 from sk_ssvae.teachers.pool import OpinionPoolClassifier
 
 __all__ = ["rows_for_fit"]

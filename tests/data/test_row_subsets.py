@@ -14,7 +14,7 @@ from sklearn.model_selection import (
 )
 from stored_rows import ARRAYS, TABLES, CountingSource, stored
 
-from sk_ssvae.data import from_parquet, source_cells, sources
+from sk_ssvae.data import from_parquet, row_sources, source_cells
 from sk_ssvae.data.detection import as_source
 
 N = 120
@@ -28,7 +28,7 @@ LABELS = np.where(RNG.random(N) < 0.5, CLASSES, -1)
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Read several blocks of a few rows."""
-    monkeypatch.setattr(sources, "BLOCK_CELLS", 2**6)
+    monkeypatch.setattr(row_sources, "BLOCK_CELLS", 2**6)
 
 
 def as_frame(rows):

@@ -10,11 +10,11 @@ from mixed_rows import small_classifier
 from scipy import sparse
 from stored_rows import ARRAYS, CountingSource, stored
 
-from sk_ssvae.data import source_cells, sources
+from sk_ssvae.data import row_sources, source_cells
 from sk_ssvae.data.detection import as_source
+from sk_ssvae.data.row_sources import block_limits
 from sk_ssvae.data.scaling import fit_column_scaling
 from sk_ssvae.data.source_cells import SourceCells, SourceRows
-from sk_ssvae.data.sources import block_limits
 
 N = 300
 X = np.random.default_rng(0).normal(size=(N, 4))
@@ -32,7 +32,7 @@ def assert_refused(make, error, message, y=LABELS, **params):
 @pytest.mark.parametrize("kind", ARRAYS)
 @pytest.mark.parametrize("cells_per_block", [2**8, 2**18])
 def test_cells_are_those_of_the_array(kind, cells_per_block, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK_CELLS", cells_per_block)
+    monkeypatch.setattr(row_sources, "BLOCK_CELLS", cells_per_block)
     source = as_source(stored(kind, X, tmp_path))
     assert (len(source), source.shape, source.names) == (N, X.shape, [0, 1, 2, 3])
     np.testing.assert_array_equal(np.concatenate([r for _, r in source.chunks()]), X)
@@ -90,7 +90,7 @@ def test_indices_that_are_refused(case):
 
 
 def test_blocks_are_joined_but_not_split(monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK_CELLS", 100)
+    monkeypatch.setattr(row_sources, "BLOCK_CELLS", 100)
     assert block_limits([3, 4, 5, 0, 50, 2, 2], 10).tolist() == [0, 7, 12, 62, 66]
     assert block_limits([], 10).tolist() == [0]
     assert block_limits([7], 1).tolist() == [0, 7]
@@ -126,7 +126,7 @@ def split(n, size):
     ],
 )
 def test_blocks_of_long_chunks(shape, chunks, shards, expected, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK_CELLS", 10)
+    monkeypatch.setattr(row_sources, "BLOCK_CELLS", 10)
     limits = as_source(Chunked(shape, chunks, shards)).limits
     assert limits.tolist() == [*range(0, shape[0], expected), shape[0]]
     if shards is None:
@@ -137,7 +137,7 @@ def test_blocks_of_long_chunks(shape, chunks, shards, expected, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["h5py", "zarr", "dask"])
 def test_long_chunks_are_read_in_parts(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK_CELLS", 10)
+    monkeypatch.setattr(row_sources, "BLOCK_CELLS", 10)
     if kind == "dask":
         lazy = pytest.importorskip("dask.array").from_array(X, chunks=(N, 1))
     elif kind == "zarr":

@@ -12,13 +12,13 @@ import pytest
 from mixed_rows import small_classifier
 from stored_rows import TABLES, stored
 
-from sk_ssvae.data import from_parquet, sources, streamed_columns
+from sk_ssvae.data import from_parquet, row_sources, streamed_columns
 from sk_ssvae.data.arrow_files import index_columns
 from sk_ssvae.data.containers import as_container
 from sk_ssvae.data.detection import as_source
+from sk_ssvae.data.row_sources import UnexpectedRowsError
 from sk_ssvae.data.schema import infer_schema
 from sk_ssvae.data.source_cells import read_rows
-from sk_ssvae.data.sources import UnexpectedRowsError
 
 N = 120
 LABELS = np.where(np.arange(N) < 30, np.arange(N) % 2, -1)
@@ -46,7 +46,7 @@ def assert_refused(make, error, message, y=LABELS):
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("cells_per_block", [2**6, 2**18])
 def test_blocks_are_the_rows(kind, cells_per_block, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "BLOCK_CELLS", cells_per_block)
+    monkeypatch.setattr(row_sources, "BLOCK_CELLS", cells_per_block)
     source = as_source(stored(kind, frame(), tmp_path))
     assert (source.shape, source.names, source.dtype) == ((N, 4), list("abcd"), None)
 

@@ -13,7 +13,7 @@ from sklearn.semi_supervised import LabelSpreading
 from stored_rows import ARRAYS, TABLES, CountingSource, stored
 
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
-from sk_ssvae.data import source_cells, sources
+from sk_ssvae.data import row_sources, source_cells
 from sk_ssvae.estimators import run_identity
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.training import ClassifierOptions
@@ -69,7 +69,7 @@ def assert_same(model, lazy, reference, rows, methods=METHODS):
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Read several blocks of a few rows."""
-    monkeypatch.setattr(sources, "BLOCK_CELLS", 2**8)
+    monkeypatch.setattr(row_sources, "BLOCK_CELLS", 2**8)
 
 
 @pytest.mark.parametrize(
