@@ -135,6 +135,10 @@ class RowSource(ABC):
         """
         raise NotImplementedError(f"{self.name} is read in blocks.")
 
+    def block_of(self, rows: IntArray) -> IntArray:
+        """Return the numbers of the blocks that rows are in, by their indices."""
+        return np.searchsorted(self.limits, rows, "right") - 1
+
     def chunks(self) -> Iterator[tuple[slice, Any]]:
         """Yield all rows, block by block.
 
@@ -173,13 +177,11 @@ class RowSubset(RowSource):
         self.shape = (len(rows), source.shape[1])
         self.is_sorted = bool((np.diff(rows) >= 0).all())
         if self.is_sorted:
-            self.limits = block_limits(np.bincount(self._blocks(rows)), self.shape[1])
+            self.limits = block_limits(
+                np.bincount(source.block_of(rows)), self.shape[1]
+            )
         else:
             self.limits = np.array([0, len(rows)])
-
-    def _blocks(self, rows: IntArray) -> IntArray:
-        """Return the blocks of the source that rows are in."""
-        return np.searchsorted(self.source.limits, rows, "right") - 1
 
     def __getitem__(self, rows: Any) -> RowSubset:
         return RowSubset(self.source, self.rows[super().__getitem__(rows).rows])
@@ -190,7 +192,7 @@ class RowSubset(RowSource):
         if len(wanted) == 0:
             return self.source.read(0, 0, columns)
         rows = np.sort(wanted)
-        blocks, parts = self._blocks(rows), []
+        blocks, parts = self.source.block_of(rows), []
         for i in np.unique(blocks):
             low, high = self.source.limits[i : i + 2].tolist()
             part = self.source.read(low, high, columns)

@@ -112,9 +112,9 @@ class SourceCells:
             return np.empty((0, self.shape[1]), dtype=self.dtype)
         if self.source.takes_rows:
             return self.convert(read_rows(self.source, start, stop))
-        first, last = np.searchsorted(self.source.limits, [start, stop - 1], "right")
+        first, last = self.source.block_of(np.array([start, stop - 1]))
         parts = []
-        for i in range(first - 1, last):
+        for i in range(first, last + 1):
             low, high = self.source.limits[i : i + 2]
             block = self._block(i)
             parts.append(block[max(start - low, 0) : min(stop, high) - low])
@@ -122,7 +122,7 @@ class SourceCells:
 
     def _gathered(self, indices: IntArray) -> Array:
         cells = np.empty((len(indices), self.shape[1]), dtype=self.dtype)
-        blocks = np.searchsorted(self.source.limits, indices, "right") - 1
+        blocks = self.source.block_of(indices)
         for i in np.unique(blocks):
             here = blocks == i
             cells[here] = self._block(i)[indices[here] - self.source.limits[i]]
@@ -351,7 +351,7 @@ class SourceRows:
         sizes = np.diff(limits)[blocks] * self.cells.shape[1]
         group = np.empty(n_blocks, dtype=np.int64)
         group[blocks] = (np.cumsum(sizes) - sizes) // (BUFFER_CELLS // N_GROUPS)
-        group_of = group[np.searchsorted(limits, indices, "right") - 1]
+        group_of = group[self.cells.source.block_of(indices)]
         in_groups = np.argsort(group_of[order.numpy()], kind="stable")
         return order[torch.from_numpy(in_groups)][:total]
 

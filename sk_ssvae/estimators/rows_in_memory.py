@@ -38,11 +38,13 @@ def rows_for_fit(estimator: Any, X: Any) -> Any:
         If rows are loaded.
     """
     reason = _reason(estimator)
-    source = None if reason is None else as_source(X)
+    if reason is None:
+        return X
+    source = as_source(X)
     if source is None or source.takes_rows:
         return X
     if not fits_buffer(source):
-        need, other = reason or ("", "")
+        need, other = reason
         raise ValueError(
             f"{need}. Pass rows in memory: X is a {source.name}, which is read in "
             f"blocks. Otherwise set {other}."

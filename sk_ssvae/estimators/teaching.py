@@ -129,8 +129,7 @@ class SoftTargets(NamedTuple):
     log_prior_shift: Array | None = None
     teacher: str = ""
     teacher_name: str | None = None
-    # Shared by all instances, but never changed. Processes send each other this tuple,
-    # so that no `MappingProxyType` can be here, which cannot be pickled.
+    # Never changed. A `MappingProxyType` could not be sent between processes.
     view_weights: Mapping[str, float] = {}
     view_log_loss: Mapping[str, float] = {}
 

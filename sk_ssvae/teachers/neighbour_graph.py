@@ -9,12 +9,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.neighbors import KDTree, NearestNeighbors
 
-from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["TINY", "NeighbourGraph", "choose_graph_rows", "neighbour_index"]
+__all__ = ["TINY", "NeighbourGraph", "neighbour_index"]
 
 
 MIN_RELATIVE_RADIUS = 0.1
@@ -183,38 +182,3 @@ class NeighbourGraph:
             blocks.append(_neighbour_matrix(weight, neighbour, n_nodes))
         stacked: sparse.csr_array = sparse.vstack(blocks, format="csr")
         return stacked.astype(np.float32)
-
-
-def choose_graph_rows(codes: IntArray, max_rows: int, seed: int) -> IntArray | None:
-    """Choose the rows of a graph, if there are more than `max_rows`.
-
-    Parameters
-    ----------
-    codes : ndarray of int64 of shape (n_rows,)
-        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
-    max_rows : int
-        Maximum number of rows. It is exceeded only to keep two labels of each class.
-    seed : int
-        Seed for the random choice.
-
-    Returns
-    -------
-    graph_rows : ndarray of int64 or None
-        Sorted indices: up to half of `max_rows` labelled rows, balanced over classes
-        and at least two of each, and a random choice of unlabelled rows. None stands
-        for all rows.
-    """
-    if len(codes) <= max_rows:
-        return None
-    order = np.random.RandomState(seed).permutation(len(codes))
-    labelled = order[codes[order] != UNLABELED]
-    # Rank within the class: sorting by it takes one label of each class in turn.
-    rank = np.empty(len(labelled), dtype=np.int64)
-    for c in np.unique(codes[labelled]):
-        in_class = codes[labelled] == c
-        rank[in_class] = np.arange(in_class.sum())
-    n_kept = max(max_rows // 2, int((rank < 2).sum()))
-    kept = labelled[np.argsort(rank, kind="stable")][:n_kept]
-    n_unlabelled = max(max_rows - len(kept), 0)
-    unlabelled = order[codes[order] == UNLABELED][:n_unlabelled]
-    return np.sort(np.concatenate([kept, unlabelled]))

@@ -23,7 +23,6 @@ from sk_ssvae.teachers.blocks import (
     scale_rows,
 )
 from sk_ssvae.teachers.caching import stored_fit
-from sk_ssvae.teachers.neighbour_graph import choose_graph_rows
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
     ALL_ROWS_VIEWS,
@@ -33,9 +32,9 @@ from sk_ssvae.teachers.registry import (
     SECOND_STAGE_VIEWS,
     resolve_view_names,
 )
+from sk_ssvae.teachers.row_choice import choose_rows, choose_sample
 from sk_ssvae.teachers.sampling import (
     check_inductive,
-    choose_sample,
     pool_unsampled,
     rows_of_views,
 )
@@ -352,10 +351,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         """Return the settings that all views share."""
         return ViewSettings(
             n_neighbors=int(self.n_neighbors),  # numpy's may overflow
-            graph_rows=choose_graph_rows(sampled_codes, int(self.max_rows), seed),
+            graph_rows=choose_rows(
+                sampled_codes, int(self.max_rows), seed, balanced=True
+            ),
             seed=seed,
             unit_scale=scale,
-            latent_graph_rows=choose_graph_rows(codes, MAX_LATENT_GRAPH_ROWS, seed),
+            latent_graph_rows=choose_rows(
+                codes, MAX_LATENT_GRAPH_ROWS, seed, balanced=True
+            ),
         )
 
     def _entries(self) -> tuple[list[str] | None, dict[str, ClassifierEntry]]:

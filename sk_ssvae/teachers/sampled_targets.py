@@ -9,12 +9,13 @@ from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.teachers.classifiers import as_distributions
 from sk_ssvae.teachers.pool import OpinionPoolClassifier, proba_of_unlabelled
 from sk_ssvae.teachers.registry import MAX_LATENT_GRAPH_ROWS
+from sk_ssvae.teachers.row_choice import choose_rows
 from sk_ssvae.teachers.soft_targets import fit_soft_targets
 from sk_ssvae.training.progress import Part, no_report
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
-__all__ = ["choose_teacher_rows", "fit_sampled_targets"]
+__all__ = ["fit_sampled_targets"]
 
 MAX_TEACHER_ROWS = MAX_LATENT_GRAPH_ROWS
 """Largest number of rows in memory for the teacher ..."""
@@ -22,40 +23,6 @@ MAX_TEACHER_ROWS = MAX_LATENT_GRAPH_ROWS
 MAX_TEACHER_CELLS = 2**27
 """... and of their cells, 512 MiB in single precision, unless a pool asks for more rows
 (`max_rows`)."""
-
-
-def choose_teacher_rows(codes: IntArray, max_rows: int, seed: int) -> IntArray | None:
-    """Choose the rows that a teacher is fitted to.
-
-    Parameters
-    ----------
-    codes : ndarray of int64 of shape (n_rows,)
-        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
-    max_rows : int
-        Maximum number of rows. It is exceeded only to keep two labels of each class.
-    seed : int
-        Seed of the random choice.
-
-    Returns
-    -------
-    rows : ndarray of int64 or None
-        Sorted indices: all labelled rows, or a random half of `max_rows` of them with
-        at least two of each class, and a random choice of unlabelled rows. None stands
-        for all rows.
-    """
-    if len(codes) <= max_rows:
-        return None
-    order = np.random.RandomState(seed).permutation(len(codes))
-    labelled = order[codes[order] != UNLABELED]
-    if len(labelled) > max_rows // 2:
-        first = np.zeros(len(labelled), dtype=bool)
-        for c in np.unique(codes[labelled]):
-            first[np.flatnonzero(codes[labelled] == c)[:2]] = True
-        labelled = np.concatenate([labelled[first], labelled[~first]])
-        labelled = labelled[: max(max_rows // 2, int(first.sum()))]
-    unlabelled = order[codes[order] == UNLABELED]
-    n_unlabelled = max(max_rows - len(labelled), 0)
-    return np.sort(np.concatenate([labelled, unlabelled[:n_unlabelled]]))
 
 
 def fit_sampled_targets(
@@ -92,7 +59,8 @@ def fit_sampled_targets(
     """
     n_inputs = encode(cells[:1]).shape[1]
     max_rows = min(MAX_TEACHER_ROWS, MAX_TEACHER_CELLS // n_inputs)
-    sample = choose_teacher_rows(codes, max(max_rows, int(teacher.max_rows)), seed)
+    max_rows = max(max_rows, int(teacher.max_rows))
+    sample = choose_rows(codes, max_rows, seed, balanced=False)
     if sample is None:
         rows = encode(cells[slice(None)])
         return fit_soft_targets(teacher, rows, codes, n_classes, seed, on_view)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.data.scaling import ColumnScaling
 from sk_ssvae.teachers.blocks import BLOCK_CELLS, scale_rows
 from sk_ssvae.teachers.pooling import OpinionPool
@@ -16,34 +15,7 @@ from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.sklearn_private import safe_indexing
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["check_inductive", "choose_sample", "pool_unsampled", "rows_of_views"]
-
-
-def choose_sample(codes: IntArray, max_rows: int, seed: int) -> IntArray | None:
-    """Choose the rows that views are fitted to, if there are more than `max_rows`.
-
-    Parameters
-    ----------
-    codes : ndarray of int64 of shape (n_rows,)
-        Encoded labels, 0 ... n_classes - 1, or -1 for unlabelled rows.
-    max_rows : int
-        Size of the sample, unless more than half of it would be labelled.
-    seed : int
-        Seed for the random choice.
-
-    Returns
-    -------
-    sample : ndarray of int64 or None
-        Sorted indices: all labelled rows, and a random choice of unlabelled rows, at
-        least half of `max_rows` if there are as many. None stands for all rows.
-    """
-    labelled = np.flatnonzero(codes != UNLABELED)
-    unlabelled = np.flatnonzero(codes == UNLABELED)
-    n_unlabelled = max(max_rows - len(labelled), max_rows // 2)
-    if len(unlabelled) <= n_unlabelled:
-        return None
-    drawn = np.random.RandomState(seed).permutation(unlabelled)[:n_unlabelled]
-    return np.sort(np.concatenate([labelled, drawn]))
+__all__ = ["check_inductive", "pool_unsampled", "rows_of_views"]
 
 
 def rows_of_views(

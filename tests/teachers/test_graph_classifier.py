@@ -7,7 +7,8 @@ from sklearn.datasets import make_moons
 from sklearn.metrics import pairwise_distances
 
 from sk_ssvae.teachers.graph_classifier import GraphClassifier
-from sk_ssvae.teachers.neighbour_graph import NeighbourGraph, choose_graph_rows
+from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
+from sk_ssvae.teachers.row_choice import choose_rows
 
 
 def dense_S(Z, k):
@@ -181,8 +182,8 @@ def test_graph_rows_are_half_labelled_and_include_rare_classes():
     codes = np.full(1000, -1)
     codes[:300] = 0
     codes[300:303] = 1
-    rows = choose_graph_rows(codes, 100, seed=0)
+    rows = choose_rows(codes, 100, seed=0, balanced=True)
     assert len(rows) == len(set(rows)) == 100
     assert {300, 301, 302} <= set(rows)
     assert (codes[rows] >= 0).sum() == 50
-    assert choose_graph_rows(codes, 1000, seed=0) is None
+    assert choose_rows(codes, 1000, seed=0, balanced=True) is None

@@ -9,7 +9,7 @@ from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import pool as pool_module
 from sk_ssvae.teachers.pooling import fit_inverse_temperature, make_folds
 from sk_ssvae.teachers.registry import FIRST_STAGE_VIEWS
-from sk_ssvae.teachers.sampling import choose_sample
+from sk_ssvae.teachers.row_choice import choose_sample
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.data.source_cells import SourceCells
 from sk_ssvae.teachers import sampled_targets
 from sk_ssvae.teachers.pool import proba_of_unlabelled
-from sk_ssvae.teachers.sampled_targets import choose_teacher_rows, fit_sampled_targets
+from sk_ssvae.teachers.row_choice import choose_rows
+from sk_ssvae.teachers.sampled_targets import fit_sampled_targets
 from sk_ssvae.teachers.soft_targets import fit_soft_targets
 
 N = 900
@@ -36,7 +37,7 @@ def test_few_rows_have_the_targets_of_rows_in_memory(monkeypatch):
 
 def test_rows_outside_of_the_sample_are_predicted(monkeypatch):
     targets, fitted = fit(300, monkeypatch)
-    sample = choose_teacher_rows(CODES, 300, 5)
+    sample = choose_rows(CODES, 300, 5, balanced=False)
     assert len(sample) == 300
     expected, reference = fit_soft_targets(POOL, X[sample], CODES[sample], 3, 5)
     np.testing.assert_array_equal(targets[sample], expected)
@@ -59,21 +60,21 @@ def test_new_rows_have_the_shares_of_the_unlabelled_ones():
 
 
 def test_the_sample():
-    assert choose_teacher_rows(CODES, N, 0) is None
-    sample = choose_teacher_rows(CODES, 200, 0)
+    assert choose_rows(CODES, N, 0, balanced=False) is None
+    sample = choose_rows(CODES, 200, 0, balanced=False)
     assert len(sample) == 200
     assert (np.diff(sample) > 0).all()
     assert set(np.flatnonzero(CODES >= 0)) <= set(sample)
-    assert not np.array_equal(sample, choose_teacher_rows(CODES, 200, 1))
+    assert not np.array_equal(sample, choose_rows(CODES, 200, 1, balanced=False))
     many = CLASSES.copy()
     many[many == 2] = 1
     many[[5, 17, 800]] = 2
     many[::4] = -1
-    sample = choose_teacher_rows(many, 100, 0)
+    sample = choose_rows(many, 100, 0, balanced=False)
     assert len(sample) == 100
     assert (many[sample] >= 0).sum() == 50
     assert (many[sample] == 2).sum() >= 2
-    few_rows = choose_teacher_rows(many, 8, 0)
+    few_rows = choose_rows(many, 8, 0, balanced=False)
     assert np.bincount(many[few_rows][many[few_rows] >= 0]).min() >= 2
 
 
