@@ -147,7 +147,14 @@ VARIANTS = {
     ),
     "twice the steps": Variant(
         "twice the number of training steps",
-        constants={"sk_ssvae.training.batches.TAUGHT_FRACTION": 1.0},
+        constants={
+            "sk_ssvae.training.batches.LARGE_STEP_EPOCHS": 40,
+            "sk_ssvae.training.batches.TAUGHT_MIN_BATCHES": 1000,
+        },
+    ),
+    "smaller steps": Variant(
+        "30 epochs and one learning rate, which falls for the classifier only",
+        constants={"sk_ssvae.models.m2.M2.takes_large_steps": False},
     ),
     "latent views": Variant(
         "graphs of latent means also below 10,000 rows", added=LATENT

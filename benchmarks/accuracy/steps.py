@@ -4,18 +4,21 @@
     python -m benchmarks accuracy.steps --rows 3500
 
 Trains `SSVAEClassifier` with multiples of the number of steps that 60 epochs, and at
-least 1,000 minibatches, take. The number of rows is that of the training rows; at most
-1,000 others are held out. Columns are standardised, each class has five labels, and all
-numbers of steps share a fitted teacher. Sets whose smallest class has fewer than six
-training rows are left out.
+least 1,000 minibatches, take. Large steps have larger learning rates, which fall to
+zero, as is the default with a teacher (`sk_ssvae.training.net.LARGE_STEPS`); small ones
+have that of `learning_rate`, which falls for the classifier only. The number of rows is
+that of the training rows; at most 1,000 others are held out. Columns are standardised,
+each class has five labels, and all numbers of steps share a fitted teacher. Sets whose
+smallest class has fewer than six training rows are left out.
 
 Prints, for each set, the held-out accuracy in % and the median log-density of held-out
-rows in nats, and for all sets the means, the differences to the first number of steps
-with their standard errors, and the CPU seconds of the network.
+rows in nats, and for all sets the means, the differences to the first line with their
+standard errors, and the CPU seconds of the network.
 """
 
 import math
 import time
+from unittest import mock
 
 import numpy as np
 import torch
@@ -46,7 +49,7 @@ def split(name, n_rows, seed):
     return X[train], hide_labels(y[train], N_LABELS, 1000 + seed), X[test], y[test]
 
 
-def measure(data, factor, seed):
+def measure(data, factor, large, seed):
     """Return accuracy, log-density, log-loss and CPU seconds of one fit."""
     from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
     from sk_ssvae.training.batches import resolve_max_epochs
@@ -57,7 +60,8 @@ def measure(data, factor, seed):
     full = resolve_max_epochs("auto", len(X), model.batch_size)
     model.set_params(max_epochs=math.ceil(factor * full))
     start = time.process_time()
-    model.fit(X, labels)
+    with mock.patch("sk_ssvae.models.m2.M2.takes_large_steps", large):
+        model.fit(X, labels)
     seconds = time.process_time() - start
     proba = model.predict_proba(X_test)
     of_truth = proba[np.arange(len(proba)), y_test]
@@ -74,19 +78,23 @@ def main(argv=None):
     parser = make_parser("accuracy.steps", __doc__)
     parser.add_argument("--rows", type=int, default=200, help="training rows")
     parser.add_argument(
-        "--factors", type=float, nargs="+", default=[0.5, 0.25, 0.125, 1.0]
+        "--small", type=float, nargs="*", default=[0.5], help="numbers of small steps"
+    )
+    parser.add_argument(
+        "--large", type=float, nargs="*", default=[0.5, 1 / 3, 0.25], help="large steps"
     )
     parser.add_argument("--sets", nargs="+", choices=PANEL, default=list(PANEL))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
+    columns = [(f, False) for f in args.small] + [(f, True) for f in args.large]
     figures = []
     for name in args.sets:
         for seed in args.seeds:
             data = split(name, args.rows, seed)
             if data is None:
                 continue
-            figures.append([measure(data, factor, seed) for factor in args.factors])
+            figures.append([measure(data, *column, seed) for column in columns])
             parts = (f"{a:.1f} ({d:.1f})" for a, d, *_ in figures[-1])
             print(f"{name}, seed {seed}: ", ", ".join(parts), flush=True)
     figures = np.array(figures)
@@ -94,12 +102,13 @@ def main(argv=None):
     error = differences.std(axis=0) / np.sqrt(len(figures))
     print("| steps | accuracy | difference | log-density | log-loss | seconds |")
     print("|---|---|---|---|---|---|")
-    for j, factor in enumerate(args.factors):
+    for j, (factor, large) in enumerate(columns):
         mean, density = figures[:, j].mean(axis=0), np.median(differences[:, j, 1])
+        size = "large" if large else "small"
         print(
-            f"| {factor:g} | {mean[0]:.1f} | {differences[:, j, 0].mean():+.2f} +- "
-            f"{error[j, 0]:.2f} | {density:+.1f} | {differences[:, j, 2].mean():+.3f} "
-            f"+- {error[j, 2]:.3f} | {mean[3]:.1f} |"
+            f"| {factor:.2g}, {size} | {mean[0]:.1f} | "
+            f"{differences[:, j, 0].mean():+.2f} ± {error[j, 0]:.2f} | {density:+.1f} | "
+            f"{differences[:, j, 2].mean():+.3f} ± {error[j, 2]:.3f} | {mean[3]:.1f} |"
         )
 
 

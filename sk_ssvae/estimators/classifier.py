@@ -44,6 +44,7 @@ from sk_ssvae.estimators.teaching import (
 )
 from sk_ssvae.models import ModelSpec
 from sk_ssvae.models.networks import check_hidden_sizes
+from sk_ssvae.models.user_networks import ROLES
 from sk_ssvae.teachers.class_priors import resolve_class_prior, resolve_class_weight
 from sk_ssvae.training.adversarial_radius import resolve_adversarial
 from sk_ssvae.training.batches import resolve_max_epochs
@@ -132,13 +133,16 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows. Unless it is "auto", soft targets are adjusted to this prior.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 30, but fewer from 34,133 rows on and
-        at least 250 to 500 minibatches; without a teacher 60, at least 1,000.
+        Passes over the unlabelled rows. "auto" is 20, but fewer from 51,200 rows on and
+        at least 250 to 500 minibatches; 30 for other models than M2 and for networks of
+        your own; without a teacher 60, at least 1,000 minibatches.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
     learning_rate : float, default=3e-3
-        Step size of Adam. Decrease it if training diverges.
+        Step size of Adam. Decrease it if training diverges. With a teacher it is larger
+        and decreases to zero: at first 1.5 times this for the classifier, twice for the
+        other networks of M2.
     early_stopping : bool, default=False
         Stop when the mean bound of held-out unlabelled rows no longer increases
         (`n_iter_no_change` and `tol` of `options`), and restore the best weights. Use
@@ -834,10 +838,17 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             n_rows,
             self.batch_size,
             taught=self.teacher is not None,
+            large_steps=self._takes_large_steps(),
         )
         return model_spec(self).stages(
             max_epochs, resolve_epochs, pretrained=pretrained
         )
+
+    def _takes_large_steps(self) -> bool:
+        """Return whether training with a teacher takes few and large steps."""
+        if any(getattr(self, role) is not None for role in ROLES):
+            return False  # networks of the user
+        return model_spec(self).takes_large_steps
 
     def _objective(self, net: SSVAENet, rows: Rows) -> tuple[Objective, str]:
         """Return the loss to be minimised on these rows.
@@ -864,6 +875,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             bound_rows=resolve_bound_rows(
                 options.bound_rows, n_summed, net.module_.likelihood.n_outputs
             ),
+            large_steps=self._takes_large_steps(),
         )
         return objective, adversarial.reason
 

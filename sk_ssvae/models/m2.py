@@ -206,3 +206,4 @@ class M2(ModelSpec, name="m2"):
     """
 
     module_class = M2Module
+    takes_large_steps = True

@@ -40,6 +40,10 @@ class ModelSpec(BaseEstimator):
         The registered name.
     has_classes : bool
         Whether the model is one of rows and classes, so that a classifier can use it.
+    takes_large_steps : bool
+        Whether its built-in networks can be trained in fewer and larger steps if there
+        is a teacher (`sk_ssvae.training.net.LARGE_STEPS`). False for all models but M2:
+        those with two layers of latent variables may diverge.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class ModelSpec(BaseEstimator):
     module_class: ClassVar[type[VAEModule]]
     NAME: ClassVar[str | None] = None
     has_classes: ClassVar[bool] = True
+    takes_large_steps: ClassVar[bool] = False
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
 
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:

@@ -24,10 +24,11 @@ AUTO_MIN_BATCHES = 1000
 """``max_epochs="auto"`` trains for this many epochs, and at least this many
 minibatches."""
 
-TAUGHT_FRACTION = 0.5
-"""Factor for `AUTO_EPOCHS` and `AUTO_MIN_BATCHES` if a classifier has a teacher. It
-is as accurate with half of the steps, but the density is a little worse
-(`python -m benchmarks accuracy.steps`)."""
+TAUGHT_EPOCHS = 30
+LARGE_STEP_EPOCHS = 20
+TAUGHT_MIN_BATCHES = 500
+"""The same if a classifier has a teacher: it is as accurate with half of the steps, and
+with a third of them if these are large (`python -m benchmarks accuracy.steps`)."""
 
 FEW_ROWS = 1000
 """With fewer rows, a classifier that has a teacher is trained for proportionally
@@ -201,7 +202,12 @@ class OrderedBatches:
 
 
 def resolve_max_epochs(
-    max_epochs: str | int, n_rows: int, batch_size: int, *, taught: bool = False
+    max_epochs: str | int,
+    n_rows: int,
+    batch_size: int,
+    *,
+    taught: bool = False,
+    large_steps: bool = False,
 ) -> int:
     """Return the number of epochs to train for.
 
@@ -215,17 +221,19 @@ def resolve_max_epochs(
         Rows in a minibatch.
     taught : bool, default=False
         Whether a classifier has a teacher.
+    large_steps : bool, default=False
+        Whether it then takes large steps (`sk_ssvae.training.objective.Objective`).
 
     Returns
     -------
     max_epochs : int
     """
-    if max_epochs == "auto":
-        n_batches = math.ceil(n_rows / int(batch_size))
-        if not taught:
-            return math.ceil(max(AUTO_EPOCHS, AUTO_MIN_BATCHES / n_batches))
-        min_batches = AUTO_MIN_BATCHES * min(1.0, max(0.5, n_rows / FEW_ROWS))
-        n_passes = min(TAUGHT_FRACTION * AUTO_EPOCHS, MAX_TAUGHT_ROW_VISITS / n_rows)
-        min_passes = TAUGHT_FRACTION * min_batches / n_batches
-        return max(1, int(n_passes), math.ceil(min_passes))
-    return int(max_epochs)
+    if max_epochs != "auto":
+        return int(max_epochs)
+    n_batches = math.ceil(n_rows / int(batch_size))
+    if not taught:
+        return math.ceil(max(AUTO_EPOCHS, AUTO_MIN_BATCHES / n_batches))
+    n_epochs = LARGE_STEP_EPOCHS if large_steps else TAUGHT_EPOCHS
+    n_passes = int(min(n_epochs, MAX_TAUGHT_ROW_VISITS / n_rows))
+    n_steps = TAUGHT_MIN_BATCHES * min(1.0, max(0.5, n_rows / FEW_ROWS))
+    return max(1, n_passes, math.ceil(n_steps / n_batches))

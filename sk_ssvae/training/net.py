@@ -47,8 +47,14 @@ __all__ = ["SSVAENet", "make_net", "step_work"]
 DECAY = 0.4
 """Fraction of the steps in which the learning rate falls to zero at the end: of all
 networks in an unsupervised stage, and of the classifier if it has soft targets. Without
-soft targets it did not improve predictions, and for the other networks of a taught
-classifier the bound was lower with it."""
+soft targets it did not improve predictions."""
+
+LARGE_STEPS = (1.5, 2.0)
+"""Factors for the learning rates of the classifier and of all other networks in
+training with large steps, in which both fall to zero. The classifier needs fewer steps
+than the others, whose density would be worse with the same learning rate
+(`python -m benchmarks accuracy.steps`). With a factor of three for these, training
+collapsed on wide gene expression."""
 
 DEFAULT_OBJECTIVE = Objective()
 
@@ -237,14 +243,21 @@ class SSVAENet(ScoringNet):
 
     def _learning_rate_factors(self, batch: Any) -> list[float]:
         decay = min(1.0, (1 - self._progress) / DECAY)
-        everywhere = self.module_.unsupervised
         taught = (
             self.objective.teacher_weight > 0
             and "soft_targets" in batch[0]
             and self._shard.n_unlabelled > 0  # this process may have none of them
         )
+        if self.module_.unsupervised:
+            classifier = others = decay
+        elif not taught:
+            classifier = others = 1.0
+        elif self.objective.large_steps:
+            classifier, others = (factor * decay for factor in LARGE_STEPS)
+        else:
+            classifier, others = decay, 1.0
         return [
-            decay if everywhere or (taught and group.get("is_classifier")) else 1.0
+            classifier if group.get("is_classifier") else others
             for group in self.optimizer_.param_groups
         ]
 

@@ -82,6 +82,9 @@ class Objective:
     bound_rows : int or None
         Number of unlabelled rows of a minibatch whose bound is computed in training;
         None uses all.
+    large_steps : bool
+        Whether, with soft targets, the learning rates are larger by the factors
+        `sk_ssvae.training.net.LARGE_STEPS`.
     """
 
     alpha: float = 0.1
@@ -91,6 +94,7 @@ class Objective:
     adversarial_radius: float = 1.0
     top_k: int | None = None
     bound_rows: int | None = None
+    large_steps: bool = False
 
     def training_loss(
         self,

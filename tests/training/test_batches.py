@@ -255,15 +255,24 @@ def test_automatic_epochs_are_sixty_or_make_a_thousand_minibatches(n_rows, batch
     assert epochs >= 60
     assert epochs * n_batches >= 1000
     assert epochs == 60 or (epochs - 1) * n_batches < 1000
-    taught = resolve_max_epochs("auto", n_rows, batch_size, taught=True)
-    min_batches = np.clip(n_rows / 2, 250, 500)  # proportional to few rows
-    n_passes = min(30, 1_024_000 // n_rows)  # fewer of many rows
-    assert taught >= n_passes >= 1
-    assert taught * n_batches >= min_batches
-    assert taught == n_passes or (taught - 1) * n_batches < min_batches
     assert resolve_max_epochs("auto", 10**6, batch_size, taught=True) == 1
     assert resolve_max_epochs(np.int8(7), n_rows, batch_size) == 7
     assert resolve_max_epochs(7, n_rows, batch_size, taught=True) == 7
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 64, 65, 499, 1000, 2133, 50_000, 80_000])
+@pytest.mark.parametrize("batch_size", [1, 64, np.int8(100), 128])
+@pytest.mark.parametrize(("large_steps", "max_passes"), [(False, 30), (True, 20)])
+def test_automatic_epochs_with_a_teacher(n_rows, batch_size, large_steps, max_passes):
+    n_batches = -(-n_rows // int(batch_size))
+    epochs = resolve_max_epochs(
+        "auto", n_rows, batch_size, taught=True, large_steps=large_steps
+    )
+    min_steps = np.clip(n_rows / 2, 250, 500)  # proportional to few rows
+    n_passes = min(max_passes, 1_024_000 // n_rows)  # fewer of many rows
+    assert epochs >= n_passes >= 1
+    assert epochs * n_batches >= min_steps
+    assert epochs == n_passes or (epochs - 1) * n_batches < min_steps
 
 
 @pytest.mark.parametrize("n_labelled", [0, 7])

@@ -8,7 +8,7 @@ from sklearn.semi_supervised import LabelSpreading
 from skorch.callbacks import LRScheduler
 
 from sk_ssvae.training import ClassifierOptions
-from sk_ssvae.training.net import DECAY
+from sk_ssvae.training.net import DECAY, LARGE_STEPS
 from sk_ssvae.utils.optimizers import Adam
 
 SPREADING = LabelSpreading(kernel="knn", n_neighbors=7)
@@ -44,14 +44,42 @@ def decay(n_steps):
     return np.minimum(1, (1 - np.arange(n_steps) / n_steps) / DECAY)
 
 
-@pytest.mark.parametrize("model", ["m2", "sdgm", "adgm"])
-def test_rate_of_a_taught_classifier_falls_to_zero(quick, iris, rates, model):
+@pytest.mark.parametrize(
+    ("params", "large_steps"),
+    [
+        ({}, True),
+        ({"model": "sdgm"}, False),
+        ({"model": "adgm"}, False),
+        ({"encoder_module": HasClassifier}, False),
+        ({"classifier_module": torch.nn.Linear}, False),
+    ],
+)
+def test_rates_with_soft_targets(quick, iris, rates, params, large_steps):
+    """That of the classifier falls to zero, and large ones of the others, too."""
     X, y, _ = iris
-    clf = quick(model=model, teacher=SPREADING, max_epochs=4, batch_size=50).fit(X, y)
+    params = {"teacher": SPREADING, "max_epochs": 4, "batch_size": 50, **params}
+    clf = quick(**params).fit(X, y)
     classifier, others = np.array(rates).T
     assert len(rates) == 4 * int(np.ceil(len(X) / 50))
-    np.testing.assert_allclose(classifier, clf.learning_rate * decay(len(rates)))
-    assert (others == clf.learning_rate).all()
+    planned = clf.learning_rate * decay(len(rates))
+    if large_steps:
+        np.testing.assert_allclose(classifier, LARGE_STEPS[0] * planned)
+        np.testing.assert_allclose(others, LARGE_STEPS[1] * planned)
+    else:
+        np.testing.assert_allclose(classifier, planned)
+        assert (others == clf.learning_rate).all()
+
+
+def test_large_steps_need_fewer_epochs(quick, rates):
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(160, 2)), np.full(160, -1)
+    y[:4] = 0, 1, 0, 1
+    automatic = {"teacher": SPREADING, "max_epochs": "auto", "batch_size": 10}
+    epochs = [
+        quick(**automatic, **params).fit(X, y).n_iter_
+        for params in ({}, {"model": "sdgm"}, {"encoder_module": torch.nn.Linear})
+    ]
+    assert epochs == [20, 30, 30]
 
 
 def test_rate_is_constant_without_soft_targets(quick, iris, rates):
@@ -82,8 +110,9 @@ def test_schedules_of_the_user_are_multiplied(quick, iris, rates):
     )
     classifier, others = np.array(rates).T
     n_batches = len(rates) // 3
-    np.testing.assert_allclose(others / others[0], np.repeat([1, 0.5, 0.25], n_batches))
-    np.testing.assert_allclose(classifier, others * decay(len(rates)))
+    schedules = np.repeat([1, 0.5, 0.25], n_batches) * decay(len(rates))
+    np.testing.assert_allclose(classifier / classifier[0], schedules)
+    np.testing.assert_allclose(others / others[0], schedules)
 
 
 def test_the_classifier_has_a_group_of_the_optimizer(quick, iris):

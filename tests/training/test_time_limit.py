@@ -17,7 +17,7 @@ from skorch.callbacks import Callback, EarlyStopping
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.models import M1M2
 from sk_ssvae.training import ClassifierOptions, TrainingOptions
-from sk_ssvae.training.net import DECAY, SSVAENet
+from sk_ssvae.training.net import DECAY, LARGE_STEPS, SSVAENet
 from sk_ssvae.training.objective import kl_warm_up
 from sk_ssvae.utils.files import read_file, write_file
 from sk_ssvae.utils.optimizers import Adam
@@ -119,7 +119,7 @@ def test_training_ends_with_the_step_in_which_the_time_runs_out(quick, iris, rat
     left = np.linspace(1 - start / (100 * N_BATCHES), 0, 61 - start, endpoint=False)
     progress = np.concatenate([planned, 1 - left])
     decay = np.minimum(1, (1 - progress) / DECAY)
-    np.testing.assert_allclose(rates, clf.learning_rate * decay)
+    np.testing.assert_allclose(rates, LARGE_STEPS[0] * clf.learning_rate * decay)
     assert clf.score(X[y >= 0], y[y >= 0]) > 0.9
 
 
@@ -290,8 +290,9 @@ def test_a_resumed_fit_has_the_limit_anew(interrupted, iris, rates):
     # Its schedule goes on where it was: about 12 of 20 epochs, and falls to zero.
     assert len(rates) == 30
     assert rates == sorted(rates, reverse=True)
-    assert 0.9 < rates[0] / clf.learning_rate <= 1
-    assert rates[-1] < 0.05 * clf.learning_rate
+    largest = LARGE_STEPS[0] * clf.learning_rate
+    assert 0.9 < rates[0] / largest <= 1
+    assert rates[-1] < 0.05 * largest
 
 
 def test_a_resumed_fit_without_a_limit_does_all_epochs(interrupted, iris, rates):
@@ -299,7 +300,7 @@ def test_a_resumed_fit_without_a_limit_does_all_epochs(interrupted, iris, rates)
     clf = interrupted.set_params(options__max_time=None).fit(X, y)
     assert clf.n_iter_ == 40
     assert rates == sorted(rates, reverse=True)
-    assert 0 < rates[-1] < 0.02 * clf.learning_rate
+    assert 0 < rates[-1] < 0.02 * LARGE_STEPS[0] * clf.learning_rate
 
 
 def test_a_fit_that_the_limit_has_ended_is_complete(interrupted, iris, rates):
