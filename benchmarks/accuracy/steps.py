@@ -103,12 +103,13 @@ def main(argv=None):
     print("| steps | accuracy | difference | log-density | log-loss | seconds |")
     print("|---|---|---|---|---|---|")
     for j, (factor, large) in enumerate(columns):
-        mean, density = figures[:, j].mean(axis=0), np.median(differences[:, j, 1])
+        accuracy, _, _, seconds = figures[:, j].mean(axis=0)
+        gain, _, loss, _ = differences[:, j].mean(axis=0)
+        density = np.median(differences[:, j, 1])
         size = "large" if large else "small"
         print(
-            f"| {factor:.2g}, {size} | {mean[0]:.1f} | "
-            f"{differences[:, j, 0].mean():+.2f} ± {error[j, 0]:.2f} | {density:+.1f} | "
-            f"{differences[:, j, 2].mean():+.3f} ± {error[j, 2]:.3f} | {mean[3]:.1f} |"
+            f"| {factor:.2g}, {size} | {accuracy:.1f} | {gain:+.2f} ± {error[j, 0]:.2f} "
+            f"| {density:+.1f} | {loss:+.3f} ± {error[j, 2]:.3f} | {seconds:.1f} |"
         )
 
 
