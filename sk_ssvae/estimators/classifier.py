@@ -891,20 +891,6 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         communicator: Communicator = SINGLE_PROCESS,
     ) -> None:
         """Train the net, and set the fitted attributes that depend on it."""
-
-        def prediction_time() -> float:
-            """Estimate the time of the predictions below from the last rows."""
-            n_rows: int = data.cells.shape[0]
-            n_timed = min(max(n_rows // 16, MIN_TIMED_ROWS), MAX_TIMED_ROWS, n_rows)
-            if isinstance(data.cells, SourceCells) and not data.cells.source.takes_rows:
-                # A block is read as a whole, for one row as for all of them.
-                n_timed = max(n_timed, n_rows - int(data.cells.source.limits[-2]))
-            net.module_.eval()
-            self._class_log_proba(net, data.cells[:1])  # the first call takes longer
-            start = time.perf_counter()
-            self._class_log_proba(net, data.cells[n_rows - n_timed :])
-            return (time.perf_counter() - start) * n_rows / n_timed
-
         with self._trained(
             net,
             rows,
@@ -913,7 +899,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             progress,
             checkpoint,
             communicator,
-            prediction_time,
+            lambda: self._prediction_time(net, data.cells),
         ) as bound:
             log_proba = self._training_log_proba(net, data.cells, communicator)
         distributions = np.exp(log_proba)
@@ -929,6 +915,19 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         self.label_distributions_ = distributions
         self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
+
+    def _prediction_time(self, net: SSVAENet, cells: Any) -> float:
+        """Estimate the seconds of predictions for all rows, from the last ones."""
+        n_rows: int = cells.shape[0]
+        n_timed = min(max(n_rows // 16, MIN_TIMED_ROWS), MAX_TIMED_ROWS, n_rows)
+        if isinstance(cells, SourceCells) and not cells.source.takes_rows:
+            # A block is read as a whole, for one row as for all of them.
+            n_timed = max(n_timed, n_rows - int(cells.source.limits[-2]))
+        net.module_.eval()
+        self._class_log_proba(net, cells[:1])  # the first call takes longer
+        start = time.perf_counter()
+        self._class_log_proba(net, cells[n_rows - n_timed :])
+        return (time.perf_counter() - start) * n_rows / n_timed
 
     def _training_log_proba(
         self, net: SSVAENet, cells: Any, communicator: Communicator

@@ -4,7 +4,7 @@ import copy
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
@@ -73,6 +73,35 @@ def restored_on_error(net: SSVAENet) -> Iterator[None]:
         net.optimizer_.load_state_dict(optimizer)
         net.history_ = History(history)
         raise
+
+
+class _Reporters(NamedTuple):
+    """What is told of the stages of a run; None where nothing is reported."""
+
+    table: EpochTable | None
+    progress: FitProgress | None
+    writer: CheckpointWriter | None
+
+    def start_stage(
+        self, net: SSVAENet, number: int, name: str, n_epochs: int, epochs_done: int
+    ) -> None:
+        """Report that a stage begins, of whose epochs some have been done."""
+        if self.writer is not None:
+            self.writer.start_stage(number, len(net.history_) - epochs_done)
+        if self.table is not None:
+            self.table.start_stage(number, epochs_done)
+        if self.progress is not None:
+            self.progress.start_stage(name or "training", n_epochs)
+
+    def end_stage(self) -> None:
+        """Report that the training of a stage has ended."""
+        if self.progress is not None:
+            self.progress.finish_stage()
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether a callback of scikit-learn wants the fit to end."""
+        return self.progress is not None and self.progress.stop_requested
 
 
 def train(
@@ -222,9 +251,7 @@ def train(
                 start,
                 limit,
                 stage_limit,
-                table,
-                progress,
-                writer,
+                _Reporters(table, progress, writer),
             )
         if not all(p.isfinite().all() for p in net.module_.parameters()):
             raise ValueError(
@@ -256,9 +283,7 @@ def _run_stages(
     start: Position,
     limit: TimeLimit | None,
     stage_limit: StageLimit,
-    table: EpochTable | None,
-    progress: FitProgress | None,
-    writer: CheckpointWriter | None,
+    reporters: _Reporters,
 ) -> list[Shortened]:
     """Train the stages that remain from a position on.
 
@@ -288,23 +313,16 @@ def _run_stages(
             deadline=deadline,
             lr=learning_rate,
         )
-        if writer is not None:
-            writer.start_stage(number, len(net.history_) - epochs_done)
-        if table is not None:
-            table.start_stage(number, epochs_done)
-        is_only = n_epochs == total
-        if progress is not None:
-            progress.start_stage("training" if is_only else stage, n_epochs)
+        name = "" if n_epochs == total else stage  # no name for the only stage
+        reporters.start_stage(net, number, name, n_epochs, epochs_done)
         net.partial_fit(rows)
-        if progress is not None:
-            progress.finish_stage()
+        reporters.end_stage()
         if stage_limit.has_shortened:
             done = net.schedule_.step / net.schedule_.n_steps
-            shortened.append(Shortened("" if is_only else stage, done, n_epochs))
+            shortened.append(Shortened(name, done, n_epochs))
         epochs_done, progress_done = 0, None
         cut_off = _drop_unfinished_epoch(net, start.epochs_before)
-        stop = progress is not None and progress.stop_requested
-        stop = net.communicator.any(stop)
+        stop = net.communicator.any(reporters.stop_requested)
         interrupted = net.communicator.any(cut_off or net.interrupted_)
         n_done = len(net.history_) - start.epochs_before
         if net.module_.unsupervised and len(net.module_.classes) > 1:
@@ -314,8 +332,8 @@ def _run_stages(
         if interrupted:
             warn_interrupted(n_done, total, n_done == n_without_classes)
             break
-        if writer is not None:
-            writer.finish_stage(net)
+        if reporters.writer is not None:
+            reporters.writer.finish_stage(net)
     return shortened
 
 
