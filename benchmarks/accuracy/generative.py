@@ -40,7 +40,9 @@ from sk_ssvae.training.batches import resolve_max_epochs
 def plain_with_epochs_of_default(seed, n_rows):
     """Return the plain model, trained for as many epochs as the default."""
     plain = SSVAEClassifier.plain(random_state=seed)
-    n_epochs = resolve_max_epochs("auto", n_rows, plain.batch_size, taught=True)
+    n_epochs = resolve_max_epochs(
+        "auto", n_rows, plain.batch_size, taught=True, large_steps=True
+    )
     return plain.set_params(max_epochs=n_epochs)
 
 

@@ -70,7 +70,9 @@ def view_seconds(rows, columns, labels):
     with mock.patch.object(view_sets, "make_view", make_timed_view):
         total = cpu_seconds(teacher, X, y)
     epochs = cpu_seconds(network, X, y) / N_EPOCHS
-    epochs *= resolve_max_epochs("auto", rows, network.batch_size, taught=True)
+    epochs *= resolve_max_epochs(
+        "auto", rows, network.batch_size, taught=True, large_steps=True
+    )
     return seconds | {
         "all views": total,
         "epochs": epochs,
