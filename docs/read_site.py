@@ -5,8 +5,9 @@
 Links within the site have to lead to existing pages and anchors. Then the site is
 served on the loopback interface, and every page is opened in headless Chromium, at a
 width of 1280 pixels in light mode and of 390 pixels in dark mode. Console errors,
-missing files, broken images, pages wider than the screen, and text with a contrast
-below WCAG 2.1 (1.4.3, AA) are reported, and the exit status is 1. A search for
+missing files, broken images, pages wider than the screen, headings that are not smaller
+than those of the level above, and text with a contrast below WCAG 2.1 (1.4.3, AA) are
+reported, and the exit status is 1. A search for
 SSVAEClassifier has to find its reference page. Requests to other hosts are blocked and
 reported.
 
@@ -87,6 +88,22 @@ TOO_WIDE = """
   const [right, e] = widest;
   return `${document.documentElement.scrollWidth} pixels wide because of ` +
     `${e.tagName.toLowerCase()}.${[...e.classList].join(".")}`;
+}
+"""
+
+# Returns a heading that is not smaller than one of the level above, or null.
+HEADINGS = """
+() => {
+  const size = e => parseFloat(getComputedStyle(e).fontSize);
+  const all = [...document.querySelectorAll("h1, h2, h3, h4")]
+    .filter(e => e.checkVisibility());
+  const level = e => Number(e.tagName[1]);
+  for (const above of all)
+    for (const below of all)
+      if (level(below) === level(above) + 1 && size(below) >= size(above))
+        return `h${level(below)} of ${size(below)} pixels, ` +
+          `h${level(above)} of ${size(above)}: ${below.textContent}`;
+  return null;
 }
 """
 
@@ -197,7 +214,7 @@ def read_pages(browser, address, site, screen, pictures):
         name = path.relative_to(site).as_posix()
         page.goto(f"{address}/{name}", wait_until="networkidle")
         messages += [f"broken image {url}" for url in page.evaluate(BROKEN_IMAGES)]
-        messages += filter(None, [page.evaluate(TOO_WIDE)])
+        messages += filter(None, [page.evaluate(TOO_WIDE), page.evaluate(HEADINGS)])
         messages += [f"contrast {text}" for text in page.evaluate(CONTRAST)]
         problems += [f"{name} ({screen}): {message}" for message in messages]
         messages.clear()

@@ -65,4 +65,4 @@ plt.show()
 
 # %%
 # `partial_fit` has no teacher: with all rows at hand, `fit` is more accurate.
-# :doc:`/scale_out` describes memory-mapped rows and streams.
+# :doc:`/out_of_core` describes memory-mapped rows and streams.

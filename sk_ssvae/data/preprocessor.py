@@ -58,7 +58,7 @@ class Preprocessor:
     value is missing. `read` infers the schema of the rows at the first call and applies
     it afterwards; `fit` chooses the likelihood and the scaling of every column.
 
-    Only the attributes are serialized; the parameters, which may be functions or
+    Only the attributes are serialised; the parameters, which may be functions or
     arrays, are needed only by ``read(..., reset=True)``.
 
     Parameters

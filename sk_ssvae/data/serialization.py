@@ -37,7 +37,7 @@ RECORDS: dict[str, type[Any]] = {
     "Support": Support,
     "Table": Schema,
 }
-"""Dataclasses whose fields are serialized, by the tags that files have for them."""
+"""Dataclasses whose fields are serialised, by the tags that files have for them."""
 
 TAG_OF = {record: tag for tag, record in RECORDS.items()}
 FROM_FIELDS: dict[str, Callable[..., Any]] = {
@@ -51,7 +51,7 @@ NUMBER_KINDS = "biuf"
 
 
 class NotSerializableError(TypeError):
-    """A value whose type cannot be serialized."""
+    """A value whose type cannot be serialised."""
 
 
 class JSONEncoder:

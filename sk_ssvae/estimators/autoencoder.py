@@ -268,7 +268,7 @@ class VariationalAutoencoder(GenerationMixin):
             Arrow. NaN, None and nulls are missing. At least two rows, and one column
             that varies. Memory maps, arrays of h5py, zarr and Dask, data frames of Dask
             and data sets of Arrow (Parquet) are read in blocks; see the :doc:`user
-            guide </scale_out>`.
+            guide </out_of_core>`.
 
         y : None
             Ignored, for compatibility with pipelines.

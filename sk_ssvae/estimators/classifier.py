@@ -512,7 +512,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             Arrow. NaN, None and nulls are missing. At least two rows, and one column
             that varies. Memory maps, arrays of h5py, zarr and Dask, data frames of Dask
             and data sets of Arrow (Parquet) are read in blocks; see the :doc:`user
-            guide </scale_out>`.
+            guide </out_of_core>`.
 
         y : array-like of shape (n_samples,)
             Labels, with -1 for unlabelled rows: integers, or dtype object with strings

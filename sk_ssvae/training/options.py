@@ -64,7 +64,7 @@ class TrainingOptions(BaseEstimator):
         Whether several processes train one model, data-parallel: each computes the
         gradient of its part of every minibatch. All of them must call `fit` with the
         same rows and parameters, and get the same model
-        (:doc:`user guide </scale_out>`). True needs processes that ``torchrun`` has
+        (:doc:`user guide </distributed>`). True needs processes that ``torchrun`` has
         started, or an initialised ``torch.distributed``; "auto" is the same as True
         in several such processes and as False otherwise. It is not the default, since
         such processes may also fit models of their own.
@@ -159,7 +159,7 @@ class ClassifierOptions(TrainingOptions):
         Whether several processes train one model, data-parallel: each computes the
         gradient of its part of every minibatch. All of them must call `fit` with the
         same rows and parameters, and get the same model
-        (:doc:`user guide </scale_out>`). True needs processes that ``torchrun`` has
+        (:doc:`user guide </distributed>`). True needs processes that ``torchrun`` has
         started, or an initialised ``torch.distributed``; "auto" is the same as True
         in several such processes and as False otherwise. It is not the default, since
         such processes may also fit models of their own.

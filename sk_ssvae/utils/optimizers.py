@@ -53,7 +53,7 @@ def check_optimizer_state(
     Parameters
     ----------
     parameters : sequence of Tensor
-        The parameters that it optimizes.
+        The parameters that it optimises.
     state : mapping of int to mapping of str to Tensor
         For the index of each parameter, its entries ("step", "exp_avg", "exp_avg_sq").
 

@@ -8,6 +8,7 @@ an error; it needs a case in `CHECKS`.
 
 import argparse
 import ast
+import functools
 import importlib
 import itertools
 import os
@@ -360,6 +361,14 @@ def run_in(folder, words):
     )
 
 
+@functools.cache
+def print_report(folder, words):
+    """Return what a command prints; AssertionError if it fails."""
+    done = run_in(folder, shlex.split(words))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", reports())
 def test_reports_run_as_they_stand(command, clone):
@@ -372,14 +381,34 @@ def test_reports_run_as_they_stand(command, clone):
 def test_the_table_of_the_readme_is_printed_by_its_command(clone):
     readme = (ROOT / "README.md").read_text()
     assert f".venv/bin/python {HEADLINE}" in commands_of_page(readme)
-    done = run_in(clone, shlex.split(HEADLINE))
-    assert done.returncode == 0, done.stderr
-    printed = done.stdout.split("## Labels by class, at most 5,000 rows")[1]
+    report = print_report(clone, HEADLINE)
+    printed = report.split("## Labels by class, at most 5,000 rows")[1]
     table = readme.split("## Results")[1]
     means = re.findall(r"^\| .+? \| ([\d.]+ ± [\d.]+) \|", table, re.MULTILINE)
     assert len(means) >= 10
     for mean in means:
         assert f"| {mean} |" in printed
+
+
+LANDING_PAGE = {
+    "accuracy.panel_report": ["SSVAEClassifier", "SelfTraining(SVC)"],
+    "mnist.report": ["default", "Kingma 2014, M2"],
+    "accuracy.gaps": ["SSVAEClassifier", "IterativeImputer, LogisticRegression"],
+}
+"""The benchmarks of the landing page, and the rows of its figures, in this order."""
+
+
+@pytest.mark.parametrize("name", LANDING_PAGE)
+def test_the_figures_of_the_landing_page_are_printed_by_its_commands(name, clone):
+    page = (ROOT / "docs" / "index.md").read_text()
+    (reason,) = (text for text in page.split("\n- ") if name in text)
+    words = f"-m benchmarks {name}"
+    assert commands_of_page(reason) == [f"python {words}"]
+    report = print_report(clone, words)
+    figures = re.findall(r"([\d.]+) %", reason)
+    for figure, row in zip(figures, LANDING_PAGE[name], strict=True):
+        printed = rf"^\| {re.escape(row)} \|.* {re.escape(figure)} "
+        assert re.search(printed, report, re.MULTILINE), (figure, row)
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(clone):

@@ -6,6 +6,7 @@ import re
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import pytest
@@ -16,6 +17,7 @@ from sk_ssvae.utils.files import FORMAT
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+LANDING_PAGE = (ROOT / "docs" / "index.md").read_text()
 TOP_LEVEL = [
     "README.md",
     "CHANGELOG.md",
@@ -111,6 +113,18 @@ def test_the_readme_names_tests_that_exist():
         assert f"\ndef {name}(" in (ROOT / path).read_text(), name
     table = README.split("| feature | test |")[1].split("\n\n")[0].splitlines()[2:]
     assert all("](tests/" in row for row in table)
+
+
+def test_the_picture_of_the_landing_page_names_methods_that_exist():
+    picture = ElementTree.parse(ROOT / "docs" / "images" / "in_and_out.svg")
+    texts = [e.text for e in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert "SSVAEClassifier().fit(X, y)" in texts
+    alt = re.search(r"!\[(.*)\]\(images/in_and_out.svg\)", LANDING_PAGE)[1]
+    methods = re.findall(r"\((\w+)\)", alt)
+    assert len(methods) == 6
+    for method in methods:
+        assert callable(getattr(sk_ssvae.SSVAEClassifier, method))
+        assert method in texts
 
 
 def test_the_readme_is_at_most_150_lines():

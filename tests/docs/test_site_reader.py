@@ -105,13 +105,27 @@ def test_a_good_site_has_no_problems(tmp_path):
         ('<p style="width: 600px">wide</p>', 1, "608 pixels wide because of p."),
         ('<p style="color: #999">faint</p>', 2, "contrast 2.85 p.: faint"),
         (
+            "<h1>a</h1><h2 style='font-size: 2em'>b</h2>",
+            2,
+            "h2 of 32 pixels, h1 of 32: b",
+        ),
+        (
             "<style>@media (prefers-color-scheme: dark) {p {background: #222}}</style>"
             "<p>dark</p>",
             1,
             "p.: dark",
         ),
     ],
-    ids=["console", "exception", "other-host", "image", "wide", "contrast", "dark"],
+    ids=[
+        "console",
+        "exception",
+        "other-host",
+        "image",
+        "wide",
+        "contrast",
+        "headings",
+        "dark",
+    ],
 )
 def test_problems_of_a_page_are_found(body, screens, message, tmp_path):
     done = run_reader(site(tmp_path, body))

@@ -332,7 +332,7 @@ def test_torchrun_restarts_all_after_a_kill(tmp_path):
     launch = ["torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [sys.executable, "-m", *launch, "--max-restarts=1", SCRIPT, "killed", tmp_path],
-        # Addresses of the dead processes are not reused then: docs/scale_out.md.
+        # Addresses of the dead processes are not reused then: docs/distributed.md.
         env=environment() | {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
         capture_output=True,
         text=True,
