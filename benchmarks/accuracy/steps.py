@@ -106,9 +106,9 @@ def main(argv=None):
         accuracy, _, _, seconds = figures[:, j].mean(axis=0)
         gain, _, loss, _ = differences[:, j].mean(axis=0)
         density = np.median(differences[:, j, 1])
-        size = "large" if large else "small"
+        steps = f"{factor:.2g}, {'large' if large else 'small'}"
         print(
-            f"| {factor:.2g}, {size} | {accuracy:.1f} | {gain:+.2f} ± {error[j, 0]:.2f} "
+            f"| {steps} | {accuracy:.1f} | {gain:+.2f} ± {error[j, 0]:.2f} "
             f"| {density:+.1f} | {loss:+.3f} ± {error[j, 2]:.3f} | {seconds:.1f} |"
         )
 
