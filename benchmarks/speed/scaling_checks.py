@@ -27,7 +27,7 @@ def print_checks(results, model):
     """Print measured and modelled seconds of whole fits."""
     rows = [
         *_own_fits(results, model),
-        *_earlier_fits(model),
+        *_earlier_fits(results, model),
         *_processes(results, model),
     ]
     print("The model, and fits that it was not fitted to\n")
@@ -52,21 +52,25 @@ def _own_fits(results, model):
         fit = median(results, "fits", name)
         what = f"training, {int(name):,} rows"
         training = fit["fit"] - fit["teacher"]
-        yield "speed.scaling", what, training, model.fit(int(name))["training"]
+        yield "speed.scaling", what, training, model.training(int(name))
     for name in names_of(results, "maps"):
         fit = median(results, "maps", name)
         what = f"one epoch, memory map of {int(name):,} rows"
-        predicted = model.fit(int(name), epochs=1)["training"]
+        predicted = model.training(int(name), epochs=1)
         yield "speed.scaling", what, fit["fit"] - fit["teacher"], predicted
 
 
-def _earlier_fits(model):
-    """Yield the training of stored fits with an earlier number of epochs."""
+def _earlier_fits(results, model):
+    """Yield stored fits with an earlier number of epochs, and their teachers."""
+    measured = max(map(int, names_of(results, "fits")))
     for n, fit in stored_fits().items():
         epochs = int(min(EARLIER_EPOCHS, EARLIER_VISITS / n))
         what = f"training, {n:,} rows, {epochs} epochs"
-        predicted = model.fit(n, epochs=epochs)["training"]
+        predicted = model.training(n, epochs=epochs)
         yield "speed.whole_fit", what, fit["fit"] - fit["teacher"], predicted
+        if measured < n <= model.teacher.rows[-1]:
+            what = f"teacher, {n:,} rows"
+            yield "speed.whole_fit", what, fit["teacher"], model.teacher(n)
 
 
 def _processes(results, model):

@@ -38,35 +38,41 @@ def duration(seconds):
     return f"{format_number(seconds, 2)} s"
 
 
+def span(low, high):
+    """Format a range of seconds, or one of them if they look the same."""
+    low, high = duration(low), duration(high)
+    return low if low == high else f"{low} to {high}"
+
+
 def print_curves(model):
     """Print times against rows and processes."""
     columns = [(128, 1), *((LARGE_BATCH, w) for w in PROCESSES)]
+    header = [f"batch_size={b}, W = {w}" for b, w in columns]
+    print("An epoch: extrapolated\n")
+    print_table(
+        ["rows", *header],
+        (
+            [power(n), *(duration(model.epoch(n, b, w)) for b, w in columns)]
+            for n in CURVE_ROWS
+        ),
+    )
+    print("The default teacher, and training with it: extrapolated\n")
+    print_table(
+        ["rows", "teacher", *header],
+        (
+            [
+                power(n),
+                span(model.teacher(n), model.teacher(n, most=True)),
+                *(duration(model.training(n, b, w)) for b, w in columns),
+            ]
+            for n in CURVE_ROWS
+        ),
+    )
 
-    def epoch(n, batch, w):
-        return model.epoch(n, batch, w)
 
-    def training(n, batch, w):
-        return model.fit(n, batch, w)["training"]
-
-    def whole(n, batch, w):
-        return model.fit(n, batch, w)["all"]
-
-    for title, seconds in (
-        ("An epoch", epoch),
-        ("Training in a fit with the default teacher", training),
-        ("A fit: the default teacher and training", whole),
-    ):
-        print(f"{title}: extrapolated\n")
-        print_table(
-            ["rows", *(f"batch_size={b}, W = {w}" for b, w in columns)],
-            (
-                [
-                    f"10^{round(math.log10(n))}",
-                    *(duration(seconds(n, b, w)) for b, w in columns),
-                ]
-                for n in CURVE_ROWS
-            ),
-        )
+def power(n):
+    """Format a power of ten."""
+    return f"10^{round(math.log10(n))}"
 
 
 def print_efficiency(model):
@@ -109,7 +115,7 @@ def print_choices(results, model):
     print_table(
         ["rows", "", "teacher", "training", "memory, MB", ""],
         (
-            [f"{n:,}", what, *map(duration, seconds), f"{n_bytes / 1e6:,.0f}", how]
+            [f"{n:,}", what, *seconds, f"{n_bytes / 1e6:,.0f}", how]
             for n, what, seconds, n_bytes, how in rows
         ),
     )
@@ -124,14 +130,19 @@ def _measured(results, model):
     own = {10_000: ("speed.scaling", median(results, "fits", "10000"))}
     own[100_000] = ("speed.whole_fit", stored_fits()[100_000])
     for n, (benchmark, fit) in own.items():
-        seconds = fit["teacher"], fit["fit"] - fit["teacher"]
+        seconds = _seconds(fit)
         n_bytes = fit["bytes"] + 4 * model.columns * n
         yield n, "in memory", seconds, n_bytes, f"measured, `{benchmark}`"
     for name in names_of(results, "maps"):
         fit = median(results, "maps", name)
-        seconds = fit["teacher"], fit["fit"] - fit["teacher"]
+        seconds = _seconds(fit)
         what = "memory map, max_epochs=1"
         yield int(name), what, seconds, fit["bytes"], "measured, `speed.scaling`"
+
+
+def _seconds(fit):
+    """Return the times of the teacher and of training of a fit."""
+    return duration(fit["teacher"]), duration(fit["fit"] - fit["teacher"])
 
 
 def bytes_of_a_row():
@@ -159,11 +170,16 @@ def _extrapolated(results, model):
             (128, 1, False),
             (LARGE_BATCH, 16, False),
         ):
-            fit = model.fit(n, batch, w, taught=taught, epochs=None if taught else 1)
+            training = model.training(
+                n, batch, w, taught=taught, epochs=None if taught else 1
+            )
+            teacher = "none"
+            if taught:
+                teacher = span(model.teacher(n), model.teacher(n, most=True))
             what = "memory map"
             what += f", W = {w}, batch_size={batch}" * (w > 1)
             what += ", teacher=None, max_epochs=1" * (not taught)
             n_known, n_bytes = with_teacher if taught else without
             n_bytes += bytes_of_a_row() * (n - n_known)
-            seconds = fit["teacher"], fit["training"]
+            seconds = teacher, duration(training)
             yield n, what, seconds, n_bytes, "extrapolated"

@@ -123,20 +123,23 @@ class Teacher:
     rows, seconds : tuple
         Measured points, by rising numbers of rows, between which the seconds are
         interpolated. The last one is the largest sample that the teacher is fitted to.
-    per_row : float
-        Seconds of each further row, which is predicted.
+    per_row, most_per_row : float
+        Seconds of each further row, which is predicted by the views that have weight:
+        in two fits, as these views differ.
     """
 
     rows: tuple
     seconds: tuple
     per_row: float
+    most_per_row: float
 
-    def __call__(self, n_rows):
-        """Return the seconds for a number of rows."""
+    def __call__(self, n_rows, *, most=False):
+        """Return the seconds for a number of rows; `most` with `most_per_row`."""
         inside = float(np.interp(n_rows, self.rows, self.seconds))
         if n_rows < self.rows[0]:
             inside *= n_rows / self.rows[0]
-        return inside + self.per_row * max(0, n_rows - self.rows[-1])
+        per_row = self.most_per_row if most else self.per_row
+        return inside + per_row * max(0, n_rows - self.rows[-1])
 
 
 @dataclass(frozen=True)
@@ -197,8 +200,10 @@ class FitModel:
         n_steps = math.ceil(n_rows / batch_size)
         return n_steps * sum(self.step_parts(step).values()) + n_rows * self.shuffle
 
-    def fit(self, n_rows, batch_size=128, processes=1, *, taught=True, epochs=None):
-        """Return the seconds of a fit: the teacher's, those of training, and all.
+    def training(
+        self, n_rows, batch_size=128, processes=1, *, taught=True, epochs=None
+    ):
+        """Return the seconds of a fit without those of the teacher.
 
         Without a teacher there is no adversarial training.
         """
@@ -206,14 +211,13 @@ class FitModel:
             epochs = resolve_max_epochs(
                 "auto", n_rows, batch_size, taught=taught, large_steps=True
             )
-        training = n_rows * (self.preparation + self.prediction / processes)
-        training += epochs * self.epoch(
+        seconds = n_rows * (self.preparation + self.prediction / processes)
+        seconds += epochs * self.epoch(
             n_rows, batch_size, processes, adversarial=taught
         )
-        teacher = self.teacher(n_rows) if taught else 0.0
         if taught and processes > 1:  # the soft targets are sent
-            training += 4 * n_rows * self.classes / self.network.bandwidth
-        return {"teacher": teacher, "training": training, "all": teacher + training}
+            seconds += 4 * n_rows * self.classes / self.network.bandwidth
+        return seconds
 
     def as_dict(self):
         """Return what was fitted or measured, for a file."""

@@ -79,14 +79,15 @@ def plot_time(path, model, fits, processes, batch):
     for size, w, colour in lines:
         label = f"W = {w}, batch_size={size}"
         epochs = [model.epoch(int(n), size, w) for n in ROWS]
-        training = [model.fit(int(n), size, w)["training"] for n in ROWS]
+        training = [model.training(int(n), size, w) for n in ROWS]
         style = {"color": colour, "linewidth": 1.2}
         left.loglog(ROWS, epochs, "--", label=label, **style)
         right.loglog(ROWS, training, "--", **style)
     right.loglog([*fits], [*fits.values()], "ko", label="training, measured")
     teacher, gray = model.teacher, {"color": "tab:gray"}
     rows = [*teacher.rows, *ROWS[teacher.rows[-1] < ROWS]]
-    right.loglog(rows, [teacher(n) for n in rows], ":", label="teacher", **gray)
+    low, high = ([teacher(n, most=most) for n in rows] for most in (False, True))
+    right.fill_between(rows, low, high, alpha=0.25, label="teacher", **gray)
     right.loglog(teacher.rows, teacher.seconds, "s", label="teacher, measured", **gray)
     left.set(xlabel="rows", ylabel="seconds", title="An epoch, extrapolated")
     right.set(

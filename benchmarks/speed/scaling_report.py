@@ -149,6 +149,8 @@ def print_rows(results, model):
     print(
         f"A row outside of the sample of {teacher.rows[-1]:,} of {int(name):,} rows: "
         f"{1e3 * teacher.per_row:.3f} milliseconds, by {views:.0f} views\n"
+        f"A row beyond {teacher.rows[-1]:,} of 100,000 in memory (speed.whole_fit): "
+        f"{1e3 * teacher.most_per_row:.3f} milliseconds\n"
     )
     info = results.groups["views"]["info"]
     found = {

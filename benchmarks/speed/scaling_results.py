@@ -100,7 +100,23 @@ def _teacher(results):
     n_further = max(1, int(name) - sample)
     rows = sorted(points)
     seconds = tuple(points[n] for n in rows)
-    return Teacher(tuple(rows), seconds, further / n_further)
+    return Teacher(
+        tuple(rows), seconds, further / n_further, _most_per_row(points[sample], sample)
+    )
+
+
+def _most_per_row(seconds, sample):
+    """Return the seconds of a row beyond the sample in the largest fit in memory.
+
+    Parameters
+    ----------
+    seconds : float
+        Seconds of the teacher of the sample.
+    sample : int
+        Its rows.
+    """
+    rows, fit = max(stored_fits().items())
+    return (fit["teacher"] - seconds) / (rows - sample)
 
 
 def stored_fits():

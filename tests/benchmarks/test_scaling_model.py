@@ -26,7 +26,7 @@ STEPS = StepModel(
     per_byte=1e-10,
     per_draw=3e-9,
 )
-TEACHER = Teacher((1000, 10_000, 20_000), (1.0, 8.0, 13.0), 5e-4)
+TEACHER = Teacher((1000, 10_000, 20_000), (1.0, 8.0, 13.0), 5e-4, 2e-3)
 
 
 def make_model(**changes):
@@ -104,20 +104,19 @@ def test_teacher_interpolates_and_continues():
     assert TEACHER(10_000) == 8.0
     assert TEACHER(15_000) == 10.5
     assert TEACHER(1_020_000) == pytest.approx(13 + 500)
+    assert TEACHER(1_020_000, most=True) == pytest.approx(13 + 2000)
+    assert TEACHER(15_000, most=True) == 10.5
 
 
 @pytest.mark.parametrize("n_rows", [1000, 20_000, 3_000_000])
 @pytest.mark.parametrize("taught", [False, True])
-def test_a_fit_is_its_steps_rows_and_teacher(n_rows, taught):
+def test_training_is_its_steps_and_rows(n_rows, taught):
     model = make_model()
     epochs = resolve_max_epochs("auto", n_rows, 128, taught=taught, large_steps=True)
     step = model.step(n_rows, 128, adversarial=taught)
     steps = epochs * math.ceil(n_rows / 128) * STEPS.seconds(step)
     rows = n_rows * (1e-6 + 2e-6 + epochs * 1e-7)
-    fit = model.fit(n_rows, taught=taught)
-    assert fit["training"] == pytest.approx(steps + rows)
-    assert fit["teacher"] == (TEACHER(n_rows) if taught else 0)
-    assert fit["all"] == fit["training"] + fit["teacher"]
+    assert model.training(n_rows, taught=taught) == pytest.approx(steps + rows)
 
 
 def test_the_default_has_half_of_a_minibatch_in_the_bound():
