@@ -8,9 +8,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed.step_cost import Product, Step, default_step
+from benchmarks.speed.step_cost import N_TERMS, Product, Step, default_step
 from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.training.batches import MixedBatches
+from sk_ssvae.training.loss import Loss
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.rows import Rows
 from sk_ssvae.training.sharding import BatchShard
@@ -197,6 +198,7 @@ def test_shards_are_those_of_the_package(processes):
 
 
 def test_ring_of_the_all_reduce():
+    assert len(Loss._fields) + 1 == N_TERMS  # and the scale of the bound
     # Each process sends each of the W parts of the array W - 1 times, twice.
     step = make_step()
     n_bytes = 4 * (step.parameters + 7)
