@@ -142,7 +142,7 @@ VARIANTS = {
         recorded_only=True,
     ),
     "constant rate": Variant(
-        "the classifier's learning rate does not fall",
+        "learning rates do not fall",
         constants={"sk_ssvae.training.net.DECAY": 1e-9},
     ),
     "twice the steps": Variant(

@@ -577,6 +577,10 @@ class BaseVAE(
             )
         return float(self.validation_fraction)
 
+    def _takes_large_steps(self) -> bool:
+        """Return whether training takes fewer and larger steps with soft targets."""
+        return False
+
     def _open_checkpoint(
         self, data: TrainingData, communicator: Communicator
     ) -> tuple[Checkpoint | None, int | None]:
@@ -591,6 +595,7 @@ class BaseVAE(
         if self.checkpoint is None:
             return None, None
         run = run_parameters(self, self._options())
+        run["large steps"] = self._takes_large_steps()
         # The others do not use the file, and need not read all rows for the digest.
         if communicator.is_main:
             # A run that continues a fitted model continues its random streams.

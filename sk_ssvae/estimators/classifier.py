@@ -133,16 +133,17 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows. Unless it is "auto", soft targets are adjusted to this prior.
     max_epochs : "auto" or int, default="auto"
-        Passes over the unlabelled rows. "auto" is 20, but fewer from 51,200 rows on and
-        at least 250 to 500 minibatches; 30 for other models than M2 and for networks of
-        your own; without a teacher 60, at least 1,000 minibatches.
+        Passes over the unlabelled rows. "auto" is 20, but at least 250 to 500
+        minibatches and at most 1,024,000 rows; 30 for models other than M2, networks of
+        your own and early stopping; without a teacher 60, at least 1,000 minibatches.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
     learning_rate : float, default=3e-3
-        Step size of Adam. Decrease it if training diverges. With a teacher it is larger
-        and decreases to zero: at first 1.5 times this for the classifier, twice for the
-        other networks of M2.
+        Step size of Adam. Decrease it if training diverges. With soft targets that of
+        the classifier falls to zero over the last 40 % of the steps. Where "auto" is 20
+        epochs, it is at first 1.5 times as large, that of the other networks is twice
+        as large, and both fall.
     early_stopping : bool, default=False
         Stop when the mean bound of held-out unlabelled rows no longer increases
         (`n_iter_no_change` and `tol` of `options`), and restore the best weights. Use
@@ -564,10 +565,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             held_out = self._held_out_rows(data, seed)
             # Neither the teacher nor training sees the labels that are held out.
             seen = data.without_labels(held_out)
-            n_used = len(seen.codes) if data.used is None else int(data.used.sum())
             class_prior = self._prior_of_soft_targets(resume)
             has_teacher = needs_teacher(self.teacher, class_prior, seen)
-            stages = self._stages(n_used - int(held_out.sum()), pretrained=resume)
+            stages = self._stages(data, held_out, pretrained=resume)
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
             with self._fit_task(
@@ -826,29 +826,37 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             preprocessor, self.class_prior_, seed, self._classifier_sizes()
         )
 
-    def _stages(self, n_rows: int, *, pretrained: bool) -> list[tuple[str, int]]:
+    def _stages(
+        self, data: TrainingData, held_out: Mask, *, pretrained: bool
+    ) -> list[tuple[str, int]]:
         """Return names and numbers of epochs of the stages of training."""
+        trained = ~held_out if data.used is None else data.used & ~held_out
+        n_rows = int(trained.sum())
+        has_unlabelled = bool((data.codes[trained] == UNLABELED).any())
 
         def resolve_epochs(epochs: str | int) -> int:
             return resolve_max_epochs(epochs, n_rows, self.batch_size)
 
-        # Also if all rows are labelled, so that there is nothing to teach.
         max_epochs = resolve_max_epochs(
             self.max_epochs,
             n_rows,
             self.batch_size,
+            # Also if all rows are labelled, so that there is nothing to teach.
             taught=self.teacher is not None,
-            large_steps=self._takes_large_steps(),
+            large_steps=has_unlabelled and self._takes_large_steps(),
         )
         return model_spec(self).stages(
             max_epochs, resolve_epochs, pretrained=pretrained
         )
 
     def _takes_large_steps(self) -> bool:
-        """Return whether training with a teacher takes few and large steps."""
+        """See `BaseVAE._takes_large_steps`."""
+        if self.teacher is None or self._options().teacher_weight == 0:
+            return False
         if any(getattr(self, role) is not None for role in ROLES):
             return False  # networks of the user
-        return model_spec(self).takes_large_steps
+        # Early stopping may end training before the learning rates have fallen.
+        return model_spec(self).takes_large_steps and not self.early_stopping
 
     def _objective(self, net: SSVAENet, rows: Rows) -> tuple[Objective, str]:
         """Return the loss to be minimised on these rows.

@@ -27,8 +27,9 @@ minibatches."""
 TAUGHT_EPOCHS = 30
 LARGE_STEP_EPOCHS = 20
 TAUGHT_MIN_BATCHES = 500
-"""The same if a classifier has a teacher: it is as accurate with half of the steps, and
-with a third of them if these are large (`python -m benchmarks accuracy.steps`)."""
+"""The same if a classifier has a teacher. It is as accurate with half of the steps, or
+with a third of the epochs if steps are large (`python -m benchmarks accuracy.steps`).
+"""
 
 FEW_ROWS = 1000
 """With fewer rows, a classifier that has a teacher is trained for proportionally

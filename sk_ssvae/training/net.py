@@ -51,10 +51,10 @@ soft targets it did not improve predictions."""
 
 LARGE_STEPS = (1.5, 2.0)
 """Factors for the learning rates of the classifier and of all other networks in
-training with large steps, in which both fall to zero. The classifier needs fewer steps
-than the others, whose density would be worse with the same learning rate
-(`python -m benchmarks accuracy.steps`). With a factor of three for these, training
-collapsed on wide gene expression."""
+training with large steps, in which both fall to zero: as accurate as more steps of the
+learning rate itself, and of higher density (`python -m benchmarks accuracy.steps`).
+With a factor of three for the other networks, training collapsed on the counts of 2,000
+genes."""
 
 DEFAULT_OBJECTIVE = Objective()
 

@@ -78,6 +78,7 @@ CASES = {
         "teacher": LabelSpreading("knn"),
         "class_prior": "estimate",
         "class_weight": "balanced",
+        "options": {"adversarial_weight": 0.0},
     },
     "cross-fitted temperature": PLAIN | {"temperature": "cross-fit", "max_epochs": 1},
     "top classes": PLAIN | {"marginalization": 2},
