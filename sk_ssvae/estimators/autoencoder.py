@@ -255,7 +255,7 @@ class VariationalAutoencoder(GenerationMixin):
         self.encoder_module = encoder_module
         self.decoder_module = decoder_module
         self.options = options
-        set_network_keywords(self, module_parameters)
+        set_network_keywords(self, module_parameters, TrainingOptions)
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: npt.ArrayLike, y: Any = None) -> Self:

@@ -34,6 +34,7 @@ from sk_ssvae.estimators.nested_parameters import (
     set_callback_parameters,
 )
 from sk_ssvae.estimators.parameters import (
+    check_not_options,
     check_unchanged,
     expand_nested,
     fixed_parameters,
@@ -168,6 +169,7 @@ class BaseVAE(
         plain = {k: v for k, v in others.items() if "__" not in k}
         before = self.__dict__.copy()
         try:
+            check_not_options(self, plain, self._default_options())
             super().set_params(**plain)
             expand_nested(self, nested, {"options": self._default_options})
             check_nested(self, nested)

@@ -96,8 +96,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     with inference networks q(y | x), the classifier, and q(z | x, y). Training
     maximises the mean over rows of a lower bound of log p(x, y) (labelled rows) or
     log p(x) (unlabelled rows), minus `alpha` times the classification loss. The
-    :doc:`user guide </model>` has the formulas, and `plain` gives the model of the
-    paper. Parameters under *Other Parameters* rarely need to be changed.
+    :doc:`user guide </model>` has the formulas; `plain` is the model of the paper.
 
     Parameters
     ----------
@@ -117,8 +116,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         columns as :class:`~sklearn.compose.ColumnTransformer` takes them. "auto" uses
         "bernoulli" if all values are 0 or 1, "censored_logistic" if all lie in [0, 1]
         and a third of them are 0 or 1, "negative_binomial" for sparse counts, else
-        "gaussian" on standardised columns; with categorical columns it decides for each
-        column. Set it for counts.
+        "gaussian"; with categorical columns it decides by column. Set it for counts.
     teacher : "pool", estimator or None, default="pool"
         Classifier that provides soft targets for the unlabelled rows, whose weight
         falls to a half over the first 35 % of training. "pool" is
@@ -140,10 +138,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
     learning_rate : float, default=3e-3
-        Step size of Adam. Decrease it if training diverges. With soft targets that of
-        the classifier falls to zero over the last 40 % of the steps. Where "auto" is 20
-        epochs, it is at first 1.5 times as large, that of the other networks is twice
-        as large, and both fall.
+        Step size of Adam. Decrease it if training diverges. With a teacher, it is
+        multiplied by a schedule that falls to zero (:doc:`/model`).
     early_stopping : bool, default=False
         Stop when the mean bound of held-out unlabelled rows no longer increases
         (`n_iter_no_change` and `tol` of `options`), and restore the best weights. Use
@@ -444,7 +440,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         self.encoder_module = encoder_module
         self.decoder_module = decoder_module
         self.options = options
-        set_network_keywords(self, module_parameters)
+        set_network_keywords(self, module_parameters, ClassifierOptions)
 
     @classmethod
     def plain(cls, **params: Any) -> Self:

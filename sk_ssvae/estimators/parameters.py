@@ -29,6 +29,7 @@ from sk_ssvae.utils.sklearn_private import Interval, StrOptions
 
 __all__ = [
     "COMMON_CONSTRAINTS",
+    "check_not_options",
     "check_unchanged",
     "expand_nested",
     "fixed_parameters",
@@ -92,8 +93,21 @@ def is_network_keyword(estimator: BaseEstimator, name: str) -> bool:
     return (bool(keyword) and has_role) or name == _KEYWORDS
 
 
-def set_network_keywords(estimator: BaseEstimator, keywords: dict[str, Any]) -> None:
+def set_network_keywords(
+    estimator: BaseEstimator,
+    keywords: Mapping[str, Any],
+    options: type[TrainingOptions],
+) -> None:
     """Store the variable keyword arguments of a constructor as attributes.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its attributes are set.
+    keywords : mapping of str to object
+        The keyword arguments.
+    options : type
+        Class of the options of the estimator, whose parameters are named in the error.
 
     Raises
     ------
@@ -102,11 +116,43 @@ def set_network_keywords(estimator: BaseEstimator, keywords: dict[str, Any]) -> 
     """
     for name, value in keywords.items():
         if not is_network_keyword(estimator, name):
-            raise TypeError(
+            message = (
                 f"{type(estimator).__name__}.__init__() got an unexpected keyword "
                 f"argument {name!r}."
             )
+            if name in options().get_params():
+                call = f"options={options.__name__}({name}=...)"
+                message = f"{message} {name} is an option: pass {call}."
+            raise TypeError(message)
         setattr(estimator, name, value)
+
+
+def check_not_options(
+    estimator: BaseEstimator, params: Mapping[str, Any], options: TrainingOptions
+) -> None:
+    """Raise an error for options that are set as if they were parameters.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters.
+    params : mapping of str to object
+        The parameters that are going to be set, without nested ones.
+    options : TrainingOptions
+        The options of the estimator.
+
+    Raises
+    ------
+    ValueError
+        If a name is that of an option and not of a parameter.
+    """
+    known, own = options.get_params(), estimator.get_params(deep=False)
+    for name in params:
+        if name in known and name not in own:
+            raise ValueError(
+                f"Invalid parameter {name!r} for estimator {type(estimator).__name__}. "
+                f"{name} is an option: set options__{name}."
+            )
 
 
 def network_keywords(estimator: BaseEstimator) -> dict[str, Any]:

@@ -37,14 +37,33 @@ GENERATED = {"gallery/index"}
 """Targets of links that exist only on the built site."""
 
 
-def python_blocks(page):
-    """Return the line number and code of each block of Python."""
-    text = (ROOT / page).read_text()
-    return [
-        (text[: match.start(2)].count("\n"), match[2])
-        for match in BLOCK.finditer(text)
-        if match[1] == "python"
-    ]
+def python_blocks(text):
+    """Return the line number, code and documented output of each block of Python.
+
+    The output is a block of text that follows. It is None if there is none.
+    """
+    blocks = []
+    end = -1  # of the last block of Python
+    for match in BLOCK.finditer(text):
+        if match[1] == "python":
+            blocks.append([text[: match.start(2)].count("\n"), match[2], None])
+            end = match.end()
+        elif match[1] == "text":
+            assert end >= 0, match[0]
+            assert not text[end : match.start()].strip(), match[0]
+            blocks[-1][2] = match[2]
+    return blocks
+
+
+def is_output(printed, documented):
+    """Return whether a block printed what is documented, decimals within 0.02."""
+    printed, documented = printed.split(), documented.split()
+    return len(printed) == len(documented) and all(
+        float(a) == pytest.approx(float(b), abs=0.02)
+        if re.fullmatch(r"-?\d+\.\d+", a) and re.fullmatch(r"-?\d+\.\d+", b)
+        else a == b
+        for a, b in zip(printed, documented, strict=True)
+    )
 
 
 def anchors(path):
@@ -57,7 +76,7 @@ def anchors(path):
     }
 
 
-PAGES_WITH_CODE = [page for page in PAGES if python_blocks(page)]
+PAGES_WITH_CODE = [page for page in PAGES if python_blocks((ROOT / page).read_text())]
 
 
 def test_the_readme_and_the_guide_contain_code():
@@ -68,12 +87,25 @@ def test_the_readme_and_the_guide_contain_code():
 @pytest.mark.parametrize("page", PAGES)
 def test_code_blocks_name_their_language(page):
     for match in BLOCK.finditer((ROOT / page).read_text()):
-        assert match[1] in {"python", "sh", "{toctree}", "{eval-rst}"}, match[0]
+        assert match[1] in {"python", "sh", "text", "{toctree}", "{eval-rst}"}, match[0]
+
+
+def test_documented_output_is_compared():
+    page = "x\n```python\na = 1\nprint(a)\n```\n\n```text\n1\n```\n"
+    assert python_blocks(page) == [[2, "a = 1\nprint(a)\n", "1\n"]]
+    assert python_blocks(page + "```python\nb\n```")[0][2] == "1\n"
+    with pytest.raises(AssertionError):
+        python_blocks(page.replace("```text", "y\n```text"))
+    with pytest.raises(AssertionError):
+        python_blocks("```text\n1\n```\n")
+    assert is_output("a 0.958\n (450, 10)\n", "a 0.96 (450, 10)")
+    for other in ("a 0.9 (450, 10)", "b 0.96 (450, 10)", "a 0.96 (450, 11)", "a 0.96"):
+        assert not is_output("a 0.958\n (450, 10)\n", other)
 
 
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
 def test_code_blocks_import_what_exists(page):
-    for _, code in python_blocks(page):
+    for _, code, _ in python_blocks((ROOT / page).read_text()):
         for module, names in re.findall(
             r"^from (sk_ssvae[\w.]*) import (\([^)]*\)|.*)$", code, re.MULTILINE
         ):
@@ -88,18 +120,20 @@ def test_code_blocks_import_what_exists(page):
 @pytest.mark.filterwarnings("ignore:OptunaSearchCV is experimental")
 @pytest.mark.filterwarnings("ignore:`optuna.terminator` module:FutureWarning")
 @pytest.mark.parametrize("page", PAGES_WITH_CODE)
-def test_code_runs(page, tmp_path, monkeypatch):
+def test_code_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     mpl.use("Agg")
     before = dict(MODELS)
     namespace = {"__name__": "documented"}
-    for line, code in python_blocks(page):
+    for line, code, output in python_blocks((ROOT / page).read_text()):
         # Blank lines keep the line numbers of tracebacks those of the page.
         compiled = compile("\n" * line + code, ROOT / page, "exec")
         imported = re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE)
         if any(name in OPTIONAL and find_spec(name) is None for name in imported):
             continue
         exec(compiled, namespace)
+        printed = capsys.readouterr().out
+        assert output is None or is_output(printed, output), printed
     for name in set(MODELS) - set(before):
         del MODELS[name]
     if page == "docs/saving.md":

@@ -111,6 +111,53 @@ def test_parameters_that_have_moved_are_errors():
         SSVAEClassifier(top_k=3)
 
 
+OPTIONS = {
+    SSVAEClassifier: (ClassifierOptions, set()),
+    VariationalAutoencoder: (
+        TrainingOptions,
+        {*ClassifierOptions().get_params()} - {*TrainingOptions().get_params()},
+    ),
+}
+"""Options of each estimator, and names of options that it does not have."""
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_options_passed_as_parameters_are_errors_that_name_the_options(kind):
+    options, others = OPTIONS[kind]
+    own = [*options().get_params()]
+    assert "max_time" in own
+    for name in own:
+        with pytest.raises(TypeError) as caught:
+            kind(**{name: 600})
+        assert str(caught.value) == (
+            f"{kind.__name__}.__init__() got an unexpected keyword argument {name!r}. "
+            f"{name} is an option: pass options={options.__name__}({name}=...)."
+        )
+        estimator = kind()
+        before = estimator.get_params()
+        with pytest.raises(ValueError) as caught:
+            estimator.set_params(**{"latent_size": 3, name: 600})
+        assert str(caught.value) == (
+            f"Invalid parameter {name!r} for estimator {kind.__name__}. "
+            f"{name} is an option: set options__{name}."
+        )
+        assert estimator.get_params() == before
+        assert not hasattr(estimator, name)
+    for name in others:
+        with pytest.raises(TypeError) as caught:
+            kind(**{name: 600})
+        assert str(caught.value) == (
+            f"{kind.__name__}.__init__() got an unexpected keyword argument {name!r}."
+        )
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_the_advice_for_options_passed_as_parameters_works(kind):
+    options, _ = OPTIONS[kind]
+    assert kind(options=options(max_time=600)).options.max_time == 600
+    assert kind().set_params(options__max_time=600).options.max_time == 600
+
+
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
