@@ -51,10 +51,10 @@ soft targets it did not improve predictions."""
 
 LARGE_STEPS = (1.5, 2.0)
 """Factors for the learning rates of the classifier and of all other networks in
-training with large steps, in which both fall to zero: as accurate as more steps of the
-learning rate itself, and of higher density (`python -m benchmarks accuracy.steps`).
-With a factor of three for the other networks, training collapsed on the counts of 2,000
-genes."""
+training with large steps, in which both fall to zero: about as accurate as half as many
+steps again of the learning rate itself, and of about the same density (`python -m
+benchmarks accuracy.steps`). With a factor of three for the other networks, training
+collapsed on the counts of 2,000 genes."""
 
 DEFAULT_OBJECTIVE = Objective()
 
