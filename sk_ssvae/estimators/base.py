@@ -355,6 +355,7 @@ class BaseVAE(
             super().__setstate__(state)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        # Stubs of the standard library do not have the function.
         return copyreg.__newobj__, (type(self),), super().__getstate__()  # type: ignore[attr-defined]
 
     # Rows of the user.

@@ -164,7 +164,7 @@ class BaseLabeledSplitter:
         ------
         train, test : ndarray of int
         """
-        raise NotImplementedError
+        raise NotImplementedError  # the splitters implement it
 
 
 def _check_groups(groups: Any) -> Array:

@@ -103,6 +103,7 @@ class M1M2Module(InnerVAEModule):
         self.warms_up = self.m1.warms_up
         self.m2.likelihood = MaskedGaussian(inner_size)
 
+    # Attributes of the base class, which are those of M1 here.
     @property
     def likelihood(self) -> Likelihood:  # type: ignore[override]
         """The likelihood of x, that of M1."""

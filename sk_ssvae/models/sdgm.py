@@ -190,6 +190,7 @@ class SDGMModule(InnerVAEModule):
         """Return log q(y | x, a); x and a broadcast."""
         x = self.inputs(x)
         if self.has_user_classifier:
+            # torch does not annotate the function.
             shape = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
                 x[..., 0], a[..., 0]
             )[0].shape

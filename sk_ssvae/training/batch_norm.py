@@ -30,6 +30,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _sum(communicator: Communicator, tensor: Tensor) -> Tensor:
+    # torch does not annotate the method.
     total: Tensor = _Sum.apply(communicator, tensor)  # type: ignore[no-untyped-call]
     return total
 

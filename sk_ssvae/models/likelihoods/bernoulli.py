@@ -47,6 +47,7 @@ class BernoulliVector(IndependentColumns):
         x = x.to(self.logits.dtype)
         zeros = (1 - x).clamp_min(0)  # rows may exceed 1 by a rounding error
         entropy = -torch.xlogy(x, x) - torch.xlogy(zeros, zeros)
+        # torch does not annotate the function.
         logits, x = torch.broadcast_tensors(  # type: ignore[no-untyped-call]
             self.logits, x
         )
