@@ -581,7 +581,7 @@ class BaseVAE(
         return float(self.validation_fraction)
 
     def _takes_large_steps(self) -> bool:
-        """Return whether training takes fewer and larger steps with soft targets."""
+        """Return whether parameters allow fewer and larger steps with soft targets."""
         return False
 
     def _open_checkpoint(

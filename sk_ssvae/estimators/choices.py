@@ -81,6 +81,7 @@ def describe_training_choices(
         By name of the parameter.
     """
     options = estimator.options or ClassifierOptions()
+    n_columns = estimator.preprocessor_.n_kept
     before = estimator.choices_
     choices = {name: before[name] for name in MODEL_CHOICES if name in before}
     if targets.teacher:
@@ -89,6 +90,8 @@ def describe_training_choices(
         is_limited = estimator.early_stopping or options.max_time is not None
         most = "at most " if is_limited else ""
         choices["max_epochs"] = f"{most}{_describe_epochs(stages)} of {n_rows} rows"
+    if estimator.alpha == "auto":
+        choices["alpha"] = f"{objective.alpha:.3g}, for {n_columns} columns"
     if isinstance(estimator.temperature, str):
         temperature = f"{estimator.temperature_:.3g}: {temperature_reason}"
         choices["temperature"] = temperature

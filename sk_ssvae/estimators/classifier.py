@@ -51,8 +51,8 @@ from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
-from sk_ssvae.training.net import SSVAENet
-from sk_ssvae.training.objective import Objective
+from sk_ssvae.training.net import MAX_LARGE_STEP_COLUMNS, SSVAENet
+from sk_ssvae.training.objective import Objective, resolve_alpha
 from sk_ssvae.training.options import ClassifierOptions
 from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.training.rows import Rows
@@ -122,9 +122,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         falls to a half over the first 35 % of training. "pool" is
         :class:`~sk_ssvae.OpinionPoolClassifier`. Any scikit-learn classifier that takes
         -1 can be used; it is cloned. None disables it, usually at a cost in accuracy.
-    alpha : float, default=30.0
-        Weight of the classification loss relative to the bound. The bound is a sum over
-        columns, so increase it with many columns; [1]_ uses 0.1.
+    alpha : "auto" or float, default="auto"
+        Weight of the classification loss relative to the bound, a sum over columns;
+        [1]_ uses 0.1. "auto" is 30, or n_features / 25 with more than 750 columns.
     class_prior : str or array-like of shape (n_classes,), default="auto"
         p(y). "auto": the mean of labels and soft targets, or uniform without a teacher;
         "uniform"; "empirical": shares of the labelled rows; "estimate": estimated from
@@ -307,7 +307,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         ],
         "unlabeled": [MissingValues()],
         "class_weight": [StrOptions({"balanced"}), dict, None],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "marginalization": [
             StrOptions({"auto", "exact"}),
             Interval(Integral, 1, None, closed="left"),
@@ -333,7 +333,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         temperature: Literal["auto", "cross-fit"] | float = "auto",
         unlabeled: Any = UNLABELED,
-        alpha: float = 30.0,
+        alpha: Literal["auto"] | float = "auto",
         max_epochs: Literal["auto"] | int = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
@@ -393,7 +393,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         temperature: Literal["auto", "cross-fit"] | float = "auto",
         unlabeled: Any = UNLABELED,
-        alpha: float = 30.0,
+        alpha: Literal["auto"] | float = "auto",
         max_epochs: Literal["auto"] | int = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
@@ -563,7 +563,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             seen = data.without_labels(held_out)
             class_prior = self._prior_of_soft_targets(resume)
             has_teacher = needs_teacher(self.teacher, class_prior, seen)
-            stages = self._stages(data, held_out, pretrained=resume)
+            stages = self._stages(data, preprocessor, held_out, pretrained=resume)
             n_steps = has_teacher + (self.temperature == "cross-fit")
             metadata = {"sample_weight": sample_weight}
             with self._fit_task(
@@ -823,7 +823,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         )
 
     def _stages(
-        self, data: TrainingData, held_out: Mask, *, pretrained: bool
+        self,
+        data: TrainingData,
+        preprocessor: Preprocessor,
+        held_out: Mask,
+        *,
+        pretrained: bool,
     ) -> list[tuple[str, int]]:
         """Return names and numbers of epochs of the stages of training."""
         trained = ~held_out if data.used is None else data.used & ~held_out
@@ -839,7 +844,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             self.batch_size,
             # Also if all rows are labelled, so that there is nothing to teach.
             taught=self.teacher is not None,
-            large_steps=has_unlabelled and self._takes_large_steps(),
+            large_steps=has_unlabelled and self._steps_are_large(preprocessor),
         )
         return model_spec(self).stages(
             max_epochs, resolve_epochs, pretrained=pretrained
@@ -853,6 +858,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             return False  # networks of the user
         # Early stopping may end training before the learning rates have fallen.
         return model_spec(self).takes_large_steps and not self.early_stopping
+
+    def _steps_are_large(self, preprocessor: Preprocessor) -> bool:
+        """Return the same as `_takes_large_steps`, for the columns of these rows."""
+        return (
+            self._takes_large_steps() and preprocessor.n_kept <= MAX_LARGE_STEP_COLUMNS
+        )
 
     def _objective(self, net: SSVAENet, rows: Rows) -> tuple[Objective, str]:
         """Return the loss to be minimised on these rows.
@@ -870,7 +881,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             rows,
         )
         objective = Objective(
-            alpha=float(self.alpha),
+            alpha=resolve_alpha(self.alpha, self.preprocessor_.n_kept),
             teacher_weight=float(options.teacher_weight),
             entropy_weight=float(options.entropy_weight),
             adversarial_weight=adversarial.weight,
@@ -879,7 +890,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             bound_rows=resolve_bound_rows(
                 options.bound_rows, n_summed, net.module_.likelihood.n_outputs
             ),
-            large_steps=self._takes_large_steps(),
+            large_steps=self._steps_are_large(self.preprocessor_),
         )
         return objective, adversarial.reason
 

@@ -42,7 +42,7 @@ from sk_ssvae.utils.random import (
     stream_seed,
 )
 
-__all__ = ["SSVAENet", "make_net", "step_work"]
+__all__ = ["MAX_LARGE_STEP_COLUMNS", "SSVAENet", "make_net", "step_work"]
 
 DECAY = 0.4
 """Fraction of the steps in which the learning rate falls to zero at the end: of all
@@ -55,6 +55,11 @@ training with large steps, in which both fall to zero: about as accurate as half
 steps again of the learning rate itself, and of about the same density (`python -m
 benchmarks accuracy.steps`). With a factor of three for the other networks, training
 collapsed on the counts of 2,000 genes."""
+
+MAX_LARGE_STEP_COLUMNS = 2000
+"""Largest number of columns with which steps are large. On word counts with 7,000
+columns the bound did not converge with them, and accuracy was lower (`python -m
+benchmarks accuracy.units`)."""
 
 DEFAULT_OBJECTIVE = Objective()
 

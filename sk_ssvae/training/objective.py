@@ -13,7 +13,35 @@ from sk_ssvae.training.loss import Loss, ssvae_loss
 from sk_ssvae.training.sharding import BatchShard
 from sk_ssvae.utils.chunks import BOUND_CELLS, row_chunks
 
-__all__ = ["Objective", "kl_warm_up", "teacher_decay"]
+__all__ = ["Objective", "kl_warm_up", "resolve_alpha", "teacher_decay"]
+
+MIN_ALPHA = 30.0
+"""Weight of the classification terms for few columns, chosen on six sets with at most
+40 (``python -m benchmarks accuracy.choose_defaults``)."""
+
+ALPHA_PER_COLUMN = 1 / 25
+"""Weight for each of many columns. The bound is a sum over columns. On word counts with
+7,000 columns and a weight of 30 it pulled the classifier away from its teacher
+(``python -m benchmarks accuracy.units``)."""
+
+
+def resolve_alpha(alpha: str | float, n_columns: int) -> float:
+    """Return the weight of the classification terms.
+
+    Parameters
+    ----------
+    alpha : "auto" or float
+        The parameter of that name.
+    n_columns : int
+        Number of columns in the bound.
+
+    Returns
+    -------
+    alpha : float
+    """
+    if isinstance(alpha, str):  # "auto"
+        return max(MIN_ALPHA, ALPHA_PER_COLUMN * n_columns)
+    return float(alpha)
 
 
 def teacher_decay(progress: float, end: float = 0.35) -> float:

@@ -31,6 +31,7 @@ def test_each_automatic_parameter_has_an_entry(iris, tmp_path):
         "class_prior",
         "teacher",
         "max_epochs",
+        "alpha",
         "temperature",
         "marginalization",
         "options__bound_rows",
@@ -43,6 +44,7 @@ def test_each_automatic_parameter_has_an_entry(iris, tmp_path):
     assert clf.choices_["likelihood"] == "gaussian"
     assert clf.choices_["class_prior"] == "the mean of labels and soft targets"
     assert clf.choices_["max_epochs"] == f"{clf.n_iter_} epochs of 150 rows"
+    assert clf.choices_["alpha"] == "30, for 4 columns"
     assert clf.choices_["temperature"] == "1.6: chosen on other data sets"
     assert clf.choices_["marginalization"] == "all classes are summed"
     bound_rows = clf.net_.objective.bound_rows
@@ -60,6 +62,7 @@ def test_parameters_that_are_given_have_no_entry(iris):
         likelihood="gaussian",
         class_prior="empirical",
         max_epochs=2,
+        alpha=30.0,
         temperature=1.0,
         marginalization="exact",
         options=ClassifierOptions(bound_rows=None, adversarial_weight=0.0),

@@ -136,7 +136,7 @@ def test_invalid_names_of_callbacks_are_errors(quick):
         "Invalid parameter 'patienc' for the callback 'es', EarlyStopping. Valid "
         f"parameters are: {sorted(stop.get_params())}."
     )
-    assert (clf.alpha, stop.patience) == (30.0, 7)  # nothing was set
+    assert (clf.alpha, stop.patience) == ("auto", 7)  # nothing was set
     assert message(lambda: quick().set_params(callbacks__es__patience=2)) == (
         f"Invalid parameter 'callbacks__es__patience' for {start}it has no callbacks. "
         "Pass e.g. callbacks=[('es', EarlyStopping())] to name one."

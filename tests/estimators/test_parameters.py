@@ -269,7 +269,7 @@ def test_set_params_changes_nothing_if_a_name_is_invalid():
     clf = SSVAEClassifier(model="sdgm")
     with pytest.raises(ValueError, match="Invalid parameter 'foo'"):
         clf.set_params(alpha=3.0, options__tol=0.5, model__foo=1)
-    assert (clf.model, clf.alpha, clf.options) == ("sdgm", 30.0, None)
+    assert (clf.model, clf.alpha, clf.options) == ("sdgm", "auto", None)
 
 
 def test_options_of_the_classifier_are_an_error_for_the_autoencoder(iris):

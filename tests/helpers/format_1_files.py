@@ -54,7 +54,9 @@ COMMON_PARAMETERS = {
 
 
 def _classifier(options=None, **params):
-    defaults = COMMON_PARAMETERS | {"classifier_hidden_sizes": (4,), "teacher": None}
+    """Return a classifier with the former default of `alpha`."""
+    own = {"classifier_hidden_sizes": (4,), "teacher": None, "alpha": 30.0}
+    defaults = COMMON_PARAMETERS | own
     options = _options() if options is None else options
     return SSVAEClassifier(**(defaults | params), options=options)
 

@@ -94,6 +94,21 @@ def test_large_steps_need_fewer_epochs(quick):
     assert epochs == [20, 30, 30, 30]
 
 
+@pytest.mark.parametrize(("n_columns", "n_epochs"), [(2000, 20), (2001, 30)])
+def test_many_columns_are_trained_with_small_steps(quick, n_columns, n_epochs):
+    """A constant column does not count."""
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(160, n_columns + 1)), np.full(160, -1)
+    X[:, 0] = 1.0
+    y[:4] = 0, 1, 0, 1
+    clf = quick(teacher=SPREADING, max_epochs="auto", batch_size=10, hidden_sizes=(2,))
+    clf.fit(X, y)
+    assert clf.n_iter_ == n_epochs
+    assert clf.net_.objective.large_steps == (n_epochs == 20)
+    assert clf.net_.objective.alpha == n_columns / 25
+    assert clf.choices_["alpha"] == f"80, for {n_columns} columns"
+
+
 def test_rate_is_constant_without_soft_targets(quick, iris, rates):
     X, y, truth = iris
     clf = quick(teacher=None, max_epochs=4, batch_size=50).fit(X, y)

@@ -13,7 +13,12 @@ from sk_ssvae.models.m2 import M2Module
 from sk_ssvae.models.sdgm import SDGMModule
 from sk_ssvae.training.batches import MixedBatches, OrderedBatches
 from sk_ssvae.training.loss import ssvae_loss
-from sk_ssvae.training.objective import Objective, kl_warm_up, teacher_decay
+from sk_ssvae.training.objective import (
+    Objective,
+    kl_warm_up,
+    resolve_alpha,
+    teacher_decay,
+)
 from sk_ssvae.training.rows import Rows
 
 
@@ -42,6 +47,16 @@ def test_teacher_decay_falls_linearly_to_a_half():
 
 def test_kl_warm_up_rises_linearly_to_one():
     assert [kl_warm_up(p, 0.4) for p in (0, 0.1, 0.4, 1)] == [0, 0.25, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("alpha", "n_columns", "expected"),
+    [("auto", 1, 30.0), ("auto", 750, 30.0), ("auto", 7500, 300.0), (7, 7500, 7.0)],
+)
+def test_the_weight_of_labels_grows_with_the_number_of_columns(
+    alpha, n_columns, expected
+):
+    assert resolve_alpha(alpha, n_columns) == pytest.approx(expected)
 
 
 def test_objectives_are_immutable_values():

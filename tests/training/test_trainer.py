@@ -38,7 +38,7 @@ def test_training_raises_the_bound_and_lowers_the_loss(quick, iris):
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     for epoch in history:
         bound, *terms = (epoch[name] for name in Loss._fields[1:])
-        total = -bound + clf.alpha * sum(terms)
+        total = -bound + clf.net_.objective.alpha * sum(terms)
         assert epoch["train_loss"] == pytest.approx(total, rel=1e-3, abs=1e-3)
 
 
