@@ -108,10 +108,11 @@ def _aligned(cells: list[list[str]]) -> list[str]:
 STYLE = """
 .sk-ssvae-summary { color: inherit; font-size: 0.9em; line-height: 1.35; }
 .sk-ssvae-summary table { width: auto; margin: 0; border: 0; border-collapse: collapse;
-  color: inherit; background: none; font-size: inherit; }
+  table-layout: auto; color: inherit; background: none; font-size: inherit; }
 .sk-ssvae-summary caption { caption-side: top; padding: 0.25em 0.75em;
   color: inherit; font-weight: bold; text-align: left; }
-.sk-ssvae-summary tr { color: inherit; background: none; }
+.sk-ssvae-summary thead tr:nth-child(n), .sk-ssvae-summary tbody tr:nth-child(n) {
+  color: inherit; background: none; }
 .sk-ssvae-summary th, .sk-ssvae-summary td { padding: 0.2em 0.75em; border: 0;
   color: inherit; background: none; text-align: left; vertical-align: top;
   white-space: normal; overflow-wrap: anywhere; }
@@ -127,7 +128,9 @@ STYLE = """
 .sk-ssvae-summary summary { cursor: pointer; }
 """
 """Colours are those of the page, so that they suit its light or dark scheme; a notebook
-may have another one than the browser."""
+may have another one than the browser. ``nth-child(n)``, which selects all rows, has the
+specificity of the rules of notebooks and galleries that colour every other row: inner
+and outer rows would not alternate together."""
 
 
 def as_html(title: str, entries: Sequence[Entry]) -> str:
