@@ -1,9 +1,12 @@
 """A readable record of a fit: the data, what was chosen, and how training went."""
 
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
+
+from sklearn import get_config
+
+from sk_ssvae.estimators.summary_format import Entry, Table, as_html, as_text
 
 __all__ = ["FitSummary"]
 
@@ -16,16 +19,16 @@ MAX_CLASSES = 12
 MAX_VIEWS = 5
 """Number of views of the teacher that are listed, those of largest weight."""
 
-WIDTH = 80
-NAME_WIDTH = 14
-"""Widths of the text, and of the names in it."""
+MAX_FOLDED = 100
+"""Number of names of columns, classes or views that a notebook shows on request."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class FitSummary:
     """What a fitted estimator consists of, as attributes and as a short text.
 
-    ``print(clf.summary())`` prints the text, and `to_dict` returns the attributes.
+    ``print(clf.summary())`` prints the text, a notebook shows a table with further
+    details, and `to_dict` returns the attributes.
 
     Attributes
     ----------
@@ -116,26 +119,40 @@ class FitSummary:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def __repr__(self) -> str:
-        lines = [self.estimator + (f" ({self.model})" if self.model else "")]
-        lines += _entry("rows", self._rows())
-        lines += _entry("columns", self._columns())
-        lines += _entry("likelihood", self._likelihood())
+        return as_text(self._title(), [*self._entries()])
+
+    def _repr_html_(self) -> str | None:
+        """Return a table for notebooks; None if scikit-learn's `display` is "text"."""
+        if get_config()["display"] == "text":
+            return None
+        return as_html(self._title(), [*self._entries()])
+
+    def _title(self) -> str:
+        return self.estimator + (f" ({self.model})" if self.model else "")
+
+    def _entries(self) -> Iterator[Entry]:
+        """Yield all entries, in their order."""
+        yield Entry("rows", self._rows())
+        yield Entry("columns", self._columns())
+        yield self._likelihood()
         if self.class_prior is not None:
-            lines += _entry("class prior", self.choices.get("class_prior", ""))
-            lines += self._classes()
-            lines += _entry("teacher", self.teacher or "none")
-            lines += self._views()
+            yield from self._classes(self.class_prior)
+            yield self._teacher()
             for name, text in self._chosen().items():
-                lines += _entry(name, text)
-        lines += _entry("epochs", self._epochs())
-        lines += _entry("loss, bound", f"{_number(self.loss)}, {_number(self.bound)}")
+                yield Entry(name, text)
+        yield Entry("epochs", self._epochs())
+        yield Entry("loss, bound", f"{_number(self.loss)}, {_number(self.bound)}")
         if self.validation_bound is not None:
-            lines += _entry("held-out bound", _number(self.validation_bound))
+            yield Entry("held-out bound", _number(self.validation_bound))
         seconds = "unknown" if self.fit_time is None else f"{self.fit_time:.1f} s"
-        lines += _entry("fit time", f"{seconds} on {self.device}")
+        yield Entry("fit time", f"{seconds} on {self.device}")
         for text in self.warnings or []:
-            lines += _entry("warning", text)
-        return "\n".join(lines)
+            yield Entry("warning", text)
+        if self.choices:
+            reasons = Table(
+                "parameter", [*self.choices], {"choice": (self.choices, "")}
+            )
+            yield Entry("choices", "", more="all automatic choices", folded=reasons)
 
     def _rows(self) -> str:
         if self.n_samples is None:
@@ -153,44 +170,59 @@ class FitSummary:
             return text
         return text + (", in one unit" if self.shares_unit else ", in several units")
 
-    def _likelihood(self) -> str:
+    def _likelihood(self) -> Entry:
         if len(self.likelihood) == 1:
-            return next(iter(self.likelihood))
-        parts = []
+            return Entry("likelihood", next(iter(self.likelihood)))
+        parts, names = [], {}
         for kind, columns in self.likelihood.items():
             listed = str(len(columns))
             if len(columns) <= MAX_COLUMN_NAMES:
                 listed += f" ({', '.join(map(str, columns))})"
             parts.append(f"{kind}: {listed}")
-        return "; ".join(parts)
+            names[kind] = ", ".join(map(str, columns[:MAX_FOLDED]))
+            if len(columns) > MAX_FOLDED:
+                names[kind] += f" and {len(columns) - MAX_FOLDED} more"
+        table = Table("likelihood", [*names], {"columns": (names, "")})
+        return Entry("likelihood", "; ".join(parts), more="all columns", folded=table)
 
-    def _classes(self) -> list[str]:
-        """Return a table with a line per class, or their number."""
-        prior = self.class_prior or {}
-        if len(prior) > MAX_CLASSES:
-            text = str(len(prior))
-            if self.label_counts is not None:
-                counts = self.label_counts.values()
-                text += f", with {min(counts)} to {max(counts)} labels each"
-            return _entry("classes", text)
+    def _classes(self, prior: dict[Any, float]) -> Iterator[Entry]:
+        """Yield how p(y) was chosen, with a table of the classes, or their number."""
         columns = {
             "labels": (self.label_counts, "d"),
             "share": (self.labeled_shares, ".3f"),
             "predicted": (self.unlabeled_shares, ".3f"),
             "prior": (prior, ".3f"),
         }
-        return _table("class", [*prior], columns)
+        chosen = self.choices.get("class_prior", "")
+        if len(prior) <= MAX_CLASSES:
+            yield Entry("class prior", chosen, Table("class", [*prior], columns))
+            return
+        yield Entry("class prior", chosen)
+        text = str(len(prior))
+        if self.label_counts is not None:
+            counts = self.label_counts.values()
+            text += f", with {min(counts)} to {max(counts)} labels each"
+        shown = [*prior][:MAX_FOLDED]
+        more = "all classes" if len(shown) == len(prior) else f"the first {len(shown)}"
+        folded = Table("class", shown, columns)
+        yield Entry("classes", text, more=more, folded=folded)
 
-    def _views(self) -> list[str]:
-        """Return a table with a line per view of the teacher."""
-        names = [*self.view_weights][:MAX_VIEWS]
+    def _teacher(self) -> Entry:
+        """Return the teacher, with a table of its views."""
+        text = self.teacher or "none"
+        names = [*self.view_weights]
+        if not names:
+            return Entry("teacher", text)
         columns = {
             "weight": (self.view_weights, ".2f"),
             "log-loss": (self.view_log_loss or None, ".2f"),
         }
-        table = _table("view", names, columns) if names else []
-        n_more = len(self.view_weights) - len(names)
-        return [*table, f"  and {n_more} more"] if n_more else table
+        table = Table("view", names[:MAX_VIEWS], columns)
+        if len(names) <= MAX_VIEWS:
+            return Entry("teacher", text, table)
+        more = f"and {len(names) - MAX_VIEWS} more"
+        folded = Table("view", names[MAX_VIEWS : MAX_VIEWS + MAX_FOLDED], columns)
+        return Entry("teacher", text, table, more, folded)
 
     def _chosen(self) -> dict[str, str]:
         """Return the texts of temperature and adversarial training."""
@@ -211,41 +243,6 @@ class FitSummary:
             return str(self.n_iter)
         text = f"{self.n_epochs} of {self.max_epochs}"
         return text if self.n_iter == self.n_epochs else f"{text}, {self.n_iter} in all"
-
-
-def _entry(name: str, text: str) -> list[str]:
-    """Return the lines of an entry; none if it has no text."""
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=f"{name:<{NAME_WIDTH}}  ",
-        subsequent_indent=" " * (NAME_WIDTH + 2),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _table(
-    heading: str,
-    rows: Sequence[Any],
-    columns: Mapping[str, tuple[Mapping[Any, Any] | None, str]],
-) -> list[str]:
-    """Return the lines of a table; columns of which the values are None are left out.
-
-    `columns` has by name the values by row, and their format.
-    """
-    names = [str(row) for row in rows]
-    width = max(map(len, [heading, *names]))
-    lines = [f"  {heading:<{width}}", *(f"  {name:<{width}}" for name in names)]
-    for column, (values, form) in columns.items():
-        if values is None:
-            continue
-        cells = [column, *(format(values[row], form) for row in rows)]
-        width = max(map(len, cells))
-        lines = [
-            f"{line}  {cell:>{width}}" for line, cell in zip(lines, cells, strict=True)
-        ]
-    return lines
 
 
 def _number(value: float | None) -> str:
