@@ -319,7 +319,6 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             rows = rows_of_views(X, checked, scaling, sample)
             if sample is not None:
                 check_inductive(classifiers, len(sample), len(codes))
-                rows = rows._replace(sample=sample)
                 if not ALL_ROWS_VIEWS.isdisjoint(names):
                     all_rows = scale_rows(checked, scaling, np.float32)
                     rows = rows._replace(all_rows=all_rows)
@@ -328,7 +327,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 make_folds(sampled_codes, seed),
                 estimate_shares=self.shares == "estimated",
             )
-            settings = self._view_settings(codes, sampled_codes, seed, scale)
+            settings = self._view_settings(codes, sample, seed, scale)
         views = ViewSet(names, classifiers, settings)
         pooled = views.fit_pool(rows, pool, len(classes), self.on_view)
         del rows  # which may hold a copy of X
@@ -346,19 +345,23 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self.transduction_ = classes[distributions.argmax(axis=1)]
 
     def _view_settings(
-        self, codes: IntArray, sampled_codes: IntArray, seed: int, scale: Array | None
+        self, codes: IntArray, sample: IntArray | None, seed: int, scale: Array | None
     ) -> ViewSettings:
         """Return the settings that all views share."""
         return ViewSettings(
             n_neighbors=int(self.n_neighbors),  # numpy's may overflow
             graph_rows=choose_rows(
-                sampled_codes, int(self.max_rows), seed, balanced=True
+                codes if sample is None else codes[sample],
+                int(self.max_rows),
+                seed,
+                balanced=True,
             ),
             seed=seed,
             unit_scale=scale,
             latent_graph_rows=choose_rows(
                 codes, MAX_LATENT_GRAPH_ROWS, seed, balanced=True
             ),
+            sample=sample,
         )
 
     def _entries(self) -> tuple[list[str] | None, dict[str, ClassifierEntry]]:
