@@ -171,5 +171,5 @@ def _graph_classifier(
     settings: ViewSettings, Z: Array, graph_rows: IntArray | None
 ) -> GraphClassifier:
     """Return the classifier on the graph of rows in the representation of a view."""
-    graph = NeighbourGraph(Z, settings.n_neighbors, graph_rows)
+    graph = NeighbourGraph(Z, settings.n_neighbors, graph_rows, settings.brute_force)
     return GraphClassifier(graph)

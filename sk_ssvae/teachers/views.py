@@ -36,6 +36,8 @@ class ViewSettings(NamedTuple):
     sample : ndarray of int64 or None
         Sorted indices, among all training rows, of those that views are fitted to. None
         if these are all rows.
+    brute_force : {"double", "single", "faiss"}
+        As for `sk_ssvae.teachers.neighbour_graph.neighbour_index`.
     """
 
     n_neighbors: int
@@ -44,6 +46,7 @@ class ViewSettings(NamedTuple):
     unit_scale: Array | None = None
     latent_graph_rows: IntArray | None = None
     sample: IntArray | None = None
+    brute_force: str = "double"
 
 
 class View(ABC):
