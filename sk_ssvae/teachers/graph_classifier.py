@@ -98,6 +98,21 @@ class GraphClassifier:
                 probabilities[j, graph.other_rows] = _normalised(averaged + floor[j])
         return probabilities
 
+    def node_probabilities(self, nodes: IntArray) -> Array:
+        """Return class probabilities of nodes, from the first label vector.
+
+        Parameters
+        ----------
+        nodes : ndarray of int64 of shape (n,)
+            Positions in the graph.
+
+        Returns
+        -------
+        probabilities : ndarray of float32 of shape (n, n_classes)
+            Those that `fit_predict_proba` returned.
+        """
+        return _normalised(self.node_scores[nodes] + self.floor)
+
     def predict_proba(self, Z: Array) -> Array:
         """Return class probabilities of new rows, from the first label vector.
 

@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.teachers.blocks import row_blocks, transformed
 from sk_ssvae.teachers.graph_classifier import GraphClassifier
 from sk_ssvae.teachers.neighbour_graph import NeighbourGraph
 from sk_ssvae.teachers.views import View, ViewSettings, fit_pca
+from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.typing import Array, IntArray
 
-__all__ = ["GraphView", "SupervisedProjectionView"]
+__all__ = ["AllRowsGraphView", "GraphView", "SupervisedProjectionView"]
 
 
 class GraphView(View):
@@ -43,13 +45,66 @@ class GraphView(View):
             Z = self.transformer.fit_transform(X)
         else:
             Z = transformed(self.transformer.fit(X), X)
-        self.classifier = _graph_classifier(self.settings, Z)
+        self.classifier = _graph_classifier(self.settings, Z, self.settings.graph_rows)
         return self.classifier.fit_predict_proba(label_vectors, n_classes)
 
     def predict_proba(self, X: Array) -> Array:
         """See `View.predict_proba`."""
         Z = X if self.transformer is None else transformed(self.transformer, X)
         return self.classifier.predict_proba(Z)
+
+
+class AllRowsGraphView(GraphView):
+    """A graph of rows in a representation that is fitted to all training rows.
+
+    If other views are fitted to a sample, the graph has rows outside of it, too. Rows
+    that are neither in the sample nor in the graph are not transformed in `fit`: their
+    probabilities are computed only if the pool gives the view a weight.
+    """
+
+    def fit_predict_proba(
+        self,
+        X: Array,
+        label_vectors: Sequence[IntArray],
+        n_classes: int,
+        soft_labels: Array | None = None,
+    ) -> Array:
+        """See `View.fit_predict_proba`.
+
+        X has all training rows; label vectors and probabilities are of the sample.
+        """
+        sample, nodes = self.settings.sample, self.settings.latent_graph_rows
+        if sample is None:
+            return super().fit_predict_proba(X, label_vectors, n_classes)
+        if nodes is None:
+            nodes = np.arange(len(X))
+        self.transformer.fit(X)
+        rows = np.union1d(nodes, sample)
+        Z = np.concatenate(
+            [
+                self.transformer.transform(X[rows[chunk]])
+                for chunk in row_chunks(len(rows), X.shape[1])
+            ]
+        )
+        in_rows = np.searchsorted(rows, sample)
+        extended = []
+        for codes in label_vectors:
+            extended.append(np.full(len(rows), UNLABELED))
+            extended[-1][in_rows] = codes
+        self.node_indices = nodes
+        graph_rows = np.searchsorted(rows, nodes)
+        self.classifier = _graph_classifier(self.settings, Z, graph_rows)
+        return self.classifier.fit_predict_proba(extended, n_classes)[:, in_rows]
+
+    def predict_unsampled(self, X: Array, indices: IntArray) -> Array:
+        """See `View.predict_unsampled`. Rows in the graph have their own scores."""
+        nodes = self.node_indices
+        place = np.minimum(np.searchsorted(nodes, indices), len(nodes) - 1)
+        is_node = nodes[place] == indices
+        probabilities = self.classifier.node_probabilities(place)
+        if not is_node.all():
+            probabilities[~is_node] = self.predict_proba(X[~is_node])
+        return probabilities
 
 
 class SupervisedProjectionView(View):
@@ -100,7 +155,8 @@ class SupervisedProjectionView(View):
         vectors = zip(label_vectors, soft_labels, strict=True)
         for j, (codes, soft) in enumerate(vectors):
             matrix = self.projection(Z, soft)
-            classifier = _graph_classifier(self.settings, Z @ matrix)
+            rows = self.settings.graph_rows
+            classifier = _graph_classifier(self.settings, Z @ matrix, rows)
             probabilities.append(classifier.fit_predict_proba([codes], n_classes)[0])
             if j == 0:
                 self.matrix, self.classifier = matrix, classifier
@@ -111,7 +167,9 @@ class SupervisedProjectionView(View):
         return self.classifier.predict_proba(self.pca.transform(X) @ self.matrix)
 
 
-def _graph_classifier(settings: ViewSettings, Z: Array) -> GraphClassifier:
+def _graph_classifier(
+    settings: ViewSettings, Z: Array, graph_rows: IntArray | None
+) -> GraphClassifier:
     """Return the classifier on the graph of rows in the representation of a view."""
-    graph = NeighbourGraph(Z, settings.n_neighbors, settings.graph_rows)
+    graph = NeighbourGraph(Z, settings.n_neighbors, graph_rows, settings.brute_force)
     return GraphClassifier(graph)

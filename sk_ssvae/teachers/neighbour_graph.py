@@ -9,9 +9,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.neighbors import KDTree, NearestNeighbors
 
+from sk_ssvae.teachers.brute_force import BruteForce
+from sk_ssvae.teachers.faiss_search import FaissSearch
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
-from sk_ssvae.utils.typing import Array, IntArray
+from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
 __all__ = ["TINY", "NeighbourGraph", "neighbour_index"]
 
@@ -33,7 +35,9 @@ TINY: float = np.finfo(np.float32).tiny.item()
 """Smallest positive normal number in single precision."""
 
 
-def neighbour_index(Z: Array, n_neighbors: int) -> NearestNeighbors:
+def neighbour_index(
+    Z: FloatArray, n_neighbors: int, brute_force: str = "double"
+) -> NearestNeighbors | BruteForce | FaissSearch:
     """Return an index of the nearest neighbours by the faster search for these rows.
 
     scikit-learn chooses a k-d tree up to 15 dimensions. Whether it is fast depends on
@@ -47,22 +51,30 @@ def neighbour_index(Z: Array, n_neighbors: int) -> NearestNeighbors:
         Rows.
     n_neighbors : int
         Number of neighbours, less than `n_rows`.
+    brute_force : {"double", "single", "faiss"}, default="double"
+        Where a tree is slow: the brute force of scikit-learn, that of `BruteForce`,
+        which is faster, but has other last digits, or approximate neighbours.
 
     Returns
     -------
-    index : NearestNeighbors
+    index : NearestNeighbors, BruteForce or FaissSearch
         Fitted. Fewer than `MIN_PROBED_ROWS` rows are left to scikit-learn.
     """
     index = NearestNeighbors(n_neighbors=n_neighbors).fit(Z)
     # The rule of scikit-learn for a k-d tree.
     is_tree = Z.shape[1] <= 15 and 2 * n_neighbors < len(Z)
-    if len(Z) >= MIN_PROBED_ROWS and is_tree:
+    if len(Z) < MIN_PROBED_ROWS:
+        return index
+    if is_tree:
         tree = KDTree(Z)
         probes = np.linspace(0, len(Z) - 1, N_PROBES).astype(int)
         tree.query(Z[probes], k=n_neighbors + 1)
-        if tree.get_n_calls() > MAX_VISITED_SHARE * N_PROBES * len(Z):
-            index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(Z)
-    return index
+        if tree.get_n_calls() <= MAX_VISITED_SHARE * N_PROBES * len(Z):
+            return index
+        index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(Z)
+    if brute_force == "faiss":
+        return FaissSearch(Z, n_neighbors)
+    return BruteForce(Z, n_neighbors) if brute_force == "single" else index
 
 
 def _min_radius(distance: Array) -> float:
@@ -106,6 +118,8 @@ class NeighbourGraph:
         Sorted indices of the rows that are nodes of the graph, at least two. None uses
         all rows. Other rows get the weighted mean of their nearest nodes, as new rows
         do.
+    brute_force : {"double", "single", "faiss"}, default="double"
+        As for `neighbour_index`.
 
     Attributes
     ----------
@@ -116,7 +130,11 @@ class NeighbourGraph:
     """
 
     def __init__(
-        self, Z: Array, n_neighbors: int = 7, graph_rows: Array | None = None
+        self,
+        Z: Array,
+        n_neighbors: int = 7,
+        graph_rows: Array | None = None,
+        brute_force: str = "double",
     ) -> None:
         Z = np.ascontiguousarray(Z, dtype=np.float32)
         self.graph_rows = np.arange(len(Z)) if graph_rows is None else graph_rows
@@ -124,7 +142,7 @@ class NeighbourGraph:
         nodes = Z[self.graph_rows]
         n = len(nodes)
         k = min(n_neighbors, n - 1)
-        self.index = neighbour_index(nodes, k)
+        self.index = neighbour_index(nodes, k, brute_force)
         with WARNING_FILTERS_LOCK.taken():
             distance, neighbour = self.index.kneighbors()
         self.min_radius = _min_radius(distance)

@@ -23,6 +23,7 @@ from sk_ssvae.teachers.blocks import (
     scale_rows,
 )
 from sk_ssvae.teachers.caching import stored_fit
+from sk_ssvae.teachers.faiss_search import import_faiss
 from sk_ssvae.teachers.pooling import OpinionPool, make_folds
 from sk_ssvae.teachers.registry import (
     ALL_ROWS_VIEWS,
@@ -144,6 +145,13 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         half of them labelled if there are enough unlabelled ones. "latent-gaussian" and
         "latent-bernoulli" are fitted to all rows; their graphs have at most 60,000.
 
+    neighbors_algorithm : {"auto", "faiss"}, default="auto"
+        How nearest neighbours are searched, in the graphs of views that are fitted to a
+        sample: "auto" finds the nearest neighbours, by a tree or brute force. "faiss"
+        finds most of them, in less time, where a tree would be slow, and needs
+        ``pip install "sk_ssvae[faiss]"``. It has no effect without a sample, with up to
+        `max_rows` rows.
+
     random_state : int, RandomState instance or None, default=None
         Seed for the folds, the random forest, the VAEs and all random choices, and of
         each `random_state` of a classifier in `views` that is None. The built-in views
@@ -232,6 +240,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "shares": [StrOptions({"estimated", "labelled"})],
         "max_rows": [Interval(Integral, 2, None, closed="left")],
+        "neighbors_algorithm": [StrOptions({"auto", "faiss"})],
         "random_state": ["random_state"],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
     }
@@ -246,6 +255,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         n_neighbors: int = 7,
         shares: str = "estimated",
         max_rows: int = 10000,
+        neighbors_algorithm: str = "auto",
         random_state: RandomState = None,
         memory: Any = None,
     ) -> None:
@@ -253,6 +263,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self.n_neighbors = n_neighbors
         self.shares = shares
         self.max_rows = max_rows
+        self.neighbors_algorithm = neighbors_algorithm
         self.random_state = random_state
         self.memory = memory
 
@@ -279,6 +290,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         TypeError, ValueError
             If X, y or a parameter is invalid. Errors of a classifier in `views` have a
             note that names it.
+        ImportError
+            If faiss is not installed, with ``neighbors_algorithm="faiss"``.
         """
         with all_or_nothing(self):
             seed = draw_seed(self.random_state)
@@ -291,6 +304,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         return self
 
     def _fit(self, X: Any, y: Any, seed: int) -> None:
+        if self.neighbors_algorithm == "faiss":
+            import_faiss()  # before anything is computed
         names, classifiers = self._entries()
         with fixed_global_state():
             with quiet_sums():
@@ -319,7 +334,6 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             rows = rows_of_views(X, checked, scaling, sample)
             if sample is not None:
                 check_inductive(classifiers, len(sample), len(codes))
-                rows = rows._replace(sample=sample)
                 if not ALL_ROWS_VIEWS.isdisjoint(names):
                     all_rows = scale_rows(checked, scaling, np.float32)
                     rows = rows._replace(all_rows=all_rows)
@@ -328,7 +342,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 make_folds(sampled_codes, seed),
                 estimate_shares=self.shares == "estimated",
             )
-            settings = self._view_settings(codes, sampled_codes, seed, scale)
+            settings = self._view_settings(codes, sample, seed, scale)
         views = ViewSet(names, classifiers, settings)
         pooled = views.fit_pool(rows, pool, len(classes), self.on_view)
         del rows  # which may hold a copy of X
@@ -346,20 +360,31 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self.transduction_ = classes[distributions.argmax(axis=1)]
 
     def _view_settings(
-        self, codes: IntArray, sampled_codes: IntArray, seed: int, scale: Array | None
+        self, codes: IntArray, sample: IntArray | None, seed: int, scale: Array | None
     ) -> ViewSettings:
         """Return the settings that all views share."""
         return ViewSettings(
             n_neighbors=int(self.n_neighbors),  # numpy's may overflow
             graph_rows=choose_rows(
-                sampled_codes, int(self.max_rows), seed, balanced=True
+                codes if sample is None else codes[sample],
+                int(self.max_rows),
+                seed,
+                balanced=True,
             ),
             seed=seed,
             unit_scale=scale,
             latent_graph_rows=choose_rows(
                 codes, MAX_LATENT_GRAPH_ROWS, seed, balanced=True
             ),
+            sample=sample,
+            brute_force=self._brute_force(sample),
         )
+
+    def _brute_force(self, sample: IntArray | None) -> str:
+        """Return how graphs are searched where a tree is slow."""
+        if sample is None:
+            return "double"
+        return "faiss" if self.neighbors_algorithm == "faiss" else "single"
 
     def _entries(self) -> tuple[list[str] | None, dict[str, ClassifierEntry]]:
         """Return the names of views, None for the default, and the user's classifiers.

@@ -21,7 +21,11 @@ from sk_ssvae.teachers.classifier_views import (
     logistic_regression,
 )
 from sk_ssvae.teachers.discriminant_analysis import discriminant_directions, whitening
-from sk_ssvae.teachers.graph_views import GraphView, SupervisedProjectionView
+from sk_ssvae.teachers.graph_views import (
+    AllRowsGraphView,
+    GraphView,
+    SupervisedProjectionView,
+)
 from sk_ssvae.teachers.latent_means import LatentMeans
 from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.utils.typing import Array
@@ -243,7 +247,7 @@ def make_view(name: str, shape: tuple[int, int], settings: ViewSettings) -> View
             likelihood = name.removeprefix("latent-")
             means = _latent_means(likelihood, n_rows, n_features, seed)
             latent_settings = settings._replace(graph_rows=settings.latent_graph_rows)
-            return GraphView(means, latent_settings)
+            return AllRowsGraphView(means, latent_settings)
         case "logistic":
             return LabelledRowsView(logistic_regression(), settings)
         case "svm":

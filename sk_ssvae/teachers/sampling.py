@@ -81,7 +81,7 @@ def pool_unsampled(
     X, checked, scaling
         As for `rows_of_views`.
     views : ViewSet
-        Fitted to the sample. Its probabilities of all rows are removed.
+        Fitted to the sample.
     pool : OpinionPool
         Fitted.
     distributions : ndarray of float64 of shape (n_rows, n_classes)
@@ -97,4 +97,3 @@ def pool_unsampled(
         rows = rows_of_views(X, checked, scaling, which)
         probabilities = views.predict_proba(rows, pool.used_views, which)
         distributions[which] = pool.pool(probabilities, pool.class_shares)
-    views.all_row_probabilities = {}

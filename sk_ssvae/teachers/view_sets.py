@@ -4,11 +4,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from sklearn import config_context
 
-from sk_ssvae.data.markers import UNLABELED
 from sk_ssvae.teachers.pooling import OpinionPool
 from sk_ssvae.teachers.registry import (
     ALL_ROWS_VIEWS,
@@ -51,8 +49,6 @@ class RowsOfViews(NamedTuple):
         For built-in views.
     passed : ndarray or data frame of shape (n_rows, n_features)
         The same rows, for views that are classifiers of the user.
-    sample : ndarray of int64 of shape (n_rows,) or None
-        If the rows are a sample of the training rows: their sorted indices.
     all_rows : ndarray of float32 of shape (n_all, n_kept) or None
         All training rows, scaled, for views that need them. None if the rows are
         no sample, or no view needs them.
@@ -60,7 +56,6 @@ class RowsOfViews(NamedTuple):
 
     scaled: Array
     passed: Any
-    sample: IntArray | None = None
     all_rows: Array | None = None
 
     def of(self, name: str, *, is_user_defined: bool) -> Any:
@@ -73,13 +68,6 @@ class RowsOfViews(NamedTuple):
 def _global_state_of(view: View) -> AbstractContextManager[None]:
     """Return the context in which a view computes."""
     return nullcontext() if view.is_user_defined else fixed_global_state()
-
-
-def _labels_of_all_rows(codes: IntArray, sample: IntArray, n_rows: int) -> IntArray:
-    """Extend a label vector of a sample to all rows; the others are unlabelled."""
-    of_all = np.full(n_rows, UNLABELED)
-    of_all[sample] = codes
-    return of_all
 
 
 class ViewSet:
@@ -99,9 +87,6 @@ class ViewSet:
     ----------
     views : dict of str to View
         Fitted views by name.
-    all_row_probabilities : dict of str to ndarray of shape (n_all, n_classes)
-        Class probabilities of all training rows, from the views that are fitted to
-        these although others have a sample.
     """
 
     def __init__(
@@ -113,7 +98,6 @@ class ViewSet:
         self.names = names
         self.settings = settings
         self.views: dict[str, View] = {}
-        self.all_row_probabilities: dict[str, Array] = {}
         self._classifiers = classifiers
 
     def fit_pool(
@@ -171,19 +155,8 @@ class ViewSet:
             else make_view(name, X.shape, self.settings)
         )
         self.views[name] = view
-        sample = rows.sample if X is rows.all_rows else None
-        if sample is not None:
-            label_vectors = [
-                _labels_of_all_rows(codes, sample, len(X)) for codes in label_vectors
-            ]
         with _global_state_of(view):
-            probabilities = view.fit_predict_proba(
-                X, label_vectors, n_classes, soft_labels
-            )
-        if sample is None:
-            return probabilities
-        self.all_row_probabilities[name] = probabilities[0].copy()
-        return probabilities[:, sample]
+            return view.fit_predict_proba(X, label_vectors, n_classes, soft_labels)
 
     def predict_proba(
         self,
@@ -200,8 +173,7 @@ class ViewSet:
         names : collection of str
             The views.
         indices : ndarray of int64 of shape (n_rows,), default=None
-            If these are training rows, outside of the sample: their indices. Views that
-            are fitted to all training rows then return the probabilities from the fit.
+            If these are training rows, outside of the sample: their indices.
 
         Returns
         -------
@@ -211,11 +183,11 @@ class ViewSet:
         for name, view in self.views.items():
             if name not in names:
                 continue
-            if indices is not None and name in self.all_row_probabilities:
-                probabilities[name] = self.all_row_probabilities[name][indices]
-                continue
+            X = rows.of(name, is_user_defined=view.is_user_defined)
             with _global_state_of(view):
-                probabilities[name] = view.predict_proba(
-                    rows.of(name, is_user_defined=view.is_user_defined)
+                probabilities[name] = (
+                    view.predict_proba(X)
+                    if indices is None
+                    else view.predict_unsampled(X, indices)
                 )
         return probabilities

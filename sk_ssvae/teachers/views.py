@@ -33,6 +33,11 @@ class ViewSettings(NamedTuple):
         common factor. None if they are all equal.
     latent_graph_rows : ndarray of int64 or None
         As `graph_rows`, but among all training rows, for views of latent means.
+    sample : ndarray of int64 or None
+        Sorted indices, among all training rows, of those that views are fitted to. None
+        if these are all rows.
+    brute_force : {"double", "single", "faiss"}
+        As for `sk_ssvae.teachers.neighbour_graph.neighbour_index`.
     """
 
     n_neighbors: int
@@ -40,6 +45,8 @@ class ViewSettings(NamedTuple):
     seed: int
     unit_scale: Array | None = None
     latent_graph_rows: IntArray | None = None
+    sample: IntArray | None = None
+    brute_force: str = "double"
 
 
 class View(ABC):
@@ -101,6 +108,25 @@ class View(ABC):
         probabilities : ndarray of shape (n_new, n_classes)
             Class probabilities.
         """
+
+    def predict_unsampled(self, X: Array, indices: IntArray) -> Array:
+        """Return class probabilities of training rows outside of the sample.
+
+        They are those of new rows, unless the view knows more of these rows.
+
+        Parameters
+        ----------
+        X : ndarray of float64 of shape (n_rows, n_features)
+            The rows, as for `predict_proba`.
+        indices : ndarray of int64 of shape (n_rows,)
+            Their indices among all training rows.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_rows, n_classes)
+            Class probabilities.
+        """
+        return self.predict_proba(X)
 
 
 def fit_pca(X: Array, n_components: int, seed: int) -> PCA:

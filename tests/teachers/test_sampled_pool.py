@@ -7,9 +7,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import pool as pool_module
-from sk_ssvae.teachers.pooling import fit_inverse_temperature, make_folds
-from sk_ssvae.teachers.registry import FIRST_STAGE_VIEWS
+from sk_ssvae.teachers.graph_views import AllRowsGraphView
+from sk_ssvae.teachers.pooling import (
+    OpinionPool,
+    fit_inverse_temperature,
+    make_folds,
+)
+from sk_ssvae.teachers.registry import FIRST_STAGE_VIEWS, make_view
 from sk_ssvae.teachers.row_choice import choose_sample
+from sk_ssvae.teachers.views import ViewSettings
 
 
 @pytest.fixture
@@ -137,6 +143,42 @@ def test_the_graph_of_all_rows_is_limited(many, monkeypatch):
     assert len(pool._views.views["latent-gaussian"].classifier.graph.graph_rows) == 200
     truth = np.arange(500) % 2
     assert (pool.transduction_ == truth)[y < 0].mean() > 0.9
+
+
+def test_latent_views_of_a_sample_have_the_probabilities_of_all_rows(many):
+    """Rows in the graph and outside of it, in the sample and outside of it."""
+    X, y = many
+    nodes = np.sort(np.random.RandomState(0).permutation(500)[:200])
+    sample = np.union1d(np.arange(20), np.arange(0, 500, 5))
+    settings = ViewSettings(7, nodes, 0, latent_graph_rows=nodes)
+    of_all = make_view("latent-gaussian", X.shape, settings)
+    (expected,) = of_all.fit_predict_proba(X, [y], 2)
+    of_sample = make_view("latent-gaussian", X.shape, settings._replace(sample=sample))
+    (found,) = of_sample.fit_predict_proba(X, [y[sample]], 2)
+    np.testing.assert_allclose(found, expected[sample], rtol=1e-5)
+    others = np.setdiff1d(np.arange(500), sample)
+    assert 0 < np.isin(others, nodes).sum() < len(others)
+    found = of_sample.predict_unsampled(X[others], others)
+    np.testing.assert_allclose(found, expected[others], rtol=1e-5)
+
+
+def test_latent_views_without_weight_are_not_asked_for_other_rows(many, monkeypatch):
+    X, y = many
+    asked = []
+
+    def record(view, X, indices):
+        asked.append(len(indices))
+        return np.full((len(indices), 2), 0.5)
+
+    monkeypatch.setattr(AllRowsGraphView, "predict_unsampled", record)
+    views = ["latent-gaussian", "svm"]
+    pool = OpinionPoolClassifier(views=views, max_rows=100, random_state=0).fit(X, y)
+    assert pool.weights_["latent-gaussian"] > 0
+    assert sum(asked) == 400
+    asked.clear()
+    monkeypatch.setattr(OpinionPool, "used_views", ["svm"])
+    pool.fit(X, y)
+    assert not asked
 
 
 def test_other_rows_have_the_class_shares_of_unlabelled_rows():
