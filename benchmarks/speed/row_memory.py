@@ -10,7 +10,7 @@ without pages of mapped files, which the system can drop at any time. The labels
 are passed to `fit` exist before the start.
 
 "kept" is what the documentation says is in memory for each row: the class of the row
-(1 byte), for a memory map the order of an epoch (4.25 bytes), and at the end the results
+(1 byte), for a memory map the order of an epoch (4.25 bytes), and at the end results
 (4 bytes for each class, of `label_distributions_` and of `predict_proba`). "rest" is
 the peak less these, which should not depend on the number of rows. The files repeat a
 block of 65,536 rows; they are written to a temporary folder, one after the other.

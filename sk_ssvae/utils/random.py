@@ -17,7 +17,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from sk_ssvae.utils.threads import ForkSafeLock
+from sk_ssvae.utils.locks import ForkSafeLock
 
 __all__ = [
     "RandomState",
