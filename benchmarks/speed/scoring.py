@@ -1,10 +1,12 @@
 """Scoring of a file of many rows: rows per second, and memory against their number.
 
     python -m benchmarks speed.scoring
+    python -m benchmarks speed.scoring --rows 10000000 --rounds 1
 
 A file of float32 rows x 30 is scored by `predict_proba`, and the probabilities are
 written to another file: in one call for all rows of the memory-mapped file, by a
-`Scorer` in a loop over blocks of 65,536 rows, and by a `Scorer` and a Dask array of the
+`Scorer` in a loop over blocks of 65,536 rows, by a `Scorer` of the ONNX graph in the
+same loop (extra ``onnx``, and onnxruntime), and by a `Scorer` and a Dask array of the
 same blocks with two threads (extra ``dask``). Each call runs in a process of its own.
 Memory is the peak growth of the process, which includes the pages of files that are
 mapped. The two ways by blocks map a file for the duration of a block.
@@ -64,15 +66,20 @@ def score_all(path):
     np.load(path / "proba.npy", mmap_mode="r+")[:] = proba
 
 
-def score_blocks(path):
+def score_blocks(path, model="model.ssvae"):
     """Score one block after the other."""
     from sk_ssvae import Scorer
 
-    scorer = Scorer(path / "model.ssvae")
+    scorer = Scorer(path / model)
     X, proba = MappedFile(path / "X.npy"), MappedFile(path / "proba.npy")
     for start in range(0, X.shape[0], BLOCK):
         rows = slice(start, start + BLOCK)
         proba[rows] = scorer(X[rows])
+
+
+def score_with_onnx(path):
+    """Score one block after the other by the graph."""
+    score_blocks(path, "model.onnx")
 
 
 def score_with_dask(path):
@@ -92,6 +99,7 @@ def score_with_dask(path):
 WAYS = {
     "one call": score_all,
     "Scorer, blocks": score_blocks,
+    "Scorer, ONNX, blocks": score_with_onnx,
     f"Scorer, Dask, {N_DASK_THREADS} threads": score_with_dask,
 }
 
@@ -101,7 +109,7 @@ def measure(way, n):
 
     A smaller file is scored first, which loads code and the model.
     """
-    from sk_ssvae import SSVAEClassifier
+    from sk_ssvae import SSVAEClassifier, to_onnx
 
     X, y = blobs(ROWS_TO_FIT, N_FEATURES, 2)
     clf = SSVAEClassifier(random_state=0, **plain_m2(max_epochs=1, n_threads=1))
@@ -114,6 +122,8 @@ def measure(way, n):
         for path, size in ((Path(first), 1000), (Path(folder), n)):
             make_file(path, size)
             clf.save(path / "model.ssvae")
+            if "ONNX" in way:
+                to_onnx(clf, path / "model.onnx")
         score(Path(first))
         start = time.perf_counter()
         _, n_bytes = peak_memory(score, Path(folder))
@@ -128,10 +138,17 @@ def measure(way, n):
 def main(argv=None):
     """Measure all ways, those with Dask if it is installed, for two numbers of rows."""
     parser = make_speed_parser("scoring", __doc__, rounds=3)
+    parser.add_argument("--rows", type=int, nargs="+", default=[500_000, 2_000_000])
+    parser.add_argument("--ways", nargs="+", default=[*WAYS], choices=[*WAYS])
     args = parse_speed_args(parser, argv)
-    sizes = (100_000, 200_000) if args.quick else (500_000, 2_000_000)
+    sizes = (100_000, 200_000) if args.quick else tuple(args.rows)
     results = Results("scoring", quick=args.quick, resume=args.resume)
-    ways = [way for way in WAYS if "Dask" not in way or find_spec("dask")]
+    needed = {"Dask": "dask", "ONNX": "onnxruntime"}
+    ways = [
+        way
+        for way in args.ways
+        if all(find_spec(needed[name]) for name in needed if name in way)
+    ]
     calls = {f"{way}, {n:,} rows": (way, n) for way in ways for n in sizes}
     summary = results.interleave(
         "scoring",

@@ -55,6 +55,19 @@ class ArrowContainer(DataFrameContainer):
         types = [dtype.to_pandas_dtype() for dtype in self.dtypes]
         return bool(types) and np.result_type(*types) == np.float32
 
+    def number_columns(self) -> list[Array] | None:
+        """See `Container.number_columns`; numbers without nulls are not copied."""
+        import pyarrow as pa
+
+        types = pa.types
+        if not all(
+            types.is_floating(dtype)
+            or (types.is_integer(dtype) and dtype.bit_width <= 32)
+            for dtype in self.X.schema.types
+        ):
+            return None
+        return [column.to_numpy() for column in self.X.columns]
+
     def fill(self, columns: DecodedColumns) -> Any:
         """Return a copy of the table with missing values replaced."""
         table = self.X

@@ -49,6 +49,12 @@ class Container(Protocol):
     def holds_singles(self) -> bool:
         """Whether numbers that scikit-learn does not read fit into float32."""
 
+    def number_columns(self) -> list[Array] | None:
+        """Return all columns as they are in memory, None unless all are numbers.
+
+        Integers have at most 32 bits, and missing values are NaN.
+        """
+
     def is_numeric_column(self, j: int) -> bool:
         """Return whether the type of a column is numeric or boolean."""
 
@@ -121,6 +127,10 @@ class ArrayContainer:
     def holds_singles(self) -> bool:
         """False: scikit-learn reads rows of numbers."""
         return False
+
+    def number_columns(self) -> list[Array] | None:
+        """Return None: scikit-learn reads rows of numbers."""
+        return None
 
     def is_numeric_column(self, j: int) -> bool:
         """Return True: columns that are not declared as categorical hold numbers."""

@@ -124,6 +124,10 @@ class DataFrameContainer:
         """False: scikit-learn reads rows of numbers."""
         return False
 
+    def number_columns(self) -> list[Array] | None:
+        """Return None: scikit-learn reads rows of numbers."""
+        return None
+
     def is_numeric_column(self, j: int) -> bool:
         """Return whether a column is of numbers or booleans."""
         return _is_numeric(self._types[j])

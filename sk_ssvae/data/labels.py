@@ -127,6 +127,7 @@ def encode_labels(
     owner: str = "The estimator",
     unlabeled: Any = UNLABELED,
     all_labelled: bool = False,
+    compact: bool = False,
 ) -> tuple[Array, IntArray]:
     """Map labels to codes 0 ... n_classes - 1, and the marker to -1.
 
@@ -143,6 +144,9 @@ def encode_labels(
     all_labelled : bool, default=False
         Take an array of booleans, which has no room for a marker, as labels of all
         rows.
+    compact : bool, default=False
+        Return codes of the smallest integer type: a byte for each row with up to 127
+        classes.
 
     Returns
     -------
@@ -185,7 +189,8 @@ def encode_labels(
                 f"y contains labels that are not among the classes: {unknown}. "
                 f"The classes are {classes.tolist()}."
             )
-    codes = np.full(len(y), UNLABELED, dtype=np.int64)
+    dtype = np.result_type(np.min_scalar_type(len(classes)), np.int8)
+    codes = np.full(len(y), UNLABELED, dtype=dtype if compact else np.int64)
     if len(labels):
         codes[labelled] = np.searchsorted(classes, labels.astype(classes.dtype))
     return classes, codes

@@ -66,15 +66,20 @@ class MissingCells:
     def __init__(self, encode: Callable[[Tensor], Tensor], kept: Mask) -> None:
         self._encode = encode
         self._kept = kept
-        self._n_missing: list[IntArray] = []
+        self._n_rows = 0
+        # Of the rows with missing cells only, which may be few of very many.
+        self._incomplete: list[IntArray] = []
+        self._empty: list[IntArray] = []
 
     def encode(self, rows: Tensor) -> Tensor:
         """Encode the next rows."""
         missing = np.isnan(rows.numpy())
-        n_missing = np.zeros(len(rows), dtype=np.int64)
         if missing.any():
             n_missing = missing[:, self._kept].sum(axis=1)
-        self._n_missing.append(n_missing)
+            empty = n_missing == self._kept.sum()
+            self._incomplete.append(self._n_rows + np.flatnonzero(n_missing))
+            self._empty.append(self._n_rows + np.flatnonzero(empty))
+        self._n_rows += len(rows)
         return self._encode(rows)
 
     def rows(self) -> tuple[IntArray, IntArray]:
@@ -85,9 +90,11 @@ class MissingCells:
         incomplete, empty : ndarray of int64
             Positions among the rows that were encoded. Empty ones are incomplete, too.
         """
-        n_missing = np.concatenate(self._n_missing)
-        n_kept = self._kept.sum()
-        return np.flatnonzero(n_missing), np.flatnonzero(n_missing == n_kept)
+        none = np.empty(0, dtype=np.int64)
+        return (
+            np.concatenate([none, *self._incomplete]),
+            np.concatenate([none, *self._empty]),
+        )
 
 
 def masked_to_nan(X: Any) -> Any:

@@ -98,6 +98,9 @@ class Schema:
         single = rows.holds_singles and self.is_plain
         shape = (rows.rows.shape[0], len(self.categories))
         cells = np.empty(shape, dtype=np.float32 if single else np.float64)
+        columns = rows.number_columns() if self.is_plain else None
+        if columns:
+            return np.stack(columns, axis=1, out=cells, casting="same_kind")
         words = TextReader() if texts is None else texts
         for j, categories in enumerate(self.categories):
             if categories is None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from sk_ssvae.data.row_indices import row_indices
 from sk_ssvae.data.row_sources import RowSource, UnexpectedRowsError
 from sk_ssvae.data.scaling import ColumnScaling, RowEncoder
+from sk_ssvae.data.sorted_rows import SortedRows
 from sk_ssvae.data.sources import MappedSource
 from sk_ssvae.utils.chunks import row_chunks, tensor_sharing_memory
 from sk_ssvae.utils.random import shuffled_passes
@@ -299,7 +299,9 @@ class SourceRows:
         cells[~is_kept] = self.cells[indices[~is_kept]]
         return torch.from_numpy(cells)
 
-    def shuffled(self, rows: Tensor, total: int, generator: torch.Generator) -> Tensor:
+    def shuffled(
+        self, rows: SortedRows, total: int, generator: torch.Generator
+    ) -> Iterator[Tensor]:
         """Shuffle rows, as often as needed, so that they are read block by block.
 
         The blocks are shuffled and divided into groups of a quarter of the buffer, and
@@ -309,51 +311,68 @@ class SourceRows:
 
         Parameters
         ----------
-        rows : Tensor of int64 of shape (n_rows,)
+        rows : SortedRows
             Indices of the rows.
         total : int
             Number of rows to return.
         generator : torch.Generator
             Source of the permutations, on the CPU.
 
-        Returns
-        -------
-        positions : Tensor of int64 of shape (total,)
-            Positions in `rows`. Each occurs in every complete pass, and at random in
-            the remainder.
+        Yields
+        ------
+        positions : Tensor of integers
+            Positions in `rows`, `total` in all. Each occurs in every complete pass, and
+            at random in the remainder. Those of a group are drawn when the group is
+            reached, so that none but these are in memory.
         """
-        indices = rows.cpu().numpy()
         if (
             self.cells.source.takes_rows
             or self.cells.fits_buffer
-            or (len(self._kept) and np.isin(indices, self._kept).all())
+            or self._are_kept(rows)
         ):
-            return shuffled_passes(len(rows), total, generator)
-        n_complete = total // len(rows) * len(rows)
-        return torch.cat(
-            [
-                self._shuffled_groups(indices, n, generator)
-                for n in (n_complete, total - n_complete)
-            ]
-        )
+            yield shuffled_passes(len(rows), total, generator)
+            return
+        n_passes, n_more = divmod(total, len(rows))
+        if n_passes:
+            yield from self._shuffled_groups(rows, n_passes, generator)
+        for positions in self._shuffled_groups(rows, 1, generator) if n_more else ():
+            yield positions[:n_more]
+            n_more -= len(positions)
+            if n_more <= 0:
+                return
+
+    def _are_kept(self, rows: SortedRows) -> bool:
+        """Return whether all of the rows are kept in memory."""
+        if len(rows) > len(self._kept):
+            return False
+        indices = rows[torch.arange(len(rows), device=rows.device)]
+        return bool(np.isin(indices.cpu().numpy(), self._kept).all())
 
     def _shuffled_groups(
-        self, indices: IntArray, total: int, generator: torch.Generator
-    ) -> Tensor:
-        """Shuffle rows within groups of blocks."""
-        if total == 0:
-            return torch.empty(0, dtype=torch.int64, device="cpu")
-        n_passes = math.ceil(total / len(indices))
-        order = shuffled_passes(len(indices), n_passes * len(indices), generator)
-        limits = self.cells.source.limits
-        n_blocks = len(limits) - 1
-        blocks = torch.randperm(n_blocks, generator=generator, device="cpu").numpy()
-        sizes = np.diff(limits)[blocks] * self.cells.shape[1]
-        group = np.empty(n_blocks, dtype=np.int64)
-        group[blocks] = (np.cumsum(sizes) - sizes) // (BUFFER_CELLS // N_GROUPS)
-        group_of = group[self.cells.source.block_of(indices)]
-        in_groups = np.argsort(group_of[order.numpy()], kind="stable")
-        return order[torch.from_numpy(in_groups)][:total]
+        self, rows: SortedRows, n_passes: int, generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """Shuffle rows within groups of blocks, once or several times."""
+        limits = torch.from_numpy(self.cells.source.limits)
+        # The rows of a block follow each other.
+        starts = rows.count_below(limits.to(rows.device)).cpu()
+        blocks = torch.randperm(len(limits) - 1, generator=generator, device="cpu")
+        n_cells = limits.diff()[blocks] * self.cells.shape[1]
+        group = (n_cells.cumsum(0) - n_cells) // (BUFFER_CELLS // N_GROUPS)
+        sizes = torch.unique_consecutive(group, return_counts=True)[1]
+        for of_group in torch.split(blocks, sizes.tolist()):
+            positions = torch.cat(
+                [
+                    torch.arange(start, stop, device="cpu")
+                    for start, stop in zip(
+                        starts[of_group].tolist(),
+                        starts[of_group + 1].tolist(),
+                        strict=True,
+                    )
+                ]
+            )
+            for _ in range(n_passes if len(positions) else 0):
+                order = shuffled_passes(len(positions), len(positions), generator)
+                yield positions[order.long()]
 
 
 def _mapped_tensor(cells: SourceCells) -> Tensor | None:

@@ -516,14 +516,15 @@ class BaseVAE(
             If the fractions leave no row, an entry of `callbacks` is not a callback, or
             one needs rows or labels that are not held out.
         """
-        used = np.arange(data.cells.shape[0])
-        if data.used is not None:
-            used = np.flatnonzero(data.used)
         labelled = getattr(self._options(), "labeled_validation_fraction", 0.0)
-        held_out = np.zeros(data.cells.shape[0], dtype=bool)
-        held_out[used] = choose_held_out(
+        used = slice(None) if data.used is None else data.used
+        chosen = choose_held_out(
             data.codes[used], self._validation_share(), seed, float(labelled)
         )
+        held_out = chosen
+        if data.used is not None:
+            held_out = np.zeros(len(data.codes), dtype=bool)
+            held_out[data.used] = chosen
         check_callbacks(self.callbacks or [])
         callbacks = [
             (name, c() if isinstance(c, type) else c)
@@ -543,10 +544,6 @@ class BaseVAE(
         held_out: Mask | None = None,
     ) -> tuple[Rows, Rows | None]:
         """Return the rows to train on, and those held out (None if there are none)."""
-        n_rows = data.cells.shape[0]
-        used = np.ones(n_rows, dtype=bool) if data.used is None else data.used
-        if held_out is None:
-            held_out = np.zeros(n_rows, dtype=bool)
         parts: dict[str, Any] = {"weight": data.weight}
         if soft_targets is not None:
             parts["soft_targets"] = soft_targets
@@ -556,11 +553,11 @@ class BaseVAE(
         device = torch.device(net.device)
         labelled = np.flatnonzero(data.codes >= 0)
         x, parts["encode"] = preprocessor.device_rows(data.cells, device, labelled)
-        which = np.flatnonzero(used & ~held_out)
-        train_rows = Rows(x, data.codes, which=which, **parts)
-        if not held_out.any():
-            return train_rows, None
-        return train_rows, Rows(x, data.codes, which=np.flatnonzero(held_out), **parts)
+        if held_out is None or not held_out.any():
+            return Rows(x, data.codes, which=data.used, **parts), None
+        trained = ~held_out if data.used is None else data.used & ~held_out
+        train_rows = Rows(x, data.codes, which=trained, **parts)
+        return train_rows, Rows(x, data.codes, which=held_out, **parts)
 
     def _validation_share(self) -> float:
         """Return the share of the unlabelled rows that is held out.
@@ -605,7 +602,7 @@ class BaseVAE(
             run["seed"] = self.net_.seed if self._continues() else None
             run["epochs before"] = len(self.net_.history_) if self._continues() else 0
             run["X"] = digest(data.cells)
-            run["y"] = digest(data.codes)
+            run["y"] = digest(data.codes.astype(np.int64))
             run["sample_weight"] = digest(data.weight)
         checkpoint = Checkpoint(self.checkpoint, run, communicator)
         return checkpoint, checkpoint.read()

@@ -32,7 +32,7 @@ from sk_ssvae.estimators.parameters import (
     network_factories,
     set_network_keywords,
 )
-from sk_ssvae.estimators.prediction import PredictionMixin
+from sk_ssvae.estimators.prediction import PredictionMixin, most_probable
 from sk_ssvae.estimators.rows_in_memory import rows_for_fit
 from sk_ssvae.estimators.teaching import (
     SoftTargets,
@@ -761,14 +761,18 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
                     f"{type(self).__name__} needs at least 2 rows with a positive "
                     f"sample_weight, got {used.sum()} of {cells.shape[0]}."
                 )
-        codes = np.full(len(labels), UNLABELED)
         chosen = slice(None) if used is None else used
-        classes, codes[chosen] = encode_labels(
+        classes, codes = encode_labels(
             labels[chosen],
             classes,
             owner=type(self).__name__,
             unlabeled=self.unlabeled,
+            compact=True,
         )
+        if used is not None:
+            codes_of_used = codes
+            codes = np.full(len(labels), UNLABELED, dtype=codes_of_used.dtype)
+            codes[used] = codes_of_used
         class_weight = resolve_class_weight(self.class_weight, classes, codes, weight)
         if class_weight is not None:
             factor = np.append(class_weight, 1.0)[codes]  # 1 for the code -1
@@ -831,9 +835,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         pretrained: bool,
     ) -> list[tuple[str, int]]:
         """Return names and numbers of epochs of the stages of training."""
-        trained = ~held_out if data.used is None else data.used & ~held_out
-        n_rows = int(trained.sum())
-        has_unlabelled = bool((data.codes[trained] == UNLABELED).any())
+        trained = data.used
+        if held_out.any():
+            trained = ~held_out if trained is None else trained & ~held_out
+        n_rows = len(data.codes) if trained is None else int(trained.sum())
+        has_unlabelled = data._replace(used=trained).has_unlabelled()
 
         def resolve_epochs(epochs: str | int) -> int:
             return resolve_max_epochs(epochs, n_rows, self.batch_size)
@@ -917,8 +923,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             lambda: self._prediction_time(net, data.cells),
         ) as bound:
             log_proba = self._training_log_proba(net, data.cells, communicator)
-        distributions = np.exp(log_proba)
-        if not np.isfinite(distributions).all():
+        distributions = np.exp(log_proba, out=log_proba)
+        if not np.isfinite(distributions.sum()):  # probabilities are at most 1
             raise ValueError(
                 "Training diverged: weights are so large that probabilities are NaN. "
                 f"{net.remedies}"
@@ -928,8 +934,12 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         distributions[labelled, data.codes[labelled]] = 1
         self.validation_bound_ = bound
         self.label_distributions_ = distributions
-        self.transduction_ = self.classes_[distributions.argmax(axis=1)]
         self.net_ = net
+
+    @property
+    def transduction_(self) -> Array:
+        """Class of each row of the last `fit`: its label, or the predicted class."""
+        return most_probable(self.classes_, self.label_distributions_)
 
     def _prediction_time(self, net: SSVAENet, cells: Any) -> float:
         """Estimate the seconds of predictions for all rows, from the last ones."""

@@ -58,7 +58,9 @@ def record_fit(
     hidden = codes == UNLABELED
     shares = None
     if hidden.any():
-        shares = distributions[used][hidden].mean(axis=0, dtype=np.float64).tolist()
+        shares = np.mean(
+            distributions[used], axis=0, dtype=np.float64, where=hidden[:, None]
+        ).tolist()
     weights = sorted(targets.view_weights.items(), key=lambda view: -view[1])
     losses = targets.view_log_loss
     return record | {

@@ -1,14 +1,15 @@
 """Fitted estimators in files, each of which a process loads once."""
 
 import errno
+import hashlib
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from sk_ssvae.estimators.loading import load
+from sk_ssvae.estimators.onnx_models import is_graph, load_graph
 from sk_ssvae.utils.files import read_checksum
-from sk_ssvae.utils.threads import ForkSafeLock
+from sk_ssvae.utils.locks import ForkSafeLock
 
 __all__ = ["MAX_FILES", "LoadedFile", "load_once"]
 
@@ -89,9 +90,25 @@ def _stamp(path: str) -> tuple[int, ...]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
+def load(path: str, *, device: str | None) -> Any:
+    """Load an estimator from a file, or a graph, which needs no torch."""
+    if is_graph(path):
+        return load_graph(path)
+    from sk_ssvae.estimators.loading import load as load_estimator
+
+    return load_estimator(path, device=device)
+
+
 def _load(path: str, device: str | None) -> LoadedFile:
     while True:  # until the file was not replaced while it was read
-        checksum = read_checksum(path)
+        checksum = _checksum(path)
         estimator = load(path, device=device)
-        if read_checksum(path) == checksum:
+        if _checksum(path) == checksum:
             return LoadedFile(estimator, checksum)
+
+
+def _checksum(path: str) -> str:
+    if not is_graph(path):
+        return read_checksum(path)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,12 +16,33 @@ from sk_ssvae.estimators.base import BaseVAE
 from sk_ssvae.estimators.calibration import adjust_log_proba
 from sk_ssvae.models import inference
 from sk_ssvae.training.net import SSVAENet
+from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.typing import Array, FloatArray
 
-__all__ = ["PredictionMixin"]
+__all__ = ["PredictionMixin", "most_probable"]
 
 TINY = np.finfo(np.float32).tiny
 """Smallest average probability, so that its logarithm is finite."""
+
+
+def most_probable(classes: Array, scores: Array) -> Array:
+    """Return the class of the largest score of each row.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Class labels.
+    scores : ndarray of shape (n_rows, n_classes)
+        Probabilities, or their logarithms.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_rows,)
+    """
+    labels = np.empty(len(scores), dtype=classes.dtype)
+    for rows in row_chunks(*scores.shape):
+        labels[rows] = classes[scores[rows].argmax(axis=1)]
+    return labels
 
 
 class PredictionMixin(ClassifierMixin, BaseVAE):
@@ -53,8 +74,9 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
         module, encode = net.module_, self._row_encoder()
         missing = MissingCells(encode, self.preprocessor_.scaling.kept)
         temperature, shift = self.temperature_, self.log_prior_shift_
-        log_q = inference.log_posterior_y(module, cells, missing.encode)
-        log_proba = adjust_log_proba(log_q, temperature, shift)
+        log_proba = inference.log_posterior_y(module, cells, missing.encode)
+        for rows in row_chunks(*log_proba.shape):  # in place, for very many rows
+            log_proba[rows] = adjust_log_proba(log_proba[rows], temperature, shift)
         incomplete, empty = missing.rows()
         if len(incomplete):
 
@@ -106,9 +128,7 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
         y : ndarray of shape (n_samples,)
             Labels from `classes_`.
         """
-        codes = self.predict_log_proba(X).argmax(axis=1)
-        labels: Array = self.classes_[codes]
-        return labels
+        return most_probable(self.classes_, self.predict_log_proba(X))
 
     def score(
         self,

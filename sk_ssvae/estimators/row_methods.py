@@ -3,12 +3,9 @@
 from typing import Any, get_args
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from sk_ssvae.data.named_batches import FrameLibrary
-from sk_ssvae.estimators.autoencoder import VariationalAutoencoder
-from sk_ssvae.estimators.classifier import SSVAEClassifier
-from sk_ssvae.teachers.classifiers import last_step
+from sk_ssvae.estimators.onnx_models import OnnxAutoencoder
 from sk_ssvae.utils.typing import Array
 
 __all__ = [
@@ -18,6 +15,7 @@ __all__ = [
     "check_n_features",
     "empty_output",
     "frame_library",
+    "last_model",
     "output_names",
 ]
 
@@ -41,13 +39,27 @@ def check_estimator(model: Any) -> None:
     NotFittedError
         If it is not fitted.
     """
-    if not isinstance(last_step(model), SSVAEClassifier | VariationalAutoencoder):
+    from sklearn.utils.validation import check_is_fitted
+
+    from sk_ssvae.estimators.autoencoder import VariationalAutoencoder
+    from sk_ssvae.estimators.classifier import SSVAEClassifier
+
+    if not isinstance(last_model(model), SSVAEClassifier | VariationalAutoencoder):
         raise TypeError(
-            "model must be the path of a file that save has written, a fitted "
-            "SSVAEClassifier or VariationalAutoencoder, or a pipeline that ends in "
-            f"one, got {model!r}."
+            "model must be the path of a file that save or to_onnx has written, a "
+            "fitted SSVAEClassifier or VariationalAutoencoder, or a pipeline that ends "
+            f"in one, got {model!r}."
         )
     check_is_fitted(model)
+
+
+def last_model(estimator: Any) -> Any:
+    """Return the last step of a pipeline, or the estimator or graph itself."""
+    if isinstance(estimator, OnnxAutoencoder):
+        return estimator
+    from sk_ssvae.teachers.classifiers import last_step  # imports torch
+
+    return last_step(estimator)
 
 
 def check_method(estimator: Any, method: Any) -> None:
@@ -88,7 +100,7 @@ def output_names(estimator: Any, method: str) -> list[str]:
         return ["prediction"]
     if method == "score_samples":
         return ["score_samples"]
-    last = last_step(estimator)
+    last = last_model(estimator)
     if method == "transform":
         return [str(name) for name in last.get_feature_names_out()]
     prefix = method.removeprefix("predict_")
@@ -110,7 +122,7 @@ def empty_output(estimator: Any, method: str) -> Array:
     output : ndarray of shape (0,) or (0, n_outputs)
     """
     if method == "predict":
-        return np.empty(0, dtype=last_step(estimator).classes_.dtype)
+        return np.empty(0, dtype=last_model(estimator).classes_.dtype)
     if method == "score_samples":
         return np.empty(0, dtype=np.float32)
     return np.empty((0, len(output_names(estimator, method))), dtype=np.float32)
@@ -121,5 +133,7 @@ def frame_library(estimator: Any) -> FrameLibrary:
 
     It is pandas for a pipeline whose last step saw arrays.
     """
-    kind = last_step(estimator).preprocessor_.schema.kind
+    if isinstance(estimator, OnnxAutoencoder):
+        return estimator.frame_library
+    kind = last_model(estimator).preprocessor_.schema.kind
     return kind if kind in get_args(FrameLibrary) else "pandas"

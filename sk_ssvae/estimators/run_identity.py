@@ -120,7 +120,7 @@ def describe_fit(
         ],
         "checkpoint": estimator.checkpoint is not None,
         "X": (data.cells.shape, digest(data.cells[_compared_rows(data.cells)])),
-        "y": digest(data.codes),
+        "y": digest(data.codes.astype(np.int64)),
         "sample_weight": digest(data.weight),
     }
     # None draws another seed in each process, and the first one's is used.

@@ -76,11 +76,14 @@ FITTED_ATTRIBUTES = frozenset(
         "n_features_in_",
         "preprocessor_",
         "temperature_",
-        "transduction_",
         "validation_bound_",
     }
 )
 """The fitted attributes beside the net. A file cannot set any other."""
+
+COMPUTED_ATTRIBUTES = frozenset({"transduction_"})
+"""Fitted attributes that files of earlier versions hold, and that now follow from the
+others."""
 
 TRANSIENT_ATTRIBUTES = frozenset({CALLBACKS, *CALLBACK_STATE})
 """What scikit-learn's callbacks keep on an estimator. It is not part of the model."""
@@ -272,7 +275,11 @@ def from_state(
             f"needs the device {str(estimator.device)!r}, which is not available here. "
             "Pass another: sk_ssvae.load(path, device='cpu')"
         ) from None
-    state = {name: decode(value) for name, value in header["state"].items()}
+    state = {
+        name: decode(value)
+        for name, value in header["state"].items()
+        if name not in COMPUTED_ATTRIBUTES
+    }
     if not set(state) <= FITTED_ATTRIBUTES:
         raise ValueError(f"state {sorted(set(state) - FITTED_ATTRIBUTES)}")
     if "classes_" in state:

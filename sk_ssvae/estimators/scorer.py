@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sk_ssvae.data.named_batches import add_columns, column_names, select_columns
-from sk_ssvae.estimators.autoencoder import VariationalAutoencoder
-from sk_ssvae.estimators.classifier import SSVAEClassifier
 from sk_ssvae.estimators.loaded_files import load_once
+from sk_ssvae.estimators.onnx_models import is_graph
 from sk_ssvae.estimators.row_methods import (
     check_estimator,
     check_method,
     check_n_features,
     empty_output,
     frame_library,
+    last_model,
     output_names,
 )
-from sk_ssvae.teachers.classifiers import last_step
 from sk_ssvae.utils.typing import Array
+
+if TYPE_CHECKING:
+    from sk_ssvae.estimators.autoencoder import VariationalAutoencoder
+    from sk_ssvae.estimators.classifier import SSVAEClassifier
 
 __all__ = ["Scorer"]
 
@@ -36,8 +39,11 @@ class Scorer:
     Parameters
     ----------
     model : str, path-like or estimator
-        Path of a file that `save` has written, which all processes must be able to
-        read. It is made absolute, and symbolic links are resolved. Alternatively a
+        Path of a file that `save` has written, or, if it ends in ".onnx", `to_onnx`;
+        all processes must be able to read it. It is made absolute, and symbolic links
+        are resolved. Of a graph, onnxruntime computes the methods but "score_samples",
+        without importing torch, with as many threads as cores, at most OMP_NUM_THREADS.
+        Alternatively a
         fitted `SSVAEClassifier` or `VariationalAutoencoder`, or a pipeline that ends in
         one. An estimator is pickled with the scorer, by plain pickle, which also takes
         user-supplied networks. A system that pickles functions for each block sends it
@@ -74,8 +80,8 @@ class Scorer:
     NotFittedError
         If an estimator is not fitted.
     ImportError
-        If safetensors, which reads files, is not installed: ``pip install
-        "sk_ssvae[files]"``.
+        If safetensors, which reads files of `save`, is not installed: ``pip install
+        "sk_ssvae[files]"``, or onnxruntime, which computes graphs.
 
     See Also
     --------
@@ -84,7 +90,8 @@ class Scorer:
 
     Notes
     -----
-    Results are those of the method for the same block, bit for bit. Between blocks of
+    Results are those of the method for the same block, bit for bit; those of a graph
+    agree up to rounding, and are NaN for rows with missing cells. Between blocks of
     different sizes they may differ in the last bits, because the rounding of a matrix
     product depends on its shape.
 
@@ -126,13 +133,18 @@ class Scorer:
         self._checksum: str | None = None
         if isinstance(model, str | os.PathLike):
             self.model = os.path.realpath(os.fsdecode(model))
+            if device is not None and is_graph(self.model):
+                raise ValueError(
+                    f"device={device!r} is for files that save has written; ONNX "
+                    "graphs are computed on the CPU. Leave it out."
+                )
             self._checksum = load_once(self.model, device).checksum
         else:
             check_estimator(model)
             if device is not None:
                 raise ValueError(
                     f"device={device!r} is for files; the estimator is on "
-                    f"{str(last_step(model).device_)!r} already. Leave it out."
+                    f"{str(last_model(model).device_)!r} already. Leave it out."
                 )
         check_method(self.estimator, method)
 
@@ -250,7 +262,7 @@ class Scorer:
             )
         result = self(X)
         if result.dtype == object:  # the type of the labels, also if there are no rows
-            labels = np.array(last_step(estimator).classes_.tolist())
+            labels = np.array(last_model(estimator).classes_.tolist())
             result = result.astype(labels.dtype)
         columns = result.T if result.ndim == 2 else result[None]
         return add_columns(batch, dict(zip(names, columns, strict=True)))

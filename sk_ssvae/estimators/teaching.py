@@ -50,8 +50,8 @@ class TrainingData(NamedTuple):
     ----------
     cells : ndarray or sparse array of shape (n_rows, n_features)
         Numeric cells, NaN where missing.
-    codes : ndarray of int64 of shape (n_rows,)
-        Classes 0 ... n_classes - 1, or -1.
+    codes : ndarray of int of shape (n_rows,)
+        Classes 0 ... n_classes - 1, or -1, in a small type.
     used : ndarray of bool of shape (n_rows,) or None
         Rows with a positive weight; None for all.
     weight : ndarray of shape (n_rows,) or None
@@ -61,7 +61,7 @@ class TrainingData(NamedTuple):
     """
 
     cells: Any
-    codes: IntArray
+    codes: Array
     used: Mask | None = None
     weight: Array | None = None
     class_weight: Array | None = None
@@ -78,11 +78,18 @@ class TrainingData(NamedTuple):
             cells = self.cells[self.used]
         return self._replace(cells=cells, codes=codes, used=None, weight=weight)
 
+    def has_unlabelled(self) -> bool:
+        """Return whether a row with a positive weight is unlabelled."""
+        codes = self.codes if self.used is None else self.codes[self.used]
+        return bool(codes.min(initial=0) == UNLABELED)
+
     def without_labels(self, rows: Mask) -> "TrainingData":
         """Return the same data with the labels of these rows hidden.
 
         Their weights are then those of unlabelled rows.
         """
+        if not rows.any():
+            return self
         codes = np.where(rows, UNLABELED, self.codes)
         weight = self.weight
         if weight is not None:
@@ -144,9 +151,8 @@ def needs_teacher(teacher: Any, class_prior: Any, data: TrainingData) -> bool:
 
     That is the teacher, or one that the class prior is estimated with.
     """
-    codes = data.codes if data.used is None else data.codes[data.used]
     is_asked = teacher is not None or estimates_prior(class_prior)
-    return is_asked and bool((codes == UNLABELED).any())
+    return is_asked and data.has_unlabelled()
 
 
 def make_soft_targets(
@@ -272,6 +278,7 @@ def _fit_teacher(
     final = last_step(estimator)
     has_views = isinstance(final, OpinionPoolClassifier)
     cells = data.cells
+    codes = data.codes.astype(np.int64)  # as teachers of the user are given them
 
     def encode(part: Any) -> Any:
         return network_inputs(part, preprocessor.scaling, preprocessor.layout)
@@ -279,13 +286,13 @@ def _fit_teacher(
     with progress.step(step, type(final).__name__, has_parts=has_views) as view:
         if isinstance(cells, SourceCells | SourceSubset) and is_pool:
             return fit_sampled_targets(
-                estimator, cells, encode, data.codes, n_classes, seed, view
+                estimator, cells, encode, codes, n_classes, seed, view
             )
         if isinstance(cells, SourceCells | SourceSubset):  # a memory map
             cells = cells[slice(None)]
         rows = dense_rows(encode(cells), seed) if is_pool else encode(cells)
         targets: tuple[Array, Any] = fit_soft_targets(
-            estimator, rows, data.codes, n_classes, seed, view
+            estimator, rows, codes, n_classes, seed, view
         )
     return targets
 
@@ -376,7 +383,8 @@ def choose_temperature(
         return log_proba
 
     with progress.step("temperature", "cross-fit", has_parts=True) as fold:
-        temperature = cross_fitted_temperature(predict_held_out, data.codes, seed, fold)
+        codes = data.codes.astype(np.int64)
+        temperature = cross_fitted_temperature(predict_held_out, codes, seed, fold)
     if np.bincount(data.codes[data.codes != UNLABELED]).max() == 1:
         return temperature, "chosen on other data sets, as no label can be held out"
     return temperature, "fitted to held-out labels"

@@ -146,8 +146,10 @@ class M1M2Module(InnerVAEModule):
         self.eval()
         means = torch.cat(
             [
-                self.m1.posterior_z(rows.encoded(chunk)).mean
-                for chunk in torch.split(rows.order, CHUNK_SIZE)
+                self.m1.posterior_z(rows.encoded(rows.indices(positions))).mean
+                for positions in torch.split(
+                    torch.arange(len(rows), device=rows.device), CHUNK_SIZE
+                )
             ]
         )
         means, weight = means.double(), rows.bound_weight.double()[:, None]

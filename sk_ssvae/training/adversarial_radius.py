@@ -261,7 +261,7 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
     perturbation changes are left out. Rows are in the units of the networks' inputs,
     and missing cells are NaN.
     """
-    classes = torch.full_like(rows.order, -1)
+    classes = torch.full((len(rows),), -1, device=rows.device)
     classes[: rows.n_labelled] = rows.codes
     if rows.soft_targets is not None and len(rows.soft_targets):
         value, most_probable = rows.soft_targets.max(1)
@@ -274,6 +274,6 @@ def _rows_with_classes(rows: Rows, movable: Tensor) -> tuple[Array, IntArray]:
     # Not on the limits between rows, where rounding would decide.
     steps = (torch.arange(n, dtype=torch.float64, device="cpu") + 1e-6) / n
     which = known[torch.searchsorted(total, steps * total[-1]).to(known.device)]
-    cells = rows.encoded(rows.order[which])[:, movable > 0].cpu().double()
+    cells = rows.encoded(rows.indices(which))[:, movable > 0].cpu().double()
     x = cells / movable[movable > 0].cpu().double()
     return x.numpy(), classes[which].cpu().numpy()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from sk_ssvae.data.sorted_rows import SortedRows
 from sk_ssvae.training.rows import Batch, Rows
 from sk_ssvae.training.sharding import BatchShard
 from sk_ssvae.utils.chunks import row_chunks
@@ -42,7 +43,9 @@ trained for at least one epoch. Chosen on MNIST: the test error was 2.75 % with 
 many and 2.23 % with this number (`python -m benchmarks mnist.train`, seed 0)."""
 
 BLOCK = 256
-"""Number of minibatches whose weights are gathered in one operation."""
+BLOCK_ROWS = 2**18
+"""Number of minibatches whose weights are gathered in one operation, and of their rows:
+a few MB."""
 
 
 class MixedBatches:
@@ -106,46 +109,81 @@ class MixedBatches:
     def __len__(self) -> int:
         return self.n_batches
 
-    def _shuffled(self, first: int, n: int, size: int, g: torch.Generator) -> Tensor:
-        """Return indices (n_batches, size) from shuffled passes over `n` rows."""
-        if size == 0:
-            return torch.empty(self.n_batches, 0, dtype=torch.int64, device="cpu")
-        passes = self.rows.shuffled(first, n, self.n_batches * size, g)
-        return first + passes.view(self.n_batches, size)
+    def _positions(
+        self, rows: SortedRows, size: int, generator: torch.Generator
+    ) -> "_Positions":
+        """Return the positions of the rows of one kind in all minibatches."""
+        total = self.n_batches * size
+        chunks = self.rows.shuffled(rows, total, generator) if total else iter(())
+        return _Positions(chunks, self.rows.device)
 
     def __iter__(self) -> Iterator[Batch]:
         rows, n = self.rows, self.rows.n_labelled
         generator = stream_generator(self.seed, Stream.BATCHES, self.epoch)
         self.epoch += 1
-        labelled = self._shuffled(0, n, self.labelled_size, generator)
-        unlabelled = self._shuffled(n, len(rows) - n, self.unlabelled_size, generator)
-        device = rows.x.device
+        sizes = self.labelled_size, self.unlabelled_size
+        labelled = self._positions(rows.labelled_rows, sizes[0], generator)
+        unlabelled = self._positions(rows.unlabelled_rows, sizes[1], generator)
         # Number of rows of its kind that a row of a minibatch represents.
-        size = self.labelled_size
-        factor = torch.ones(
-            size + self.unlabelled_size, dtype=rows.bound_weight.dtype, device="cpu"
-        )
-        factor[:size] *= n / max(1, size)
-        factor[size:] *= (len(rows) - n) / max(1, self.unlabelled_size)
-        factor = self.shard.rows(factor).to(device)
-        indices = torch.cat([labelled, unlabelled], dim=1)
-        indices = self.shard.rows(indices.T).T.to(device)
-        size = self.shard.count(size)
+        factor = torch.ones(sum(sizes), dtype=rows.bound_weight.dtype, device="cpu")
+        factor[: sizes[0]] *= n / max(1, sizes[0])
+        factor[sizes[0] :] *= (len(rows) - n) / max(1, sizes[1])
+        factor = self.shard.rows(factor).to(rows.device)
         # Everything but the rows themselves is gathered for many minibatches at once.
-        for block in torch.split(indices, BLOCK):
-            order = rows.order[block]
-            bound_weight = rows.bound_weight[block] * factor
-            target_weight = rows.target_weight[block] * factor
-            codes = rows.codes[block[:, :size]]
-            for i in range(len(block)):
+        n_together = max(1, min(BLOCK, BLOCK_ROWS // sum(sizes)))
+        for start in range(0, self.n_batches, n_together):
+            n_batches = min(n_together, self.n_batches - start)
+            # Of both kinds in this order, which decides on the random numbers.
+            known, others = (
+                positions.take(n_batches * size).view(n_batches, size)
+                for positions, size in zip((labelled, unlabelled), sizes, strict=True)
+            )
+            known = self.shard.rows(known.T).T
+            others = self.shard.unlabelled(others.T).T
+            indices = [rows.labelled_rows[known], rows.unlabelled_rows[others]]
+            bound_weight = [rows.bound_weight[known], rows.bound_weight[others + n]]
+            target_weight = [rows.labelled_weight[known]]
+            target_weight += [rows.unlabelled_weight[others]]
+            which = torch.cat(indices, dim=1)
+            bound = torch.cat(bound_weight, dim=1) * factor
+            target = torch.cat(target_weight, dim=1) * factor
+            codes = rows.codes[known]
+            for i in range(n_batches):
                 inputs = {
-                    "x": rows.encoded(order[i]),
-                    "bound_weight": bound_weight[i],
-                    "target_weight": target_weight[i],
+                    "x": rows.encoded(which[i]),
+                    "bound_weight": bound[i],
+                    "target_weight": target[i],
                 }
                 if rows.soft_targets is not None:
-                    inputs["soft_targets"] = rows.soft_targets[block[i, size:] - n]
+                    inputs["soft_targets"] = rows.soft_targets[others[i]]
                 yield inputs, codes[i]
+
+
+class _Positions:
+    """Positions of shuffled rows, of which the next ones are taken.
+
+    Parameters
+    ----------
+    chunks : iterator of Tensor of integers
+        The positions, in parts of any size.
+    device : torch.device
+        Device of the result.
+    """
+
+    def __init__(self, chunks: Iterator[Tensor], device: torch.device) -> None:
+        self._chunks = chunks
+        self._device = device
+        self._left = torch.empty(0, dtype=torch.int64, device=device)
+
+    def take(self, n: int) -> Tensor:
+        """Return the next positions, as int64 of shape (n,)."""
+        parts = [self._left[:n]]
+        self._left = self._left[n:]
+        while (n := n - len(parts[-1])) > 0:
+            chunk = next(self._chunks).to(self._device)
+            parts.append(chunk[:n])
+            self._left = chunk[n:]
+        return torch.cat([part.long() for part in parts])
 
 
 class OrderedBatches:
@@ -192,14 +230,14 @@ class OrderedBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self.rows
-        codes = torch.full_like(rows.order, -1)
-        codes[: rows.n_labelled] = rows.codes
         for chunk in self._chunks():
+            which = torch.arange(chunk.start, chunk.stop, device=rows.device)
+            codes = torch.full_like(which, -1)
+            known = rows.codes[chunk]  # the labelled rows are the first ones
+            codes[: len(known)] = known
             weight = rows.bound_weight[chunk] * len(rows)
-            yield (
-                {"x": rows.encoded(rows.order[chunk]), "bound_weight": weight},
-                codes[chunk],
-            )
+            x = rows.encoded(rows.indices(which))
+            yield {"x": x, "bound_weight": weight}, codes
 
 
 def resolve_max_epochs(

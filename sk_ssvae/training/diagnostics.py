@@ -38,9 +38,9 @@ def diagnostic_rows(rows: Rows, n_classes: int) -> tuple[Tensor, Tensor]:
         Weights of the rows, with sum 1.
     """
     n = min(len(rows), max(1, min(MAX_ROWS, MAX_TERMS // n_classes)))
-    chosen = torch.arange(n, device=rows.order.device) * len(rows) // n
+    chosen = torch.arange(n, device=rows.device) * len(rows) // n
     weight = rows.bound_weight[chosen]
-    return rows.encoded_once(rows.order[chosen]), weight / weight.sum()
+    return rows.encoded_once(rows.indices(chosen)), weight / weight.sum()
 
 
 def gauss_hermite_points(size: int, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,7 @@
 """Training rows with their weights and targets, and the choice of held-out rows."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sk_ssvae.data.sorted_rows import SortedRows
 from sk_ssvae.data.source_cells import SourceRows
 from sk_ssvae.utils.chunks import SparseRows
 from sk_ssvae.utils.random import Stream, shuffled_passes, stream_seed
@@ -27,7 +28,7 @@ class Rows(Dataset[Batch]):
     ----------
     x : ndarray, Tensor, SparseRows or SourceRows of shape (n_all, n_features)
         Rows, in any order; a tensor stays on its device.
-    codes : ndarray of int64 of shape (n_all,)
+    codes : ndarray of int of shape (n_all,)
         Classes 0 ... n_classes - 1, or -1.
     weight : ndarray of shape (n_all,), default=None
         Positive weights of the rows; only their ratios matter. 1 by default.
@@ -35,70 +36,121 @@ class Rows(Dataset[Batch]):
         The teacher's probabilities for the unlabelled rows; other rows are ignored.
     confidence : ndarray of shape (n_all,), default=None
         Weights of the soft targets, from 0 to 1; 1 by default.
-    which : ndarray of int64 of shape (n_rows,), default=None
-        Indices of the rows to train on; all by default.
+    which : ndarray of bool of shape (n_all,), default=None
+        The rows to train on; all by default.
     encode : callable, default=None
         Converts rows of `x` to inputs of the networks, one batch at a time.
 
     Attributes
     ----------
-    order : Tensor of int64 of shape (n_rows,)
-        Indices of the rows in `x`, the labelled ones first. The other attributes are in
-        this order.
+    labelled_rows, unlabelled_rows : SortedRows
+        Indices of the rows in `x`. The other attributes are in this order, with the
+        labelled ones first.
     codes : Tensor of int64 of shape (n_labelled,)
         Classes of the labelled rows.
     soft_targets : Tensor of shape (n_rows - n_labelled, n_classes) or None
         Soft targets of the unlabelled rows, times their confidence.
     bound_weight : Tensor of shape (n_rows,)
         Weights of the mean over all rows, with sum 1.
-    target_weight : Tensor of shape (n_rows,)
-        Weights of the mean over the labelled rows and of that over the unlabelled rows,
-        each with sum 1.
+    labelled_weight : Tensor of shape (n_labelled,)
+        Weights of the mean over the labelled rows, with sum 1.
+    unlabelled_weight : Tensor of shape (n_rows - n_labelled,)
+        Weights of the mean over the unlabelled rows, with sum 1.
     """
 
     def __init__(
         self,
         x: npt.NDArray[Any] | Tensor | SparseRows | SourceRows,
-        codes: npt.NDArray[np.int64],
+        codes: npt.NDArray[np.signedinteger[Any]],
         *,
         weight: npt.NDArray[Any] | None = None,
         soft_targets: npt.NDArray[Any] | None = None,
         confidence: npt.NDArray[Any] | None = None,
-        which: npt.NDArray[np.int64] | None = None,
+        which: npt.NDArray[np.bool_] | None = None,
         encode: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.x = torch.from_numpy(x) if isinstance(x, np.ndarray) else x
         self.encode = encode
         self._kept: dict[tuple[int, ...], Tensor] = {}
-        if which is None:
-            which = np.arange(len(x))
-        labelled = codes[which] >= 0
-        order = np.concatenate([which[labelled], which[~labelled]])
-        n = self.n_labelled = int(labelled.sum())
-        w = np.ones(len(order)) if weight is None else weight[order].astype(np.float64)
-        target_weight = np.concatenate([_normalized(w[:n]), _normalized(w[n:])])
+        labelled, unlabelled = codes >= 0, codes < 0
+        if which is not None:
+            labelled &= which
+            unlabelled &= which
+        device = self.x.device
+        self.labelled_rows = SortedRows(labelled, device)
+        self.unlabelled_rows = SortedRows(unlabelled, device)
+        self.codes = torch.from_numpy(codes[labelled].astype(np.int64)).to(device)
         self.soft_targets = None
         if soft_targets is not None:
-            factor = 1 if confidence is None else confidence[order[n:], None]
-            self.soft_targets = self._tensor(soft_targets[order[n:]] * factor)
-        self.order = torch.from_numpy(order).to(self.x.device)
-        self.codes = torch.from_numpy(codes[order[:n]]).to(self.x.device)
-        self.bound_weight = self._tensor(_normalized(w))
-        self.target_weight = self._tensor(target_weight)
+            factor = 1 if confidence is None else confidence[unlabelled, None]
+            self.soft_targets = self._tensor(soft_targets[unlabelled] * factor)
+        n = self.n_labelled = len(self.labelled_rows)
+        if weight is None:
+            self.bound_weight = self._equal_weights(n + len(self.unlabelled_rows))
+            self.labelled_weight = self._equal_weights(n)
+            self.unlabelled_weight = self._equal_weights(len(self.unlabelled_rows))
+            return
+        w = [weight[part].astype(np.float64) for part in (labelled, unlabelled)]
+        self.bound_weight = self._tensor(_normalized(np.concatenate(w)))
+        self.labelled_weight, self.unlabelled_weight = (
+            self._tensor(_normalized(part)) for part in w
+        )
+
+    def _equal_weights(self, n: int) -> Tensor:
+        """Return equal weights with sum 1, in the memory of one of them."""
+        return self._tensor(np.array([1 / max(n, 1)])).expand(n)
 
     def _tensor(self, a: npt.NDArray[Any]) -> Tensor:
         """Return a tensor of the dtype and on the device of the rows."""
         return torch.from_numpy(a).to(self.x.dtype).to(self.x.device)
 
     def __len__(self) -> int:
-        return len(self.order)
+        return self.n_labelled + len(self.unlabelled_rows)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the rows."""
+        return self.x.device
+
+    @property
+    def target_weight(self) -> Tensor:
+        """Weights of the labelled rows, followed by those of the unlabelled ones."""
+        return torch.cat([self.labelled_weight, self.unlabelled_weight])
+
+    @property
+    def order(self) -> Tensor:
+        """Indices of all rows in `x`, the labelled ones first, as int64."""
+        return self.indices(torch.arange(len(self), device=self.device))
+
+    def indices(self, positions: Tensor) -> Tensor:
+        """Return indices in `x` for positions among the rows, the labelled ones first.
+
+        Parameters
+        ----------
+        positions : Tensor of int64
+            From 0 to n_rows - 1.
+
+        Returns
+        -------
+        indices : Tensor of int64 of the same shape
+        """
+        n, n_unlabelled = self.n_labelled, len(self.unlabelled_rows)
+        if n == 0:
+            return self.unlabelled_rows[positions]
+        labelled = self.labelled_rows[positions.clamp(max=n - 1)]
+        if n_unlabelled == 0:
+            return labelled
+        unlabelled = self.unlabelled_rows[(positions - n).clamp(min=0)]
+        return torch.where(positions < n, labelled, unlabelled)
 
     def labelled(self) -> Self:
         """Return the labelled rows; their data are not copied."""
         twin, n = copy.copy(self), self.n_labelled
-        twin.order, twin.soft_targets = self.order[:n], None
+        none = np.zeros(0, dtype=bool)
+        twin.unlabelled_rows = SortedRows(none, self.device)
         twin.bound_weight = self.bound_weight[:n]
-        twin.target_weight = self.target_weight[:n]
+        twin.unlabelled_weight = self.unlabelled_weight[:0]
+        twin.soft_targets = None
         return twin
 
     def encoded(self, which: Tensor) -> Tensor:
@@ -119,34 +171,34 @@ class Rows(Dataset[Batch]):
         return self._kept[key]
 
     def shuffled(
-        self, first: int, n: int, total: int, generator: torch.Generator
-    ) -> Tensor:
-        """Shuffle consecutive rows, as often as needed for a number of rows.
+        self, rows: SortedRows, total: int, generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """Shuffle the labelled or the unlabelled rows, as often as needed.
 
         Parameters
         ----------
-        first : int
-            Position of the first row in `order`.
-        n : int
-            Number of rows.
+        rows : SortedRows
+            `labelled_rows` or `unlabelled_rows`.
         total : int
             Number of rows to return.
         generator : torch.Generator
             Source of the permutations, on the CPU.
 
-        Returns
-        -------
-        positions : Tensor of int64 of shape (total,)
-            Positions relative to the first row. Of rows that are read in blocks, those
+        Yields
+        ------
+        positions : Tensor of integers
+            Positions in `rows`, `total` in all. Of rows that are read in blocks, those
             of one block are near each other (`SourceRows.shuffled`).
         """
         if isinstance(self.x, SourceRows):
-            return self.x.shuffled(self.order[first : first + n], total, generator)
-        return shuffled_passes(n, total, generator)
+            yield from self.x.shuffled(rows, total, generator)
+        else:
+            yield shuffled_passes(len(rows), total, generator)
 
     def __getitem__(self, index: int) -> Batch:
         """Return a row and its class, -1 if unlabelled."""
-        x = self.encoded(self.order[index : index + 1])[0]
+        which = torch.tensor([index], device=self.device)
+        x = self.encoded(self.indices(which))[0]
         code = self.codes[index] if index < self.n_labelled else torch.tensor(-1)
         return {"x": x}, code
 
@@ -161,7 +213,7 @@ def _normalized(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def choose_held_out(
-    codes: npt.NDArray[np.int64],
+    codes: npt.NDArray[np.signedinteger[Any]],
     fraction: float,
     seed: int,
     labelled_fraction: float = 0.0,
@@ -170,7 +222,7 @@ def choose_held_out(
 
     Parameters
     ----------
-    codes : ndarray of int64 of shape (n_rows,)
+    codes : ndarray of int of shape (n_rows,)
         Classes, -1 where unlabelled.
     fraction : float in [0, 1)
         Fraction of the unlabelled rows; 0 chooses none.

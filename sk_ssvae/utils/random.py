@@ -17,7 +17,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor
 
-from sk_ssvae.utils.threads import ForkSafeLock
+from sk_ssvae.utils.locks import ForkSafeLock
 
 __all__ = [
     "RandomState",
@@ -25,6 +25,7 @@ __all__ = [
     "draw_seed",
     "seeded_global_generator",
     "shuffled_passes",
+    "smallest_integer_type",
     "stream_generator",
     "stream_seed",
 ]
@@ -148,10 +149,24 @@ def shuffled_passes(n: int, total: int, generator: torch.Generator) -> Tensor:
 
     Returns
     -------
-    elements : Tensor of int64 of shape (total,)
+    elements : Tensor of shape (total,)
+        Of the smallest integer type, which does not change the permutations.
     """
-    passes = [
-        torch.randperm(n, generator=generator, device="cpu")
-        for _ in range(math.ceil(total / n))
-    ]
-    return torch.cat(passes)[:total]
+    dtype = smallest_integer_type(n)
+    n_passes = math.ceil(total / n)
+    if n_passes == 1:
+        permutation = torch.randperm(n, generator=generator, dtype=dtype, device="cpu")
+        return permutation[:total]
+    elements = torch.empty(total, dtype=dtype, device="cpu")
+    for start in range(0, total, n):
+        permutation = torch.randperm(n, generator=generator, dtype=dtype, device="cpu")
+        elements[start : start + n] = permutation[: total - start]
+    return elements
+
+
+def smallest_integer_type(n: int) -> torch.dtype:
+    """Return the smallest integer type of tensors that holds 0 ... n."""
+    for dtype in (torch.uint8, torch.int16, torch.int32):
+        if n <= torch.iinfo(dtype).max:
+            return dtype
+    return torch.int64

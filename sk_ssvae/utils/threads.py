@@ -12,44 +12,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from threading import RLock
 from typing import Any
 
 import torch
 from threadpoolctl import ThreadpoolController
 
+from sk_ssvae.utils.locks import ForkSafeLock
+
 __all__ = [
     "MAX_THREADS",
     "WARNING_FILTERS_LOCK",
-    "ForkSafeLock",
     "fork_safe_threads",
     "intra_op_threads",
     "one_blas_thread",
     "one_thread",
     "threads_for",
 ]
-
-
-class ForkSafeLock:
-    """Reentrant lock that is free in a child process after ``os.fork``.
-
-    A thread of the parent that held the lock does not exist in the child, where the
-    lock would never be released.
-    """
-
-    def __init__(self) -> None:
-        self._lock = RLock()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._renew)
-
-    def _renew(self) -> None:
-        self._lock = RLock()
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Hold the lock; wait until no other thread holds it."""
-        with self._lock:  # releases this very lock, even if it was replaced meanwhile
-            yield
 
 
 WARNING_FILTERS_LOCK = ForkSafeLock()

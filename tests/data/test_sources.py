@@ -14,6 +14,7 @@ from sk_ssvae.data import row_sources, source_cells
 from sk_ssvae.data.detection import as_source
 from sk_ssvae.data.row_sources import block_limits
 from sk_ssvae.data.scaling import fit_column_scaling
+from sk_ssvae.data.sorted_rows import SortedRows
 from sk_ssvae.data.source_cells import SourceCells, SourceRows
 
 N = 300
@@ -188,20 +189,26 @@ def test_batches_are_encoded_rows(kept):
         assert source.reads == []
 
 
+def shuffled(rows, chosen, total, generator):
+    """Return the positions of shuffled rows at once."""
+    chunks = rows.shuffled(SortedRows(np.isin(np.arange(N), chosen)), total, generator)
+    return torch.cat([chunk.long() for chunk in chunks]).numpy()
+
+
 def test_rows_are_shuffled_in_groups_of_blocks(monkeypatch):
     rows, _ = rows_of(CountingSource(X, 30))
-    order = torch.arange(50, N)
+    chosen = np.arange(50, N)
     generator = torch.Generator().manual_seed(0)
     same = torch.Generator().manual_seed(0)
     # All rows fit into the buffer: any permutation is as likely as another.
     np.testing.assert_array_equal(
-        rows.shuffled(order, 250, generator), torch.randperm(250, generator=same)
+        shuffled(rows, chosen, 250, generator), torch.randperm(250, generator=same)
     )
     monkeypatch.setattr(source_cells, "BUFFER_CELLS", 4 * 2 * 30 * 4)
     for n_passes in (1, 3):
         seen = set()
         for _ in range(20):
-            found = rows.shuffled(order, 250 * n_passes, generator).numpy()
+            found = shuffled(rows, chosen, 250 * n_passes, generator)
             assert (np.bincount(found) == n_passes).all()
             blocks = (50 + found) // 30
             # Each group of two blocks is finished before the next one begins.
@@ -216,10 +223,10 @@ def test_rows_are_shuffled_in_groups_of_blocks(monkeypatch):
 def test_a_remainder_has_each_row_with_the_same_probability(monkeypatch):
     monkeypatch.setattr(source_cells, "BUFFER_CELLS", 4 * 2 * 30 * 4)
     rows, _ = rows_of(CountingSource(X, 30))
-    order, generator = torch.arange(N), torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     total = np.zeros(N)
     for _ in range(600):
-        found = rows.shuffled(order, N + 75, generator).numpy()
+        found = shuffled(rows, np.arange(N), N + 75, generator)
         counts = np.bincount(found, minlength=N)
         assert set(counts) == {1, 2}
         total += counts - 1
@@ -232,7 +239,7 @@ def test_rows_that_are_kept_are_shuffled_freely(monkeypatch):
     monkeypatch.setattr(source_cells, "BUFFER_CELLS", 300)
     kept = np.array([3, 100, 180, 299])
     rows, _ = rows_of(CountingSource(X, 30), kept)
-    found = rows.shuffled(torch.from_numpy(kept), 9, torch.Generator().manual_seed(0))
+    found = shuffled(rows, kept, 9, torch.Generator().manual_seed(0))
     same = torch.Generator().manual_seed(0)
     expected = torch.cat([torch.randperm(4, generator=same) for _ in range(3)])[:9]
     np.testing.assert_array_equal(found, expected)

@@ -279,7 +279,8 @@ def test_memory_does_not_grow_with_the_cells(monkeypatch):
     monkeypatch.setattr(source_cells, "BUFFER_CELLS", 2**17)
     few = peak_of_fit(30)
     per_row = (peak_of_fit(90) - few) / (60 * 50)
-    assert per_row < 400  # labels, order, weights and probabilities; cells have 2000
+    # The class and two probabilities of each row, and masks; cells have 2000 bytes.
+    assert per_row < 40
     monkeypatch.setattr(source_cells, "BUFFER_CELLS", 2**26)
     assert (peak_of_fit(90) - few) / (60 * 50) > 1000
 
@@ -303,13 +304,15 @@ def test_a_fit_reads_each_block_once_for_each_epoch(monkeypatch):
         reads[epochs] = np.bincount(np.array(source.reads) // 50, minlength=40)
     # The last minibatch of an epoch has a few rows of a second pass over them.
     more = reads[4] - reads[1]
-    assert (more >= 3).all()
+    # An epoch may begin with blocks that are still in the buffer of four blocks.
+    assert more.min() >= 2
+    assert more.sum() >= 3 * (40 - 4)
     assert more.sum() <= 3 * (40 + 3)
     # One epoch, the statistics, a few rows of the diagnostics, and the predictions.
     assert reads[1].sum() <= 4 * 40 + 10
 
 
-@pytest.mark.parametrize(("share", "most"), [(1.0, 1.0), (0.5, 3.0), (0.1, 1.2)])
+@pytest.mark.parametrize(("share", "most"), [(1.0, 1.1), (0.5, 3.0), (0.1, 1.2)])
 def test_many_labelled_rows(share, most, monkeypatch):
     # A tenth of the rows is kept. Half of them, and the others, are read in an order of
     # their own, and some labelled rows twice.

@@ -445,7 +445,7 @@ def test_an_invalid_method(method, estimator):
 )
 def test_a_model_of_another_kind(model):
     assert message_of(TypeError, Scorer, model) == (
-        "model must be the path of a file that save has written, a fitted "
+        "model must be the path of a file that save or to_onnx has written, a fitted "
         "SSVAEClassifier or VariationalAutoencoder, or a pipeline that ends in one, "
         f"got {model!r}."
     )
