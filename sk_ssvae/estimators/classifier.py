@@ -132,8 +132,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         other rows. Unless it is "auto", soft targets are adjusted to this prior.
     max_epochs : "auto" or int, default="auto"
         Passes over the unlabelled rows. "auto" is 20, fewer with more than 51,200 rows,
-        but at least 250 to 500 minibatches; 30 for models other than M2, networks of
-        your own and early stopping; without a teacher 60, at least 1,000 minibatches.
+        but at least 250 to 500 minibatches; 30 with small steps (:doc:`user guide
+        </model>`); without a teacher 60, at least 1,000 minibatches.
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
