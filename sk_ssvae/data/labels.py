@@ -189,7 +189,7 @@ def encode_labels(
                 f"y contains labels that are not among the classes: {unknown}. "
                 f"The classes are {classes.tolist()}."
             )
-    dtype = np.result_type(np.min_scalar_type(len(classes)), np.int8)
+    dtype = np.min_scalar_type(-len(classes) - 1)  # int8 up to 127 classes
     codes = np.full(len(y), UNLABELED, dtype=dtype if compact else np.int64)
     if len(labels):
         codes[labelled] = np.searchsorted(classes, labels.astype(classes.dtype))

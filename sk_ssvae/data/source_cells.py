@@ -335,7 +335,9 @@ class SourceRows:
         n_passes, n_more = divmod(total, len(rows))
         if n_passes:
             yield from self._shuffled_groups(rows, n_passes, generator)
-        for positions in self._shuffled_groups(rows, 1, generator) if n_more else ():
+        if n_more == 0:
+            return
+        for positions in self._shuffled_groups(rows, 1, generator):
             yield positions[:n_more]
             n_more -= len(positions)
             if n_more <= 0:

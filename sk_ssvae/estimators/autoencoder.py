@@ -296,7 +296,7 @@ class VariationalAutoencoder(GenerationMixin):
             n_epochs_before = len(self.history_) if resume else 0
             preprocessor = self.preprocessor_ if resume else self._new_preprocessor()
             cells = preprocessor.read(self, X, reset=not resume)
-            data = TrainingData(cells, np.full(cells.shape[0], UNLABELED))
+            data = TrainingData(cells, np.full(cells.shape[0], UNLABELED, np.int8))
             if resume:
                 net = self._continued_net(data)
                 self._agreed_seed(communicator, data, net.seed, net)

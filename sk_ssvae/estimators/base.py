@@ -55,7 +55,12 @@ from sk_ssvae.training.checkpoint import Checkpoint, digest
 from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.distributed import check_same, connected_processes
 from sk_ssvae.training.monitors import HeldOut, check_monitors
-from sk_ssvae.training.net import SSVAENet, make_net, step_work
+from sk_ssvae.training.net import (
+    MAX_LARGE_STEP_COLUMNS,
+    SSVAENet,
+    make_net,
+    step_work,
+)
 from sk_ssvae.training.objective import Objective
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.training.progress import FitProgress
@@ -351,8 +356,10 @@ class BaseVAE(
     def __setstate__(self, state: dict[str, Any]) -> None:
         if saving.is_plain_state(state):
             self.__dict__.update(vars(saving.from_plain_state(type(self), state)))
-        else:
-            super().__setstate__(state)
+        else:  # pickles of earlier versions may have what is computed now
+            computed = saving.COMPUTED_ATTRIBUTES
+            kept = {name: v for name, v in state.items() if name not in computed}
+            super().__setstate__(kept)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         # Stubs of the standard library do not have the function.
@@ -595,7 +602,7 @@ class BaseVAE(
         if self.checkpoint is None:
             return None, None
         run = run_parameters(self, self._options())
-        run["large steps"] = self._takes_large_steps()
+        run["large steps"] = self._takes_large_steps() and MAX_LARGE_STEP_COLUMNS
         # The others do not use the file, and need not read all rows for the digest.
         if communicator.is_main:
             # A run that continues a fitted model continues its random streams.

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sk_ssvae.data.labels import encode_classes, encode_labels
@@ -124,7 +125,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         -1 can be used; it is cloned. None disables it, usually at a cost in accuracy.
     alpha : "auto" or float, default="auto"
         Weight of the classification loss relative to the bound, a sum over columns;
-        [1]_ uses 0.1. "auto" is 30, or n_features / 25 with more than 750 columns.
+        [1]_ uses 0.1. "auto" is 30, or n / 25 for n > 750 columns that vary.
     class_prior : str or array-like of shape (n_classes,), default="auto"
         p(y). "auto": the mean of labels and soft targets, or uniform without a teacher;
         "uniform"; "empirical": shares of the labelled rows; "estimate": estimated from
@@ -218,7 +219,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     log_prior_shift_ : ndarray of shape (n_classes,) or None
         Added to log-probabilities with ``class_prior="estimate"`` and no teacher.
     transduction_ : ndarray of shape (n_samples,)
-        Class of each row of the last `fit`: its label, or the predicted class.
+        Label or predicted class of each row of the last `fit`; computed when accessed.
     label_distributions_ : ndarray of float32 of shape (n_samples, n_classes)
         Probabilities of the same rows; one-hot for labelled rows.
     choices_ : dict of str to str
@@ -850,7 +851,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             self.batch_size,
             # Also if all rows are labelled, so that there is nothing to teach.
             taught=self.teacher is not None,
-            large_steps=has_unlabelled and self._steps_are_large(preprocessor),
+            large_steps=has_unlabelled and self._takes_large_steps_on(preprocessor),
         )
         return model_spec(self).stages(
             max_epochs, resolve_epochs, pretrained=pretrained
@@ -865,8 +866,11 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         # Early stopping may end training before the learning rates have fallen.
         return model_spec(self).takes_large_steps and not self.early_stopping
 
-    def _steps_are_large(self, preprocessor: Preprocessor) -> bool:
-        """Return the same as `_takes_large_steps`, for the columns of these rows."""
+    def _takes_large_steps_on(self, preprocessor: Preprocessor) -> bool:
+        """Return whether training takes large steps on these columns.
+
+        It does not with more than `MAX_LARGE_STEP_COLUMNS`.
+        """
         return (
             self._takes_large_steps() and preprocessor.n_kept <= MAX_LARGE_STEP_COLUMNS
         )
@@ -896,7 +900,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             bound_rows=resolve_bound_rows(
                 options.bound_rows, n_summed, net.module_.likelihood.n_outputs
             ),
-            large_steps=self._steps_are_large(self.preprocessor_),
+            large_steps=self._takes_large_steps_on(self.preprocessor_),
         )
         return objective, adversarial.reason
 
@@ -939,6 +943,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
     @property
     def transduction_(self) -> Array:
         """Class of each row of the last `fit`: its label, or the predicted class."""
+        check_is_fitted(self)
         return most_probable(self.classes_, self.label_distributions_)
 
     def _prediction_time(self, net: SSVAENet, cells: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from importlib.util import find_spec
 from typing import Any, get_args
 
@@ -22,6 +23,18 @@ NO_CATEGORY = "\0missing"
 
 TINY = np.finfo(np.float32).tiny
 """Smallest probability, so that its logarithm is finite."""
+
+
+_open_sessions: weakref.WeakSet[Any] = weakref.WeakSet()
+_sessions_of_parents: list[Any] = []
+"""Sessions that a forked process keeps: their end would wait for their threads, which
+do not exist there."""
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(
+        after_in_child=lambda: _sessions_of_parents.extend(_open_sessions)
+    )
 
 
 def is_graph(path: str) -> bool:
@@ -57,6 +70,8 @@ class OnnxAutoencoder:
         entries = session.get_modelmeta().custom_metadata_map
         columns = json.loads(entries["columns"])
         names = [column["name"] for column in columns]
+        # Otherwise the graph has an input for each column.
+        self._is_matrix = not any("categories" in column for column in columns)
         self.n_features_in_ = len(names)
         if all(isinstance(name, str) for name in names):
             self.feature_names_in_ = np.array(names, dtype=object)
@@ -93,7 +108,6 @@ class OnnxAutoencoder:
         """
         pid = os.getpid()
         if pid not in self._sessions:
-            # That of the parent is kept: its end would wait for its threads.
             self._sessions[pid] = _new_session(self._graph, self._path)
         return self._sessions[pid]
 
@@ -121,6 +135,9 @@ class OnnxAutoencoder:
             If the number of columns is not that of `fit`, names of columns are missing,
             or cells are infinite or no numbers.
         """
+        if isinstance(X, np.ma.MaskedArray):  # masked cells are missing
+            mask, X = np.ma.getmaskarray(X), X.data.astype(object)
+            X[mask] = None
         names = getattr(self, "feature_names_in_", None)
         if hasattr(X, "columns") or hasattr(X, "column_names"):
             frame = X
@@ -139,7 +156,7 @@ class OnnxAutoencoder:
                     f"Expected 2D array, got {array.ndim}D array instead: X has the "
                     f"shape {array.shape}. Reshape it to (n_samples, n_features)."
                 )
-            if len(self._inputs) == 1 and array.shape[1] == self.n_features_in_:
+            if self._is_matrix and array.shape[1] == self.n_features_in_:
                 return [self._numbers(array, self._inputs[0][1])]
             columns = list(array.T)
         if len(columns) != self.n_features_in_:
@@ -147,7 +164,7 @@ class OnnxAutoencoder:
                 f"X has {len(columns)} features, but {type(self).__name__} is "
                 f"expecting {self.n_features_in_} features as input."
             )
-        if len(self._inputs) == 1 and self._inputs[0][0] == "X":
+        if self._is_matrix:
             return [self._numbers(np.column_stack(columns), self._inputs[0][1])]
         cells = [
             _text(column) if kind == "tensor(string)" else self._numbers(column, kind)
@@ -158,8 +175,14 @@ class OnnxAutoencoder:
     def _numbers(self, cells: Array, kind: str) -> Array:
         """Return cells as finite numbers of the type of an input, or NaN."""
         dtype = np.float32 if kind == "tensor(float)" else np.float64
+        if np.iscomplexobj(cells):
+            raise ValueError(
+                "Complex data not supported: use separate columns for the real and "
+                "imaginary parts."
+            )
         try:
-            numbers = np.ascontiguousarray(cells, dtype=dtype)
+            with np.errstate(over="ignore"):  # infinite cells are refused below
+                numbers = np.ascontiguousarray(cells, dtype=dtype)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"X must hold numbers in columns that are no categories ({error})."
@@ -265,7 +288,7 @@ def _new_session(graph: bytes, path: str) -> Any:
     options.intra_op_num_threads = _n_threads()
     options.inter_op_num_threads = 1
     try:
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             graph, options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
@@ -273,6 +296,8 @@ def _new_session(graph: bytes, path: str) -> Any:
             f"{path} is damaged, or no ONNX graph ({type(error).__name__}). Export the "
             "estimator again by sk_ssvae.to_onnx."
         ) from error
+    _open_sessions.add(session)
+    return session
 
 
 def _n_threads() -> int:
@@ -280,15 +305,16 @@ def _n_threads() -> int:
     n_cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         n_cores = len(os.sched_getaffinity(0))
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(n_cores, int(limit))) if limit.isdigit() else n_cores
+    # It may list numbers for nested levels, of which the first counts.
+    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return max(1, min(n_cores, int(limit))) if limit.isdecimal() else n_cores
 
 
 def _column(frame: Any, name: Any) -> Array:
     """Return a column of a data frame or table as an array."""
     import narwhals.stable.v2 as nw
 
-    column: Array = nw.from_native(frame, eager_only=True)[name].to_numpy()
+    column: Array = nw.from_native(frame, eager_only=True).get_column(name).to_numpy()
     return column
 
 

@@ -49,6 +49,7 @@ from sk_ssvae.utils.sklearn_private import (
 from sk_ssvae.utils.typing import Array
 
 __all__ = [
+    "COMPUTED_ATTRIBUTES",
     "FITTED_ATTRIBUTES",
     "TRANSIENT_ATTRIBUTES",
     "from_plain_state",

@@ -132,7 +132,12 @@ class Scorer:
         self.device = device
         self._checksum: str | None = None
         if isinstance(model, str | os.PathLike):
-            self.model = os.path.realpath(os.fsdecode(model))
+            given = os.fsdecode(model)
+            self.model = os.path.realpath(given)
+            if is_graph(self.model) != is_graph(
+                given
+            ):  # the link's name tells the kind
+                self.model = os.path.abspath(given)
             if device is not None and is_graph(self.model):
                 raise ValueError(
                     f"device={device!r} is for files that save has written; ONNX "

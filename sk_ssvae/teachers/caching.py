@@ -65,6 +65,8 @@ def _package_versions(estimator: Any) -> dict[str, str]:
     """Return the versions of the packages of an estimator and of its parameters."""
     values = (estimator, *estimator.get_params().values())
     packages = {type(value).__module__.partition(".")[0] for value in values}
+    if getattr(estimator, "neighbors_algorithm", None) == "faiss":
+        packages.add("faiss")  # imported by `fit`
     return {
         name: str(getattr(sys.modules[name], "__version__", ""))
         for name in sorted(packages | {"sklearn"})

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.neighbors import NearestNeighbors
 
-from sk_ssvae.teachers.brute_force import search_in_double_precision, without_own
+from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
 from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
 __all__ = ["FaissSearch", "import_faiss"]
@@ -32,7 +33,7 @@ def import_faiss() -> Any:
     """
     try:
         import faiss
-    except ImportError:
+    except ModuleNotFoundError:
         raise ImportError(
             'neighbors_algorithm="faiss" needs faiss: pip install "sk_ssvae[faiss]".'
         ) from None
@@ -50,6 +51,29 @@ def _one_thread(faiss: Any) -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
+def _without_own(
+    distance: Array, neighbour: IntArray, own: IntArray
+) -> tuple[Array, IntArray]:
+    """Remove from the neighbours of each query the row that it is itself.
+
+    Parameters
+    ----------
+    distance, neighbour : ndarray of shape (n_queries, n_neighbors + 1)
+        Distances and indices of rows, in ascending order of distance.
+    own : ndarray of int64 of shape (n_queries,)
+        Index of each query among the rows. If it is not among its neighbours, since it
+        has many copies, the last neighbour is removed.
+
+    Returns
+    -------
+    distance, neighbour : ndarray of shape (n_queries, n_neighbors)
+    """
+    is_own = neighbour == own[:, None]
+    is_own[~is_own.any(axis=1), -1] = True
+    shape = (len(own), neighbour.shape[1] - 1)
+    return distance[~is_own].reshape(shape), neighbour[~is_own].reshape(shape)
+
+
 class FaissSearch:
     """Approximate nearest neighbours: in the nearest tenth of sqrt(n_rows) clusters.
 
@@ -59,7 +83,7 @@ class FaissSearch:
     Parameters
     ----------
     Z : ndarray of float32 of shape (n_rows, n_dimensions)
-        Rows, in C order.
+        Rows, in C order. Their squared distances must be finite in single precision.
     n_neighbors : int
         Number of neighbours, less than `n_rows`.
     """
@@ -98,15 +122,14 @@ class FaissSearch:
         distance = np.sqrt(np.maximum(squared, 0).astype(np.float64))
         # Clusters with fewer rows than neighbours are filled with -1.
         missing = np.flatnonzero((neighbour < 0).any(axis=1))
-        if own is not None:
-            distance, neighbour = without_own(distance, neighbour, own)
         if len(missing):
-            distance[missing], neighbour[missing] = search_in_double_precision(
-                self.Z,
-                self.n_neighbors,
-                queries[missing],
-                None if own is None else missing,
-            )
+            index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(self.Z)
+            with WARNING_FILTERS_LOCK.taken():
+                distance[missing], neighbour[missing] = index.kneighbors(
+                    queries[missing]
+                )
+        if own is not None:
+            distance, neighbour = _without_own(distance, neighbour, own)
         return distance, neighbour
 
     def _make_index(self, faiss: Any) -> Any:

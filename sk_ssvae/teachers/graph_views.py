@@ -73,7 +73,7 @@ class AllRowsGraphView(GraphView):
 
         X has all training rows; label vectors and probabilities are of the sample.
         """
-        sample, nodes = self.settings.sample, self.settings.latent_graph_rows
+        sample, nodes = self.settings.sample, self.settings.graph_rows
         if sample is None:
             return super().fit_predict_proba(X, label_vectors, n_classes)
         if nodes is None:
@@ -171,5 +171,7 @@ def _graph_classifier(
     settings: ViewSettings, Z: Array, graph_rows: IntArray | None
 ) -> GraphClassifier:
     """Return the classifier on the graph of rows in the representation of a view."""
-    graph = NeighbourGraph(Z, settings.n_neighbors, graph_rows, settings.brute_force)
+    graph = NeighbourGraph(
+        Z, settings.n_neighbors, graph_rows, settings.neighbors_algorithm
+    )
     return GraphClassifier(graph)

@@ -9,7 +9,6 @@ import numpy as np
 from scipy import sparse
 from sklearn.neighbors import KDTree, NearestNeighbors
 
-from sk_ssvae.teachers.brute_force import BruteForce
 from sk_ssvae.teachers.faiss_search import FaissSearch
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
@@ -36,14 +35,14 @@ TINY: float = np.finfo(np.float32).tiny.item()
 
 
 def neighbour_index(
-    Z: FloatArray, n_neighbors: int, brute_force: str = "double"
-) -> NearestNeighbors | BruteForce | FaissSearch:
+    Z: FloatArray, n_neighbors: int, algorithm: str = "auto"
+) -> NearestNeighbors | FaissSearch:
     """Return an index of the nearest neighbours by the faster search for these rows.
 
     scikit-learn chooses a k-d tree up to 15 dimensions. Whether it is fast depends on
     the rows: in about ten dimensions that are not correlated, a query visits most of
-    them. Both searches find the same neighbours, except for rows that are equally
-    distant.
+    them. A tree and brute force find the same neighbours, except for rows that are
+    equally distant; faiss finds most of them.
 
     Parameters
     ----------
@@ -51,13 +50,12 @@ def neighbour_index(
         Rows.
     n_neighbors : int
         Number of neighbours, less than `n_rows`.
-    brute_force : {"double", "single", "faiss"}, default="double"
-        Where a tree is slow: the brute force of scikit-learn, that of `BruteForce`,
-        which is faster, but has other last digits, or approximate neighbours.
+    algorithm : {"auto", "faiss"}, default="auto"
+        Where a tree is slow: brute force, or approximate neighbours.
 
     Returns
     -------
-    index : NearestNeighbors, BruteForce or FaissSearch
+    index : NearestNeighbors or FaissSearch
         Fitted. Fewer than `MIN_PROBED_ROWS` rows are left to scikit-learn.
     """
     index = NearestNeighbors(n_neighbors=n_neighbors).fit(Z)
@@ -72,9 +70,7 @@ def neighbour_index(
         if tree.get_n_calls() <= MAX_VISITED_SHARE * N_PROBES * len(Z):
             return index
         index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(Z)
-    if brute_force == "faiss":
-        return FaissSearch(Z, n_neighbors)
-    return BruteForce(Z, n_neighbors) if brute_force == "single" else index
+    return FaissSearch(Z, n_neighbors) if algorithm == "faiss" else index
 
 
 def _min_radius(distance: Array) -> float:
@@ -118,7 +114,7 @@ class NeighbourGraph:
         Sorted indices of the rows that are nodes of the graph, at least two. None uses
         all rows. Other rows get the weighted mean of their nearest nodes, as new rows
         do.
-    brute_force : {"double", "single", "faiss"}, default="double"
+    algorithm : {"auto", "faiss"}, default="auto"
         As for `neighbour_index`.
 
     Attributes
@@ -134,7 +130,7 @@ class NeighbourGraph:
         Z: Array,
         n_neighbors: int = 7,
         graph_rows: Array | None = None,
-        brute_force: str = "double",
+        algorithm: str = "auto",
     ) -> None:
         Z = np.ascontiguousarray(Z, dtype=np.float32)
         self.graph_rows = np.arange(len(Z)) if graph_rows is None else graph_rows
@@ -142,7 +138,7 @@ class NeighbourGraph:
         nodes = Z[self.graph_rows]
         n = len(nodes)
         k = min(n_neighbors, n - 1)
-        self.index = neighbour_index(nodes, k, brute_force)
+        self.index = neighbour_index(nodes, k, algorithm)
         with WARNING_FILTERS_LOCK.taken():
             distance, neighbour = self.index.kneighbors()
         self.min_radius = _min_radius(distance)

@@ -294,6 +294,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             If faiss is not installed, with ``neighbors_algorithm="faiss"``.
         """
         with all_or_nothing(self):
+            if self.neighbors_algorithm == "faiss":
+                import_faiss()  # before anything is computed or read
             seed = draw_seed(self.random_state)
             if self.memory is None:
                 self._fit(X, y, seed)
@@ -304,8 +306,6 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         return self
 
     def _fit(self, X: Any, y: Any, seed: int) -> None:
-        if self.neighbors_algorithm == "faiss":
-            import_faiss()  # before anything is computed
         names, classifiers = self._entries()
         with fixed_global_state():
             with quiet_sums():
@@ -377,14 +377,8 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 codes, MAX_LATENT_GRAPH_ROWS, seed, balanced=True
             ),
             sample=sample,
-            brute_force=self._brute_force(sample),
+            neighbors_algorithm="auto" if sample is None else self.neighbors_algorithm,
         )
-
-    def _brute_force(self, sample: IntArray | None) -> str:
-        """Return how graphs are searched where a tree is slow."""
-        if sample is None:
-            return "double"
-        return "faiss" if self.neighbors_algorithm == "faiss" else "single"
 
     def _entries(self) -> tuple[list[str] | None, dict[str, ClassifierEntry]]:
         """Return the names of views, None for the default, and the user's classifiers.

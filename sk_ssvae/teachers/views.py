@@ -36,7 +36,7 @@ class ViewSettings(NamedTuple):
     sample : ndarray of int64 or None
         Sorted indices, among all training rows, of those that views are fitted to. None
         if these are all rows.
-    brute_force : {"double", "single", "faiss"}
+    neighbors_algorithm : {"auto", "faiss"}
         As for `sk_ssvae.teachers.neighbour_graph.neighbour_index`.
     """
 
@@ -46,7 +46,7 @@ class ViewSettings(NamedTuple):
     unit_scale: Array | None = None
     latent_graph_rows: IntArray | None = None
     sample: IntArray | None = None
-    brute_force: str = "double"
+    neighbors_algorithm: str = "auto"
 
 
 class View(ABC):

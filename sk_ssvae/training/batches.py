@@ -43,9 +43,10 @@ trained for at least one epoch. Chosen on MNIST: the test error was 2.75 % with 
 many and 2.23 % with this number (`python -m benchmarks mnist.train`, seed 0)."""
 
 BLOCK = 256
+"""Largest number of minibatches whose weights are gathered in one operation."""
+
 BLOCK_ROWS = 2**18
-"""Number of minibatches whose weights are gathered in one operation, and of their rows:
-a few MB."""
+"""Largest number of their rows, which bounds the memory to a few MB."""
 
 
 class MixedBatches:

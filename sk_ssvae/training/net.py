@@ -59,7 +59,7 @@ collapsed on the counts of 2,000 genes."""
 MAX_LARGE_STEP_COLUMNS = 2000
 """Largest number of columns with which steps are large. On word counts with 7,000
 columns the bound did not converge with them, and accuracy was lower (`python -m
-benchmarks accuracy.units`)."""
+benchmarks accuracy.ablation_report benchmarks/results/ablations_width.json`)."""
 
 DEFAULT_OBJECTIVE = Objective()
 

@@ -22,7 +22,8 @@ MIN_ALPHA = 30.0
 ALPHA_PER_COLUMN = 1 / 25
 """Weight for each of many columns. The bound is a sum over columns. On word counts with
 7,000 columns and a weight of 30 it pulled the classifier away from its teacher
-(``python -m benchmarks accuracy.units``)."""
+(`python -m benchmarks accuracy.ablation_report
+benchmarks/results/ablations_width.json`)."""
 
 
 def resolve_alpha(alpha: str | float, n_columns: int) -> float:

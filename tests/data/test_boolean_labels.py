@@ -181,3 +181,11 @@ def test_pool_display_and_files_take_booleans(tmp_path):
     loaded = sk_ssvae.load(tmp_path / "clf.ssvae")
     assert loaded.classes_.dtype == bool
     assert loaded.predict(X).tolist() == clf.predict(X).tolist()
+
+
+@pytest.mark.parametrize(("n", "dtype"), [(2, "int8"), (127, "int8"), (128, "int16")])
+def test_compact_codes_have_the_smallest_type(n, dtype):
+    y = np.append(np.arange(n), -1)
+    codes = encode_labels(y, compact=True)[1]
+    assert codes.dtype == dtype
+    np.testing.assert_array_equal(codes, y)

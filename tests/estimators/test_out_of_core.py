@@ -307,7 +307,7 @@ def test_a_fit_reads_each_block_once_for_each_epoch(monkeypatch):
     # An epoch may begin with blocks that are still in the buffer of four blocks.
     assert more.min() >= 2
     assert more.sum() >= 3 * (40 - 4)
-    assert more.sum() <= 3 * (40 + 3)
+    assert more.sum() <= 3 * (40 + 4)
     # One epoch, the statistics, a few rows of the diagnostics, and the predictions.
     assert reads[1].sum() <= 4 * 40 + 10
 

@@ -191,7 +191,25 @@ def test_a_forked_process_gets_a_session_of_its_own(iris):
     assert run(code, OMP_NUM_THREADS="2") == "0"
 
 
-@pytest.mark.parametrize(("limit", "n"), [("1", 1), ("2", 2), ("500", 3), ("", 3)])
+def test_a_forked_process_keeps_the_sessions_of_its_parent(iris, tmp_path):
+    """Their end would wait for threads that it does not have."""
+    code = (
+        "import os\n"
+        "from sk_ssvae.estimators import loaded_files\n"
+        f"Scorer({str(iris[1])!r})(np.zeros((20000, 4)))\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    loaded_files._loaded.clear()\n"
+        "    os._exit(0)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    assert run(code, OMP_NUM_THREADS="2") == "0"
+
+
+@pytest.mark.parametrize(
+    ("limit", "n"),
+    [("1", 1), ("2", 2), ("500", 3), ("", 3), ("2,1", 2), ("²", 3)],
+)
 def test_threads_are_the_cores_up_to_omp_num_threads(limit, n, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", limit)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 5}, raising=False)
@@ -202,6 +220,42 @@ def message_of(call, kind=ValueError):
     with pytest.raises(kind) as error:
         call()
     return str(error.value)
+
+
+def test_masked_cells_are_missing(iris):
+    clf, path = iris
+    masked = np.ma.masked_array(IRIS[:5], mask=np.zeros((5, 4), dtype=bool))
+    masked[2, 1] = np.ma.masked
+    proba = Scorer(path)(masked)
+    assert np.isnan(proba[2]).all()
+    np.testing.assert_allclose(
+        np.delete(proba, 2, 0), np.delete(clf.predict_proba(masked), 2, 0), rtol=1e-4
+    )
+
+
+def test_frames_with_numbered_columns(iris):
+    _, path = iris
+    scorer = Scorer(path)
+    np.testing.assert_array_equal(scorer(pd.DataFrame(IRIS)), scorer(IRIS))
+
+
+def test_the_name_of_a_link_tells_that_it_is_a_graph(iris, tmp_path):
+    _, path = iris
+    stored = tmp_path / "0123abc"
+    stored.write_bytes(path.read_bytes())
+    link = tmp_path / "model.onnx"
+    link.symlink_to(stored)
+    np.testing.assert_array_equal(Scorer(link)(IRIS), Scorer(path)(IRIS))
+
+
+def test_one_column_of_text(tmp_path):
+    frame = FRAME[["town"]]
+    clf = make_estimator().fit(frame, FEW)
+    sk_ssvae.to_onnx(clf, tmp_path / "town.onnx")
+    scorer = Scorer(tmp_path / "town.onnx")
+    expected = clf.predict_proba(frame)
+    np.testing.assert_allclose(scorer(frame), expected, rtol=1e-4)
+    np.testing.assert_array_equal(scorer(frame.to_numpy()), scorer(frame))
 
 
 def test_errors_of_rows(iris, town):
@@ -218,6 +272,10 @@ def test_errors_of_rows(iris, town):
     X[7, 0] = np.inf
     assert message_of(lambda: scorer(X)) == (
         "Input X contains infinity or a value too large for dtype('float64')."
+    )
+    assert message_of(lambda: scorer(1j * IRIS)) == (
+        "Complex data not supported: use separate columns for the real and imaginary "
+        "parts."
     )
     assert message_of(lambda: scorer(np.full((2, 4), "a", dtype=object))) == (
         "X must hold numbers in columns that are no categories (could not convert "

@@ -8,7 +8,6 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import blocks, neighbour_graph
 from sk_ssvae.teachers.blocks import extreme_share
-from sk_ssvae.teachers.brute_force import BruteForce
 from sk_ssvae.teachers.neighbour_graph import neighbour_index
 
 VIEWS = ["min-max", "pca-4", "ranks", "logistic", "svm", "linear-generative"]
@@ -93,13 +92,8 @@ def test_the_chosen_search_finds_the_neighbours_of_a_tree(n_dimensions, monkeypa
     expected = NearestNeighbors(n_neighbors=10, algorithm="kd_tree").fit(Z)
     for found, right in zip(index.kneighbors(), expected.kneighbors(), strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-6)
-    fast = neighbour_index(Z, 10, "single")
-    assert isinstance(fast, BruteForce) == (n_dimensions == 10)
-    for found, right in zip(fast.kneighbors(), expected.kneighbors(), strict=True):
-        np.testing.assert_allclose(found, right, rtol=1e-6)
     monkeypatch.setattr(neighbour_graph, "MIN_PROBED_ROWS", 1501)
     assert neighbour_index(Z, 10).algorithm == "auto"
-    assert neighbour_index(Z, 10, "single").algorithm == "auto"
 
 
 def test_extreme_share_counts_minima_and_maxima_of_columns():

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from sk_ssvae import OpinionPoolClassifier
 from sk_ssvae.teachers import neighbour_graph
-from sk_ssvae.teachers.faiss_search import FaissSearch
+from sk_ssvae.teachers.faiss_search import FaissSearch, _without_own
 from sk_ssvae.teachers.neighbour_graph import neighbour_index
 
 
@@ -156,3 +156,11 @@ def test_other_algorithms_are_refused(many):
         "The 'neighbors_algorithm' parameter of OpinionPoolClassifier must be a str "
         "among {'auto', 'faiss'}. Got 'kd_tree' instead."
     )
+
+
+def test_a_row_with_many_copies_loses_its_last_neighbour():
+    distance = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    neighbour = np.array([[4, 0, 2], [5, 6, 7]])
+    distance, neighbour = _without_own(distance, neighbour, np.array([0, 1]))
+    np.testing.assert_array_equal(distance, [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(neighbour, [[4, 2], [5, 6]])
