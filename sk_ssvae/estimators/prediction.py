@@ -128,7 +128,8 @@ class PredictionMixin(ClassifierMixin, BaseVAE):
         y : ndarray of shape (n_samples,)
             Labels from `classes_`.
         """
-        return most_probable(self.classes_, self.predict_log_proba(X))
+        log_proba = self.predict_log_proba(X)
+        return most_probable(self.classes_, log_proba)
 
     def score(
         self,

@@ -120,7 +120,7 @@ PARAMETERS: dict[str, tuple[Any, ...]] = {
     ),
     "temperature": ("auto", "cross-fit", 0.01, 1, 100.0),
     "unlabeled": (-1, 0, 1, None, float("nan"), "cat", "?", 7, 2.0, np.int8(-1)),
-    "alpha": (0, 0.1, 1e6, 30.0),
+    "alpha": ("auto", 0, 0.1, 1e6, 30.0),
     "max_epochs": (1, 2, 3, np.uint8(2)),
     "batch_size": (1, 2, 7, 1000, np.uint8(9), 2**40),
     "marginalization": ("auto", "exact", 1, 2, 100),
