@@ -82,8 +82,8 @@ NO_LABELS = "SSVAEClassifier needs labelled rows"
         ),
         (
             {"alpha": -0.1},
-            "The 'alpha' parameter of SSVAEClassifier must be a str among {'auto'} or a "
-            "float in the range [0.0, inf). Got -0.1 instead.",
+            "The 'alpha' parameter of SSVAEClassifier must be a str among {'auto'} or "
+            "a float in the range [0.0, inf). Got -0.1 instead.",
         ),
         (
             {"learning_rate": 0.0},
