@@ -81,7 +81,6 @@ def describe_training_choices(
         By name of the parameter.
     """
     options = estimator.options or ClassifierOptions()
-    n_columns = estimator.preprocessor_.n_kept
     before = estimator.choices_
     choices = {name: before[name] for name in MODEL_CHOICES if name in before}
     if targets.teacher:
@@ -91,6 +90,7 @@ def describe_training_choices(
         most = "at most " if is_limited else ""
         choices["max_epochs"] = f"{most}{_describe_epochs(stages)} of {n_rows} rows"
     if estimator.alpha == "auto":
+        n_columns = estimator.preprocessor_.n_kept
         choices["alpha"] = f"{objective.alpha:.3g}, for {n_columns} columns"
     if isinstance(estimator.temperature, str):
         temperature = f"{estimator.temperature_:.3g}: {temperature_reason}"

@@ -51,6 +51,8 @@ class OnnxAutoencoder:
         Contents of the file.
     path : str
         The file, for error messages.
+    session : onnxruntime.InferenceSession
+        Session of the graph in this process.
 
     Attributes
     ----------
@@ -62,11 +64,10 @@ class OnnxAutoencoder:
 
     prefix = "variationalautoencoder"
 
-    def __init__(self, graph: bytes, path: str) -> None:
+    def __init__(self, graph: bytes, path: str, session: Any) -> None:
         self._graph = graph
         self._path = path
-        self._sessions: dict[int, Any] = {}
-        session = self._session()
+        self._sessions: dict[int, Any] = {os.getpid(): session}
         entries = session.get_modelmeta().custom_metadata_map
         columns = json.loads(entries["columns"])
         names = [column["name"] for column in columns]
@@ -206,9 +207,9 @@ class OnnxClassifier(OnnxAutoencoder):
 
     prefix = "ssvaeclassifier"
 
-    def __init__(self, graph: bytes, path: str) -> None:
-        super().__init__(graph, path)
-        entries = self._session().get_modelmeta().custom_metadata_map
+    def __init__(self, graph: bytes, path: str, session: Any) -> None:
+        super().__init__(graph, path, session)
+        entries = session.get_modelmeta().custom_metadata_map
         classes = np.array(json.loads(entries["classes"]))
         # Labels of text are objects, because -1 marks rows without a label.
         is_text = classes.dtype.kind == "U"
@@ -267,14 +268,15 @@ def load_graph(path: str) -> OnnxAutoencoder:
     """
     with open(path, "rb") as file:
         graph = file.read()
-    entries = _new_session(graph, path).get_modelmeta().custom_metadata_map
+    session = _new_session(graph, path)
+    entries = session.get_modelmeta().custom_metadata_map
     if "sk_ssvae" not in entries or "columns" not in entries:
         raise ValueError(
             f"{path} is an ONNX graph that sk_ssvae.to_onnx has not written. Compute "
             "it with onnxruntime, or export the estimator by sk_ssvae.to_onnx."
         )
     kind = OnnxClassifier if "classes" in entries else OnnxAutoencoder
-    return kind(graph, path)
+    return kind(graph, path, session)
 
 
 def _new_session(graph: bytes, path: str) -> Any:

@@ -43,11 +43,10 @@ class Scorer:
         all processes must be able to read it. It is made absolute, and symbolic links
         are resolved. Of a graph, onnxruntime computes the methods but "score_samples",
         without importing torch, with as many threads as cores, at most OMP_NUM_THREADS.
-        Alternatively a
-        fitted `SSVAEClassifier` or `VariationalAutoencoder`, or a pipeline that ends in
-        one. An estimator is pickled with the scorer, by plain pickle, which also takes
-        user-supplied networks. A system that pickles functions for each block sends it
-        with each block.
+        Alternatively a fitted `SSVAEClassifier` or `VariationalAutoencoder`, or a
+        pipeline that ends in one. An estimator is pickled with the scorer, by plain
+        pickle, which also takes user-supplied networks. A system that pickles functions
+        for each block sends it with each block.
 
     method : {"predict", "predict_proba", "predict_log_proba", "transform", \
             "score_samples"}, default="predict_proba"
@@ -134,10 +133,8 @@ class Scorer:
         if isinstance(model, str | os.PathLike):
             given = os.fsdecode(model)
             self.model = os.path.realpath(given)
-            if is_graph(self.model) != is_graph(
-                given
-            ):  # the link's name tells the kind
-                self.model = os.path.abspath(given)
+            if is_graph(self.model) != is_graph(given):
+                self.model = os.path.abspath(given)  # the link's name tells the kind
             if device is not None and is_graph(self.model):
                 raise ValueError(
                     f"device={device!r} is for files that save has written; ONNX "

@@ -2,9 +2,7 @@
 
 The index is an inverted file (Jégou, Douze & Schmid 2011, "Product quantization for
 nearest neighbor search", section 4.1), without the compression of that paper: rows are
-clustered by k-means, and a query is compared with the rows of the nearest clusters. At
-equal recall it was about as fast as a graph of small worlds (HNSW), and is built in a
-tenth of the time.
+clustered by k-means, and a query is compared with the rows of the nearest clusters.
 """
 
 from collections.abc import Iterator
