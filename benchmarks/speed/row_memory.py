@@ -10,7 +10,8 @@ without pages of mapped files, which the system can drop at any time. The labels
 are passed to `fit` exist before the start.
 
 "kept" is what the documentation says is in memory for each row: the class of the row
-(1 byte), for a memory map the order of an epoch (4.25 bytes), and at the end results
+(1 byte), for a memory map up to 2^29 cells the order of an epoch (4.25 bytes), and at
+the end results
 (4 bytes for each class, of `label_distributions_` and of `predict_proba`). "rest" is
 the peak less these, which should not depend on the number of rows. The files repeat a
 block of 65,536 rows; they are written to a temporary folder, one after the other.
@@ -129,11 +130,14 @@ def measure(folder, storage, n_rows, method):
     return {"bytes": memory.peak, "seconds": seconds}
 
 
-def kept_bytes(storage, method):
+def kept_bytes(storage, n_rows, method):
     """Return the bytes that are kept for each row."""
+    from sk_ssvae.data.source_cells import PERMUTED_CELLS
+
     if method == "predict_proba":
         return RESULT_BYTES
-    order = ORDER_BYTES if storage == "memory map" else 0
+    is_permuted = storage == "memory map" and n_rows * N_FEATURES <= PERMUTED_CELLS
+    order = ORDER_BYTES if is_permuted else 0
     return CODE_BYTES + max(RESULT_BYTES, order)
 
 
@@ -158,7 +162,7 @@ def main(argv=None):
                     found = in_fresh_process(
                         f"{call}:measure", folder=folder, method=method, **known
                     )
-                    kept = n_rows * kept_bytes(storage, method)
+                    kept = n_rows * kept_bytes(storage, n_rows, method)
                     rows.append(
                         [
                             storage,

@@ -21,6 +21,7 @@ from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = [
     "BUFFER_CELLS",
+    "PERMUTED_CELLS",
     "SourceCells",
     "SourceRows",
     "SourceSubset",
@@ -30,6 +31,11 @@ __all__ = [
 
 BUFFER_CELLS = 2**26
 """Number of cells of the blocks that are kept in memory: 256 MiB in float32."""
+
+PERMUTED_CELLS = 2**29
+"""Largest number of cells of a memory map of which an epoch is a permutation of all
+rows, as in memory: 2 GiB in float32. Where memory does not hold the pages of a larger
+file, each would be read many times."""
 
 N_GROUPS = 4
 """Number of groups of blocks that the buffer holds. Rows are shuffled within groups.
@@ -270,12 +276,17 @@ class SourceRows:
         self.cells = cells
         self.device = device
         self._encode = RowEncoder(scaling)
+        n_columns = cells.shape[1]
+        self._in_any_order = (
+            cells.source.takes_rows and len(cells) * n_columns <= PERMUTED_CELLS
+        )
         self._tensor = _mapped_tensor(cells) if scaling.fits_single else None
         self._kept = np.empty(0, dtype=np.int64) if kept is None else kept
-        n_cells = len(self._kept) * cells.shape[1]
-        if cells.source.takes_rows or n_cells > BUFFER_CELLS:
+        if self._in_any_order or len(self._kept) * n_columns > BUFFER_CELLS:
             self._kept = self._kept[:0]
-        self._kept_cells = cells[self._kept] if len(self._kept) else None
+        self._kept_cells = None
+        if len(self._kept) and self._tensor is None:  # which is not read twice
+            self._kept_cells = cells[self._kept]
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -306,8 +317,9 @@ class SourceRows:
 
         The blocks are shuffled and divided into groups of a quarter of the buffer, and
         the rows of each group are shuffled. Of several passes over the rows, those over
-        a group follow each other. Where all rows fit into the buffer, or rows are read
-        in any order, each pass is a random permutation of the rows.
+        a group follow each other. Where all rows fit into the buffer, or up to
+        `PERMUTED_CELLS` cells can be read in any order, each pass is a random
+        permutation of the rows.
 
         Parameters
         ----------
@@ -325,11 +337,7 @@ class SourceRows:
             at random in the remainder. Those of a group are drawn when the group is
             reached, so that none but these are in memory.
         """
-        if (
-            self.cells.source.takes_rows
-            or self.cells.fits_buffer
-            or self._are_kept(rows)
-        ):
+        if self._in_any_order or self.cells.fits_buffer or self._are_kept(rows):
             yield shuffled_passes(len(rows), total, generator)
             return
         n_passes, n_more = divmod(total, len(rows))

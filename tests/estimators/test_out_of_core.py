@@ -14,6 +14,7 @@ from stored_rows import ARRAYS, TABLES, CountingSource, stored
 
 from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.data import row_sources, source_cells
+from sk_ssvae.data.sources import ArraySource
 from sk_ssvae.estimators import run_identity
 from sk_ssvae.estimators.teaching import TrainingData
 from sk_ssvae.training import ClassifierOptions
@@ -334,6 +335,23 @@ def test_a_model_is_as_good_if_rows_are_shuffled_in_groups(monkeypatch):
     for model in (in_memory, in_groups):
         assert (model.transduction_ == source.y).mean() > 0.99
     assert in_groups.n_iter_ == in_memory.n_iter_
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("every", [6, 2])  # labelled rows are kept, or too many
+def test_a_large_memory_map_is_shuffled_in_groups(dtype, every, tmp_path, monkeypatch):
+    rows = numbers(dtype)
+    labels = np.where(np.arange(N) % every == 0, CLASSES, -1)
+    mapped = stored("memmap", rows, tmp_path)
+    monkeypatch.setattr(source_cells, "BUFFER_CELLS", rows.size // 3)
+    monkeypatch.setattr(source_cells, "PERMUTED_CELLS", rows.size)
+    in_memory = small_classifier().fit(rows, labels)
+    assert_same(small_classifier().fit(mapped, labels), mapped, in_memory, rows)
+    monkeypatch.setattr(source_cells, "PERMUTED_CELLS", rows.size - 1)
+    model = small_classifier().fit(mapped, labels)
+    blocks = ArraySource(rows, "array")  # with the same limits
+    assert_same(model, mapped, small_classifier().fit(blocks, labels), rows)
+    assert (model.predict_proba(rows) != in_memory.predict_proba(rows)).any()
 
 
 def test_processes_read_their_part_of_the_training_rows_in_chunks(monkeypatch):
