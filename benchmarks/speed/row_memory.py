@@ -10,8 +10,8 @@ without pages of mapped files, which the system can drop at any time. The labels
 are passed to `fit` exist before the start.
 
 "kept" is what the documentation says is in memory for each row: the class of the row
-(1 byte), for a memory map up to 2^29 cells the order of an epoch (4.25 bytes), and at
-the end results
+(1 byte) and masks (3 bytes), for a memory map up to 2^29 cells the order of an epoch
+(4.25 bytes), and at the end results
 (4 bytes for each class, of `label_distributions_` and of `predict_proba`). "rest" is
 the peak less these, which should not depend on the number of rows. The files repeat a
 block of 65,536 rows; they are written to a temporary folder, one after the other.
@@ -44,6 +44,9 @@ N_LABELLED = 100
 BLOCK = 2**16
 ROW_GROUP = 2**14
 CODE_BYTES = 1
+MASK_BYTES = 3
+"""Of masks of the rows that exist at once."""
+
 ORDER_BYTES = 4 + 1 / 4
 """Of a memory map: positions of unlabelled rows, and of the labelled ones, of which
 minibatches have a quarter of their size."""
@@ -138,7 +141,7 @@ def kept_bytes(storage, n_rows, method):
         return RESULT_BYTES
     is_permuted = storage == "memory map" and n_rows * N_FEATURES <= PERMUTED_CELLS
     order = ORDER_BYTES if is_permuted else 0
-    return CODE_BYTES + max(RESULT_BYTES, order)
+    return CODE_BYTES + MASK_BYTES + max(RESULT_BYTES, order)
 
 
 def main(argv=None):

@@ -16,18 +16,12 @@ from benchmarks.speed.step_cost import Step
 
 __all__ = ["print_checks"]
 
-EARLIER_EPOCHS = 30
-"""Epochs of the stored fits of `speed.whole_fit`, if that is at most ..."""
-
-EARLIER_VISITS = 1_024_000
-"""... this number of rows in all epochs."""
-
 
 def print_checks(results, model):
     """Print measured and modelled seconds of whole fits."""
     rows = [
         *_own_fits(results, model),
-        *_earlier_fits(results, model),
+        *_whole_fits(results, model),
         *_processes(results, model),
     ]
     print("The model, and fits that it was not fitted to\n")
@@ -60,14 +54,13 @@ def _own_fits(results, model):
         yield "speed.scaling", what, fit["fit"] - fit["teacher"], predicted
 
 
-def _earlier_fits(results, model):
-    """Yield stored fits with an earlier number of epochs, and their teachers."""
+def _whole_fits(results, model):
+    """Yield the training of stored fits of another benchmark, and their teachers."""
     measured = max(map(int, names_of(results, "fits")))
     for n, fit in stored_fits().items():
-        epochs = int(min(EARLIER_EPOCHS, EARLIER_VISITS / n))
-        what = f"training, {n:,} rows, {epochs} epochs"
-        predicted = model.training(n, epochs=epochs)
-        yield "speed.whole_fit", what, fit["fit"] - fit["teacher"], predicted
+        what = f"training, {n:,} rows"
+        training = fit["fit"] - fit["teacher"]
+        yield "speed.whole_fit", what, training, model.training(n)
         if measured < n <= model.teacher.rows[-1]:
             what = f"teacher, {n:,} rows"
             yield "speed.whole_fit", what, fit["teacher"], model.teacher(n)
