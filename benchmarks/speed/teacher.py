@@ -1,24 +1,33 @@
 """Teacher: time of each view of the default teacher, and memory of a fit with it.
 
     python -m benchmarks speed.teacher
+    python -m benchmarks speed.teacher --n-jobs 1 2
 
 The time is CPU time on one thread, against the numbers of rows, columns and labels. The
 exponent b of a view is that of seconds = a n^b, by least squares on logarithms. Epochs
 are those of the default fit, extrapolated from two. Memory is the peak growth of the
 process while the views that have the largest arrays are fitted to a memory-mapped file,
 whose pages count. Their graphs are small: their size does not depend on the rows.
+
+With ``--n-jobs`` it is the wall-clock time of a fit, for these numbers of jobs in turn.
+How much more jobs can gain at all depends on what else the machine does: each round
+also times a hash of the same bytes in each of as many threads, which do not wait for
+each other. Its time would be the same for every number on an idle machine.
 """
 
+import hashlib
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 
+from benchmarks.accuracy.panel_data import prepared
 from benchmarks.common.data import blobs, hide_labels
 from benchmarks.common.fresh_process import in_fresh_process, peak_memory
-from benchmarks.common.rounds import Results
+from benchmarks.common.rounds import Results, seconds_of
 from benchmarks.common.tables import format_number, print_table
 from benchmarks.speed.command_line import make_speed_parser, parse_speed_args
 
@@ -31,6 +40,9 @@ SIZES = {
 N_EPOCHS = 2
 MEMORY_VIEWS = ["columns", "min-max", "pca-4", "logistic", "discriminant"]
 MEMORY_SHAPES = [(60_000, 300)]
+JOBS_DATA = ["digits", "usps", "sc_pbmc4k"]
+LABELS_PER_CLASS = 10
+HASHED_BYTES = 2**28
 
 
 def view_seconds(rows, columns, labels):
@@ -165,16 +177,72 @@ def memory(results, args, shapes):
     print_table(["X, float32", "MB of X", "MB of the fit", "times X"], rows)
 
 
+def hash_seconds(n_threads):
+    """Return the seconds in which as many threads hash the same bytes each."""
+    block = bytes(HASHED_BYTES)
+    with ThreadPoolExecutor(n_threads) as executor:
+        return seconds_of(lambda: [*executor.map(hashlib.sha256, [block] * n_threads)])
+
+
+def time_jobs(results, args, names):
+    """Print the seconds of a fit by the number of jobs, and those of the hashes."""
+    from sk_ssvae import OpinionPoolClassifier
+
+    rows = []
+    for name in names:
+        X, y = prepared(name)
+        y = hide_labels(y, LABELS_PER_CLASS, 0)
+
+        def fit(n_jobs, X=X, y=y):
+            pool = OpinionPoolClassifier(random_state=0, n_jobs=n_jobs)
+            start = time.process_time()
+            seconds = seconds_of(pool.fit, X, y)
+            return {"seconds": seconds, "cpu": time.process_time() - start}
+
+        few = np.sort(np.argsort(y < 0, kind="stable")[:300])
+        OpinionPoolClassifier(random_state=0).fit(X[few], y[few])  # loads code
+        first = args.n_jobs[0]
+        base = f"{first} jobs"
+        summary = results.interleave(
+            f"n_jobs {name}",
+            {
+                **{f"{n} jobs": lambda r, n=n: fit(n) for n in args.n_jobs},
+                **{f"{n} hashes": lambda r, n=n: hash_seconds(n) for n in args.n_jobs},
+            },
+            args.rounds,
+            base=base,
+            info={"shape": X.shape, "n_jobs": args.n_jobs},
+        )
+        for n in args.n_jobs:
+            jobs, hashes = summary[f"{n} jobs"], summary[f"{n} hashes"]
+            possible = summary[f"{first} hashes"]["seconds"] * n / first
+            values = [
+                *(jobs["seconds"], jobs["cpu"], jobs["ratio_of_medians"]),
+                possible / hashes["seconds"],
+            ]
+            shape = f"{X.shape[0]:,} x {X.shape[1]:,}"
+            rows.append([name, shape, f"{n}", *(f"{v:.2f}" for v in values)])
+    head = ["data", "rows x columns", "jobs", "s", "CPU s", "gain", "gain of hashes"]
+    print_table(head, rows)
+
+
 def main(argv=None):
-    """Measure time, memory, or both."""
+    """Measure time, memory, or both, or the gain of parallel jobs."""
     parser = make_speed_parser("teacher", __doc__, rounds=1)
     parser.add_argument("--only", choices=[*SIZES, "memory"])
+    parser.add_argument(
+        "--n-jobs", type=int, nargs="+", help="compare these numbers of jobs instead"
+    )
     args = parse_speed_args(parser, argv)
     results = Results("teacher", quick=args.quick, resume=args.resume)
     sizes, shapes = SIZES, MEMORY_SHAPES
     if args.quick:
         sizes = {"rows": [400, 800], "columns": [5, 20], "labels": [20, 40]}
         shapes = [(2000, 20)]
+    if args.n_jobs:
+        time_jobs(results, args, JOBS_DATA[:1] if args.quick else JOBS_DATA)
+        print(f"Written to {results.path.name}.")
+        return
     for axis in sizes:
         if args.only in (None, axis):
             time_views(results, args, axis, sizes[axis])

@@ -10,6 +10,7 @@ from sk_ssvae.data.serialization import JSONEncoder, NotSerializableError
 from sk_ssvae.data.source_cells import SourceCells
 from sk_ssvae.estimators.parameters import flat_parameters, model_spec
 from sk_ssvae.estimators.teaching import TrainingData
+from sk_ssvae.teachers.pool import OpinionPoolClassifier
 from sk_ssvae.training.callbacks import named_callbacks
 from sk_ssvae.training.checkpoint import digest
 from sk_ssvae.training.net import SSVAENet
@@ -62,7 +63,7 @@ def run_parameters(
     resolved = {"options": options, "model": model_spec(estimator)}
     for name, value in flat_parameters(estimator, resolved).items():
         if name not in RUN_PARAMETERS:
-            value = _without_caches(value)
+            value = _without_resources(value)
             try:
                 run[name] = encode(value)
             except NotSerializableError:
@@ -72,11 +73,19 @@ def run_parameters(
     return run
 
 
-def _without_caches(value: Any) -> Any:
-    """Return a copy of an estimator that stores no fits, which changes no result."""
+def _without_resources(value: Any) -> Any:
+    """Return a copy of an estimator without what changes no result.
+
+    These are stored fits and, of an opinion pool, the number of jobs. That of another
+    estimator may matter.
+    """
     if isinstance(value, type) or not hasattr(value, "get_params"):
         return value
-    names = [k for k in value.get_params() if k.rpartition("__")[2] == "memory"]
+    params = value.get_params()
+    names = [k for k in params if k.rpartition("__")[2] == "memory"]
+    nested = {"": value} | {f"{k}__": v for k, v in params.items()}
+    pools = [k for k, v in nested.items() if isinstance(v, OpinionPoolClassifier)]
+    names += [f"{prefix}n_jobs" for prefix in pools]
     return clone(value).set_params(**dict.fromkeys(names)) if names else value
 
 

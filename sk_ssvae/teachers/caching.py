@@ -18,14 +18,14 @@ def stored_fit(
 ) -> dict[str, Any]:
     """Return the attributes of a fitted copy of an estimator, from its cache if there.
 
-    The key is a hash of X, y, the seed, all other parameters and the versions of the
-    packages that the classifiers come from.
+    The key is a hash of X, y, the seed, all other parameters but `n_jobs`, on which no
+    result depends, and the versions of the packages that the classifiers come from.
 
     Parameters
     ----------
     estimator : estimator
-        Has the parameters `memory`, not None, and `random_state`, and the method
-        ``_fit(X, y, seed)``.
+        Has the parameters `memory`, not None, `random_state` and `n_jobs`, and the
+        method ``_fit(X, y, seed)``.
     X, y : array-like
         Passed to `_fit`.
     seed : int
@@ -45,11 +45,17 @@ def stored_fit(
     """
     memory = estimator.memory
     memory = check_memory(memory if hasattr(memory, "cache") else os.fspath(memory))
-    copy = clone(estimator).set_params(memory=None, random_state=None)
-    cached = memory.cache(_fitted_attributes, ignore=["report"])
+    copy = clone(estimator).set_params(memory=None, random_state=None, n_jobs=None)
+    cached = memory.cache(_fitted_attributes, ignore=["n_jobs", "report"])
     try:
         attributes: dict[str, Any] = cached(
-            copy, X, y, seed, _package_versions(copy), report=report
+            copy,
+            X,
+            y,
+            seed,
+            _package_versions(copy),
+            n_jobs=estimator.n_jobs,
+            report=report,
         )
     except PicklingError as error:
         raise ValueError(
@@ -74,10 +80,17 @@ def _package_versions(estimator: Any) -> dict[str, str]:
 
 
 def _fitted_attributes(
-    estimator: Any, X: Any, y: Any, seed: int, versions: dict[str, str], *, report: Part
+    estimator: Any,
+    X: Any,
+    y: Any,
+    seed: int,
+    versions: dict[str, str],
+    *,
+    n_jobs: int | None,
+    report: Part,
 ) -> dict[str, Any]:
     """Fit an estimator; return its attributes that are not parameters."""
-    estimator.on_view = report
+    estimator.on_view, estimator.n_jobs = report, n_jobs
     estimator._fit(X, y, seed)
     del estimator.on_view
     parameters = estimator.get_params(deep=False)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from sk_ssvae.utils.threads import WARNING_FILTERS_LOCK
 from sk_ssvae.utils.typing import Array, FloatArray, IntArray
 
 __all__ = ["FaissSearch", "import_faiss"]
@@ -122,10 +121,7 @@ class FaissSearch:
         missing = np.flatnonzero((neighbour < 0).any(axis=1))
         if len(missing):
             index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(self.Z)
-            with WARNING_FILTERS_LOCK.taken():
-                distance[missing], neighbour[missing] = index.kneighbors(
-                    queries[missing]
-                )
+            distance[missing], neighbour[missing] = index.kneighbors(queries[missing])
         if own is not None:
             distance, neighbour = _without_own(distance, neighbour, own)
         return distance, neighbour

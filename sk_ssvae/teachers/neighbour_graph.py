@@ -3,6 +3,7 @@
 Source: [ST] Zelnik-Manor & Perona 2004, "Self-tuning spectral clustering".
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -56,21 +57,34 @@ def neighbour_index(
     Returns
     -------
     index : NearestNeighbors or FaissSearch
-        Fitted. Fewer than `MIN_PROBED_ROWS` rows are left to scikit-learn.
+        Fitted. With fewer than `MIN_PROBED_ROWS` rows it is scikit-learn's choice.
     """
-    index = NearestNeighbors(n_neighbors=n_neighbors).fit(Z)
-    # The rule of scikit-learn for a k-d tree.
-    is_tree = Z.shape[1] <= 15 and 2 * n_neighbors < len(Z)
-    if len(Z) < MIN_PROBED_ROWS:
-        return index
-    if is_tree:
-        tree = KDTree(Z)
-        probes = np.linspace(0, len(Z) - 1, N_PROBES).astype(int)
-        tree.query(Z[probes], k=n_neighbors + 1)
-        if tree.get_n_calls() <= MAX_VISITED_SHARE * N_PROBES * len(Z):
-            return index
-        index = NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(Z)
-    return FaissSearch(Z, n_neighbors) if algorithm == "faiss" else index
+    # The rule of scikit-learn.
+    is_tree = Z.shape[1] <= 15 and n_neighbors < len(Z) // 2
+    if len(Z) >= MIN_PROBED_ROWS:
+        if is_tree:
+            tree = KDTree(Z)
+            probes = np.linspace(0, len(Z) - 1, N_PROBES).astype(int)
+            tree.query(Z[probes], k=n_neighbors + 1)
+            is_tree = tree.get_n_calls() <= MAX_VISITED_SHARE * N_PROBES * len(Z)
+        if algorithm == "faiss" and not is_tree:
+            return FaissSearch(Z, n_neighbors)
+    search = "kd_tree" if is_tree else "brute"
+    return NearestNeighbors(n_neighbors=n_neighbors, algorithm=search).fit(Z)
+
+
+def _kneighbors(
+    index: NearestNeighbors | FaissSearch, Z: FloatArray | None = None
+) -> tuple[Array, Array]:
+    """Return distances and indices of the neighbours of rows, or of those of the index.
+
+    Trees are searched by scikit-learn's `Parallel`, which changes the warning filters.
+    The others, which take longer, do not keep other threads waiting.
+    """
+    is_tree = isinstance(index, NearestNeighbors) and index.algorithm == "kd_tree"
+    with WARNING_FILTERS_LOCK.taken() if is_tree else nullcontext():
+        distance, neighbour = index.kneighbors(Z)
+    return distance, neighbour
 
 
 def _min_radius(distance: Array) -> float:
@@ -139,8 +153,7 @@ class NeighbourGraph:
         n = len(nodes)
         k = min(n_neighbors, n - 1)
         self.index = neighbour_index(nodes, k, algorithm)
-        with WARNING_FILTERS_LOCK.taken():
-            distance, neighbour = self.index.kneighbors()
+        distance, neighbour = _kneighbors(self.index)
         self.min_radius = _min_radius(distance)
         self.radius = self._radius(distance)
         weight = self._weights(distance, self.radius, neighbour)
@@ -187,8 +200,7 @@ class NeighbourGraph:
         n_nodes = len(self.graph_rows)
         blocks = []
         for rows in row_chunks(len(which), Z.shape[1]):
-            with WARNING_FILTERS_LOCK.taken():
-                distance, neighbour = self.index.kneighbors(Z[which[rows]])
+            distance, neighbour = _kneighbors(self.index, Z[which[rows]])
             weight = self._weights(distance, self._radius(distance), neighbour)
             # If all weights underflow, the nearest node alone counts.
             weight[:, 0] += TINY

@@ -166,6 +166,12 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         A stored pool is larger than X. Functions and classes in `views` count by their
         names: empty the folder if you change their code. None stores nothing.
 
+    n_jobs : int, default=None
+        Number of built-in views that are fitted, or predict, at once, each in a thread.
+        None means 1 unless in a :obj:`joblib.parallel_backend` context, -1 means all
+        processors. The results are the same, to the bit. Each job needs memory of its
+        own. Classifiers in `views` are called one after the other.
+
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
@@ -243,6 +249,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         "neighbors_algorithm": [StrOptions({"auto", "faiss"})],
         "random_state": ["random_state"],
         "memory": [str, os.PathLike, HasMethods(["cache"]), None],
+        "n_jobs": [Integral, None],
     }
 
     on_view: Part = staticmethod(no_report)
@@ -258,6 +265,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         neighbors_algorithm: str = "auto",
         random_state: RandomState = None,
         memory: Any = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.views = views
         self.n_neighbors = n_neighbors
@@ -266,6 +274,7 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
         self.neighbors_algorithm = neighbors_algorithm
         self.random_state = random_state
         self.memory = memory
+        self.n_jobs = n_jobs
 
     @fit_context(prefer_skip_nested_validation=False)  # of classifiers in `views`
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
@@ -344,12 +353,14 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
             )
             settings = self._view_settings(codes, sample, seed, scale)
         views = ViewSet(names, classifiers, settings)
-        pooled = views.fit_pool(rows, pool, len(classes), self.on_view)
+        pooled = views.fit_pool(rows, pool, len(classes), self.on_view, self.n_jobs)
         del rows  # which may hold a copy of X
         distributions = np.empty((len(codes), len(classes)))
         distributions[slice(None) if sample is None else sample] = pooled[0]
         if sample is not None:
-            pool_unsampled(X, checked, scaling, views, pool, distributions, sample)
+            pool_unsampled(
+                X, checked, scaling, views, pool, distributions, sample, self.n_jobs
+            )
         labelled = np.flatnonzero(codes != UNLABELED)
         distributions[labelled] = np.eye(len(classes))[codes[labelled]]
         self.classes_ = classes
@@ -442,7 +453,9 @@ class OpinionPoolClassifier(ClassifierMixin, WithNamedViews):
                 self, X, dtype=[np.float64, np.float32], reset=False
             )
         probabilities = self._views.predict_proba(
-            rows_of_views(X, checked, self._scaling), self._pool.used_views
+            rows_of_views(X, checked, self._scaling),
+            self._pool.used_views,
+            n_jobs=self.n_jobs,
         )
         return self._pool.pool(probabilities, shares).astype(np.float64)
 

@@ -73,6 +73,7 @@ def pool_unsampled(
     pool: OpinionPool,
     distributions: Array,
     sample: IntArray,
+    n_jobs: int | None,
 ) -> None:
     """Set the class probabilities of the training rows outside of the sample.
 
@@ -88,6 +89,8 @@ def pool_unsampled(
         Class probabilities of all rows. Those outside of the sample are set.
     sample : ndarray of int64
         Indices of the rows of the sample.
+    n_jobs : int or None
+        Number of views that predict at once.
     """
     n_rows, n_classes = distributions.shape
     others = np.setdiff1d(np.arange(n_rows), sample)
@@ -95,5 +98,5 @@ def pool_unsampled(
     for chunk in row_chunks(len(others), cells_per_row, BLOCK_CELLS):
         which = others[chunk]
         rows = rows_of_views(X, checked, scaling, which)
-        probabilities = views.predict_proba(rows, pool.used_views, which)
+        probabilities = views.predict_proba(rows, pool.used_views, which, n_jobs)
         distributions[which] = pool.pool(probabilities, pool.class_shares)

@@ -1,8 +1,16 @@
 """The views of an opinion pool: fitted in two stages, built-in and user-defined."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from sklearn import config_context
@@ -16,6 +24,7 @@ from sk_ssvae.teachers.registry import (
 )
 from sk_ssvae.teachers.user_views import UserView
 from sk_ssvae.teachers.view_entries import ClassifierEntry
+from sk_ssvae.teachers.view_threads import ordered_results
 from sk_ssvae.teachers.views import View, ViewSettings
 from sk_ssvae.training.progress import Part
 from sk_ssvae.utils.devices import default_torch_state
@@ -23,6 +32,8 @@ from sk_ssvae.utils.threads import one_thread
 from sk_ssvae.utils.typing import Array, IntArray
 
 __all__ = ["RowsOfViews", "ViewSet", "fixed_global_state"]
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -101,7 +112,12 @@ class ViewSet:
         self._classifiers = classifiers
 
     def fit_pool(
-        self, rows: RowsOfViews, pool: OpinionPool, n_classes: int, on_view: Part
+        self,
+        rows: RowsOfViews,
+        pool: OpinionPool,
+        n_classes: int,
+        on_view: Part,
+        n_jobs: int | None = None,
     ) -> Array:
         """Fit all views, and the pool to their probabilities.
 
@@ -114,7 +130,10 @@ class ViewSet:
         n_classes : int
             Number of classes.
         on_view : callable
-            Reports each view.
+            Reports each view. If views are fitted in parallel, it reports them in the
+            same order, each for as long as its result is waited for.
+        n_jobs : int, default=None
+            Number of built-in views of a stage that are fitted at once.
 
         Returns
         -------
@@ -127,16 +146,37 @@ class ViewSet:
         pooled: Array | None = None
         for stage in ((*FIRST_STAGE_VIEWS, *self._classifiers), SECOND_STAGE_VIEWS):
             stage_names = [name for name in stage if name in self.names]
-            for name in stage_names:
-                with on_view(name, len(self.views) + 1, len(self.names)):
-                    probabilities[name] = self._fit_view(
-                        name, rows, label_vectors, n_classes, pooled
-                    )
+            fit = partial(
+                self._fit_view,
+                rows=rows,
+                label_vectors=label_vectors,
+                n_classes=n_classes,
+                soft_labels=pooled,
+            )
+            with closing(self._by_view(fit, stage_names, n_jobs)) as fitted:
+                for name in stage_names:
+                    with on_view(name, len(self.views) + 1, len(self.names)):
+                        self.views[name], probabilities[name] = next(fitted)
             if stage_names:
                 with fixed_global_state():
                     pooled = pool.fit_pool(probabilities)
         assert pooled is not None  # there is a view of the first stage
         return pooled
+
+    def _by_view(
+        self, compute: Callable[[str], T], names: Sequence[str], n_jobs: int | None
+    ) -> Generator[T, None, None]:
+        """Yield results by view, those of built-in views computed in parallel.
+
+        Classifiers of the user are last among `names`. They are called one after the
+        other, in this thread, when no built-in view computes: they may not be
+        thread-safe, and take the settings of the process from the user, whereas
+        built-in views limit the threads of BLAS, which is process-global.
+        """
+        built_in = [name for name in names if name not in self._classifiers]
+        yield from ordered_results([partial(compute, n) for n in built_in], n_jobs)
+        for name in names[len(built_in) :]:
+            yield compute(name)
 
     def _fit_view(
         self,
@@ -145,8 +185,8 @@ class ViewSet:
         label_vectors: Sequence[IntArray],
         n_classes: int,
         soft_labels: Array | None,
-    ) -> Array:
-        """Fit a view; return its class probabilities of the rows, or of the sample."""
+    ) -> tuple[View, Array]:
+        """Return a fitted view, and its probabilities of the rows, or of the sample."""
         is_user_defined = name in self._classifiers
         X = rows.of(name, is_user_defined=is_user_defined)
         view = (
@@ -154,15 +194,17 @@ class ViewSet:
             if is_user_defined
             else make_view(name, X.shape, self.settings)
         )
-        self.views[name] = view
         with _global_state_of(view):
-            return view.fit_predict_proba(X, label_vectors, n_classes, soft_labels)
+            return view, view.fit_predict_proba(
+                X, label_vectors, n_classes, soft_labels
+            )
 
     def predict_proba(
         self,
         rows: RowsOfViews,
         names: Collection[str],
         indices: IntArray | None = None,
+        n_jobs: int | None = None,
     ) -> dict[str, Array]:
         """Return class probabilities of rows that the views were not fitted to.
 
@@ -174,20 +216,26 @@ class ViewSet:
             The views.
         indices : ndarray of int64 of shape (n_rows,), default=None
             If these are training rows, outside of the sample: their indices.
+        n_jobs : int, default=None
+            Number of built-in views that predict at once.
 
         Returns
         -------
         probabilities : dict of str to ndarray of shape (n_rows, n_classes)
+            Classifiers of the user are last.
         """
-        probabilities = {}
-        for name, view in self.views.items():
-            if name not in names:
-                continue
-            X = rows.of(name, is_user_defined=view.is_user_defined)
-            with _global_state_of(view):
-                probabilities[name] = (
-                    view.predict_proba(X)
-                    if indices is None
-                    else view.predict_unsampled(X, indices)
-                )
-        return probabilities
+        used = [name for name in self.views if name in names]
+        used.sort(key=lambda name: name in self._classifiers)
+        predict = partial(self._predict_view, rows=rows, indices=indices)
+        return dict(zip(used, self._by_view(predict, used, n_jobs), strict=True))
+
+    def _predict_view(
+        self, name: str, rows: RowsOfViews, indices: IntArray | None
+    ) -> Array:
+        """Return the class probabilities of a view."""
+        view = self.views[name]
+        X = rows.of(name, is_user_defined=view.is_user_defined)
+        with _global_state_of(view):
+            if indices is None:
+                return view.predict_proba(X)
+            return view.predict_unsampled(X, indices)

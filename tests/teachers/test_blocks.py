@@ -88,12 +88,23 @@ def test_the_chosen_search_finds_the_neighbours_of_a_tree(n_dimensions, monkeypa
     Z = rng.normal(size=(1500, n_dimensions)).astype(np.float32)
     index = neighbour_index(Z, 10)
     # In 10 dimensions a tree visits most rows.
-    assert index.algorithm == {3: "auto", 10: "brute"}[n_dimensions]
+    assert index.algorithm == {3: "kd_tree", 10: "brute"}[n_dimensions]
     expected = NearestNeighbors(n_neighbors=10, algorithm="kd_tree").fit(Z)
     for found, right in zip(index.kneighbors(), expected.kneighbors(), strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-6)
     monkeypatch.setattr(neighbour_graph, "MIN_PROBED_ROWS", 1501)
-    assert neighbour_index(Z, 10).algorithm == "auto"
+    assert neighbour_index(Z, 10).algorithm == "kd_tree"
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_dimensions", "n_neighbors"),
+    [(50, 15, 7), (50, 16, 7), (16, 2, 7), (15, 2, 7), (14, 2, 7)],
+)
+def test_few_rows_are_searched_as_scikit_learn_would(n_rows, n_dimensions, n_neighbors):
+    Z = np.random.default_rng(0).normal(size=(n_rows, n_dimensions))
+    index = neighbour_index(np.float32(Z), n_neighbors)
+    automatic = NearestNeighbors(n_neighbors=n_neighbors).fit(np.float32(Z))
+    assert index.algorithm == automatic._fit_method
 
 
 def test_extreme_share_counts_minima_and_maxima_of_columns():

@@ -91,9 +91,9 @@ def test_trees_are_not_replaced(monkeypatch):
     monkeypatch.setattr(neighbour_graph, "MIN_PROBED_ROWS", 1000)
     rng = np.random.default_rng(0)
     low, high = (rng.normal(size=(1500, d)).astype(np.float32) for d in (3, 10))
-    assert neighbour_index(low, 7, "faiss").algorithm == "auto"
+    assert neighbour_index(low, 7, "faiss").algorithm == "kd_tree"
     assert isinstance(neighbour_index(high, 7, "faiss"), FaissSearch)
-    assert neighbour_index(high[:999], 7, "faiss").algorithm == "auto"
+    assert neighbour_index(high[:999], 7, "faiss").algorithm == "kd_tree"
 
 
 def test_pools_with_faiss_are_reproducible_and_nearly_those_without(many):
