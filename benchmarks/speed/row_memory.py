@@ -11,10 +11,10 @@ are passed to `fit` exist before the start.
 
 "kept" is what the documentation says is in memory for each row: the class of the row
 (1 byte) and masks (3 bytes), for a memory map up to 2^29 cells the order of an epoch
-(4.25 bytes), and at the end results
-(4 bytes for each class, of `label_distributions_` and of `predict_proba`). "rest" is
-the peak less these, which should not depend on the number of rows. The files repeat a
-block of 65,536 rows; they are written to a temporary folder, one after the other.
+(4.25 bytes), and at the end results (4 bytes for each class, of
+`label_distributions_` and of `predict_proba`). "rest" is the peak less these, which
+should not depend on the number of rows. The files repeat a block of 65,536 rows; they
+are written to a temporary folder, one after the other.
 """
 
 import tempfile
