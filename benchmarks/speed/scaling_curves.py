@@ -128,7 +128,8 @@ def print_choices(results, model):
 def _measured(results, model):
     """Yield measured fits, with the memory of X where it is in memory."""
     own = {10_000: ("speed.scaling", median(results, "fits", "10000"))}
-    own[100_000] = ("speed.whole_fit", stored_fits()[100_000])
+    for n in (100_000, 1_000_000):
+        own[n] = ("speed.whole_fit", stored_fits()[n])
     for n, (benchmark, fit) in own.items():
         seconds = _seconds(fit)
         n_bytes = fit["bytes"] + 4 * model.columns * n

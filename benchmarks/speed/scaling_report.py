@@ -18,6 +18,7 @@ from benchmarks.speed.scaling_results import (
     measured_steps,
     median,
     names_of,
+    stored_fits,
 )
 from benchmarks.speed.step_times import make_step
 
@@ -149,7 +150,8 @@ def print_rows(results, model):
     print(
         f"A row outside of the sample of {teacher.rows[-1]:,} of {int(name):,} rows: "
         f"{1e3 * teacher.per_row:.3f} milliseconds, by {views:.0f} views\n"
-        f"A row beyond {teacher.rows[-1]:,} of 100,000 in memory (speed.whole_fit): "
+        f"A row beyond {teacher.rows[-1]:,} of {max(stored_fits()):,} in memory "
+        "(speed.whole_fit): "
         f"{1e3 * teacher.most_per_row:.3f} milliseconds\n"
     )
     info = results.groups["views"]["info"]
