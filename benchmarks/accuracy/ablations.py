@@ -116,7 +116,6 @@ VARIANTS = {
         constants={"sk_ssvae.estimators.base.confidence": equal_confidence},
     ),
     "no entropy": Variant("`entropy_weight=0`", options={"entropy_weight": 0.0}),
-    "no balance": Variant("`balance_weight=0`", recorded_only=True),
     "uniform prior": Variant('`class_prior="uniform"`', {"class_prior": "uniform"}),
     "small classifier": Variant(
         "`classifier_hidden_sizes=None`: as the other networks",

@@ -35,7 +35,7 @@ def test_commands_in_the_readme_are_benchmarks():
 def test_a_report_needs_no_arguments():
     done = run("accuracy.ablation_report")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("at most 5,000 rows: 41 settings, seeds [0]; default")
+    assert done.stdout.startswith("at most 5,000 rows: 34 settings, seeds [0]; default")
 
 
 def test_an_unknown_name_is_an_error():
