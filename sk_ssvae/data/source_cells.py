@@ -285,7 +285,8 @@ class SourceRows:
         if self._in_any_order or len(self._kept) * n_columns > BUFFER_CELLS:
             self._kept = self._kept[:0]
         self._kept_cells = None
-        if len(self._kept) and self._tensor is None:  # which is not read twice
+        # Rows of a tensor are read in place, so that no copy of them is needed.
+        if len(self._kept) and self._tensor is None:
             self._kept_cells = cells[self._kept]
 
     def __len__(self) -> int:
