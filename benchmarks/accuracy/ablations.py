@@ -96,9 +96,9 @@ VARIANTS = {
     "no teacher": Variant("`teacher=None`", {"teacher": None}),
     "no bound": Variant("the bound has no say in q(y given x), `alpha=1e4`", NO_BOUND),
     "as few columns": Variant(
-        "`alpha=30` and large steps for any number of columns",
+        "`alpha=30` and the larger steps of few columns",
         {"alpha": 30.0},
-        constants={"sk_ssvae.estimators.classifier.MAX_LARGE_STEP_COLUMNS": 10**9},
+        constants={"sk_ssvae.training.objective.MAX_FACTOR_COLUMNS": 10**9},
     ),
     "no adversarial": Variant("`adversarial_weight=0`", options=NO_ADVERSARIAL),
     "always adversarial": Variant(

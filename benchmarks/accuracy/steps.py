@@ -2,14 +2,17 @@
 
     python -m benchmarks accuracy.steps --rows 200 --seeds 0 1
     python -m benchmarks accuracy.steps --rows 3500
+    python -m benchmarks accuracy.steps --rows 3500 --sets sc_pbmc4k webkb4 --others 1 2
 
 Trains `SSVAEClassifier` with multiples of the number of steps that 60 epochs, and at
 least 1,000 minibatches, take. Large steps have larger learning rates, which fall to
-zero, as is the default with a teacher (`sk_ssvae.training.net.LARGE_STEPS`); small ones
-have that of `learning_rate`, which falls for the classifier only. The number of rows is
-that of the training rows; at most 1,000 others are held out. Columns are standardised,
-each class has five labels, and all numbers of steps share a fitted teacher. Sets whose
-smallest class has fewer than six training rows are left out.
+zero, as is the default with a teacher (`sk_ssvae.training.objective.LARGE_STEPS`);
+small ones have that of `learning_rate`, which falls for the classifier only. With
+``--others``, the factors of the learning rate of large steps for all networks but the
+classifier are these, for any number of columns. The number of rows is that of the
+training rows; at most 1,000 others are held out. Columns are standardised, each class
+has five labels, and all numbers of steps share a fitted teacher. Sets whose smallest
+class has fewer than six training rows are left out.
 
 Prints, for each set, the held-out accuracy in % and the median log-density of held-out
 rows in nats, and for all sets the means, the differences to the first line with their
@@ -24,7 +27,7 @@ import numpy as np
 import torch
 
 from benchmarks.accuracy.ablations import CachedPool
-from benchmarks.accuracy.panel_data import PANEL, prepared
+from benchmarks.accuracy.panel_data import ONE_UNIT, PANEL, prepared
 from benchmarks.common.command_line import make_parser
 from benchmarks.common.data import hide_labels
 
@@ -49,18 +52,25 @@ def split(name, n_rows, seed):
     return X[train], hide_labels(y[train], N_LABELS, 1000 + seed), X[test], y[test]
 
 
-def measure(data, factor, large, seed):
+def measure(data, factor, large, others, seed):
     """Return accuracy, log-density, log-loss and CPU seconds of one fit."""
     from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
     from sk_ssvae.training.batches import resolve_max_epochs
+    from sk_ssvae.training.objective import large_step_factors
 
     X, labels, X_test, y_test = data
     teacher = CachedPool(OpinionPoolClassifier(random_state=seed)).fit(X, labels)
     model = SSVAEClassifier(teacher=teacher, random_state=seed)
     full = resolve_max_epochs("auto", len(X), model.batch_size)
     model.set_params(max_epochs=math.ceil(factor * full))
+    factors = large_step_factors(X.shape[1]) if others is None else (1.5, others)
     start = time.process_time()
-    with mock.patch("sk_ssvae.models.m2.M2.takes_large_steps", large):
+    with (
+        mock.patch("sk_ssvae.models.m2.M2.takes_large_steps", large),
+        mock.patch(
+            "sk_ssvae.estimators.classifier.large_step_factors", return_value=factors
+        ),
+    ):
         model.fit(X, labels)
     seconds = time.process_time() - start
     proba = model.predict_proba(X_test)
@@ -83,11 +93,14 @@ def main(argv=None):
     parser.add_argument(
         "--large", type=float, nargs="*", default=[0.5, 1 / 3, 0.25], help="large steps"
     )
-    parser.add_argument("--sets", nargs="+", choices=PANEL, default=list(PANEL))
+    parser.add_argument("--others", type=float, nargs="+", help="factors of the rate")
+    sets = (*PANEL, *ONE_UNIT)
+    parser.add_argument("--sets", nargs="+", choices=sets, default=list(PANEL))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    columns = [(f, False) for f in args.small] + [(f, True) for f in args.large]
+    columns = [(f, False, None) for f in args.small]
+    columns += [(f, True, o) for f in args.large for o in args.others or [None]]
     figures = []
     for name in args.sets:
         for seed in args.seeds:
@@ -102,11 +115,13 @@ def main(argv=None):
     error = differences.std(axis=0) / np.sqrt(len(figures))
     print("| steps | accuracy | difference | log-density | log-loss | seconds |")
     print("|---|---|---|---|---|---|")
-    for j, (factor, large) in enumerate(columns):
+    for j, (factor, large, others) in enumerate(columns):
         accuracy, _, _, seconds = figures[:, j].mean(axis=0)
         gain, _, loss, _ = differences[:, j].mean(axis=0)
         density = np.median(differences[:, j, 1])
         steps = f"{factor:.2g}, {'large' if large else 'small'}"
+        if others is not None:
+            steps += f", {others:g} times the rate"
         print(
             f"| {steps} | {accuracy:.1f} | {gain:+.2f} ± {error[j, 0]:.2f} "
             f"| {density:+.1f} | {loss:+.3f} ± {error[j, 2]:.3f} | {seconds:.1f} |"

@@ -52,8 +52,12 @@ from sk_ssvae.training.batches import resolve_max_epochs
 from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
-from sk_ssvae.training.net import MAX_LARGE_STEP_COLUMNS, SSVAENet
-from sk_ssvae.training.objective import Objective, resolve_alpha
+from sk_ssvae.training.net import SSVAENet
+from sk_ssvae.training.objective import (
+    Objective,
+    large_step_factors,
+    resolve_alpha,
+)
 from sk_ssvae.training.options import ClassifierOptions
 from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.training.rows import Rows
@@ -851,7 +855,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             self.batch_size,
             # Also if all rows are labelled, so that there is nothing to teach.
             taught=self.teacher is not None,
-            large_steps=has_unlabelled and self._takes_large_steps_on(preprocessor),
+            large_steps=has_unlabelled and self._takes_large_steps(),
         )
         return model_spec(self).stages(
             max_epochs, resolve_epochs, pretrained=pretrained
@@ -866,21 +870,13 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         # Early stopping may end training before the learning rates have fallen.
         return model_spec(self).takes_large_steps and not self.early_stopping
 
-    def _takes_large_steps_on(self, preprocessor: Preprocessor) -> bool:
-        """Return whether training takes large steps on these columns.
-
-        It does not with more than `MAX_LARGE_STEP_COLUMNS`.
-        """
-        return (
-            self._takes_large_steps() and preprocessor.n_kept <= MAX_LARGE_STEP_COLUMNS
-        )
-
     def _objective(self, net: SSVAENet, rows: Rows) -> tuple[Objective, str]:
         """Return the loss to be minimised on these rows.
 
         Also the reason for its weight of adversarial training.
         """
         n_classes = len(self.classes_)
+        n_columns = self.preprocessor_.n_kept
         options = self._options()
         top_k = resolve_top_k(self.marginalization, n_classes)
         n_summed = n_classes if top_k is None else top_k + 1
@@ -891,7 +887,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             rows,
         )
         objective = Objective(
-            alpha=resolve_alpha(self.alpha, self.preprocessor_.n_kept),
+            alpha=resolve_alpha(self.alpha, n_columns),
             teacher_weight=float(options.teacher_weight),
             entropy_weight=float(options.entropy_weight),
             adversarial_weight=adversarial.weight,
@@ -900,7 +896,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             bound_rows=resolve_bound_rows(
                 options.bound_rows, n_summed, net.module_.likelihood.n_outputs
             ),
-            large_steps=self._takes_large_steps_on(self.preprocessor_),
+            large_steps=(
+                large_step_factors(n_columns) if self._takes_large_steps() else None
+            ),
         )
         return objective, adversarial.reason
 

@@ -42,24 +42,12 @@ from sk_ssvae.utils.random import (
     stream_seed,
 )
 
-__all__ = ["MAX_LARGE_STEP_COLUMNS", "SSVAENet", "make_net", "step_work"]
+__all__ = ["SSVAENet", "make_net", "step_work"]
 
 DECAY = 0.4
 """Fraction of the steps in which the learning rate falls to zero at the end: of all
 networks in an unsupervised stage, and of the classifier if it has soft targets. Without
 soft targets it did not improve predictions."""
-
-LARGE_STEPS = (1.5, 2.0)
-"""Factors for the learning rates of the classifier and of all other networks in
-training with large steps, in which both fall to zero: about as accurate as half as many
-steps again of the learning rate itself, and of about the same density (`python -m
-benchmarks accuracy.steps`). With a factor of three for the other networks, training
-collapsed on the counts of 2,000 genes."""
-
-MAX_LARGE_STEP_COLUMNS = 2000
-"""Largest number of columns with which steps are large. On word counts with 7,000
-columns the bound did not converge with them, and accuracy was lower (`python -m
-benchmarks accuracy.ablation_report benchmarks/results/ablations_width.json`)."""
 
 DEFAULT_OBJECTIVE = Objective()
 
@@ -257,8 +245,10 @@ class SSVAENet(ScoringNet):
             classifier = others = decay
         elif not taught:
             classifier = others = 1.0
-        elif self.objective.large_steps:
-            classifier, others = (factor * decay for factor in LARGE_STEPS)
+        elif self.objective.large_steps is not None:
+            classifier, others = (
+                factor * decay for factor in self.objective.large_steps
+            )
         else:
             classifier, others = decay, 1.0
         return [

@@ -9,7 +9,8 @@ from skorch.callbacks import LRScheduler
 
 from sk_ssvae.models import M2
 from sk_ssvae.training import ClassifierOptions
-from sk_ssvae.training.net import DECAY, LARGE_STEPS
+from sk_ssvae.training.net import DECAY
+from sk_ssvae.training.objective import LARGE_STEPS
 from sk_ssvae.utils.optimizers import Adam
 
 SPREADING = LabelSpreading(kernel="knn", n_neighbors=7)
@@ -94,8 +95,8 @@ def test_large_steps_need_fewer_epochs(quick):
     assert epochs == [20, 30, 30, 30]
 
 
-@pytest.mark.parametrize(("n_columns", "n_epochs"), [(2000, 20), (2001, 30)])
-def test_many_columns_are_trained_with_small_steps(quick, n_columns, n_epochs):
+@pytest.mark.parametrize(("n_columns", "factor"), [(1500, 2.0), (1501, 1.0)])
+def test_rates_with_many_columns(quick, rates, n_columns, factor):
     """A constant column does not count."""
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(160, n_columns + 1)), np.full(160, -1)
@@ -103,10 +104,10 @@ def test_many_columns_are_trained_with_small_steps(quick, n_columns, n_epochs):
     y[:4] = 0, 1, 0, 1
     clf = quick(teacher=SPREADING, max_epochs="auto", batch_size=10, hidden_sizes=(2,))
     clf.fit(X, y)
-    assert clf.n_iter_ == n_epochs
-    assert clf.net_.objective.large_steps == (n_epochs == 20)
+    assert clf.n_iter_ == 20
+    np.testing.assert_allclose(rates[0], np.array([1.5, factor]) * clf.learning_rate)
     assert clf.net_.objective.alpha == n_columns / 25
-    assert clf.choices_["alpha"] == f"80, for {n_columns} columns"
+    assert clf.choices_["alpha"] == f"60, for {n_columns} columns"
 
 
 def test_rate_is_constant_without_soft_targets(quick, iris, rates):
