@@ -156,6 +156,8 @@ VARIANTS = {
             "sk_ssvae.training.batches.TAUGHT_MIN_BATCHES": 1000,
         },
     ),
+    "few epochs": Variant('`max_epochs="few"`', {"max_epochs": "few"}),
+    "many epochs": Variant('`max_epochs="many"`', {"max_epochs": "many"}),
     "smaller steps": Variant(
         "30 epochs and one learning rate, which falls for the classifier only",
         constants={"sk_ssvae.models.m2.M2.takes_large_steps": False},

@@ -12,7 +12,8 @@ small ones have that of `learning_rate`, which falls for the classifier only. Wi
 classifier are these, for any number of columns. The number of rows is that of the
 training rows; at most 1,000 others are held out. Columns are standardised, each class
 has five labels, and all numbers of steps share a fitted teacher. Sets whose smallest
-class has fewer than six training rows are left out.
+class has fewer than six training rows are left out. With ``--words``, the numbers of
+epochs are those of ``max_epochs="few"``, ``"auto"`` and ``"many"``.
 
 Prints, for each set, the held-out accuracy in % and the median log-density of held-out
 rows in nats, and for all sets the means, the differences to the first line with their
@@ -62,7 +63,9 @@ def measure(data, factor, large, others, seed):
     teacher = CachedPool(OpinionPoolClassifier(random_state=seed)).fit(X, labels)
     model = SSVAEClassifier(teacher=teacher, random_state=seed)
     full = resolve_max_epochs("auto", len(X), model.batch_size)
-    model.set_params(max_epochs=math.ceil(factor * full))
+    if not isinstance(factor, str):
+        factor = math.ceil(factor * full)
+    model.set_params(max_epochs=factor)
     factors = large_step_factors(X.shape[1]) if others is None else (1.5, others)
     start = time.process_time()
     with (
@@ -93,6 +96,7 @@ def main(argv=None):
     parser.add_argument(
         "--large", type=float, nargs="*", default=[0.5, 1 / 3, 0.25], help="large steps"
     )
+    parser.add_argument("--words", nargs="+", default=[], help="values of max_epochs")
     parser.add_argument("--others", type=float, nargs="+", help="factors of the rate")
     sets = (*PANEL, *ONE_UNIT)
     parser.add_argument("--sets", nargs="+", choices=sets, default=list(PANEL))
@@ -100,6 +104,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     columns = [(f, False, None) for f in args.small]
+    columns += [(word, True, None) for word in args.words]
     columns += [(f, True, o) for f in args.large for o in args.others or [None]]
     figures = []
     for name in args.sets:
@@ -119,7 +124,9 @@ def main(argv=None):
         accuracy, _, _, seconds = figures[:, j].mean(axis=0)
         gain, _, loss, _ = differences[:, j].mean(axis=0)
         density = np.median(differences[:, j, 1])
-        steps = f"{factor:.2g}, {'large' if large else 'small'}"
+        steps = factor
+        if not isinstance(factor, str):
+            steps = f"{factor:.2g}, {'large' if large else 'small'}"
         if others is not None:
             steps += f", {others:g} times the rate"
         print(

@@ -30,7 +30,7 @@ from sk_ssvae.utils.devices import default_torch_state, resolve_device
 from sk_ssvae.utils.estimator import all_or_nothing, check_count
 from sk_ssvae.utils.random import RandomState, draw_seed
 from sk_ssvae.utils.sklearn_private import fit_context
-from sk_ssvae.utils.typing import LikelihoodParameter
+from sk_ssvae.utils.typing import EpochCount, LikelihoodParameter
 from sk_ssvae.utils.warnings import recorded_warnings
 
 __all__ = ["VariationalAutoencoder"]
@@ -61,9 +61,10 @@ class VariationalAutoencoder(GenerationMixin):
         with many rows of images.
     likelihood : str or list of (str, columns), default="auto"
         p(x | z) of the columns, as for :class:`SSVAEClassifier`. Set it for counts.
-    max_epochs : "auto" or int, default="auto"
+    max_epochs : {"few", "auto", "many"} or int, default="auto"
         Passes over the rows. "auto" is 60, or more for few rows (at least 1000
-        minibatches). Increase it for a better density. The weight of the KL divergence
+        minibatches), "few" a quarter of that and "many" three times as many. Increase
+        it for a better density. The weight of the KL divergence
         increases from 0 to 1 over the first 40 % of training [3]_ unless the likelihood
         learns a scale ("gaussian", "censored_logistic", "negative_binomial"), and the
         learning rate falls to zero over the last 40 %.
@@ -180,7 +181,7 @@ class VariationalAutoencoder(GenerationMixin):
         hidden_sizes: Sequence[int] = (128,),
         likelihood: LikelihoodParameter = "auto",
         categorical_features: Any = "from_dtype",
-        max_epochs: Literal["auto"] | int = "auto",
+        max_epochs: EpochCount = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         early_stopping: bool = False,
@@ -221,7 +222,7 @@ class VariationalAutoencoder(GenerationMixin):
         hidden_sizes: Sequence[int] = (128,),
         likelihood: LikelihoodParameter = "auto",
         categorical_features: Any = "from_dtype",
-        max_epochs: Literal["auto"] | int = "auto",
+        max_epochs: EpochCount = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         early_stopping: bool = False,

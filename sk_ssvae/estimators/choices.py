@@ -85,7 +85,7 @@ def describe_training_choices(
     choices = {name: before[name] for name in MODEL_CHOICES if name in before}
     if targets.teacher:
         choices["teacher"] = targets.teacher
-    if estimator.max_epochs == "auto":
+    if isinstance(estimator.max_epochs, str):
         is_limited = estimator.early_stopping or options.max_time is not None
         most = "at most " if is_limited else ""
         choices["max_epochs"] = f"{most}{_describe_epochs(stages)} of {n_rows} rows"

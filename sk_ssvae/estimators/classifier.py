@@ -73,7 +73,13 @@ from sk_ssvae.utils.sklearn_private import (
     fit_context,
     validate_parameters,
 )
-from sk_ssvae.utils.typing import Array, LikelihoodParameter, Mask, ModelName
+from sk_ssvae.utils.typing import (
+    Array,
+    EpochCount,
+    LikelihoodParameter,
+    Mask,
+    ModelName,
+)
 from sk_ssvae.utils.warnings import recorded_warnings
 
 __all__ = ["SSVAEClassifier"]
@@ -135,10 +141,10 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         "uniform"; "empirical": shares of the labelled rows; "estimate": estimated from
         the unlabelled rows [2]_, for labels whose class shares differ from those of the
         other rows. Unless it is "auto", soft targets are adjusted to this prior.
-    max_epochs : "auto" or int, default="auto"
+    max_epochs : {"few", "auto", "many"} or int, default="auto"
         Passes over the unlabelled rows. "auto" is 20, fewer with more than 51,200 rows,
-        but at least 250 to 500 minibatches; 30 with small steps (:doc:`user guide
-        </model>`); without a teacher 60, at least 1,000 minibatches.
+        but at least 250 to 500 minibatches; without a teacher 60, at least 1,000 of
+        them. "few" is a quarter of it, "many" three times as many (:doc:`/accuracy`).
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -339,7 +345,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         temperature: Literal["auto", "cross-fit"] | float = "auto",
         unlabeled: Any = UNLABELED,
         alpha: Literal["auto"] | float = "auto",
-        max_epochs: Literal["auto"] | int = "auto",
+        max_epochs: EpochCount = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         marginalization: Literal["auto", "exact"] | int = "auto",
@@ -399,7 +405,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         temperature: Literal["auto", "cross-fit"] | float = "auto",
         unlabeled: Any = UNLABELED,
         alpha: Literal["auto"] | float = "auto",
-        max_epochs: Literal["auto"] | int = "auto",
+        max_epochs: EpochCount = "auto",
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         marginalization: Literal["auto", "exact"] | int = "auto",

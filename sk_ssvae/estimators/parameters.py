@@ -24,6 +24,7 @@ from sk_ssvae.models.network_factories import (
 )
 from sk_ssvae.models.user_columns import user_columns
 from sk_ssvae.models.user_networks import ROLES
+from sk_ssvae.training.batches import EPOCH_FACTORS
 from sk_ssvae.training.options import TrainingOptions
 from sk_ssvae.utils.sklearn_private import Interval, StrOptions
 
@@ -59,7 +60,10 @@ COMMON_CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_sizes": ["array-like"],
     "likelihood": [str, list, tuple],
     "categorical_features": [str, "array-like", None],
-    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [
+        StrOptions(set(EPOCH_FACTORS)),
+        Interval(Integral, 1, None, closed="left"),
+    ],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
     "early_stopping": ["boolean"],

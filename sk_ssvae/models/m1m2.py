@@ -280,7 +280,8 @@ class M1M2(ModelSpec, name="m1+m2"):
         Number of dimensions of u, the latent variable of M1 that M2 models.
     pretrain_epochs : "auto" or int, default="auto"
         Number of epochs in which M1 is trained alone; "auto" as for ``max_epochs``
-        without a teacher. A fitted model that is trained further skips this stage.
+        without a teacher, also if that is "few" or "many". A fitted model that is
+        trained further skips this stage.
     finetune_epochs : int, default=0
         Number of epochs, after M2 has been trained, in which all networks are trained
         together.

@@ -14,7 +14,7 @@ MODELS: dict[str, type["ModelSpec"]] = {}
 """Registered model classes by name, for ``SSVAEClassifier(model="...")``."""
 
 Epochs = int | str
-"""A number of epochs, or "auto"."""
+"""A number of epochs, or "few", "auto" or "many"."""
 
 
 class ModelSpec(BaseEstimator):
@@ -95,10 +95,10 @@ class ModelSpec(BaseEstimator):
 
         Parameters
         ----------
-        max_epochs : int or "auto"
+        max_epochs : int or str
             Number of epochs of the main stage.
         resolve_epochs : callable
-            Turns "auto" or an int into a number of epochs.
+            Turns it into an int.
         pretrained : bool, default=False
             Whether training continues a fitted model, which skips pretraining.
 

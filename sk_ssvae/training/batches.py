@@ -18,7 +18,12 @@ from sk_ssvae.training.sharding import BatchShard
 from sk_ssvae.utils.chunks import row_chunks
 from sk_ssvae.utils.random import Stream, stream_generator
 
-__all__ = ["MixedBatches", "OrderedBatches", "resolve_max_epochs"]
+__all__ = [
+    "EPOCH_FACTORS",
+    "MixedBatches",
+    "OrderedBatches",
+    "resolve_max_epochs",
+]
 
 AUTO_EPOCHS = 60
 AUTO_MIN_BATCHES = 1000
@@ -41,6 +46,10 @@ MAX_TAUGHT_ROW_VISITS = 1_024_000
 """Largest number of rows in all epochs together if a classifier has a teacher, which is
 trained for at least one epoch. Chosen on MNIST: the test error was 2.75 % with half as
 many and 2.23 % with this number (`python -m benchmarks mnist.train`, seed 0)."""
+
+EPOCH_FACTORS = {"few": 0.25, "auto": 1.0, "many": 3.0}
+"""Number of epochs by name, relative to "auto". What they cost and gain was measured
+(`python -m benchmarks accuracy.steps --words few auto many`)."""
 
 BLOCK = 256
 """Largest number of minibatches whose weights are gathered in one operation."""
@@ -253,7 +262,7 @@ def resolve_max_epochs(
 
     Parameters
     ----------
-    max_epochs : "auto" or int
+    max_epochs : "few", "auto", "many" or int
         See `sk_ssvae.SSVAEClassifier`.
     n_rows : int
         Number of training rows.
@@ -268,9 +277,17 @@ def resolve_max_epochs(
     -------
     max_epochs : int
     """
-    if max_epochs != "auto":
+    if not isinstance(max_epochs, str):
         return int(max_epochs)
-    n_batches = math.ceil(n_rows / int(batch_size))
+    automatic = _automatic_epochs(n_rows, int(batch_size), taught, large_steps)
+    return math.ceil(EPOCH_FACTORS[max_epochs] * automatic)
+
+
+def _automatic_epochs(
+    n_rows: int, batch_size: int, taught: bool, large_steps: bool
+) -> int:
+    """Return the number of epochs of "auto"."""
+    n_batches = math.ceil(n_rows / batch_size)
     if not taught:
         return math.ceil(max(AUTO_EPOCHS, AUTO_MIN_BATCHES / n_batches))
     n_epochs = LARGE_STEP_EPOCHS if large_steps else TAUGHT_EPOCHS

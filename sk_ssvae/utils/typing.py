@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 __all__ = [
     "Array",
+    "EpochCount",
     "FloatArray",
     "IntArray",
     "LikelihoodName",
@@ -41,6 +42,9 @@ LikelihoodName: TypeAlias = Literal[
     "negative_binomial",
 ]
 """Names for the parameter `likelihood`."""
+
+EpochCount: TypeAlias = Literal["few", "auto", "many"] | int
+"""Values of the parameter `max_epochs`."""
 
 LikelihoodParameter: TypeAlias = LikelihoodName | Sequence[tuple[str, Any]]
 """Values of the parameter `likelihood`."""

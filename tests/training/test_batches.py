@@ -275,6 +275,17 @@ def test_automatic_epochs_with_a_teacher(n_rows, batch_size, large_steps, max_pa
     assert epochs == n_passes or (epochs - 1) * n_batches < min_steps
 
 
+@pytest.mark.parametrize("n_rows", [1, 64, 1000, 50_000, 10**7])
+@pytest.mark.parametrize("taught", [False, True])
+def test_few_and_many_epochs_are_multiples_of_the_automatic_number(n_rows, taught):
+    few, automatic, many = (
+        resolve_max_epochs(word, n_rows, 128, taught=taught, large_steps=taught)
+        for word in ("few", "auto", "many")
+    )
+    assert (few, many) == (np.ceil(automatic / 4), 3 * automatic)
+    assert few >= 1
+
+
 @pytest.mark.parametrize("n_labelled", [0, 7])
 @pytest.mark.parametrize("n_batches", [1, 3, 40])
 def test_number_of_minibatches_in_an_epoch(n_labelled, n_batches):
