@@ -1,6 +1,7 @@
 """Methods of the MNIST benchmark, and the callback that records their errors."""
 
 import time
+from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -179,11 +180,12 @@ def ssvae(parameters, *, plain=False, graph=False, falling=False):
     return fit
 
 
-def fit_default(X, few, seed, curve):
+def fit_default(X, few, seed, curve, max_epochs="auto"):
     """Fit SSVAEClassifier with its defaults."""
     from sk_ssvae import SSVAEClassifier
 
-    return SSVAEClassifier(random_state=seed, callbacks=[curve]).fit(X, few)
+    model = SSVAEClassifier(max_epochs=max_epochs, random_state=seed, callbacks=[curve])
+    return model.fit(X, few)
 
 
 def m1m2(pretrain_epochs):
@@ -242,6 +244,7 @@ METHODS = {
         lambda: sdgm() | adversarial(), graph=True, falling=True
     ),
     "default": fit_default,
+    "default, many epochs": partial(fit_default, max_epochs="many"),
 }
 """Functions that fit a method, by name. They are called with training rows, few labels,
 a seed and a callback. The first four are the models of the papers, without a
