@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 import sk_ssvae
-from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
+from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.models import M1M2
 from sk_ssvae.teachers.description import describe_pool
 from sk_ssvae.training import ClassifierOptions
@@ -98,6 +98,32 @@ def test_choices_without_a_teacher_and_with_estimates(iris):
         .choices_["max_epochs"]
         .startswith("1 epochs of the stage 'm1', ")
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "automatic"),
+    [
+        (SSVAEClassifier(teacher=SELF_TRAINING, random_state=0), 20),
+        (SSVAEClassifier(teacher=None, random_state=0), 7),
+        (VariationalAutoencoder(random_state=0), 7),
+    ],
+)
+def test_few_and_many_epochs(iris, monkeypatch, model, automatic):
+    """An epoch has two minibatches here."""
+    monkeypatch.setattr("sk_ssvae.training.batches.AUTO_EPOCHS", 2)
+    monkeypatch.setattr("sk_ssvae.training.batches.AUTO_MIN_BATCHES", 14)
+    monkeypatch.setattr("sk_ssvae.training.batches.TAUGHT_MIN_BATCHES", 20)
+    X, y = iris
+    epochs = {
+        word: model.set_params(max_epochs=word).fit(X, y).n_iter_
+        for word in ("few", "auto", "many")
+    }
+    few = int(np.ceil(automatic / 4))
+    assert epochs == {"few": few, "auto": automatic, "many": 3 * automatic}
+    if isinstance(model, SSVAEClassifier):
+        assert model.choices_["max_epochs"] == f"{3 * automatic} epochs of 150 rows"
+    with pytest.raises(ValueError, match=r"'max_epochs' parameter of .*\. Got 'more'"):
+        model.set_params(max_epochs="more").fit(X, y)
 
 
 def test_the_radius_and_its_evidence():
