@@ -98,7 +98,7 @@ VARIANTS = {
     "as few columns": Variant(
         "`alpha=30` and the larger steps of few columns",
         {"alpha": 30.0},
-        constants={"sk_ssvae.training.objective.MAX_FACTOR_COLUMNS": 10**9},
+        constants={"sk_ssvae.training.learning_rates.MANY_COLUMNS": 10**9},
     ),
     "no adversarial": Variant("`adversarial_weight=0`", options=NO_ADVERSARIAL),
     "always adversarial": Variant(
@@ -147,7 +147,7 @@ VARIANTS = {
     ),
     "constant rate": Variant(
         "learning rates do not fall",
-        constants={"sk_ssvae.training.net.DECAY": 1e-9},
+        constants={"sk_ssvae.training.learning_rates.DECAY": 1e-9},
     ),
     "twice the steps": Variant(
         "twice the number of training steps",

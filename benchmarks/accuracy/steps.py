@@ -6,7 +6,7 @@
 
 Trains `SSVAEClassifier` with multiples of the number of steps that 60 epochs, and at
 least 1,000 minibatches, take. Large steps have larger learning rates, which fall to
-zero, as is the default with a teacher (`sk_ssvae.training.objective.LARGE_STEPS`);
+zero, as is the default with a teacher (`sk_ssvae.training.learning_rates`);
 small ones have that of `learning_rate`, which falls for the classifier only. With
 ``--others``, the factors of the learning rate of large steps for all networks but the
 classifier are these, for any number of columns. The number of rows is that of the
@@ -57,7 +57,7 @@ def measure(data, factor, large, others, seed):
     """Return accuracy, log-density, log-loss and CPU seconds of one fit."""
     from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
     from sk_ssvae.training.batches import resolve_max_epochs
-    from sk_ssvae.training.objective import large_step_factors
+    from sk_ssvae.training.learning_rates import large_step_factors
 
     X, labels, X_test, y_test = data
     teacher = CachedPool(OpinionPoolClassifier(random_state=seed)).fit(X, labels)
@@ -71,7 +71,7 @@ def measure(data, factor, large, others, seed):
     with (
         mock.patch("sk_ssvae.models.m2.M2.takes_large_steps", large),
         mock.patch(
-            "sk_ssvae.estimators.classifier.large_step_factors", return_value=factors
+            "sk_ssvae.training.learning_rates.large_step_factors", return_value=factors
         ),
     ):
         model.fit(X, labels)

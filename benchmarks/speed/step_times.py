@@ -79,7 +79,7 @@ def _time_steps(setting, n_steps):
 
     from sk_ssvae.models.m2 import M2Module
     from sk_ssvae.training.net import make_net
-    from sk_ssvae.training.objective import Objective, large_step_factors
+    from sk_ssvae.training.objective import Objective
     from sk_ssvae.training.rows import Rows
 
     setting, step = DEFAULTS | setting, make_step(setting)
@@ -109,7 +109,7 @@ def _time_steps(setting, n_steps):
             adversarial_weight=float(setting["adversarial"]),
             top_k=None if step.summed is None else step.summed - 1,
             bound_rows=step.bound_rows,
-            large_steps=large_step_factors(X.shape[1]),
+            large_steps=True,
         ),
     )
     starts, train_step = [], net.train_step

@@ -53,11 +53,7 @@ from sk_ssvae.training.checkpoint import Checkpoint
 from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.marginalization import resolve_bound_rows, resolve_top_k
 from sk_ssvae.training.net import SSVAENet
-from sk_ssvae.training.objective import (
-    Objective,
-    large_step_factors,
-    resolve_alpha,
-)
+from sk_ssvae.training.objective import Objective, resolve_alpha
 from sk_ssvae.training.options import ClassifierOptions
 from sk_ssvae.training.progress import FitProgress
 from sk_ssvae.training.rows import Rows
@@ -882,7 +878,6 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         Also the reason for its weight of adversarial training.
         """
         n_classes = len(self.classes_)
-        n_columns = self.preprocessor_.n_kept
         options = self._options()
         top_k = resolve_top_k(self.marginalization, n_classes)
         n_summed = n_classes if top_k is None else top_k + 1
@@ -893,7 +888,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             rows,
         )
         objective = Objective(
-            alpha=resolve_alpha(self.alpha, n_columns),
+            alpha=resolve_alpha(self.alpha, self.preprocessor_.n_kept),
             teacher_weight=float(options.teacher_weight),
             entropy_weight=float(options.entropy_weight),
             adversarial_weight=adversarial.weight,
@@ -902,9 +897,7 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
             bound_rows=resolve_bound_rows(
                 options.bound_rows, n_summed, net.module_.likelihood.n_outputs
             ),
-            large_steps=(
-                large_step_factors(n_columns) if self._takes_large_steps() else None
-            ),
+            large_steps=self._takes_large_steps(),
         )
         return objective, adversarial.reason
 

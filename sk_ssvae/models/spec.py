@@ -42,7 +42,7 @@ class ModelSpec(BaseEstimator):
         Whether the model is one of rows and classes, so that a classifier can use it.
     takes_large_steps : bool
         Whether its built-in networks can be trained in fewer and larger steps if there
-        is a teacher (`sk_ssvae.training.objective.large_step_factors`). True for M2 and
+        is a teacher (`sk_ssvae.training.learning_rates.LARGE_STEPS`). True for M2 and
         classes derived from it. Models with two layers of latent variables may diverge.
 
     Raises

@@ -27,6 +27,7 @@ from sk_ssvae.training.divergence import (
     DivergenceMonitor,
     sum_of_squares,
 )
+from sk_ssvae.training.learning_rates import learning_rate_factors
 from sk_ssvae.training.loss import Loss, ssvae_loss
 from sk_ssvae.training.objective import Objective, kl_warm_up
 from sk_ssvae.training.progress import EpochTable, FitProgress
@@ -43,11 +44,6 @@ from sk_ssvae.utils.random import (
 )
 
 __all__ = ["SSVAENet", "make_net", "step_work"]
-
-DECAY = 0.4
-"""Fraction of the steps in which the learning rate falls to zero at the end: of all
-networks in an unsupervised stage, and of the classifier if it has soft targets. Without
-soft targets it did not improve predictions."""
 
 DEFAULT_OBJECTIVE = Objective()
 
@@ -235,22 +231,16 @@ class SSVAENet(ScoringNet):
         }
 
     def _learning_rate_factors(self, batch: Any) -> list[float]:
-        decay = min(1.0, (1 - self._progress) / DECAY)
-        taught = (
-            self.objective.teacher_weight > 0
-            and "soft_targets" in batch[0]
-            and self._shard.n_unlabelled > 0  # this process may have none of them
+        inputs, _ = batch
+        classifier, others = learning_rate_factors(
+            self._progress,
+            unsupervised=self.module_.unsupervised,
+            taught=self.objective.teacher_weight > 0
+            and "soft_targets" in inputs
+            and self._shard.n_unlabelled > 0,  # this process may have none of them
+            large_steps=self.objective.large_steps,
+            n_columns=inputs["x"].shape[1],
         )
-        if self.module_.unsupervised:
-            classifier = others = decay
-        elif not taught:
-            classifier = others = 1.0
-        elif self.objective.large_steps is not None:
-            classifier, others = (
-                factor * decay for factor in self.objective.large_steps
-            )
-        else:
-            classifier, others = decay, 1.0
         return [
             classifier if group.get("is_classifier") else others
             for group in self.optimizer_.param_groups

@@ -13,13 +13,7 @@ from sk_ssvae.training.loss import Loss, ssvae_loss
 from sk_ssvae.training.sharding import BatchShard
 from sk_ssvae.utils.chunks import BOUND_CELLS, row_chunks
 
-__all__ = [
-    "Objective",
-    "kl_warm_up",
-    "large_step_factors",
-    "resolve_alpha",
-    "teacher_decay",
-]
+__all__ = ["Objective", "kl_warm_up", "resolve_alpha", "teacher_decay"]
 
 MIN_ALPHA = 30.0
 """Weight of the classification terms for few columns, chosen on six sets with at most
@@ -30,36 +24,6 @@ ALPHA_PER_COLUMN = 1 / 25
 7,000 columns and a weight of 30 it pulled the classifier away from its teacher
 (`python -m benchmarks accuracy.ablation_report
 benchmarks/results/ablations_width.json`)."""
-
-LARGE_STEPS = (1.5, 2.0)
-"""Factors for the learning rates of the classifier and of all other networks in
-training with large steps, in which both fall to zero: about as accurate as half as many
-steps again of the learning rate itself, and of about the same density (`python -m
-benchmarks accuracy.steps`)."""
-
-MAX_FACTOR_COLUMNS = 1500
-"""Largest number of columns with these factors. With more, the other networks have the
-learning rate itself. With twice that, the bound did not converge on 7,000 words, and
-collapsed in longer training on 2,000 standardised genes; on 1,024 pixels accuracy and
-density were higher (`python -m benchmarks
-accuracy.steps --others 1 2`)."""
-
-
-def large_step_factors(n_columns: int) -> tuple[float, float]:
-    """Return factors for the learning rates of large steps.
-
-    Parameters
-    ----------
-    n_columns : int
-        Number of columns in the bound.
-
-    Returns
-    -------
-    classifier, others : float
-        Factors of the classifier and of all other networks.
-    """
-    classifier, others = LARGE_STEPS
-    return classifier, others if n_columns <= MAX_FACTOR_COLUMNS else 1.0
 
 
 def resolve_alpha(alpha: str | float, n_columns: int) -> float:
@@ -147,10 +111,9 @@ class Objective:
     bound_rows : int or None
         Number of unlabelled rows of a minibatch whose bound is computed in training;
         None uses all.
-    large_steps : (float, float) or None
-        Factors for the learning rates of the classifier and of all other networks in
-        training with soft targets (`large_step_factors`). None is training with small
-        steps, in which only the rate of the classifier falls to zero.
+    large_steps : bool
+        Whether, with soft targets, the learning rates are larger
+        (`sk_ssvae.training.learning_rates`).
     """
 
     alpha: float = 0.1
@@ -160,7 +123,7 @@ class Objective:
     adversarial_radius: float = 1.0
     top_k: int | None = None
     bound_rows: int | None = None
-    large_steps: tuple[float, float] | None = None
+    large_steps: bool = False
 
     def training_loss(
         self,

@@ -9,8 +9,7 @@ from skorch.callbacks import LRScheduler
 
 from sk_ssvae.models import M2
 from sk_ssvae.training import ClassifierOptions
-from sk_ssvae.training.net import DECAY
-from sk_ssvae.training.objective import LARGE_STEPS
+from sk_ssvae.training.learning_rates import DECAY, LARGE_STEPS
 from sk_ssvae.utils.optimizers import Adam
 
 SPREADING = LabelSpreading(kernel="knn", n_neighbors=7)

@@ -17,8 +17,9 @@ from skorch.callbacks import Callback, EarlyStopping
 from sk_ssvae import SSVAEClassifier, VariationalAutoencoder
 from sk_ssvae.models import M1M2
 from sk_ssvae.training import ClassifierOptions, TrainingOptions
-from sk_ssvae.training.net import DECAY, SSVAENet
-from sk_ssvae.training.objective import LARGE_STEPS, kl_warm_up
+from sk_ssvae.training.learning_rates import DECAY, LARGE_STEPS
+from sk_ssvae.training.net import SSVAENet
+from sk_ssvae.training.objective import kl_warm_up
 from sk_ssvae.utils.files import read_file, write_file
 from sk_ssvae.utils.optimizers import Adam
 
