@@ -9,7 +9,8 @@ over seeds. Of methods that were run on standardised columns and on the columns 
 are, each setting has the better one. Ranks are computed within each setting from the
 means over seeds, with ties averaged, among the methods that were run on all settings; a
 method that failed is ranked last. "20 labels" are 10 where classes are too small. The
-plots are of the panel with labels by class.
+plots are of the panel with labels by class. Those of another file than the default are
+drawn only into a folder that is given.
 """
 
 from pathlib import Path
@@ -255,8 +256,11 @@ def main(argv=None):
         default=RESULTS / "panel.json",
         help="default: benchmarks/results/panel.json",
     )
-    parser.add_argument("--images", type=Path, default=IMAGES, help="folder")
+    parser.add_argument("--images", type=Path, help="folder of the plots")
     args = parser.parse_args(argv)
+    images = args.images
+    if images is None and args.file.resolve() == (RESULTS / "panel.json").resolve():
+        images = IMAGES
     results, _ = read(args.file)
     panels = {}
     for scheme, rows in sorted({cell[:2] for cell in results}, key=str):
@@ -264,8 +268,8 @@ def main(argv=None):
         title = f"{TITLES[scheme]}, {limit}"
         panels[title] = panel = Panel(results, scheme, rows)
         report(panel, title)
-        if (scheme, rows) == ("per_class", MAX_ROWS):
-            plot(panel, args.images)
+        if images is not None and (scheme, rows) == ("per_class", MAX_ROWS):
+            plot(panel, images)
     print_embarrassments(panels)
 
 
