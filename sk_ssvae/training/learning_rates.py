@@ -21,8 +21,8 @@ rate itself, and of about the same density (`python -m benchmarks accuracy.steps
 MANY_COLUMNS = 1500
 """With more columns than this, the factor of the other networks is 1. With 2, the bound
 did not converge on 7,000 words, and collapsed in longer training on 2,000 standardised
-genes. On 1,024 pixels accuracy and density were higher with 2 (`python -m benchmarks
-accuracy.steps --others 1 2`)."""
+genes. On 1,024 pixels the density was higher with 2, and the accuracy the same (`python
+-m benchmarks accuracy.steps --others 1 2`)."""
 
 
 def large_step_factors(n_columns: int) -> tuple[float, float]:
