@@ -22,6 +22,7 @@ standard errors, and the CPU seconds of the network.
 
 import math
 import time
+from contextlib import ExitStack
 from unittest import mock
 
 import numpy as np
@@ -57,7 +58,7 @@ def measure(data, factor, large, others, seed):
     """Return accuracy, log-density, log-loss and CPU seconds of one fit."""
     from sk_ssvae import OpinionPoolClassifier, SSVAEClassifier
     from sk_ssvae.training.batches import resolve_max_epochs
-    from sk_ssvae.training.learning_rates import large_step_factors
+    from sk_ssvae.training.learning_rates import LARGE_STEPS
 
     X, labels, X_test, y_test = data
     teacher = CachedPool(OpinionPoolClassifier(random_state=seed)).fit(X, labels)
@@ -66,14 +67,15 @@ def measure(data, factor, large, others, seed):
     if not isinstance(factor, str):
         factor = math.ceil(factor * full)
     model.set_params(max_epochs=factor)
-    factors = large_step_factors(X.shape[1]) if others is None else (1.5, others)
+    constants = {"sk_ssvae.models.m2.M2.takes_large_steps": large}
+    if others is not None:
+        factors = (LARGE_STEPS[0], others)
+        constants["sk_ssvae.training.learning_rates.LARGE_STEPS"] = factors
+        constants["sk_ssvae.training.learning_rates.LARGE_STEPS_MANY_COLUMNS"] = factors
     start = time.process_time()
-    with (
-        mock.patch("sk_ssvae.models.m2.M2.takes_large_steps", large),
-        mock.patch(
-            "sk_ssvae.training.learning_rates.large_step_factors", return_value=factors
-        ),
-    ):
+    with ExitStack() as stack:
+        for name, value in constants.items():
+            stack.enter_context(mock.patch(name, value))
         model.fit(X, labels)
     seconds = time.process_time() - start
     proba = model.predict_proba(X_test)
@@ -96,7 +98,10 @@ def main(argv=None):
     parser.add_argument(
         "--large", type=float, nargs="*", default=[0.5, 1 / 3, 0.25], help="large steps"
     )
-    parser.add_argument("--words", nargs="+", default=[], help="values of max_epochs")
+    words = ("few", "auto", "many")
+    parser.add_argument(
+        "--words", nargs="+", choices=words, default=[], help="values of max_epochs"
+    )
     parser.add_argument("--others", type=float, nargs="+", help="factors of the rate")
     sets = (*PANEL, *ONE_UNIT)
     parser.add_argument("--sets", nargs="+", choices=sets, default=list(PANEL))

@@ -63,8 +63,8 @@ class VariationalAutoencoder(GenerationMixin):
         p(x | z) of the columns, as for :class:`SSVAEClassifier`. Set it for counts.
     max_epochs : {"few", "auto", "many"} or int, default="auto"
         Passes over the rows. "auto" is 60, or more for few rows (at least 1000
-        minibatches), "few" a quarter of that and "many" three times as many. Increase
-        it for a better density. The weight of the KL divergence
+        minibatches), and "few" a quarter of that. "many" is 180, but the same as "auto"
+        with few rows, where more would overfit. The weight of the KL divergence
         increases from 0 to 1 over the first 40 % of training [3]_ unless the likelihood
         learns a scale ("gaussian", "censored_logistic", "negative_binomial"), and the
         learning rate falls to zero over the last 40 %.

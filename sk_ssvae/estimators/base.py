@@ -54,7 +54,11 @@ from sk_ssvae.training.callbacks import check_callbacks, named_callbacks
 from sk_ssvae.training.checkpoint import Checkpoint, digest
 from sk_ssvae.training.communication import SINGLE_PROCESS, Communicator
 from sk_ssvae.training.distributed import check_same, connected_processes
-from sk_ssvae.training.learning_rates import MANY_COLUMNS
+from sk_ssvae.training.learning_rates import (
+    LARGE_STEPS,
+    LARGE_STEPS_MANY_COLUMNS,
+    MANY_COLUMNS,
+)
 from sk_ssvae.training.monitors import HeldOut, check_monitors
 from sk_ssvae.training.net import SSVAENet, make_net, step_work
 from sk_ssvae.training.objective import Objective
@@ -598,7 +602,8 @@ class BaseVAE(
         if self.checkpoint is None:
             return None, None
         run = run_parameters(self, self._options())
-        run["large steps"] = self._takes_large_steps() and MANY_COLUMNS
+        schedule = [*LARGE_STEPS, *LARGE_STEPS_MANY_COLUMNS, MANY_COLUMNS]
+        run["learning rates"] = schedule if self._takes_large_steps() else None
         # The others do not use the file, and need not read all rows for the digest.
         if communicator.is_main:
             # A run that continues a fitted model continues its random streams.

@@ -139,8 +139,9 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         other rows. Unless it is "auto", soft targets are adjusted to this prior.
     max_epochs : {"few", "auto", "many"} or int, default="auto"
         Passes over the unlabelled rows. "auto" is 20, fewer with more than 51,200 rows,
-        but at least 250 to 500 minibatches; without a teacher 60, at least 1,000 of
-        them. "few" is a quarter of it, "many" three times as many (:doc:`/accuracy`).
+        but at least 250 to 500 minibatches; 30 with small steps (:doc:`/model`);
+        without a teacher 60, at least 1,000 minibatches. "few" is a quarter of it, and
+        "many" three times as many unless rows are few (:doc:`/accuracy`).
     batch_size : int, default=128
         Rows per minibatch. Labelled rows are added until they are a quarter of it.
         Increase it on a GPU.
@@ -196,9 +197,8 @@ class SSVAEClassifier(PredictionMixin, ClassGenerationMixin):
         inverse frequencies of the labels. The teacher is fitted without weights; its
         soft targets are multiplied by them in the loss. Use it for rare classes.
     checkpoint : str or path-like, default=None
-        File that keeps the state of training. If the process ends, the same `fit`
-        resumes from it with bit-identical results. For long training; needs
-        safetensors.
+        File with the state of training, from which the same `fit` resumes with
+        bit-identical results if the process ends. Needs safetensors.
     warm_start : bool, default=False
         Whether `fit` continues training of the fitted model. Use it to add epochs.
     classifier_module, encoder_module, decoder_module : callable, default=None

@@ -7,7 +7,7 @@ Models", NIPS 2014, arXiv 1406.5298, section 2.1 and the main result of table 1.
 import math
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
@@ -279,9 +279,9 @@ class M1M2(ModelSpec, name="m1+m2"):
     inner_size : int, default=50
         Number of dimensions of u, the latent variable of M1 that M2 models.
     pretrain_epochs : "auto" or int, default="auto"
-        Number of epochs in which M1 is trained alone; "auto" as for ``max_epochs``
-        without a teacher, also if that is "few" or "many". A fitted model that is
-        trained further skips this stage.
+        Number of epochs in which M1 is trained alone; "auto" is that of
+        ``max_epochs="auto"`` without a teacher, whatever `max_epochs` is. A fitted
+        model that is trained further skips this stage.
     finetune_epochs : int, default=0
         Number of epochs, after M2 has been trained, in which all networks are trained
         together.
@@ -300,7 +300,7 @@ class M1M2(ModelSpec, name="m1+m2"):
     def __init__(
         self,
         inner_size: int = 50,
-        pretrain_epochs: Epochs = "auto",
+        pretrain_epochs: Literal["auto"] | int = "auto",
         finetune_epochs: int = 0,
     ) -> None:
         self.inner_size = inner_size

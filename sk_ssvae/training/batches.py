@@ -48,8 +48,9 @@ trained for at least one epoch. Chosen on MNIST: the test error was 2.75 % with 
 many and 2.23 % with this number (`python -m benchmarks mnist.train`, seed 0)."""
 
 EPOCH_FACTORS = {"few": 0.25, "auto": 1.0, "many": 3.0}
-"""Number of epochs by name, relative to "auto". What they cost and gain was measured
-(`python -m benchmarks accuracy.steps --words few auto many`)."""
+"""Number of epochs by name, relative to "auto". "many" does not increase the least
+number of minibatches: with 200 rows, three times as many overfitted (benchmarks/README,
+"Number of steps")."""
 
 BLOCK = 256
 """Largest number of minibatches whose weights are gathered in one operation."""
@@ -279,18 +280,14 @@ def resolve_max_epochs(
     """
     if not isinstance(max_epochs, str):
         return int(max_epochs)
-    automatic = _automatic_epochs(n_rows, int(batch_size), taught, large_steps)
-    return math.ceil(EPOCH_FACTORS[max_epochs] * automatic)
-
-
-def _automatic_epochs(
-    n_rows: int, batch_size: int, taught: bool, large_steps: bool
-) -> int:
-    """Return the number of epochs of "auto"."""
-    n_batches = math.ceil(n_rows / batch_size)
-    if not taught:
-        return math.ceil(max(AUTO_EPOCHS, AUTO_MIN_BATCHES / n_batches))
-    n_epochs = LARGE_STEP_EPOCHS if large_steps else TAUGHT_EPOCHS
-    n_passes = int(min(n_epochs, MAX_TAUGHT_ROW_VISITS / n_rows))
-    n_steps = TAUGHT_MIN_BATCHES * min(1.0, max(0.5, n_rows / FEW_ROWS))
+    factor = EPOCH_FACTORS[max_epochs]
+    n_batches = math.ceil(n_rows / int(batch_size))
+    if taught:
+        n_epochs = LARGE_STEP_EPOCHS if large_steps else TAUGHT_EPOCHS
+        n_passes = int(factor * min(n_epochs, MAX_TAUGHT_ROW_VISITS / n_rows))
+        n_steps = TAUGHT_MIN_BATCHES * min(1.0, max(0.5, n_rows / FEW_ROWS))
+    else:
+        n_passes, n_steps = math.ceil(factor * AUTO_EPOCHS), AUTO_MIN_BATCHES
+    # A larger number of minibatches of few rows would overfit.
+    n_steps *= min(1.0, factor)
     return max(1, n_passes, math.ceil(n_steps / n_batches))

@@ -3,26 +3,28 @@
 __all__ = [
     "DECAY",
     "LARGE_STEPS",
+    "LARGE_STEPS_MANY_COLUMNS",
     "MANY_COLUMNS",
     "large_step_factors",
     "learning_rate_factors",
 ]
 
 DECAY = 0.4
-"""Fraction of the steps in which the learning rate falls to zero at the end: of all
-networks in an unsupervised stage, and of the classifier if it has soft targets. Without
-soft targets it did not improve predictions."""
+"""Fraction of the steps in which learning rates fall to zero at the end: those of all
+networks in an unsupervised stage and in large steps, and that of the classifier in
+small steps with soft targets. Without soft targets it did not improve predictions."""
 
 LARGE_STEPS = (1.5, 2.0)
 """Factors of the classifier and of all other networks in training with large steps, in
 which both fall to zero: about as accurate as half as many steps again of the learning
-rate itself, and of about the same density (`python -m benchmarks accuracy.steps`)."""
+rate itself, and of about the same density (benchmarks/README, "Number of steps")."""
 
 MANY_COLUMNS = 1500
-"""With more columns than this, the factor of the other networks is 1. With 2, the bound
-did not converge on 7,000 words, and collapsed in longer training on 2,000 standardised
-genes. On 1,024 pixels the density was higher with 2, and the accuracy the same (`python
--m benchmarks accuracy.steps --others 1 2`)."""
+LARGE_STEPS_MANY_COLUMNS = (1.5, 1.0)
+"""The same with more columns. With a factor of 2 for the other networks the bound did
+not converge on 7,000 words (benchmarks/README, "Many columns"), and collapsed in longer
+training on 2,000 standardised genes; on 1,024 pixels the density was higher with 2, and
+the accuracy the same ("Number of steps")."""
 
 
 def large_step_factors(n_columns: int) -> tuple[float, float]:
@@ -38,15 +40,14 @@ def large_step_factors(n_columns: int) -> tuple[float, float]:
     classifier, others : float
         Factors of the classifier and of all other networks.
     """
-    classifier, others = LARGE_STEPS
-    return classifier, others if n_columns <= MANY_COLUMNS else 1.0
+    return LARGE_STEPS if n_columns <= MANY_COLUMNS else LARGE_STEPS_MANY_COLUMNS
 
 
 def learning_rate_factors(
     progress: float,
     *,
     unsupervised: bool,
-    taught: bool,
+    has_soft_targets: bool,
     large_steps: bool,
     n_columns: int,
 ) -> tuple[float, float]:
@@ -59,7 +60,7 @@ def learning_rate_factors(
     unsupervised : bool
         Whether the model is in an unsupervised stage, in which the others have no
         effect.
-    taught : bool
+    has_soft_targets : bool
         Whether the minibatch has soft targets with a weight. Without them, rates are
         constant.
     large_steps : bool
@@ -76,7 +77,7 @@ def learning_rate_factors(
     decay = min(1.0, (1 - progress) / DECAY)
     if unsupervised:
         return decay, decay
-    if not taught:
+    if not has_soft_targets:
         return 1.0, 1.0
     if not large_steps:
         return decay, 1.0

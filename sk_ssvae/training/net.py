@@ -235,7 +235,7 @@ class SSVAENet(ScoringNet):
         classifier, others = learning_rate_factors(
             self._progress,
             unsupervised=self.module_.unsupervised,
-            taught=self.objective.teacher_weight > 0
+            has_soft_targets=self.objective.teacher_weight > 0
             and "soft_targets" in inputs
             and self._shard.n_unlabelled > 0,  # this process may have none of them
             large_steps=self.objective.large_steps,

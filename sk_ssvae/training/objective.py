@@ -112,8 +112,7 @@ class Objective:
         Number of unlabelled rows of a minibatch whose bound is computed in training;
         None uses all.
     large_steps : bool
-        Whether, with soft targets, the learning rates are larger
-        (`sk_ssvae.training.learning_rates`).
+        Whether steps with soft targets are large (`sk_ssvae.training.learning_rates`).
     """
 
     alpha: float = 0.1
