@@ -90,6 +90,8 @@ def measure(data, factor, large, others, seed):
 
 def main(argv=None):
     """Run the benchmark."""
+    from sk_ssvae.training.batches import EPOCH_FACTORS
+
     parser = make_parser("accuracy.steps", __doc__)
     parser.add_argument("--rows", type=int, default=200, help="training rows")
     parser.add_argument(
@@ -98,9 +100,12 @@ def main(argv=None):
     parser.add_argument(
         "--large", type=float, nargs="*", default=[0.5, 1 / 3, 0.25], help="large steps"
     )
-    words = ("few", "auto", "many")
     parser.add_argument(
-        "--words", nargs="+", choices=words, default=[], help="values of max_epochs"
+        "--words",
+        nargs="+",
+        choices=EPOCH_FACTORS,
+        default=[],
+        help="values of max_epochs",
     )
     parser.add_argument("--others", type=float, nargs="+", help="factors of the rate")
     sets = (*PANEL, *ONE_UNIT)

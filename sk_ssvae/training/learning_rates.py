@@ -5,7 +5,6 @@ __all__ = [
     "LARGE_STEPS",
     "LARGE_STEPS_MANY_COLUMNS",
     "MANY_COLUMNS",
-    "large_step_factors",
     "learning_rate_factors",
 ]
 
@@ -25,22 +24,6 @@ LARGE_STEPS_MANY_COLUMNS = (1.5, 1.0)
 not converge on 7,000 words (benchmarks/README, "Many columns"), and collapsed in longer
 training on 2,000 standardised genes; on 1,024 pixels the density was higher with 2, and
 the accuracy the same ("Number of steps")."""
-
-
-def large_step_factors(n_columns: int) -> tuple[float, float]:
-    """Return the factors of large steps, before they fall.
-
-    Parameters
-    ----------
-    n_columns : int
-        Number of columns in the bound.
-
-    Returns
-    -------
-    classifier, others : float
-        Factors of the classifier and of all other networks.
-    """
-    return LARGE_STEPS if n_columns <= MANY_COLUMNS else LARGE_STEPS_MANY_COLUMNS
 
 
 def learning_rate_factors(
@@ -81,5 +64,6 @@ def learning_rate_factors(
         return 1.0, 1.0
     if not large_steps:
         return decay, 1.0
-    classifier, others = large_step_factors(n_columns)
+    many = n_columns > MANY_COLUMNS
+    classifier, others = LARGE_STEPS_MANY_COLUMNS if many else LARGE_STEPS
     return classifier * decay, others * decay
